@@ -1,0 +1,3 @@
+//! The `rowcast` binary: everything lives in the library, so that tests start the same thing.
+
+fn main() {}
