@@ -251,3 +251,12 @@ grant select on sequence rowcast.events_seq_seq to rowcast_reader, rowcast_write
 grant update (head) on rowcast.journal_state to rowcast_server;
 grant select, insert, update on rowcast.dedupe_keys, rowcast.revocations to rowcast_server;
 grant execute on function rowcast.ensure_partitions() to rowcast_server;
+
+-- A server looks at the history before it serves; refinery has made the table before it runs this.
+do $$
+begin
+    if to_regclass('refinery_schema_history') is not null then
+        grant select on refinery_schema_history to rowcast_server;
+    end if;
+end
+$$;

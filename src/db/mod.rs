@@ -1,1 +1,19 @@
 //! Everything that knows how to reach Postgres: where it is, how to log in, how its schema is brought up to date.
+//!
+//! Leaves to others what is in the tables: `journal` and the applications write their own SQL.
+
+mod connect;
+pub mod migrate;
+mod pool;
+mod tls;
+mod url;
+
+use std::time::Duration;
+
+pub use connect::Connector;
+pub use pool::{Database, Trouble};
+pub use tls::{TlsError, read_chain, read_key};
+pub use url::{DatabaseUrl, SslMode, UrlError};
+
+/// How long a connection may take to be made, from the TCP handshake to the end of authentication.
+pub const CONNECT_LIMIT: Duration = Duration::from_secs(5);

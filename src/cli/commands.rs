@@ -1,0 +1,84 @@
+//! What clap knows: the commands, their flags and their help. Settings become flags from the one table of settings.
+
+use clap::{Arg, ArgAction, Command};
+
+use crate::config::{SETTINGS, find};
+
+/// Settings that every command has.
+const COMMON: &[&str] = &["ROWCAST_LOG", "ROWCAST_LOG_FORMAT"];
+
+/// The whole command line.
+pub(super) fn all() -> Command {
+    Command::new("rowcast")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Rows in Postgres as ordered, resumable live streams")
+        .after_help("Every flag of a setting has a variable: --listen is ROWCAST_LISTEN. A flag goes before it.")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(serve())
+        .subcommand(migrate())
+        .subcommand(token())
+}
+
+fn serve() -> Command {
+    let names: Vec<_> = SETTINGS.iter().map(|s| s.name).collect();
+    settings(Command::new("serve").about("The server, against DATABASE_URL"), &names).after_help(
+        "Example:\n  DATABASE_URL=postgres://rowcast@db/app ROWCAST_JWT_SECRET=$(openssl rand -hex 32) rowcast serve --listen 0.0.0.0:8080",
+    )
+}
+
+fn migrate() -> Command {
+    let command = Command::new("migrate")
+        .about("Brings the schema of DATABASE_URL up to date; safe to run from many nodes at once")
+        .arg(
+            Arg::new("check")
+                .long("check")
+                .action(ArgAction::SetTrue)
+                .help("Change nothing; exit 1 if migrations are missing"),
+        );
+    settings(command, &["DATABASE_URL"])
+        .after_help("Example:\n  rowcast migrate --database-url 'postgres://owner@db/app?sslmode=verify-full'")
+}
+
+fn token() -> Command {
+    let command = Command::new("token")
+        .about("Mints a token with the configured HS256 secret and prints it")
+        .arg(
+            Arg::new("role")
+                .long("role")
+                .value_name("ROLE")
+                .required(true)
+                .value_parser(["user", "viewer", "engine", "operator", "admin"])
+                .help("What the token allows"),
+        )
+        .arg(Arg::new("sub").long("sub").value_name("SUBJECT").required(true).help("Whose token it is"))
+        .arg(Arg::new("ttl").long("ttl").value_name("DURATION").default_value("1h").help("How long it lives"));
+    settings(command, &["ROWCAST_JWT_SECRET", "ROWCAST_JWT_ISSUER", "ROWCAST_JWT_AUDIENCE"])
+        .after_help("Example:\n  rowcast token --role viewer --sub alice --ttl 1h")
+}
+
+/// Gives a command the flags of these settings, and of those that every command has.
+fn settings(command: Command, names: &[&'static str]) -> Command {
+    let mut all: Vec<_> = names.iter().chain(COMMON).copied().collect();
+    all.sort_by_key(|name| SETTINGS.iter().position(|s| s.name == *name));
+    all.dedup();
+    all.into_iter().filter_map(find).fold(command, |command, setting| {
+        let default = setting.default.map_or_else(String::new, |d| format!(", default {d}"));
+        let help = format!("{} [{}{default}]", setting.help, setting.name);
+        command.arg(Arg::new(setting.name).long(setting.flag()).value_name(setting.value).help(help))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_command_shows_an_example() {
+        all().debug_assert();
+        for command in all().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Example:\n  "), "{}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The command line: one binary, a module a command. Data goes to standard output, everything else to standard error;
+//! the exit code is 0, 1 for a failure, 2 for wrong usage.
+
+mod commands;
+mod migrate;
+mod output;
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+use tokio::runtime::Runtime;
+
+use crate::config::{ConfigError, SETTINGS, Source};
+use crate::telemetry;
+
+/// Why a command failed: one line for standard error.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    App(#[from] crate::app::AppError),
+    #[error(transparent)]
+    Migrate(#[from] crate::db::migrate::MigrateError),
+    #[error(transparent)]
+    Mint(#[from] crate::auth::token::MintError),
+    #[error(transparent)]
+    Trouble(#[from] crate::db::Trouble),
+    #[error(transparent)]
+    Url(#[from] crate::db::UrlError),
+    #[error(transparent)]
+    Tls(#[from] crate::db::TlsError),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// The command has said what there is to say.
+    #[error("")]
+    Told,
+}
+
+/// Runs the command that this process was started with.
+pub fn main() -> ExitCode {
+    let matches = match commands::all().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => {
+            // Help and version are what was asked for; the rest is wrong usage.
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _terminal_gone = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match run(&matches) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let line = failure.to_string();
+            if !line.is_empty() {
+                output::complain(&line);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let Some((name, args)) = matches.subcommand() else { return Ok(()) };
+    let source = source(args)?;
+    let log = source.log()?;
+    telemetry::start(&log.filter, log.json);
+    let runtime = Runtime::new()?;
+    match name {
+        "serve" => runtime.block_on(serve::run(&source)),
+        "migrate" => runtime.block_on(migrate::run(&source, args)),
+        "token" => token::run(&source, args),
+        other => unreachable!("clap knows no command {other}"),
+    }
+}
+
+/// The settings of this run: this command's flags over the environment.
+fn source(args: &ArgMatches) -> Result<Source, ConfigError> {
+    let flag = |name: &'static str| {
+        let value = args.try_get_one::<String>(name).ok().flatten();
+        value.map(|value| (name, value.clone()))
+    };
+    let environment = std::env::vars_os().filter_map(|(name, value)| {
+        // A name that is not text is not ours; a value that is not text becomes one that no setting accepts.
+        Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+    });
+    Source::new(environment, SETTINGS.iter().filter_map(|s| flag(s.name)))
+}

@@ -1,0 +1,222 @@
+//! Bringing the schema up to date, and knowing whether it is.
+//!
+//! The migrations under `sql/migrations` are embedded; the refinery CLI runs the same files and leaves the same
+//! history. refinery takes no lock of its own, so this does: any number of nodes may start at once.
+
+use std::time::Duration;
+
+use refinery::Migration;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error};
+
+mod embedded {
+    refinery::embed_migrations!("sql/migrations");
+}
+
+/// The session lock of whoever migrates. The number is arbitrary, and must not change.
+const LOCK_KEY: i64 = 0x726f_7763_6173_7401;
+/// How long to wait for another node that migrates.
+const LOCK_LIMIT: Duration = Duration::from_secs(600);
+
+/// How the database's history compares with the migrations of this binary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// All are applied, and no others.
+    Current,
+    /// These are still to be applied.
+    Behind(Vec<String>),
+    /// The database has newer ones, up to this version, and says that this binary may still serve it.
+    Ahead(u32),
+}
+
+/// Why a schema cannot be used or brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The database could not be asked.
+    #[error("the migration history cannot be read: {0}")]
+    Postgres(#[from] Error),
+    /// refinery or one of the migrations failed.
+    #[error("migrating failed: {0}")]
+    Refinery(String),
+    /// Somebody else held the lock all the time.
+    #[error("another node has been migrating this database for {0:?}; try again when it is done")]
+    Locked(Duration),
+    /// A migration was changed after it was applied.
+    #[error("V{version}__{name} was applied with another content than this binary's: {advice}")]
+    Divergent {
+        /// Its version.
+        version: u32,
+        /// Its name, as this binary knows it.
+        name: String,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// The database needs a newer binary.
+    #[error(
+        "the database is at V{database} and needs a binary that knows V{needed}; this one knows V{binary}: \
+         use a newer rowcast"
+    )]
+    TooOld {
+        /// The newest migration of the database.
+        database: u32,
+        /// What it asks of a binary.
+        needed: u32,
+        /// The newest migration of this binary.
+        binary: u32,
+    },
+}
+
+/// One line of `refinery_schema_history`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Applied {
+    version: u32,
+    checksum: String,
+}
+
+/// The migrations of this binary, in order.
+pub fn embedded() -> Vec<Migration> {
+    let mut all = embedded::migrations::runner().get_migrations().clone();
+    all.sort();
+    all
+}
+
+/// Reads the history without changing anything, and without any right beyond reading.
+pub async fn status(client: &Client) -> Result<Status, MigrateError> {
+    let applied = history(client).await?;
+    let needed = min_version(client).await?;
+    compare(&applied, &embedded(), needed)
+}
+
+/// Applies what is missing and says what that was. Waits for any other node that does the same.
+pub async fn run(client: &mut Client) -> Result<Vec<String>, MigrateError> {
+    lock(client).await?;
+    let result = run_locked(client).await;
+    // A client that is broken loses the lock with its session.
+    let _unlocked = client.execute("select pg_advisory_unlock($1)", &[&LOCK_KEY]).await;
+    result
+}
+
+async fn run_locked(client: &mut Client) -> Result<Vec<String>, MigrateError> {
+    match status(client).await? {
+        Status::Behind(_) => {}
+        Status::Current | Status::Ahead(_) => return Ok(Vec::new()),
+    }
+    let report = embedded::migrations::runner().run_async(client).await.map_err(|e| refinery_says(&e))?;
+    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
+}
+
+async fn lock(client: &Client) -> Result<(), MigrateError> {
+    if client.query_one("select pg_try_advisory_lock($1)", &[&LOCK_KEY]).await?.get(0) {
+        return Ok(());
+    }
+    tracing::info!(at_most = ?LOCK_LIMIT, "another node migrates this database: waiting for it");
+    let begin = format!("set lock_timeout = {}", LOCK_LIMIT.as_millis());
+    client.batch_execute(&begin).await?;
+    let locked = client.execute("select pg_advisory_lock($1)", &[&LOCK_KEY]).await;
+    client.batch_execute("reset lock_timeout").await?;
+    match locked {
+        Err(e) if e.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Err(MigrateError::Locked(LOCK_LIMIT)),
+        other => Ok(other.map(drop)?),
+    }
+}
+
+async fn history(client: &Client) -> Result<Vec<Applied>, Error> {
+    let there = client.query_one("select to_regclass('refinery_schema_history') is not null", &[]).await?;
+    if !there.get::<_, bool>(0) {
+        return Ok(Vec::new());
+    }
+    let rows = client.query("select version, checksum from refinery_schema_history order by version", &[]).await?;
+    let read = |row: &tokio_postgres::Row| Applied {
+        version: u32::try_from(row.get::<_, i32>(0)).unwrap_or(0),
+        checksum: row.get(1),
+    };
+    Ok(rows.iter().map(read).collect())
+}
+
+/// What the database asks of a binary; nothing before the first migration.
+async fn min_version(client: &Client) -> Result<u32, Error> {
+    let there = client.query_one("select to_regclass('rowcast.journal_state') is not null", &[]).await?;
+    if !there.get::<_, bool>(0) {
+        return Ok(0);
+    }
+    let row = client.query_one("select min_version from rowcast.journal_state", &[]).await?;
+    Ok(u32::try_from(row.get::<_, i32>(0)).unwrap_or(0))
+}
+
+fn compare(applied: &[Applied], embedded: &[Migration], needed: u32) -> Result<Status, MigrateError> {
+    let newest = embedded.last().map_or(0, version);
+    let database = applied.last().map_or(0, |a| a.version);
+    if needed > newest {
+        return Err(MigrateError::TooOld { database, needed, binary: newest });
+    }
+    let mut missing = Vec::new();
+    for migration in embedded {
+        match applied.iter().find(|a| a.version == version(migration)) {
+            None => missing.push(migration.to_string()),
+            Some(a) if a.checksum != migration.checksum().to_string() => {
+                return Err(MigrateError::Divergent {
+                    version: a.version,
+                    name: migration.name().to_owned(),
+                    advice: "use the binary that it was migrated with, or a fresh database",
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(match (missing.is_empty(), database > newest) {
+        (false, _) => Status::Behind(missing),
+        (true, true) => Status::Ahead(database),
+        (true, false) => Status::Current,
+    })
+}
+
+fn version(migration: &Migration) -> u32 {
+    u32::try_from(migration.version()).unwrap_or(0)
+}
+
+/// refinery's message names the migration; what Postgres said of it is below, in the sources.
+fn refinery_says(error: &refinery::Error) -> MigrateError {
+    let mut line = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        line = match cause.downcast_ref::<Error>().and_then(Error::as_db_error) {
+            Some(db) => format!("{line}: {} (SQLSTATE {})", db.message(), db.code().code()),
+            None => line,
+        };
+        source = cause.source();
+    }
+    MigrateError::Refinery(line)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+mod tests {
+    use super::*;
+
+    fn applied(upto: usize) -> Vec<Applied> {
+        let line = |m: &Migration| Applied { version: version(m), checksum: m.checksum().to_string() };
+        embedded().iter().take(upto).map(line).collect()
+    }
+
+    #[test]
+    fn a_history_is_current_behind_or_ahead() {
+        let all = embedded();
+        let newest = version(all.last().unwrap());
+        assert_eq!(compare(&applied(all.len()), &all, 1).unwrap(), Status::Current);
+        let Status::Behind(missing) = compare(&[], &all, 0).unwrap() else { unreachable!() };
+        assert_eq!((missing.len(), missing[0].as_str()), (all.len(), "V1__journal"));
+        let mut newer = applied(all.len());
+        newer.push(Applied { version: newest + 3, checksum: "1".to_owned() });
+        assert_eq!(compare(&newer, &all, newest).unwrap(), Status::Ahead(newest + 3));
+        let refused = compare(&newer, &all, newest + 1).unwrap_err().to_string();
+        assert!(refused.contains("use a newer rowcast"), "{refused}");
+    }
+
+    #[test]
+    fn a_changed_migration_is_named() {
+        let mut changed = applied(2);
+        changed[1].checksum = "7".to_owned();
+        let error = compare(&changed, &embedded(), 1).unwrap_err().to_string();
+        assert!(error.starts_with("V2__journal_functions was applied with another content"), "{error}");
+    }
+}

@@ -1,0 +1,174 @@
+//! TLS to Postgres with rustls: what each `sslmode` checks.
+//!
+//! | mode | the certificate's authority | its host name |
+//! |---|---|---|
+//! | prefer, require without a root | not checked | not checked |
+//! | require with a root, verify-ca | checked | not checked |
+//! | verify-full | checked | checked |
+//!
+//! The root is `sslrootcert`, else `~/.postgresql/root.crt` where that exists, else (for the verify modes) the
+//! authorities that the machine trusts; `sslrootcert=system` always means those.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use super::url::{SslFiles, SslMode};
+
+/// Why TLS to Postgres cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A certificate or key file is not what it should be.
+    #[error("cannot use {}: {why}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The machine trusts nobody.
+    #[error("this machine has no trusted certificate authorities: install ca-certificates or name sslrootcert")]
+    NoRoots,
+    /// rustls refused the whole.
+    #[error("TLS to Postgres cannot be set up: {0}")]
+    Rustls(#[from] Error),
+}
+
+/// The client side for a mode that may use TLS.
+pub(super) fn client_config(mode: SslMode, files: &SslFiles) -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let home = std::env::home_dir().map(|home| home.join(".postgresql/root.crt")).filter(|path| path.is_file());
+    let root = files.root.clone().or(home);
+    let verifier = Verifier::new(mode, root.as_deref(), &provider)?;
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    match (&files.cert, &files.key) {
+        (Some(cert), Some(key)) => Ok(builder.with_client_auth_cert(read_chain(cert)?, read_key(key)?)?),
+        _ => Ok(builder.with_no_client_auth()),
+    }
+}
+
+/// Reads the certificates of a PEM file, at least one.
+pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let wrong = |why: String| TlsError::File { path: path.to_owned(), why };
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
+    match chain {
+        Ok(chain) if chain.is_empty() => Err(wrong("it holds no certificate".to_owned())),
+        Ok(chain) => Ok(chain),
+        Err(e) => Err(wrong(e.to_string())),
+    }
+}
+
+/// Reads the private key of a PEM file.
+pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(path).map_err(|e| TlsError::File { path: path.to_owned(), why: e.to_string() })
+}
+
+/// What is checked of the server's certificate.
+#[derive(Debug)]
+struct Verifier {
+    /// `None`: whoever answers is believed.
+    authority: Option<Authority>,
+    host_name: bool,
+    provider: Arc<CryptoProvider>,
+}
+
+#[derive(Debug)]
+struct Authority {
+    chain: Arc<WebPkiServerVerifier>,
+    /// Certificates named as roots. A self-signed server certificate that is its own root is what many Postgres
+    /// guides make; OpenSSL takes it, webpki does not take a root as a server, so it is compared as a whole.
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    fn new(mode: SslMode, root: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let verifying = matches!(mode, SslMode::VerifyCa | SslMode::VerifyFull);
+        let checked = verifying || (mode == SslMode::Require && root.is_some());
+        let authority = if checked { Some(Authority::new(root, provider)?) } else { None };
+        Ok(Self { authority, host_name: mode == SslMode::VerifyFull, provider: Arc::clone(provider) })
+    }
+}
+
+impl Authority {
+    fn new(root: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let mut store = RootCertStore::empty();
+        let mut pinned = Vec::new();
+        match root.filter(|path| *path != Path::new("system")) {
+            Some(path) => {
+                pinned = read_chain(path)?;
+                for cert in &pinned {
+                    let wrong = |e: Error| TlsError::File { path: path.to_owned(), why: e.to_string() };
+                    store.add(cert.clone()).map_err(wrong)?;
+                }
+            }
+            None => {
+                store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                if store.is_empty() {
+                    return Err(TlsError::NoRoots);
+                }
+            }
+        }
+        let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
+            .build()
+            .map_err(|e| TlsError::Rustls(Error::General(e.to_string())))?;
+        Ok(Self { chain, pinned })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let Some(authority) = &self.authority else { return Ok(ServerCertVerified::assertion()) };
+        if authority.pinned.iter().any(|cert| cert.as_ref() == end_entity.as_ref()) {
+            if self.host_name {
+                rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+            }
+            return Ok(ServerCertVerified::assertion());
+        }
+        // The name is the last thing that is checked, so a complaint about it means that the rest is in order.
+        match authority.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp, now) {
+            Err(Error::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            )) if !self.host_name => Ok(ServerCertVerified::assertion()),
+            verdict => verdict,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
