@@ -1,1 +1,3 @@
 //! One integration binary, a module per behaviour, against a real Postgres.
+
+mod cluster;

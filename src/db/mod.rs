@@ -2,6 +2,7 @@
 //!
 //! Leaves to others what is in the tables: `journal` and the applications write their own SQL.
 
+pub mod cluster;
 mod connect;
 pub mod migrate;
 mod pool;

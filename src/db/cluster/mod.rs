@@ -1,0 +1,217 @@
+//! The private Postgres cluster of `rowcast dev`: found, made, started, adopted, stopped.
+//!
+//! Synchronous; a caller inside a runtime goes through `spawn_blocking`. What is migrated into it and who serves it is
+//! decided elsewhere.
+//!
+//! ```text
+//! .rowcast/dev.json      port, password, signing secret, id        (0600)
+//! .rowcast/lock          held by the live `rowcast dev`; its pid
+//! .rowcast/cluster       the data directory, or a link to it
+//! .rowcast/postgres.log  what the server says
+//! ```
+
+mod account;
+mod error;
+mod find;
+mod login;
+mod place;
+mod server;
+mod state;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+pub use error::{ClusterError, Result};
+pub use find::{Binaries, Search, find};
+pub use state::{DevState, Secret};
+
+use login::{DATABASE, Login};
+use place::Place;
+use server::SUPERUSER;
+use state::Lock;
+
+/// A running cluster that only this process uses as its own. Dropping it stops the server.
+#[derive(Debug)]
+pub struct Cluster {
+    dir: PathBuf,
+    bins: Binaries,
+    state: DevState,
+    place: Place,
+    socket_dir: PathBuf,
+    pid: i32,
+    running: bool,
+    // Last, so that they are given back after the server has stopped.
+    _data_held: File,
+    _lock: Lock,
+}
+
+impl Cluster {
+    /// Makes, starts or adopts the cluster of a `.rowcast` folder, and returns once it answers.
+    pub fn open(dir: &Path, bins: &Binaries) -> Result<Self> {
+        Self::open_with(dir, bins, &[])
+    }
+
+    /// The same with further settings, `("fsync", "off")` for a test run's. An adopted server keeps those that it has.
+    pub fn open_with(dir: &Path, bins: &Binaries, settings: &[(&str, &str)]) -> Result<Self> {
+        let dir = state::make_folder(dir)?;
+        let lock = Lock::take(&dir)?;
+        let known = DevState::load(&dir)?;
+        let is_new = known.is_none();
+        let state = known.map_or_else(|| DevState::fresh(server::free_port()?), Ok)?;
+        let place = Place::locate(&dir, &state.cluster_id)?;
+        if !place.account.may_execute(&bins.postgres)? {
+            return Err(ClusterError::NotExecutable { user: place.account.name, program: bins.postgres.clone() });
+        }
+        if is_new {
+            // Before initdb: whatever it leaves behind when killed carries an id that is remembered.
+            state.store(&dir)?;
+        }
+        if !place.data.exists() {
+            server::create(&place, bins, &state)?;
+        }
+        place.link()?;
+        let held = place.hold(&dir)?;
+        check_major(&place, bins)?;
+        Self::bring_up(dir, bins, state, place, (lock, held), settings)
+    }
+
+    fn bring_up(
+        dir: PathBuf,
+        bins: &Binaries,
+        mut state: DevState,
+        place: Place,
+        (lock, held): (Lock, File),
+        settings: &[(&str, &str)],
+    ) -> Result<Self> {
+        let postmaster = match server::running(&place.data)? {
+            Some(found) => {
+                tracing::info!(pid = found.pid, "the cluster still runs; going on with it");
+                found
+            }
+            None => server::start(&place, bins, &state, &dir, settings)?,
+        };
+        if state.postgres_port != postmaster.port {
+            state.postgres_port = postmaster.port;
+            state.store(&dir)?;
+        }
+        let mut cluster = Self {
+            bins: bins.clone(),
+            socket_dir: postmaster.socket_dir,
+            pid: postmaster.pid,
+            running: true,
+            _data_held: held,
+            _lock: lock,
+            dir,
+            state,
+            place,
+        };
+        if let Err(error) = cluster.login().settle() {
+            // Recovery is not to be interrupted, and a server that is not ours not to be stopped.
+            cluster.running = !matches!(error, ClusterError::NotReady { .. } | ClusterError::Foreign { .. });
+            return Err(error);
+        }
+        Ok(cluster)
+    }
+
+    fn login(&self) -> Login {
+        Login {
+            pid: self.pid,
+            port: self.state.postgres_port,
+            socket_dir: self.socket_dir.clone(),
+            data: self.place.data.clone(),
+            log: self.log(),
+            password: self.state.postgres_password.clone(),
+        }
+    }
+
+    /// Where clients connect. Contains the password: not for a log.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let password = self.state.postgres_password.expose();
+        format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{}/{DATABASE}", self.state.postgres_port)
+    }
+
+    /// A line for the terminal, when psql was found. It goes through the private socket and so needs no password.
+    #[must_use]
+    pub fn psql_line(&self) -> Option<String> {
+        let psql = quoted(self.bins.psql.as_ref()?);
+        let socket = quoted(&self.socket_dir);
+        Some(format!("{psql} -h {socket} -p {} -U {SUPERUSER} {DATABASE}", self.state.postgres_port))
+    }
+
+    #[must_use]
+    pub fn state(&self) -> &DevState {
+        &self.state
+    }
+
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.place.data
+    }
+
+    #[must_use]
+    pub fn socket_dir(&self) -> &Path {
+        &self.socket_dir
+    }
+
+    /// The postmaster's.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.dir.join("postgres.log")
+    }
+
+    /// Stops the server: fast, and if that takes too long at once.
+    pub fn stop(mut self) -> Result<()> {
+        self.shut_down()
+    }
+
+    /// Gives up the folder and leaves the server to the next `open`.
+    pub fn leave_running(mut self) {
+        self.running = false;
+    }
+
+    fn shut_down(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.running) {
+            return Ok(());
+        }
+        place::check_marker(&self.place.data, &self.state.cluster_id)?;
+        server::stop(&self.place, &self.bins)?;
+        if self.socket_dir != self.place.data {
+            // The short folder under /tmp; it is made again at the next start.
+            let _ = fs::remove_dir(&self.socket_dir);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if let Err(error) = self.shut_down() {
+            tracing::warn!(%error, "the development cluster was not stopped");
+        }
+    }
+}
+
+fn check_major(place: &Place, bins: &Binaries) -> Result<()> {
+    match find::made_by(&place.data) {
+        Some(made_by) if made_by != bins.major.to_string() => Err(ClusterError::WrongMajor {
+            data: place.data.clone(),
+            made_by,
+            found: bins.major,
+            bin: bins.dir.clone(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// For a POSIX shell; most paths need no quotes.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-@+:".contains(&byte);
+    if text.bytes().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

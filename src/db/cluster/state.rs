@@ -1,0 +1,157 @@
+//! What a checkout remembers of its development cluster: `.rowcast/dev.json` (port, password, signing secret) and
+//! `.rowcast/lock`, which one live `rowcast dev` holds.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::OFlag;
+use nix::unistd::geteuid;
+use serde::{Deserialize, Serialize};
+
+use super::error::{ClusterError, Result, io};
+
+/// A generated secret: hex digits, so that it needs no escaping in a URL, in SQL or in a shell.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn random() -> Result<Self> {
+        random_hex::<32>().map(Self)
+    }
+
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("[redacted]")
+    }
+}
+
+pub(super) fn random_hex<const BYTES: usize>() -> Result<String> {
+    let mut bytes = [0_u8; BYTES];
+    getrandom::fill(&mut bytes).map_err(ClusterError::Random)?;
+    Ok(hex(&bytes))
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The contents of `dev.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DevState {
+    /// Also stands in the data directory: a directory that does not carry it is somebody else's.
+    pub cluster_id: String,
+    pub postgres_port: u16,
+    pub postgres_password: Secret,
+    /// Not used by the cluster; kept here because it has to outlive a restart in the same way.
+    pub jwt_secret: Secret,
+}
+
+impl DevState {
+    pub(super) fn fresh(postgres_port: u16) -> Result<Self> {
+        Ok(Self {
+            cluster_id: random_hex::<16>()?,
+            postgres_port,
+            postgres_password: Secret::random()?,
+            jwt_secret: Secret::random()?,
+        })
+    }
+
+    /// Reads `dev.json` of a `.rowcast` folder; `None` if there is none yet.
+    pub fn load(dir: &Path) -> Result<Option<Self>> {
+        let path = file(dir);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return io("read", &path, Err(error)),
+        };
+        serde_json::from_slice(&text).map(Some).map_err(|source| ClusterError::State { path, source })
+    }
+
+    /// Writes `dev.json` beside itself and renames it, so that a crash leaves the old or the new one, never half.
+    pub fn store(&self, dir: &Path) -> Result<()> {
+        let (path, fresh) = (file(dir), dir.join("dev.json.new"));
+        let mut text =
+            serde_json::to_vec_pretty(self).map_err(|source| ClusterError::State { path: path.clone(), source })?;
+        text.push(b'\n');
+        if let Err(error) = fs::remove_file(&fresh)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            return io("remove", &fresh, Err(error));
+        }
+        let mut out = io("create", &fresh, open_private(&fresh, OpenOptions::new().write(true).create_new(true)))?;
+        io("own", &fresh, own_like_folder(&out, dir))?;
+        io("write", &fresh, out.write_all(&text).and_then(|()| out.sync_all()))?;
+        io("rename", &fresh, fs::rename(&fresh, &path))?;
+        io("sync", dir, File::open(dir).and_then(|folder| folder.sync_all()))
+    }
+}
+
+fn file(dir: &Path) -> PathBuf {
+    dir.join("dev.json")
+}
+
+/// Makes the `.rowcast` folder. Root's may be passed through, not listed, by the user that Postgres runs as; what lies
+/// in it is closed file by file.
+pub(super) fn make_folder(dir: &Path) -> Result<PathBuf> {
+    if !dir.is_dir() {
+        let mode = if geteuid().is_root() { 0o711 } else { 0o700 };
+        io("create", dir, DirBuilder::new().recursive(true).mode(mode).create(dir))?;
+        io("open", dir, fs::set_permissions(dir, fs::Permissions::from_mode(mode)))?;
+    }
+    io("enter", dir, fs::canonicalize(dir))
+}
+
+/// Opens a file that only its owner may read. Links are not followed: root may work in a checkout of somebody who
+/// could have put one there.
+pub(super) fn open_private(path: &Path, options: &mut OpenOptions) -> std::io::Result<File> {
+    options.mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)
+}
+
+/// Files that root makes in a user's checkout stay usable for that user.
+pub(super) fn own_like_folder(file: &File, dir: &Path) -> std::io::Result<()> {
+    if !geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = fs::metadata(dir)?;
+    fchown(file, Some(folder.uid()), Some(folder.gid()))
+}
+
+/// The exclusive use of one `.rowcast` folder; the kernel gives it back when the process ends, however it ends.
+#[derive(Debug)]
+pub(super) struct Lock(#[allow(dead_code, reason = "held, not used: closing it gives the lock back")] File);
+
+impl Lock {
+    pub(super) fn take(dir: &Path) -> Result<Self> {
+        let path = dir.join("lock");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let mut file = io("open", &path, open_private(&path, &mut options))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                io("read", &path, file.read_to_string(&mut pid))?;
+                return Err(ClusterError::Busy { dir: dir.to_path_buf(), pid: pid.trim().parse().ok() });
+            }
+            Err(TryLockError::Error(error)) => return io("lock", &path, Err(error)),
+        }
+        io("own", &path, own_like_folder(&file, dir))?;
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()))
+            .and_then(|()| file.flush());
+        io("write", &path, written)?;
+        Ok(Self(file))
+    }
+}
