@@ -1,6 +1,8 @@
 //! What clap knows: the commands, their flags and their help. Settings become flags from the one table of settings.
 
-use clap::{Arg, ArgAction, Command};
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, Command, value_parser};
 
 use crate::config::{SETTINGS, find};
 
@@ -15,9 +17,25 @@ pub(super) fn all() -> Command {
         .after_help("Every flag of a setting has a variable: --listen is ROWCAST_LISTEN. A flag goes before it.")
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .subcommand(dev())
         .subcommand(serve())
         .subcommand(migrate())
         .subcommand(token())
+}
+
+fn dev() -> Command {
+    let names: Vec<_> = SETTINGS.iter().map(|s| s.name).filter(|name| *name != "DATABASE_URL").collect();
+    let command = Command::new("dev")
+        .about("Everything on this machine: a private Postgres under .rowcast/, migrations, a secret, the server")
+        .arg(
+            Arg::new("dir")
+                .long("dir")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .default_value(".rowcast")
+                .help("Where the cluster and what belongs to it lie"),
+        );
+    settings(command, &names).after_help("Example:\n  rowcast dev --listen 127.0.0.1:0")
 }
 
 fn serve() -> Command {

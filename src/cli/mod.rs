@@ -2,6 +2,7 @@
 //! the exit code is 0, 1 for a failure, 2 for wrong usage.
 
 mod commands;
+mod dev;
 mod migrate;
 mod output;
 mod serve;
@@ -32,6 +33,8 @@ enum Failure {
     Url(#[from] crate::db::UrlError),
     #[error(transparent)]
     Tls(#[from] crate::db::TlsError),
+    #[error(transparent)]
+    Cluster(#[from] crate::db::cluster::ClusterError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// The command has said what there is to say.
@@ -69,6 +72,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     telemetry::start(&log.filter, log.json);
     let runtime = Runtime::new()?;
     match name {
+        "dev" => runtime.block_on(dev::run(source, args)),
         "serve" => runtime.block_on(serve::run(&source)),
         "migrate" => runtime.block_on(migrate::run(&source, args)),
         "token" => token::run(&source, args),

@@ -68,6 +68,12 @@ impl Source {
         Ok(Self { environment: kept, flags })
     }
 
+    /// The same with a setting chosen by the command itself, over flags and environment.
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.flags.insert(name, Secret::new(value));
+        self
+    }
+
     /// The text of a setting, or its default.
     fn text(&self, name: &str) -> Option<&str> {
         let set = self.flags.get(name).or_else(|| self.environment.get(name)).map(Secret::expose);

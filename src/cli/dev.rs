@@ -1,0 +1,102 @@
+//! `rowcast dev`: everything on one machine, made on the first start and found again on every later one.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::ArgMatches;
+
+use super::{Failure, output};
+use crate::app::{App, AppError};
+use crate::auth::Role;
+use crate::auth::token::Mint;
+use crate::clock::Clock;
+use crate::config::{Secret, ServerConfig, Source};
+use crate::db::cluster::{self, Cluster, Search};
+use crate::db::{Connector, DatabaseUrl, Trouble, migrate};
+use crate::http::ListenError;
+use crate::shutdown;
+
+/// How long the admin token lives that each start prints.
+const TOKEN_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Starts Postgres, migrates, serves until Ctrl-C, and stops Postgres again.
+pub(super) async fn run(source: Source, args: &ArgMatches) -> Result<(), Failure> {
+    let stop = shutdown::signals()?;
+    let dir = args.get_one::<PathBuf>("dir").cloned().unwrap_or_else(|| PathBuf::from(".rowcast"));
+    let cluster = on_a_thread(move || open(&dir)).await??;
+    let served = serve(source, &cluster, stop).await;
+    output::tell("stopping Postgres");
+    on_a_thread(move || cluster.stop()).await??;
+    served
+}
+
+fn open(dir: &Path) -> Result<Cluster, cluster::ClusterError> {
+    let bins = cluster::find(&Search::from_env(dir))?;
+    output::tell(&format!("Postgres {} from {}", bins.version, bins.dir.display()));
+    Cluster::open(dir, &bins)
+}
+
+async fn serve(source: Source, cluster: &Cluster, stop: impl Future<Output = &'static str>) -> Result<(), Failure> {
+    let url = Secret::new(cluster.url());
+    let connector = Connector::new(DatabaseUrl::parse(&url)?)?;
+    let (mut client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
+    for name in migrate::run(&mut client).await? {
+        output::tell(&format!("applied {name}"));
+    }
+    drop(client);
+
+    let secret = match source.jwt_secret()? {
+        Some(secret) => secret,
+        None => Secret::new(cluster.state().jwt_secret.expose()),
+    };
+    let source = source.with("DATABASE_URL", url.expose()).with("ROWCAST_JWT_SECRET", secret.expose());
+    let app = listen(&source).await?;
+    greet(&app, cluster, &admin_token(&source, &secret)?);
+    Ok(app.run(stop).await?)
+}
+
+/// Where nobody asked for a certain address and the usual one is taken, any free port serves a newcomer better than an
+/// error does.
+async fn listen(source: &Source) -> Result<App, Failure> {
+    match App::new(&ServerConfig::read(source)?).await {
+        Err(AppError::Listen(ListenError::Bind(address, error)))
+            if error.kind() == ErrorKind::AddrInUse && !source.is_set("ROWCAST_LISTEN") =>
+        {
+            output::tell(&format!("{address} is taken: picking a free port"));
+            let anywhere = source.clone().with("ROWCAST_LISTEN", "127.0.0.1:0");
+            Ok(App::new(&ServerConfig::read(&anywhere)?).await?)
+        }
+        result => Ok(result?),
+    }
+}
+
+fn admin_token(source: &Source, secret: &Secret) -> Result<Secret, Failure> {
+    let (issuer, audience) = source.issuer_and_audience()?;
+    let (issuer, audience) = (issuer.as_deref(), audience.as_deref());
+    let mint = Mint { subject: "admin", role: Role::Admin, ttl: TOKEN_TTL, issuer, audience };
+    Ok(mint.sign(secret, &Clock::system())?)
+}
+
+/// Says all that a newcomer needs. The line that begins with `ready` is the last, for scripts that wait for it.
+fn greet(app: &App, cluster: &Cluster, token: &Secret) {
+    output::print(&format!("server       {}", app.url()));
+    match cluster.psql_line() {
+        Some(psql) => {
+            let insert =
+                r#"insert into rowcast.events (type, payload) values ('note.added', '{"text":"hello"}') returning seq"#;
+            let read = "select seq, type, payload from rowcast.query_events()";
+            output::print(&format!("psql         {psql}"));
+            output::print(&format!("first event  {psql} -c \"{}\" -c \"{read}\"", insert.replace('"', "\\\"")));
+        }
+        None => output::print("psql         is not on this machine (Debian: apt-get install postgresql-client)"),
+    }
+    output::print(&format!("database     {}", cluster.url()));
+    output::print(&format!("admin token  {}", token.expose()));
+    output::print("ready        Ctrl-C stops it; the data stays in .rowcast/");
+}
+
+/// The cluster is managed by plain blocking code.
+async fn on_a_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::Io(std::io::Error::other(e)))
+}
