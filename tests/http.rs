@@ -1,0 +1,158 @@
+//! The doors themselves: what they answer to good and bad requests, and that bad ones harm nobody else.
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rowcast::app::App;
+use rowcast::config::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::http::{raw, read_answer, request};
+use crate::support::{TestServer, migrated_database, settings};
+
+/// Nothing listens on port 1: these tests need no database.
+const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/nothing";
+
+#[tokio::test]
+async fn unknown_addresses_are_404_and_wrong_methods_405_with_allow() {
+    let server = TestServer::start(NOWHERE, &[]).await;
+    for path in ["/", "/health", "/health/live/", "/health/nope", "/v1/..%2f", "/%00"] {
+        let answer = server.get(path).await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (404, Some("not_found")), "{path}");
+        assert_eq!(answer.headers["content-type"], "application/problem+json");
+        assert_eq!(answer.json()["request_id"], answer.headers["x-request-id"].as_str());
+    }
+    for method in ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
+        let answer = request(server.address(), method, "/health/live", &[], b"").await;
+        assert_eq!((answer.status, answer.headers["allow"].as_str()), (405, "GET, HEAD"), "{method}");
+    }
+    let head = request(server.address(), "HEAD", "/health/live", &[], b"").await;
+    assert_eq!((head.status, head.body.as_str()), (0, ""), "a HEAD has a length and no body");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_request_id_is_kept_when_it_is_plain() {
+    let server = TestServer::start(NOWHERE, &[]).await;
+    let own = request(server.address(), "GET", "/nope", &[("x-request-id", "order-7")], b"").await;
+    assert_eq!((own.headers["x-request-id"].as_str(), &own.json()["request_id"]), ("order-7", &"order-7".into()));
+    let odd = request(server.address(), "GET", "/nope", &[("x-request-id", "a b")], b"").await;
+    assert_ne!(odd.headers["x-request-id"], "a b");
+    assert_eq!(
+        (odd.headers["cache-control"].as_str(), odd.headers["x-content-type-options"].as_str()),
+        ("no-store", "nosniff")
+    );
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_too_large_or_malformed_is_refused_and_the_next_request_served() {
+    let server = TestServer::start(NOWHERE, &[]).await;
+    let too_large = request(server.address(), "GET", "/health/live", &[("content-length", "1048577")], b"").await;
+    assert_eq!((too_large.status, too_large.json()["code"].as_str()), (413, Some("body_too_large")));
+
+    let long = "x".repeat(40_000);
+    let many: Vec<(String, String)> = (0..150).map(|n| (format!("x-{n}"), "y".to_owned())).collect();
+    let many: Vec<(&str, &str)> = many.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    for headers in [&[("x-long", long.as_str())][..], &many] {
+        assert_eq!(request(server.address(), "GET", "/health/live", headers, b"").await.status, 431);
+    }
+    for bytes in [
+        &b"nonsense\r\n\r\n"[..],
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /\0 HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+    ] {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let answer = raw(&mut stream, bytes).await;
+        assert!([0, 400].contains(&answer.status), "{bytes:?}: {answer:?}");
+    }
+    assert_eq!(server.get("/health/live").await.status, 200);
+    server.stop().await.unwrap();
+}
+
+/// Time stands still and jumps to the next timer whenever nothing else is to be done.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_slow_with_its_headers_is_cut_off() {
+    let server = TestServer::start(NOWHERE, &[]).await;
+    let mut slow = TcpStream::connect(server.address()).await.unwrap();
+    slow.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\nx-never").await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let mut rest = Vec::new();
+    slow.read_to_end(&mut rest).await.unwrap();
+    assert!(begun.elapsed() >= rowcast::http::HEADER_LIMIT);
+    assert!(!String::from_utf8_lossy(&rest).contains("200"), "{rest:?}");
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn more_connections_than_allowed_are_turned_away() {
+    let server = TestServer::start(NOWHERE, &[("ROWCAST_MAX_SESSIONS", "1")]).await;
+    let mut held = Vec::new();
+    let refused = loop {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let answer = read_answer(&mut stream).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        held.push(stream);
+        assert!(held.len() <= 257);
+    };
+    assert_eq!((held.len(), refused.status), (257, 503));
+    held.pop();
+    crate::support::until("a place is free again", || async { server.get("/health/live").await.status == 200 }).await;
+    drop(held);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_server_speaks_tls_with_its_own_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert_file, key_file) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert_file, cert.pem()).unwrap();
+    std::fs::write(&key_file, signing_key.serialize_pem()).unwrap();
+    let files = [("ROWCAST_TLS_CERT", cert_file.to_str().unwrap()), ("ROWCAST_TLS_KEY", key_file.to_str().unwrap())];
+    let server = TestServer::start(NOWHERE, &files).await;
+    assert!(server.url.starts_with("https://"));
+
+    // Whoever speaks plain HTTP gets nothing, and harms nobody.
+    let mut plain = TcpStream::connect(server.address()).await.unwrap();
+    assert_eq!(raw(&mut plain, b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.status, 0);
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(cert.der().clone()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
+    let tcp = TcpStream::connect(server.address()).await.unwrap();
+    let mut tls = connector.connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+    let answer = raw(&mut tls, b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "{\"status\":\"live\"}"));
+    server.stop().await.unwrap();
+
+    let swapped = [("ROWCAST_TLS_CERT", files[1].1), ("ROWCAST_TLS_KEY", files[0].1)];
+    let config = ServerConfig::read(&settings(NOWHERE, &swapped)).unwrap();
+    let error = App::new(&config).await.unwrap_err().to_string();
+    assert!(error.contains("it holds no certificate"), "{error}");
+    let other = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&key_file, other.signing_key.serialize_pem()).unwrap();
+    let config = ServerConfig::read(&settings(NOWHERE, &files)).unwrap();
+    assert!(App::new(&config).await.unwrap_err().to_string().starts_with("ROWCAST_TLS_CERT"));
+}
+
+#[tokio::test]
+async fn health_tells_what_it_sees() {
+    let db = migrated_database().await;
+    let server = TestServer::ready(&db.url, &[]).await;
+    assert_eq!(server.get("/health/live").await.body, "{\"status\":\"live\"}");
+    assert_eq!(server.get("/health/ready").await.body, "{\"status\":\"ready\"}");
+    let health = server.get("/health/db").await.json();
+    assert_eq!(health["status"], "ok");
+    assert!(health["latency_ms"].as_f64().unwrap() > 0.0);
+    server.stop().await.unwrap();
+}

@@ -1,0 +1,87 @@
+//! `rowcast migrate`: once, twice, twenty at a time, behind and ahead.
+
+use crate::support::{empty_database, migrate, migrated_database, run, text};
+
+const EACH: usize = 20;
+
+#[tokio::test]
+async fn twenty_at_once_against_an_empty_database_end_well_with_one_history() {
+    let db = empty_database().await;
+    let mut all = tokio::task::JoinSet::new();
+    for _ in 0..EACH {
+        let url = db.url.clone();
+        all.spawn(async move { run(&["migrate"], &[("DATABASE_URL", &url)]).await });
+    }
+    let mut applied = 0;
+    while let Some(answer) = all.join_next().await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status.code(), Some(0), "{}", text(&answer.stderr));
+        applied += usize::from(text(&answer.stdout).contains("applied V1__journal"));
+    }
+    assert_eq!(applied, 1);
+    let rows = db.client().await.query("select version from refinery_schema_history", &[]).await.unwrap();
+    assert_eq!(rows.len(), rowcast::db::migrate::embedded().len());
+}
+
+#[tokio::test]
+async fn check_compares_and_changes_nothing() {
+    let db = empty_database().await;
+    let environment = [("DATABASE_URL", db.url.as_str())];
+    let behind = run(&["migrate", "--check"], &environment).await;
+    assert_eq!(behind.status.code(), Some(1));
+    assert!(text(&behind.stdout).starts_with("missing V1__journal\n"));
+    let there = "select to_regclass('refinery_schema_history') is null";
+    assert!(db.client().await.query_one(there, &[]).await.unwrap().get::<_, bool>(0));
+
+    migrate(&db.url).await;
+    let current = run(&["migrate", "--check"], &environment).await;
+    assert_eq!((current.status.code(), text(&current.stdout).as_str()), (Some(0), "the schema is up to date\n"));
+    let again = run(&["migrate"], &environment).await;
+    assert_eq!(text(&again.stdout), "nothing to do: the schema is up to date\n");
+}
+
+#[tokio::test]
+async fn a_newer_database_is_let_be_unless_it_asks_for_a_newer_binary() {
+    let db = migrated_database().await;
+    let client = db.client().await;
+    let newer = "insert into refinery_schema_history values (999, 'future', '2026-01-01T00:00:00Z', '1')";
+    client.batch_execute(newer).await.unwrap();
+    for args in [&["migrate"][..], &["migrate", "--check"]] {
+        let answer = run(args, &[("DATABASE_URL", &db.url)]).await;
+        assert_eq!(answer.status.code(), Some(0), "{}", text(&answer.stderr));
+    }
+    client.batch_execute("update rowcast.journal_state set min_version = 999").await.unwrap();
+    for args in [&["migrate"][..], &["migrate", "--check"]] {
+        let answer = run(args, &[("DATABASE_URL", &db.url)]).await;
+        assert_eq!(answer.status.code(), Some(1));
+        assert!(text(&answer.stderr).contains("use a newer rowcast"), "{}", text(&answer.stderr));
+    }
+}
+
+#[tokio::test]
+async fn a_migration_that_was_changed_after_it_was_applied_is_named() {
+    let db = migrated_database().await;
+    let changed = "update refinery_schema_history set checksum = '1' where version = 2";
+    db.client().await.batch_execute(changed).await.unwrap();
+    let answer = run(&["migrate"], &[("DATABASE_URL", &db.url)]).await;
+    assert_eq!(answer.status.code(), Some(1));
+    assert!(text(&answer.stderr).contains("V2__journal_functions was applied with another content"));
+}
+
+#[tokio::test]
+async fn what_postgres_says_of_a_failed_migration_is_told() {
+    let db = empty_database().await;
+    db.client().await.batch_execute("create schema rowcast").await.unwrap();
+    let answer = run(&["migrate"], &[("DATABASE_URL", &db.url)]).await;
+    assert_eq!(answer.status.code(), Some(1));
+    let said = text(&answer.stderr);
+    assert!(said.contains("V1__journal") && said.contains("schema \"rowcast\" already exists"), "{said}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_not_there_is_told_in_one_line() {
+    let answer = run(&["migrate"], &[("DATABASE_URL", "postgres://u:hunter2@127.0.0.1:1/d")]).await;
+    assert_eq!(answer.status.code(), Some(1));
+    let said = text(&answer.stderr);
+    assert!(said.contains("Postgres cannot be reached") && !said.contains("hunter2"), "{said}");
+}

@@ -1,0 +1,78 @@
+//! A client that sends exactly the bytes it is told to, and reads one answer.
+
+use std::collections::HashMap;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::PATIENCE;
+
+/// What a server answered.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// The status code; 0 when the connection ended without an answer.
+    pub(crate) status: u16,
+    /// The headers, names in lower case.
+    pub(crate) headers: HashMap<String, String>,
+    /// The body.
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The body as JSON.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+/// One request on a connection of its own.
+pub(crate) async fn request(address: &str, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    if !body.is_empty() {
+        head.push_str(&format!("content-length: {}\r\n", body.len()));
+    }
+    head.push_str("\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    // A server may answer before it has read the whole body, and close.
+    let _refused_early = stream.write_all(body).await;
+    read_answer(&mut stream).await
+}
+
+/// Sends raw bytes and reads what comes until the other side closes.
+pub(crate) async fn raw<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Answer {
+    stream.write_all(bytes).await.unwrap();
+    read_answer(stream).await
+}
+
+/// Reads until the other side closes, or one whole answer has come.
+pub(crate) async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Answer {
+    let mut bytes = Vec::new();
+    let mut chunk = [0_u8; 4096];
+    loop {
+        if let Some(answer) = parse(&bytes) {
+            return answer;
+        }
+        match tokio::time::timeout(PATIENCE, stream.read(&mut chunk)).await.unwrap() {
+            Ok(0) | Err(_) => break,
+            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
+        }
+    }
+    parse(&bytes).unwrap_or(Answer { status: 0, headers: HashMap::new(), body: String::new() })
+}
+
+fn parse(bytes: &[u8]) -> Option<Answer> {
+    let text = String::from_utf8_lossy(bytes);
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let mut lines = head.lines();
+    let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
+    let headers: HashMap<String, String> = lines
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    let length: usize = headers.get("content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
+    (body.len() >= length).then(|| Answer { status, headers, body: body.to_owned() })
+}
