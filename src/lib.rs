@@ -9,5 +9,6 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod http;
+pub mod journal;
 pub mod shutdown;
 pub mod telemetry;

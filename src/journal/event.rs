@@ -1,0 +1,97 @@
+//! One event as it stands in the table. It does not serialize: only what `view` has made of it can reach a client.
+
+use time::OffsetDateTime;
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+/// How much an event matters, from the least to the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// For whoever looks for a fault.
+    Debug,
+    /// What happens all the time.
+    Info,
+    /// What somebody should look at some time.
+    Warn,
+    /// What somebody should look at now.
+    Error,
+    /// What cannot wait.
+    Critical,
+}
+
+impl Level {
+    /// All of them, in order.
+    pub const ALL: [Self; 5] = [Self::Debug, Self::Info, Self::Warn, Self::Error, Self::Critical];
+
+    /// The word in the table.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The level of a word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.as_str() == word)
+    }
+}
+
+/// An event as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredEvent {
+    /// Its place in the order of the stream.
+    pub seq: i64,
+    /// Its identity; the last eight digits of it make a cursor prove its history.
+    pub id: Uuid,
+    /// When it was inserted, by the database's clock.
+    pub at: OffsetDateTime,
+    /// Dotted lower-case words.
+    pub kind: String,
+    /// How much it matters.
+    pub level: Level,
+    /// Whether its writer allows it in public views.
+    pub public_safe: bool,
+    /// What it is about, for a trading system.
+    pub symbol: Option<String>,
+    /// Which trade it belongs to.
+    pub trade_id: Option<Uuid>,
+    /// What it is about: a row's key, a conversation.
+    pub subject: Option<String>,
+    /// Who alone may see it; everyone if nobody.
+    pub owner: Option<String>,
+    /// A JSON object, as text.
+    pub payload: String,
+}
+
+impl StoredEvent {
+    /// The columns that [`Self::from_row`] reads, in its order.
+    pub const COLUMNS: &str = "seq, id, at, type, level, public_safe, symbol, trade_id, subject, owner, payload::text";
+
+    /// Reads a row of [`Self::COLUMNS`].
+    pub fn from_row(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            seq: row.try_get(0)?,
+            id: row.try_get(1)?,
+            at: row.try_get(2)?,
+            kind: row.try_get(3)?,
+            // The table's check allows these five words alone.
+            level: Level::parse(row.try_get(4)?).unwrap_or(Level::Critical),
+            public_safe: row.try_get(5)?,
+            symbol: row.try_get(6)?,
+            trade_id: row.try_get(7)?,
+            subject: row.try_get(8)?,
+            owner: row.try_get(9)?,
+            payload: row.try_get(10)?,
+        })
+    }
+
+    /// Roughly what it takes in memory, for caches that count bytes.
+    pub fn weight(&self) -> usize {
+        let texts = [&self.symbol, &self.subject, &self.owner].into_iter().flatten().map(String::len).sum::<usize>();
+        size_of::<Self>() + self.kind.len() + texts + self.payload.len()
+    }
+}
