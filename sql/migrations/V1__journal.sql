@@ -198,7 +198,7 @@ create table rowcast.event_types (
     constraint event_types_pkey primary key (type),
     constraint event_types_type_check
         check (octet_length(type) <= 128 and type ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$'),
-    constraint event_types_description_check check (length(btrim(description)) between 1 and 1000),
+    constraint event_types_description_check check (length(btrim(description)) >= 1 and length(description) <= 1000),
     constraint event_types_public_fields_check
         check (array_position(public_fields, null) is null and cardinality(public_fields) <= 256)
 );
