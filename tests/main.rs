@@ -11,6 +11,7 @@ mod cluster;
 mod dev;
 mod http;
 mod migrations;
+mod schema;
 mod serve;
 mod support;
 mod tls;
