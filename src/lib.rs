@@ -11,5 +11,7 @@ pub mod db;
 pub mod http;
 pub mod journal;
 pub mod shutdown;
-pub mod tail;
+// Its loop is yet to come; so far there is the heart of it, and the search that holds it.
+#[cfg(test)]
+mod tail;
 pub mod telemetry;

@@ -309,7 +309,7 @@ fn a_port_that_was_taken_meanwhile_is_replaced_and_remembered() {
 fn a_password_that_was_changed_is_set_back() {
     let checkout = Checkout::new();
     let cluster = checkout.open().unwrap();
-    query(&cluster.url(), "alter role rowcast password 'forgotten'").unwrap();
+    query(&cluster.url(), "alter role postgres password 'forgotten'").unwrap();
     cluster.stop().unwrap();
     let cluster = checkout.open().unwrap();
     assert_eq!(query(&cluster.url(), "select 1").unwrap(), ["1"]);

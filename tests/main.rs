@@ -13,6 +13,7 @@ mod http;
 mod migrations;
 mod refinery_cli;
 mod repository;
+mod schema;
 mod serve;
 mod support;
 mod tls;

@@ -85,3 +85,20 @@ async fn a_database_that_is_not_there_is_told_in_one_line() {
     let said = text(&answer.stderr);
     assert!(said.contains("Postgres cannot be reached") && !said.contains("hunter2"), "{said}");
 }
+
+#[tokio::test]
+async fn an_owner_named_like_a_schema_finds_its_own_history_again() {
+    let db = empty_database().await;
+    let client = db.client().await;
+    // Roles belong to the cluster: another test database may have it already.
+    let role = "do $$ begin create role rowcast superuser login password 'secret';
+                exception when duplicate_object or unique_violation then null; end $$";
+    client.batch_execute(role).await.unwrap();
+    let url = db.url_of("rowcast", "secret");
+    for said in ["applied V1__journal", "nothing to do"] {
+        let answer = run(&["migrate"], &[("DATABASE_URL", &url)]).await;
+        assert!(text(&answer.stdout).starts_with(said), "{}", text(&answer.stderr));
+    }
+    let path = crate::support::connect(&url).await.query_one("show search_path", &[]).await.unwrap();
+    assert_eq!(path.get::<_, &str>(0), "public", "and so does the refinery CLI");
+}

@@ -165,7 +165,7 @@ async fn signals_end_the_binary_with_0() {
 #[tokio::test]
 async fn a_wrong_password_is_told_in_the_log_and_not_to_the_caller() {
     let db = migrated_database().await;
-    let url = db.url_of("rowcast", "hunter2");
+    let url = db.url_of("postgres", "hunter2");
     let environment =
         [("DATABASE_URL", url.as_str()), ("ROWCAST_JWT_SECRET", JWT_SECRET), ("ROWCAST_LOG_FORMAT", "json")];
     let mut command = tokio::process::Command::from(binary(&["serve", "--listen", "127.0.0.1:0"], &environment));

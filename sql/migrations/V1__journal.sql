@@ -18,6 +18,16 @@ begin
 end
 $$;
 
+-- By the default search_path, "$user", public, a user named like one of our schemas would look for the history of the
+-- migrations in that schema from the second run on, find none, and begin anew.
+do $$
+begin
+    if current_user in ('rowcast', 'trading', 'chat') then
+        execute format('alter role %I in database %I set search_path = public', current_user, current_database());
+    end if;
+end
+$$;
+
 create schema rowcast;
 comment on schema rowcast is 'The journal: ordered, append-only events, and the machinery that streams them.';
 
@@ -120,6 +130,7 @@ end
 $$;
 create trigger never_backwards before update on rowcast.journal_state
     for each row execute function rowcast.never_backwards();
+alter table rowcast.journal_state enable always trigger never_backwards;
 
 create function rowcast.keep_state() returns trigger
     language plpgsql
@@ -132,6 +143,7 @@ end
 $$;
 create trigger keep_state before delete or truncate on rowcast.journal_state
     for each statement execute function rowcast.keep_state();
+alter table rowcast.journal_state enable always trigger keep_state;
 
 -- ---------------------------------------------------------------------------------------------------------
 -- Partitions, made ahead of need
@@ -198,9 +210,9 @@ create table rowcast.event_types (
     constraint event_types_pkey primary key (type),
     constraint event_types_type_check
         check (octet_length(type) <= 128 and type ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$'),
-    constraint event_types_description_check check (length(btrim(description)) between 1 and 1000),
+    constraint event_types_description_check check (length(btrim(description)) >= 1 and length(description) <= 1000),
     constraint event_types_public_fields_check
-        check (array_position(public_fields, null) is null and cardinality(public_fields) <= 256)
+        check (array_position(public_fields, null) is null and octet_length(public_fields::text) <= 16384)
 );
 comment on table rowcast.event_types is
     'The taxonomy. Only types listed here, rows marked public_safe and fields named in public_fields reach a public view.';
@@ -255,8 +267,8 @@ grant execute on function rowcast.ensure_partitions() to rowcast_server;
 -- A server looks at the history before it serves; refinery has made the table before it runs this.
 do $$
 begin
-    if to_regclass('refinery_schema_history') is not null then
-        grant select on refinery_schema_history to rowcast_server;
+    if to_regclass('public.refinery_schema_history') is not null then
+        grant select on public.refinery_schema_history to rowcast_server;
     end if;
 end
 $$;

@@ -161,6 +161,14 @@ begin
         'select e.* from rowcast.events e where e.seq > $1 and e.seq <= $2' || filters || ' order by e.seq limit $3'
         using greatest(coalesce(cursor, 0), trimmed), upto, max_rows,
               levels[array_position(levels, min_level):], symbol, trade_id, subject, owner;
+
+    -- Retention may have dropped a partition since the look above: what is missing then must not pass for a gap.
+    select s.trimmed_through into strict trimmed from rowcast.journal_state s;
+    if cursor < trimmed then
+        raise exception 'cursor % has expired: events after it were trimmed, through seq %', cursor, trimmed
+            using errcode = 'invalid_parameter_value',
+                  hint = format('Read on from cursor => %s, or from the oldest kept event with cursor => null.', trimmed);
+    end if;
 end
 $$;
 comment on function rowcast.query_events(bigint, integer, text[], text, text, uuid, text, text) is

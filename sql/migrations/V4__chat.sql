@@ -15,7 +15,7 @@ create table chat.speakers (
     constraint speakers_user_has_subject check ((kind = 'user') = (subject is not null)),
     constraint speakers_bot_has_name check (kind <> 'bot' or name is not null),
     constraint speakers_subject_check check (octet_length(subject) between 1 and 256),
-    constraint speakers_name_check check (length(btrim(name)) between 1 and 200),
+    constraint speakers_name_check check (length(btrim(name)) >= 1 and length(name) <= 200),
     constraint speakers_created_at_check check (isfinite(created_at))
 );
 comment on table chat.speakers is 'Users, each the subject of a token, and bots, each with a name.';

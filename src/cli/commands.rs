@@ -41,7 +41,7 @@ fn dev() -> Command {
 fn serve() -> Command {
     let names: Vec<_> = SETTINGS.iter().map(|s| s.name).collect();
     settings(Command::new("serve").about("The server, against DATABASE_URL"), &names).after_help(
-        "Example:\n  DATABASE_URL=postgres://rowcast@db/app ROWCAST_JWT_SECRET=$(openssl rand -hex 32) rowcast serve --listen 0.0.0.0:8080",
+        "Example:\n  DATABASE_URL=postgres://app@db/app ROWCAST_JWT_SECRET=$(openssl rand -hex 32) rowcast serve --listen 0.0.0.0:8080",
     )
 }
 

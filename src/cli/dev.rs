@@ -48,7 +48,7 @@ async fn serve(source: Source, cluster: &Cluster, stop: impl Future<Output = &'s
 
     let secret = match source.jwt_secret()? {
         Some(secret) => secret,
-        None => Secret::new(cluster.state().jwt_secret.expose()),
+        None => cluster.state().jwt_secret.clone(),
     };
     let source = source.with("DATABASE_URL", url.expose()).with("ROWCAST_JWT_SECRET", secret.expose());
     let app = listen(&source).await?;

@@ -101,6 +101,8 @@ async fn run_locked(client: &mut Client) -> Result<Vec<String>, MigrateError> {
         Status::Behind(_) => {}
         Status::Current | Status::Ahead(_) => return Ok(Vec::new()),
     }
+    // refinery looks for its history along the search path, and a user named `rowcast` has the schema of that name first.
+    client.batch_execute("set search_path = public").await?;
     let report = embedded::migrations::runner().run_async(client).await.map_err(|e| refinery_says(&e))?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
@@ -121,11 +123,12 @@ async fn lock(client: &Client) -> Result<(), MigrateError> {
 }
 
 async fn history(client: &Client) -> Result<Vec<Applied>, Error> {
-    let there = client.query_one("select to_regclass('refinery_schema_history') is not null", &[]).await?;
+    let there = client.query_one("select to_regclass('public.refinery_schema_history') is not null", &[]).await?;
     if !there.get::<_, bool>(0) {
         return Ok(Vec::new());
     }
-    let rows = client.query("select version, checksum from refinery_schema_history order by version", &[]).await?;
+    let rows =
+        client.query("select version, checksum from public.refinery_schema_history order by version", &[]).await?;
     let read = |row: &tokio_postgres::Row| Applied {
         version: u32::try_from(row.get::<_, i32>(0)).unwrap_or(0),
         checksum: row.get(1),

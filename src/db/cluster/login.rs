@@ -11,8 +11,9 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use super::error::{ClusterError, Result};
+use crate::config::Secret;
+
 use super::server::{SUPERUSER, serves};
-use super::state::Secret;
 
 pub(super) const DATABASE: &str = "rowcast";
 const LIMIT: Duration = Duration::from_secs(120);

@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::{ClusterError, Result};
 pub use find::{Binaries, Search, find};
-pub use state::{DevState, Secret};
+pub use state::DevState;
 
 use login::{DATABASE, Login};
 use place::Place;

@@ -19,7 +19,8 @@ use super::find::Binaries;
 use super::place::{MARKER, Place, remove_all};
 use super::state::{DevState, open_private, own_like_folder};
 
-pub(super) const SUPERUSER: &str = "rowcast";
+/// Not `rowcast`: a user named like a schema has that schema first in its search path.
+pub(super) const SUPERUSER: &str = "postgres";
 const CONF: &str = "rowcast.conf";
 const INITDB_LIMIT: Duration = Duration::from_secs(120);
 const START_LIMIT: Duration = Duration::from_secs(60);

@@ -1,7 +1,6 @@
 //! What a checkout remembers of its development cluster: `.rowcast/dev.json` (port, password, signing secret) and
 //! `.rowcast/lock`, which one live `rowcast dev` holds.
 
-use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
@@ -11,27 +10,27 @@ use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
+use crate::config::Secret;
+
 use super::error::{ClusterError, Result, io};
 
 /// A generated secret: hex digits, so that it needs no escaping in a URL, in SQL or in a shell.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn random() -> Result<Self> {
-        random_hex::<32>().map(Self)
-    }
-
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
+fn random_secret() -> Result<Secret> {
+    random_hex::<32>().map(Secret::new)
 }
 
-impl fmt::Debug for Secret {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("[redacted]")
+/// `dev.json` is the one place where a secret is written down.
+mod in_the_file {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use super::Secret;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(secret.expose())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
+        String::deserialize(from).map(Secret::new)
     }
 }
 
@@ -51,8 +50,10 @@ pub struct DevState {
     /// Also stands in the data directory: a directory that does not carry it is somebody else's.
     pub cluster_id: String,
     pub postgres_port: u16,
+    #[serde(with = "in_the_file")]
     pub postgres_password: Secret,
     /// Not used by the cluster; kept here because it has to outlive a restart in the same way.
+    #[serde(with = "in_the_file")]
     pub jwt_secret: Secret,
 }
 
@@ -61,8 +62,8 @@ impl DevState {
         Ok(Self {
             cluster_id: random_hex::<16>()?,
             postgres_port,
-            postgres_password: Secret::random()?,
-            jwt_secret: Secret::random()?,
+            postgres_password: random_secret()?,
+            jwt_secret: random_secret()?,
         })
     }
 
