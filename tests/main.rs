@@ -11,6 +11,8 @@ mod cluster;
 mod dev;
 mod http;
 mod migrations;
+mod refinery_cli;
+mod repository;
 mod schema;
 mod serve;
 mod support;
