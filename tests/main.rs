@@ -6,11 +6,13 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+mod bell;
 mod cli;
 mod cluster;
 mod dev;
 mod http;
 mod migrations;
+mod publish;
 mod refinery_cli;
 mod repository;
 mod schema;

@@ -1,0 +1,303 @@
+//! The bell: when an insert into the journal says `NOTIFY rowcast`, and when it must not.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::future::poll_fn;
+use std::io::Cursor;
+
+use futures_util::SinkExt;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{AsyncMessage, Client, NoTls};
+
+use crate::support::{TestDb, migrated_database};
+
+/// Hears every bell. A test ends its wait with a sentinel of its own, so silence is known and not waited for.
+struct Ear {
+    heard: UnboundedReceiver<String>,
+    client: Client,
+}
+
+impl Ear {
+    async fn open(db: &TestDb) -> Ear {
+        let (client, mut connection) = tokio_postgres::connect(&db.url, NoTls).await.unwrap();
+        let (send, heard) = unbounded_channel();
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|cx| connection.poll_message(cx)).await {
+                if let AsyncMessage::Notification(bell) = message {
+                    send.send(bell.payload().to_owned()).ok();
+                }
+            }
+        });
+        client.batch_execute("listen rowcast").await.unwrap();
+        Ear { heard, client }
+    }
+
+    /// The payloads of all bells committed until now.
+    async fn bells(&mut self) -> Vec<String> {
+        self.client.batch_execute("notify rowcast, 'sentinel'").await.unwrap();
+        let mut bells = Vec::new();
+        loop {
+            match self.heard.recv().await.unwrap() {
+                sentinel if sentinel == "sentinel" => return bells,
+                bell => bells.push(bell),
+            }
+        }
+    }
+}
+
+struct Room {
+    db: TestDb,
+    ear: Ear,
+    client: Client,
+}
+
+impl Room {
+    async fn open() -> Room {
+        let db = migrated_database().await;
+        let ear = Ear::open(&db).await;
+        let client = db.client().await;
+        Room { db, ear, client }
+    }
+
+    async fn bells_after(&mut self, sql: &str) -> Vec<String> {
+        self.client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
+        self.ear.bells().await
+    }
+
+    async fn newest(&self) -> String {
+        let row = self.client.query_one("select max(seq)::text from rowcast.events", &[]).await.unwrap();
+        row.get(0)
+    }
+
+    async fn advisory_locks(&self) -> i64 {
+        let sql = "select count(*) from pg_locks where locktype = 'advisory'
+                      and database = (select oid from pg_database where datname = current_database())";
+        self.client.query_one(sql, &[]).await.unwrap().get(0)
+    }
+}
+
+const ROW: &str = "insert into rowcast.events (type) values ('bell.test');";
+const NO_ROW: &str = "insert into rowcast.events (type) select 'bell.test' where false;";
+
+#[tokio::test]
+async fn a_row_rings_with_its_seq() {
+    let mut room = Room::open().await;
+    assert_eq!(room.bells_after(ROW).await, ["1"]);
+    assert_eq!(room.bells_after(ROW).await, ["2"]);
+}
+
+#[tokio::test]
+async fn many_rows_of_one_statement_ring_once() {
+    let mut room = Room::open().await;
+    assert_eq!(room.bells_after("insert into rowcast.events (type) values ('a'), ('b'), ('c')").await.len(), 1);
+    let select = "insert into rowcast.events (type) select 'a' from generate_series(1, 100000)";
+    assert_eq!(room.bells_after(select).await, ["100003"]);
+}
+
+#[tokio::test]
+async fn copy_rings_once() {
+    let mut room = Room::open().await;
+    let sink = room.client.copy_in("copy rowcast.events (type) from stdin").await.unwrap();
+    futures_util::pin_mut!(sink);
+    sink.send(Cursor::new(b"a.b\n".repeat(50_000))).await.unwrap();
+    sink.close().await.unwrap();
+    assert_eq!(room.ear.bells().await, [room.newest().await]);
+    let empty = room.client.copy_in::<_, &[u8]>("copy rowcast.events (type) from stdin").await.unwrap();
+    futures_util::pin_mut!(empty);
+    empty.close().await.unwrap();
+    assert!(room.ear.bells().await.is_empty());
+}
+
+#[tokio::test]
+async fn many_statements_of_one_transaction_ring_once() {
+    let mut room = Room::open().await;
+    let many = format!("do $$ begin for i in 1 .. 20000 loop {ROW} end loop; end $$");
+    assert_eq!(room.bells_after(&many).await, ["1"]);
+    let also = format!("begin; {ROW} {ROW} savepoint s; {ROW} release s; {ROW} commit");
+    assert_eq!(room.bells_after(&also).await, ["20001"]);
+}
+
+#[tokio::test]
+async fn a_function_that_appends_rings_once() {
+    let mut room = Room::open().await;
+    let calls = "select rowcast.append_event('a.b'), rowcast.append_event('a.c')";
+    assert_eq!(room.bells_after(calls).await.len(), 1);
+}
+
+#[tokio::test]
+async fn no_row_no_bell() {
+    let mut room = Room::open().await;
+    assert!(room.bells_after(NO_ROW).await.is_empty(), "alone");
+    let busy = format!("begin; create table public.t (); {NO_ROW} commit");
+    assert!(room.bells_after(&busy).await.is_empty(), "in a transaction that writes elsewhere, in a fresh session");
+    assert_eq!(room.bells_after(ROW).await.len(), 1);
+    let after = format!("begin; create table public.u (); {NO_ROW} commit");
+    assert!(room.bells_after(&after).await.is_empty(), "after this session has inserted in another transaction");
+    assert!(room.bells_after(&format!("begin; {ROW} rollback")).await.is_empty());
+    let undone = format!("begin; create table public.v (); {NO_ROW} commit");
+    assert!(room.bells_after(&undone).await.is_empty(), "after an insert that was rolled back");
+    let within = format!("begin; savepoint s; {ROW} rollback to s; {NO_ROW} commit");
+    assert!(room.bells_after(&within).await.is_empty(), "after an insert that was rolled back to a savepoint");
+}
+
+#[tokio::test]
+async fn rollback_to_a_savepoint_takes_the_marker_along_with_the_bell() {
+    let mut room = Room::open().await;
+    let again = format!("begin; savepoint s; {ROW} rollback to s; {ROW} commit");
+    assert_eq!(room.bells_after(&again).await, [room.newest().await]);
+    let caught = format!("begin; do $$ begin {ROW} raise 'x'; exception when others then null; end $$; {ROW} commit");
+    assert_eq!(room.bells_after(&caught).await, [room.newest().await]);
+    let kept = format!("begin; {ROW} savepoint s; {ROW} rollback to s; {ROW} commit");
+    assert_eq!(room.bells_after(&kept).await.len(), 1, "the bell from before the savepoint stands");
+}
+
+#[tokio::test]
+async fn a_rolled_back_transaction_leaves_the_session_able_to_ring() {
+    let mut room = Room::open().await;
+    assert!(room.bells_after(&format!("begin; {ROW} rollback")).await.is_empty());
+    assert_eq!(room.bells_after(ROW).await, ["2"]);
+}
+
+#[tokio::test]
+async fn off_silences_the_bell_for_transaction_and_session() {
+    let mut room = Room::open().await;
+    let local = format!("begin; set local rowcast.bell = 'off'; {ROW} commit");
+    assert!(room.bells_after(&local).await.is_empty());
+    assert_eq!(room.bells_after(ROW).await.len(), 1);
+    assert!(room.bells_after(&format!("set rowcast.bell = 'off'; {ROW}")).await.is_empty());
+    assert_eq!(room.bells_after(&format!("set rowcast.bell = 'on'; {ROW}")).await.len(), 1);
+    assert_eq!(room.bells_after(&format!("reset rowcast.bell; {ROW}")).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_hushed_bell_is_silent_and_rings_again_afterwards() {
+    let mut room = Room::open().await;
+    let tail = room.db.client().await;
+    tail.batch_execute("select pg_advisory_lock(rowcast.hush_key())").await.unwrap();
+    assert!(room.bells_after(ROW).await.is_empty());
+    assert!(room.bells_after(&format!("begin; {ROW} {ROW} commit")).await.is_empty());
+    tail.batch_execute("select pg_advisory_unlock(rowcast.hush_key())").await.unwrap();
+    assert_eq!(room.bells_after(ROW).await, ["4"]);
+}
+
+#[tokio::test]
+async fn a_hush_that_ends_within_a_transaction_lets_its_next_insert_ring() {
+    let mut room = Room::open().await;
+    let tail = room.db.client().await;
+    tail.batch_execute("select pg_advisory_lock(rowcast.hush_key())").await.unwrap();
+    room.client.batch_execute(&format!("begin; {ROW}")).await.unwrap();
+    tail.batch_execute("select pg_advisory_unlock(rowcast.hush_key())").await.unwrap();
+    assert_eq!(room.bells_after(&format!("{ROW} commit")).await, ["2"]);
+}
+
+#[tokio::test]
+async fn the_hush_of_another_database_is_not_ours() {
+    let mut room = Room::open().await;
+    let elsewhere = migrated_database().await.client().await;
+    elsewhere.batch_execute("select pg_advisory_lock(rowcast.hush_key())").await.unwrap();
+    assert_eq!(room.bells_after(ROW).await, ["1"]);
+}
+
+#[tokio::test]
+async fn an_insert_keeps_no_advisory_lock() {
+    let room = Room::open().await;
+    room.client.batch_execute(&format!("begin; {ROW}")).await.unwrap();
+    assert_eq!(room.advisory_locks().await, 0);
+    room.client.batch_execute("commit").await.unwrap();
+    let name = format!("bell_{}", uuid::Uuid::new_v4().simple());
+    let prepare = format!("set rowcast.bell = 'off'; begin; {ROW} prepare transaction '{name}'");
+    room.client.batch_execute(&prepare).await.unwrap();
+    assert_eq!(room.advisory_locks().await, 0, "nor does a prepared transaction");
+    room.client.batch_execute(&format!("rollback prepared '{name}'")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_transaction_that_rang_cannot_be_prepared_and_a_silent_one_can() {
+    let mut room = Room::open().await;
+    let name = format!("bell_{}", uuid::Uuid::new_v4().simple());
+    let rang = format!("begin; {ROW} prepare transaction '{name}'");
+    let refused = room.client.batch_execute(&rang).await.unwrap_err();
+    assert_eq!(refused.code(), Some(&SqlState::FEATURE_NOT_SUPPORTED));
+    let silent = format!("begin; set local rowcast.bell = 'off'; {ROW} prepare transaction '{name}'");
+    assert!(room.bells_after(&silent).await.is_empty());
+    assert!(room.bells_after(&format!("commit prepared '{name}'")).await.is_empty());
+    assert_eq!(room.newest().await, "2");
+}
+
+#[tokio::test]
+async fn a_role_that_may_only_insert_rings() {
+    let mut room = Room::open().await;
+    let role = format!("only_insert_{}", uuid::Uuid::new_v4().simple());
+    let sql = format!(
+        "create role {role}; grant usage on schema rowcast to {role};
+         grant insert (type) on rowcast.events to {role}; set role {role}; {ROW}"
+    );
+    assert_eq!(room.bells_after(&sql).await, ["1"]);
+    let read = room.client.batch_execute("select last_value from rowcast.events_seq_seq").await.unwrap_err();
+    assert_eq!(read.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE));
+}
+
+#[tokio::test]
+async fn transactions_of_many_clients_may_share_a_session_as_in_a_pooler() {
+    let mut room = Room::open().await;
+    for _ in 0..3 {
+        assert_eq!(room.bells_after(&format!("begin; {ROW} {ROW} commit")).await.len(), 1);
+        assert!(
+            room.bells_after(&format!("begin; create temp table t () on commit drop; {NO_ROW} commit"))
+                .await
+                .is_empty()
+        );
+        room.client.batch_execute("discard all").await.unwrap();
+        assert!(
+            room.bells_after(&format!("begin; create temp table t () on commit drop; {NO_ROW} commit"))
+                .await
+                .is_empty()
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_bell_is_deaf_to_the_search_path_of_the_writer() {
+    let mut room = Room::open().await;
+    let trap = "create schema trap;
+                create function trap.pg_notify(text, text) returns void language plpgsql as $$ begin raise 'trapped'; end $$;
+                create function trap.currval(text) returns bigint language plpgsql as $$ begin raise 'trapped'; end $$;
+                set search_path = trap, pg_catalog;";
+    assert_eq!(room.bells_after(&format!("{trap} {ROW}")).await, ["1"]);
+}
+
+#[tokio::test]
+async fn rows_that_arrive_by_replication_ring_too() {
+    let mut room = Room::open().await;
+    let replica = format!("set session_replication_role = replica; {ROW}");
+    assert_eq!(room.bells_after(&replica).await, ["1"]);
+}
+
+#[tokio::test]
+async fn the_bell_makes_no_serializable_transaction_fail() {
+    let mut room = Room::open().await;
+    let (one, two, three) = (room.db.client().await, room.db.client().await, room.db.client().await);
+    room.client.batch_execute(ROW).await.unwrap();
+    for client in [&one, &two, &three] {
+        client.batch_execute(&format!("begin isolation level serializable; {ROW}")).await.unwrap();
+    }
+    for client in [&three, &two, &one] {
+        client.batch_execute("commit").await.unwrap();
+    }
+    assert_eq!(room.ear.bells().await, ["1", "4", "3", "2"]);
+}
+
+#[tokio::test]
+async fn a_published_table_rings_once_at_commit_and_can_be_prepared_in_silence() {
+    let mut room = Room::open().await;
+    let table = "create table public.t (id int primary key); select rowcast.publish('public.t');";
+    assert!(room.bells_after(table).await.is_empty());
+    let rows = "insert into public.t select generate_series(1, 1000)";
+    assert_eq!(room.bells_after(rows).await, ["1"]);
+    let name = format!("bell_{}", uuid::Uuid::new_v4().simple());
+    let silent =
+        format!("set rowcast.bell = 'off'; begin; insert into public.t values (0); prepare transaction '{name}'");
+    assert!(room.bells_after(&silent).await.is_empty());
+    assert!(room.bells_after(&format!("commit prepared '{name}'")).await.is_empty());
+    assert_eq!(room.newest().await, "1001");
+}
