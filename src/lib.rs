@@ -11,7 +11,5 @@ pub mod db;
 pub mod http;
 pub mod journal;
 pub mod shutdown;
-// Its loop is yet to come; so far there is the heart of it, and the search that holds it.
-#[cfg(test)]
-mod tail;
+pub mod tail;
 pub mod telemetry;

@@ -18,4 +18,5 @@ mod repository;
 mod schema;
 mod serve;
 mod support;
+mod tail;
 mod tls;

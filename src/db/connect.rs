@@ -1,13 +1,15 @@
 //! Making one connection, with the TLS that the URL asks for.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::NoTls;
-use tokio_postgres::{Client, Config, Error, config};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, Notification, config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{TlsError, client_config};
@@ -46,41 +48,64 @@ impl Connector {
     ///
     /// `allow` and `prefer` try the other way too where the server's access rules refuse the first, as libpq does.
     pub async fn connect(&self) -> Result<(Client, JoinHandle<()>), Error> {
+        self.connect_listening(|_| {}).await
+    }
+
+    /// The same for a connection that listens: each notification goes to `heard`, on the carrying task, which must not
+    /// be held up.
+    pub async fn connect_listening(&self, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
         match self.mode {
-            SslMode::Disable => self.plain().await,
-            SslMode::Allow => match self.plain().await {
-                Err(e) if refused_by_rules(&e) => self.encrypted(config::SslMode::Require).await,
+            SslMode::Disable => self.plain(heard).await,
+            SslMode::Allow => match self.plain(heard.clone()).await {
+                Err(e) if refused_by_rules(&e) => self.encrypted(config::SslMode::Require, heard).await,
                 result => result,
             },
-            SslMode::Prefer => match self.encrypted(config::SslMode::Prefer).await {
-                Err(e) if refused_by_rules(&e) => self.plain().await,
+            SslMode::Prefer => match self.encrypted(config::SslMode::Prefer, heard.clone()).await {
+                Err(e) if refused_by_rules(&e) => self.plain(heard).await,
                 result => result,
             },
             SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
-                self.encrypted(config::SslMode::Require).await
+                self.encrypted(config::SslMode::Require, heard).await
             }
         }
     }
 
-    async fn plain(&self) -> Result<(Client, JoinHandle<()>), Error> {
+    async fn plain(&self, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
         let mut config = self.config.clone();
         let (client, connection) = config.ssl_mode(config::SslMode::Disable).connect(NoTls).await?;
-        Ok((client, tokio::spawn(carry(connection))))
+        Ok((client, tokio::spawn(carry(connection, heard))))
     }
 
-    async fn encrypted(&self, mode: config::SslMode) -> Result<(Client, JoinHandle<()>), Error> {
-        let Some(tls) = &self.tls else { return self.plain().await };
+    async fn encrypted(&self, mode: config::SslMode, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
+        let Some(tls) = &self.tls else { return self.plain(heard).await };
         let mut config = self.config.clone();
         let tls = MakeRustlsConnect::new(ClientConfig::clone(tls));
         let (client, connection) = config.ssl_mode(mode).connect(tls).await?;
-        Ok((client, tokio::spawn(carry(connection))))
+        Ok((client, tokio::spawn(carry(connection, heard))))
     }
 }
 
+/// What takes notifications. Only one copy ever gets any; a second is there in case the first way in is refused.
+pub trait Hear: FnMut(Notification) + Clone + Send + 'static {}
+impl<F: FnMut(Notification) + Clone + Send + 'static> Hear for F {}
+
 /// Runs a connection to its end. Whoever uses the client learns of the error; this is for the log.
-async fn carry<F: Future<Output = Result<(), Error>>>(connection: F) {
-    if let Err(error) = connection.await {
-        tracing::debug!(error = %super::pool::Trouble::from(&error), "connection to Postgres ended");
+async fn carry<S, T>(mut connection: Connection<S, T>, mut heard: impl Hear)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        match poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(AsyncMessage::Notification(notification))) => heard(notification),
+            Some(Ok(AsyncMessage::Notice(notice))) => tracing::debug!(%notice, "Postgres says"),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                tracing::debug!(error = %super::pool::Trouble::from(&error), "connection to Postgres ended");
+                return;
+            }
+            None => return,
+        }
     }
 }
 

@@ -1,0 +1,133 @@
+//! When to look again, and when to hush the bell: as network drivers do with interrupts, a bell for each row while
+//! there are few, polling while there are many. Pure; what must be true whatever the pace is stands in `duty`.
+
+use std::time::Duration;
+
+/// Always: whatever a fault swallows, and whoever writes with the bell off, is found by this.
+pub(super) const IDLE_POLL: Duration = Duration::from_secs(1);
+/// While the bell is hushed.
+pub(super) const BUSY_POLL: Duration = Duration::from_millis(3);
+/// When this connection hears no bells.
+pub(super) const DEAF_POLL: Duration = Duration::from_millis(50);
+/// While a fence is closed: the first wait, which doubles up to the longest.
+const CLOSED_MIN: Duration = Duration::from_millis(1);
+const CLOSED_MAX: Duration = Duration::from_millis(25);
+/// A bell this soon after a poll is one of many.
+const BUSY_GAP: Duration = Duration::from_millis(5);
+/// So many of them in a row, and the bell is hushed.
+const BUSY_BELLS: u32 = 4;
+/// So many polls in a row without a new seq, and it may ring again.
+const QUIET_POLLS: u32 = 20;
+/// After another node was found to hold the hush.
+const HUSH_RETRY: Duration = Duration::from_secs(1);
+
+/// What the tail has seen lately.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Pace {
+    quick_bells: u32,
+    quiet_polls: u32,
+    closed_wait: Duration,
+    hush_not_before: Duration,
+}
+
+impl Pace {
+    /// A bell came, so long after the last poll ended.
+    pub(super) fn bell(&mut self, after_poll: Duration) {
+        self.quick_bells = if after_poll < BUSY_GAP { self.quick_bells + 1 } else { 0 };
+    }
+
+    /// A poll ended: whether the sequence had moved, and whether anything is decided that was not.
+    pub(super) fn polled(&mut self, moved: bool, decided: bool) {
+        self.quiet_polls = if moved { 0 } else { self.quiet_polls + 1 };
+        self.closed_wait = if decided { CLOSED_MIN } else { (self.closed_wait * 2).clamp(CLOSED_MIN, CLOSED_MAX) };
+    }
+
+    /// Whether bells come faster than polls would.
+    pub(super) fn wants_hush(&self, now: Duration) -> bool {
+        self.quick_bells >= BUSY_BELLS && now >= self.hush_not_before
+    }
+
+    /// Another node holds it.
+    pub(super) fn hush_refused(&mut self, now: Duration) {
+        self.quick_bells = 0;
+        self.hush_not_before = now + HUSH_RETRY;
+    }
+
+    /// The bell is hushed now.
+    pub(super) fn hushed(&mut self) {
+        (self.quick_bells, self.quiet_polls) = (0, 0);
+    }
+
+    /// Whether it has been quiet for long enough to let the bell ring again.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet_polls >= QUIET_POLLS
+    }
+
+    /// How long to wait while a fence is closed.
+    pub(super) fn closed_wait(&self) -> Duration {
+        self.closed_wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn only_a_run_of_quick_bells_is_hushed() {
+        let mut pace = Pace::default();
+        for _ in 0..100 {
+            pace.bell(6 * MS);
+        }
+        assert!(!pace.wants_hush(Duration::ZERO));
+        for _ in 0..3 {
+            pace.bell(MS);
+        }
+        assert!(!pace.wants_hush(Duration::ZERO));
+        pace.bell(MS);
+        assert!(pace.wants_hush(Duration::ZERO));
+        pace.bell(6 * MS);
+        assert!(!pace.wants_hush(Duration::ZERO), "one slow bell ends the run");
+    }
+
+    #[test]
+    fn a_refused_hush_is_tried_again_later() {
+        let mut pace = Pace::default();
+        pace.hush_refused(MS);
+        for _ in 0..10 {
+            pace.bell(MS);
+        }
+        assert!(!pace.wants_hush(900 * MS));
+        assert!(pace.wants_hush(1001 * MS));
+    }
+
+    #[test]
+    fn the_bell_rings_again_after_a_run_of_quiet_polls() {
+        let mut pace = Pace::default();
+        pace.hushed();
+        for _ in 0..19 {
+            pace.polled(false, false);
+        }
+        assert!(!pace.is_quiet());
+        pace.polled(true, true);
+        for _ in 0..20 {
+            assert!(!pace.is_quiet());
+            pace.polled(false, false);
+        }
+        assert!(pace.is_quiet());
+    }
+
+    #[test]
+    fn a_closed_fence_is_looked_at_less_often_the_longer_it_stays_closed() {
+        let mut pace = Pace::default();
+        pace.polled(true, true);
+        let mut waits = vec![pace.closed_wait()];
+        for _ in 0..6 {
+            pace.polled(false, false);
+            waits.push(pace.closed_wait());
+        }
+        assert_eq!(waits, [MS, 2 * MS, 4 * MS, 8 * MS, 16 * MS, 25 * MS, 25 * MS]);
+    }
+}

@@ -1,0 +1,542 @@
+//! The tail's one connection and its loop: listen, look, read, hand out, rest.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::bell::{Ear, probe_payload};
+use super::blocker;
+use super::duty::Duty;
+use super::fence::Fences;
+use super::pace::{BUSY_POLL, DEAF_POLL, IDLE_POLL, Pace};
+use super::pages::{Misstep, PageWriter, Render};
+use super::statements::{self, History, Look, Server};
+use super::status::{Counts, Reason, Stalled, Status};
+use crate::db::{Connector, Database, Trouble};
+use crate::journal::{MAX_ROWS, StoredEvent, read_range};
+use crate::shutdown::Shutdown;
+
+/// How long one poll may take before the connection is taken for dead.
+const POLL_LIMIT: Duration = Duration::from_secs(5);
+/// Rows that travel with a look; more are fetched after it.
+const FIRST_ROWS: i64 = 512;
+/// How far beyond the head the rows that travel with a look may lie, so that few partitions are planned for.
+const FIRST_WINDOW: i64 = 8192;
+/// The head is written down at most this often.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// A fence that stays closed this long has its holders named, and named anew this often.
+const NAME_EVERY: Duration = Duration::from_secs(1);
+/// How often a probe goes round, how soon it must come back, and how soon a deaf connection is tried again.
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+/// After a lost connection: the first wait, which doubles up to the longest.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// The tail of one node.
+#[derive(Debug)]
+pub struct Tail<R: Render> {
+    connector: Connector,
+    /// Probes go out here: one that came back on its own connection would prove nothing about a pooler.
+    database: Database,
+    pages: PageWriter<R>,
+    /// How long a session may idle in a transaction that holds the stream back before it is ended; never, by default.
+    idle_limit: Option<Duration>,
+    status: watch::Sender<Status>,
+    counts: watch::Sender<Counts>,
+    memory: Memory,
+}
+
+/// What outlives a connection.
+#[derive(Debug, Default)]
+struct Memory {
+    history: Option<History>,
+    /// The newest event handed out.
+    newest: Option<(i64, Uuid)>,
+    decided: Option<i64>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("{0}")]
+    Trouble(#[from] Trouble),
+    #[error("a poll took longer than {POLL_LIMIT:?}")]
+    Slow,
+    #[error("the connection was closed")]
+    Closed,
+    /// A fault of ours: what is in memory is dropped, so that nothing wrong is handed out.
+    #[error("the pages refuse what was read: {0}")]
+    Misstep(#[from] Misstep),
+    #[error("this is a standby, and its lock table is not the primary's: the tail needs the primary")]
+    Standby,
+}
+
+impl From<tokio_postgres::Error> for Lost {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+impl<R: Render> Tail<R> {
+    /// A tail that hands out into these pages.
+    pub fn new(connector: Connector, database: Database, pages: PageWriter<R>, idle_limit: Option<Duration>) -> Self {
+        let (status, counts) = (watch::Sender::default(), watch::Sender::default());
+        Self { connector, database, pages, idle_limit, status, counts, memory: Memory::default() }
+    }
+
+    /// How it is doing, now and later.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// What it has done, now and later.
+    pub fn counts(&self) -> watch::Receiver<Counts> {
+        self.counts.subscribe()
+    }
+
+    /// Follows the journal until the shutdown, whatever becomes of connections.
+    pub async fn run(mut self, shutdown: Shutdown) {
+        let mut wait = RETRY_MIN;
+        loop {
+            let lost = match Visit::begin(&mut self).await {
+                Ok(visit) => {
+                    // Only now has a connection proven itself.
+                    wait = RETRY_MIN;
+                    match visit.stay(&mut self, &shutdown).await {
+                        Ok(()) => return,
+                        Err(lost) => lost,
+                    }
+                }
+                Err(lost) => lost,
+            };
+            if let Lost::Misstep(_) = lost {
+                self.pages.reset();
+                self.memory = Memory::default();
+            }
+            let since = SystemTime::now();
+            self.status.send_modify(|s| {
+                let stalled = s.stalled.take().filter(|s| s.reason == Reason::Database);
+                *s = Status {
+                    stalled: stalled.or(Some(Stalled { since, reason: Reason::Database })),
+                    ..Status::default()
+                };
+            });
+            tracing::warn!(retry_in = ?wait, "the tail lost its connection: {lost}");
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(wait.mul_f64(jitter())) => {}
+            }
+            wait = (wait * 2).min(RETRY_MAX);
+        }
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Counts)) {
+        self.counts.send_modify(change);
+    }
+}
+
+/// Between 0.5 and 1.0, so that nodes that lost the database together do not come back together.
+fn jitter() -> f64 {
+    let random = getrandom::u32().unwrap_or(u32::MAX);
+    0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0
+}
+
+/// One connection, from LISTEN to its end. Everything that must not outlive a connection lives here: the virtual
+/// transactions of a server that was started again begin anew, so its fences would mean somebody else.
+struct Visit {
+    client: Client,
+    carrier: JoinHandle<()>,
+    ear: Ear,
+    server: Server,
+    fences: Fences,
+    duty: Duty,
+    pace: Pace,
+    begun: Instant,
+    polled: Instant,
+    hushed: bool,
+    /// Up to where the sequence had come at the last look.
+    reached: i64,
+    written: (Instant, i64),
+    closed_since: Option<(Instant, SystemTime)>,
+    named: Instant,
+    probe: Probe,
+}
+
+/// The probe that proves that bells reach this connection.
+struct Probe {
+    number: u64,
+    sent: Option<Instant>,
+    heard: bool,
+    next: Instant,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.carrier.abort();
+    }
+}
+
+impl Visit {
+    /// Connects, listens, finds out whether this is still the same history, and begins from a head that is known to be
+    /// safe. The first fence is taken after LISTEN, so that whatever rang before it is found.
+    async fn begin<R: Render>(tail: &mut Tail<R>) -> Result<Self, Lost> {
+        let ear = Ear::default();
+        let hearing = ear.clone();
+        let heard = move |n: tokio_postgres::Notification| hearing.hear(&n);
+        let (client, carrier) = tail.connector.connect_listening(heard).await?;
+        let now = Instant::now();
+        let number = getrandom::u64().unwrap_or(1).max(1);
+        let prepare = async {
+            statements::listen(&client).await?;
+            let server = statements::server(&client).await?;
+            if server.is_standby {
+                return Err(Lost::Standby);
+            }
+            ear.ignore(server.process);
+            let decided = tail.recall(&client, &server).await?;
+            Ok((server, decided))
+        };
+        let (server, decided) = tokio::time::timeout(POLL_LIMIT, prepare).await.unwrap_or(Err(Lost::Slow))?;
+        tail.count(|c| c.connections += 1);
+        Ok(Self {
+            client,
+            carrier,
+            ear,
+            server,
+            fences: Fences::new(decided),
+            duty: Duty::Take,
+            pace: Pace::default(),
+            begun: now,
+            polled: now,
+            hushed: false,
+            reached: decided,
+            written: (now, decided),
+            closed_since: None,
+            named: now,
+            probe: Probe { number, sent: None, heard: false, next: now },
+        })
+    }
+
+    /// Follows the journal on this connection. `Ok` is the shutdown.
+    async fn stay<R: Render>(mut self, tail: &mut Tail<R>, shutdown: &Shutdown) -> Result<(), Lost> {
+        loop {
+            tokio::time::timeout(POLL_LIMIT, self.turn(tail)).await.unwrap_or(Err(Lost::Slow))?;
+            let rest = self.rest();
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => {
+                    return tokio::time::timeout(POLL_LIMIT, self.leave()).await.unwrap_or(Err(Lost::Slow));
+                }
+                _ended = &mut self.carrier => return Err(Lost::Closed),
+                () = self.ear.wait(), if !self.hushed => {}
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    /// One turn of the loop: what came in, a look, what follows from it.
+    async fn turn<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
+        // A bell counts from here on: the look at the sequence begins after this.
+        if self.ear.take() {
+            self.duty.incur();
+            self.pace.bell(self.polled.elapsed());
+        }
+        self.poll(tail).await?;
+        self.follow_probe(tail).await?;
+        self.choose_hush(tail).await?;
+        self.name_blockers(tail).await?;
+        self.write_head().await?;
+        self.polled = Instant::now();
+        Ok(())
+    }
+
+    /// How long to rest. The rule of sleep: only with all fences open and nothing owed does the tail rest for long.
+    fn rest(&self) -> Duration {
+        if self.hushed {
+            return BUSY_POLL;
+        }
+        if self.fences.blockers().is_some() {
+            return self.pace.closed_wait();
+        }
+        if !self.duty.is_paid() {
+            return Duration::ZERO;
+        }
+        let idle = if self.probe.is_deaf() { DEAF_POLL } else { IDLE_POLL };
+        idle.min(self.probe.due_in())
+    }
+
+    async fn poll<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
+        tail.count(|c| c.polls += 1);
+        let head = self.fences.decided();
+        if self.duty.is_paid() && self.fences.blockers().is_none() {
+            // Nothing rang: one cheap question a second.
+            let upto = statements::sequence(&self.client).await?;
+            if upto <= head {
+                self.reached = upto;
+                self.pace.polled(false, false);
+                return Ok(());
+            }
+        }
+        let window = head.saturating_add(FIRST_WINDOW);
+        let (look, rows) = statements::look_and_read(&self.client, &self.server, head, window, FIRST_ROWS).await?;
+        let Look { upto, holders } = look;
+        self.duty.taken(upto);
+        let decided = self.fences.look(upto, holders);
+        self.pace.polled(upto > self.reached, decided > head);
+        self.reached = upto;
+        if decided > head {
+            self.hand_out(tail, head, decided, rows).await?;
+            if self.hushed {
+                statements::ring(&self.client, decided).await?;
+                tail.count(|c| c.rings += 1);
+            }
+        }
+        self.duty.passed(decided);
+        self.show(tail);
+        Ok(())
+    }
+
+    /// Hands out what is decided beyond `head`: the rows that came with the look, then what they did not reach.
+    async fn hand_out<R: Render>(
+        &self,
+        tail: &mut Tail<R>,
+        head: i64,
+        decided: i64,
+        mut rows: Vec<StoredEvent>,
+    ) -> Result<(), Lost> {
+        if tail.pages.is_far(decided) {
+            return tail.jump(&self.client, decided).await;
+        }
+        let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= FIRST_ROWS;
+        let mut reached = match rows.last() {
+            Some(last) if full => last.seq.min(decided),
+            _ => decided.min(head + FIRST_WINDOW),
+        };
+        rows.retain(|row| row.seq <= decided);
+        tail.advance(rows, reached)?;
+        while reached < decided {
+            let rows = read_range(&self.client, reached, decided, MAX_ROWS).await?;
+            let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= MAX_ROWS;
+            reached = rows.last().filter(|_| full).map_or(decided, |last| last.seq);
+            tail.advance(rows, reached)?;
+        }
+        Ok(())
+    }
+
+    async fn choose_hush<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
+        let now = self.begun.elapsed();
+        if !self.hushed && self.probe.heard && self.pace.wants_hush(now) {
+            self.hushed = statements::hush(&self.client, &self.server).await?;
+            if self.hushed {
+                self.pace.hushed();
+                tail.count(|c| c.hushes += 1);
+            } else {
+                self.pace.hush_refused(now);
+            }
+            self.show(tail);
+        } else if self.hushed && self.pace.is_quiet() {
+            statements::unhush(&self.client, &self.server).await?;
+            self.hushed = false;
+            // Somebody may have skipped the bell until this very moment.
+            self.duty.incur();
+            self.show(tail);
+        }
+        Ok(())
+    }
+
+    async fn write_head(&mut self) -> Result<(), Lost> {
+        let decided = self.fences.decided();
+        if decided > self.written.1 && self.written.0.elapsed() >= WRITE_EVERY {
+            statements::write_head(&self.client, decided).await?;
+            self.written = (Instant::now(), decided);
+        }
+        Ok(())
+    }
+
+    /// Names who has kept a fence closed for a while, and ends an idle one where that is wanted.
+    async fn name_blockers<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
+        let Some(holders) = self.fences.blockers() else {
+            if self.closed_since.take().is_some() {
+                self.unstall(tail);
+            }
+            return Ok(());
+        };
+        let (closed, since) = *self.closed_since.get_or_insert_with(|| (Instant::now(), SystemTime::now()));
+        if closed.elapsed() < NAME_EVERY || self.named.elapsed() < NAME_EVERY {
+            return Ok(());
+        }
+        self.named = Instant::now();
+        let blockers = blocker::name(&self.client, holders).await?;
+        for blocker in &blockers {
+            if let (Some(limit), Some(pid), Some(idle)) = (tail.idle_limit, blocker.pid, blocker.idle_for)
+                && idle >= limit
+            {
+                let ended = blocker::terminate(&self.client, pid).await?;
+                tracing::warn!(%blocker, idle_for = ?idle, ended, "an idle transaction held the stream back too long");
+                tail.count(|c| c.terminated += u64::from(ended));
+            }
+        }
+        let news = tail.status.send_if_modified(|status| {
+            let reason = Reason::Transaction(blockers.clone());
+            let known = status.stalled.as_ref().map(|s| s.named());
+            let news = known != Some(blocker_names(&blockers));
+            status.stalled = Some(Stalled { since, reason });
+            news
+        });
+        if news {
+            for blocker in &blockers {
+                tracing::warn!(%blocker, "an open transaction that has inserted holds the stream back");
+            }
+        }
+        Ok(())
+    }
+
+    fn unstall<R: Render>(&self, tail: &Tail<R>) {
+        if tail.status.send_if_modified(|status| status.stalled.take().is_some()) {
+            tracing::info!("the stream goes on");
+        }
+    }
+
+    /// Sends the probe when it is due, and draws its conclusion from what comes back.
+    async fn follow_probe<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
+        if let Some(sent) = self.probe.sent {
+            if self.ear.has_heard(self.probe.number) {
+                self.probe.sent = None;
+                self.probe.next = Instant::now() + PROBE_EVERY;
+                if !std::mem::replace(&mut self.probe.heard, true) {
+                    // Nobody stands between us and the server: the session is ours.
+                    statements::settle(&self.client).await?;
+                    self.show(tail);
+                }
+            } else if sent.elapsed() >= PROBE_LIMIT {
+                self.probe.sent = None;
+                self.probe.next = Instant::now() + PROBE_LIMIT;
+                if std::mem::replace(&mut self.probe.heard, false) {
+                    // It was not deaf before: a half-open connection, best replaced.
+                    return Err(Lost::Closed);
+                }
+                if !tail.status.borrow().deaf {
+                    tracing::warn!(
+                        "bells do not reach the tail (is a transaction-mode pooler in the way of LISTEN?): polling"
+                    );
+                }
+                tail.status.send_modify(|s| s.deaf = true);
+            }
+        } else if Instant::now() >= self.probe.next {
+            self.probe.number = self.probe.number.wrapping_add(1).max(1);
+            let sql = format!("select pg_catalog.pg_notify('rowcast', '{}')", probe_payload(self.probe.number));
+            match tail.database.get().await {
+                Ok(client) => match client.simple_query(&sql).await {
+                    Ok(_) => self.probe.sent = Some(Instant::now()),
+                    Err(error) => self.probe.put_off(&error.into()),
+                },
+                Err(trouble) => self.probe.put_off(&trouble),
+            }
+        }
+        Ok(())
+    }
+
+    fn show<R: Render>(&self, tail: &Tail<R>) {
+        tail.status.send_if_modified(|status| {
+            let stalled = status.stalled.take().filter(|s| s.reason != Reason::Database);
+            let deaf = status.deaf && !self.probe.heard;
+            let new = Status { connected: true, deaf, hushed: self.hushed, stalled };
+            let news = (status.connected, status.deaf, status.hushed) != (true, deaf, self.hushed);
+            *status = new;
+            news
+        });
+    }
+
+    /// The end of a shutdown: the head is written down and the hush given back.
+    async fn leave(mut self) -> Result<(), Lost> {
+        statements::write_head(&self.client, self.fences.decided()).await?;
+        if std::mem::take(&mut self.hushed) {
+            statements::unhush(&self.client, &self.server).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Probe {
+    fn is_deaf(&self) -> bool {
+        !self.heard
+    }
+
+    fn due_in(&self) -> Duration {
+        let now = Instant::now();
+        match self.sent {
+            Some(sent) => (sent + PROBE_LIMIT).saturating_duration_since(now),
+            None => self.next.saturating_duration_since(now),
+        }
+    }
+
+    fn put_off(&mut self, trouble: &Trouble) {
+        tracing::debug!(%trouble, "the probe could not be sent");
+        self.next = Instant::now() + PROBE_LIMIT;
+    }
+}
+
+impl<R: Render> Tail<R> {
+    /// Where to begin on a new connection: where we were, if this is the history that we were in; else where the
+    /// database says that everything is decided.
+    async fn recall(&mut self, client: &Client, server: &Server) -> Result<i64, Lost> {
+        let (written, trimmed) = statements::state(client).await?;
+        if let Some(decided) = self.memory.decided {
+            let holds = match self.memory.newest {
+                Some((seq, id)) if seq > trimmed => statements::newest(client, seq).await? == Some((seq, id)),
+                _ => self.memory.history.as_ref() == Some(&server.history),
+            };
+            // Numbers drawn by transactions that rolled back are not sure to survive a crash, and then are drawn again.
+            let holds = holds && statements::sequence(client).await? >= decided;
+            let same = self.memory.history.as_ref() == Some(&server.history);
+            self.memory.history = Some(server.history.clone());
+            if holds {
+                if !same {
+                    tracing::warn!("the database was promoted or moved; it holds everything that was handed out");
+                }
+                return Ok(decided);
+            }
+            tracing::error!(
+                "the database does not hold what was handed out: it was restored, or lost commits in a crash"
+            );
+            self.count(|c| c.resets += 1);
+            self.pages.reset();
+        }
+        self.memory.history = Some(server.history.clone());
+        self.jump(client, written).await?;
+        Ok(written)
+    }
+
+    /// Begins anew at a head, with the page that holds it.
+    async fn jump(&mut self, client: &Client, head: i64) -> Result<(), Lost> {
+        let rows = read_range(client, PageWriter::<R>::page_start(head), head, MAX_ROWS).await?;
+        let newest = statements::newest(client, head).await?;
+        self.pages.jump(rows, head, newest.map_or(0, |(seq, _)| seq))?;
+        (self.memory.newest, self.memory.decided) = (newest, Some(head));
+        Ok(())
+    }
+
+    fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<(), Lost> {
+        let newest = rows.last().map(|last| (last.seq, last.id)).or(self.memory.newest);
+        self.pages.advance(rows, head)?;
+        (self.memory.newest, self.memory.decided) = (newest, Some(head));
+        Ok(())
+    }
+}
+
+fn blocker_names(blockers: &[blocker::Blocker]) -> Vec<String> {
+    blockers.iter().map(|b| b.transaction.clone()).collect()
+}
+
+impl Stalled {
+    fn named(&self) -> Vec<String> {
+        match &self.reason {
+            Reason::Transaction(blockers) => blocker_names(blockers),
+            Reason::Database => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What the tail says of itself, for readiness, heartbeats, metrics and whoever asks.
+
+use std::time::SystemTime;
+
+use super::blocker::Blocker;
+
+/// How the tail is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Status {
+    /// Whether it has a connection on which it has looked at least once.
+    pub connected: bool,
+    /// Whether bells do not reach it, so that it polls: a pooler in the way of LISTEN, or a half-open connection.
+    pub deaf: bool,
+    /// Whether it has hushed the bell.
+    pub hushed: bool,
+    /// What holds the stream back, if anything does for longer than a moment.
+    pub stalled: Option<Stalled>,
+}
+
+/// Why nothing new comes although something might be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stalled {
+    /// Since when.
+    pub since: SystemTime,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// What holds the stream back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// Open transactions that have inserted, the oldest first; empty until they are named.
+    Transaction(Vec<Blocker>),
+    /// The database cannot be reached.
+    Database,
+}
+
+/// Counts since the start, for metrics and tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Times that the sequence was looked at.
+    pub polls: u64,
+    /// Times that the bell was hushed.
+    pub hushes: u64,
+    /// Bells rung for other nodes.
+    pub rings: u64,
+    /// Connections made.
+    pub connections: u64,
+    /// Times that the history was found to be another one.
+    pub resets: u64,
+    /// Blockers that were ended.
+    pub terminated: u64,
+}

@@ -1,0 +1,255 @@
+//! The tail against real writers: what commits comes out once, in order, whatever holds it up.
+
+mod node;
+
+use std::time::Duration;
+
+use rowcast::tail::Reason;
+use tokio::task::JoinSet;
+use tokio_postgres::Client;
+
+use crate::support::{TestDb, migrated_database, until};
+pub(crate) use node::Node;
+
+const INSERT: &str = "insert into rowcast.events (type, payload) values ('tail.test', '{\"n\":1}')";
+
+async fn committed(client: &Client) -> Vec<i64> {
+    let rows = client.query("select seq from rowcast.events order by seq", &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// The last seq that was drawn, by whomever.
+async fn last_value(client: &Client) -> i64 {
+    let sql = "select case when is_called then last_value else 0 end from rowcast.events_seq_seq";
+    client.query_one(sql, &[]).await.unwrap().get(0)
+}
+
+/// Reads all that there is and compares it with the table.
+async fn delivers_the_table(node: &Node, client: &Client) {
+    let mut reader = node.reader();
+    reader.read_to(last_value(client).await).await;
+    assert_eq!(reader.seen, committed(client).await);
+}
+
+#[tokio::test]
+async fn what_many_writers_commit_comes_out_once_and_in_order() {
+    let db = migrated_database().await;
+    let node = Node::start(&db.url);
+    let mut writers = JoinSet::new();
+    for n in 0..8 {
+        let client = db.client().await;
+        writers.spawn(async move {
+            for i in 0..40 {
+                let end = ["commit", "rollback", "commit"][(n + i) % 3];
+                let middle = ["", "savepoint s; insert into rowcast.events (type) values ('x'); rollback to s;"][i % 2];
+                client.batch_execute(&format!("begin; {INSERT}; {middle} {INSERT}; {end}")).await.unwrap();
+            }
+        });
+    }
+    let mut reader = node.reader();
+    while let Some(done) = writers.join_next().await {
+        done.unwrap();
+    }
+    let client = db.client().await;
+    reader.read_to(last_value(&client).await).await;
+    let committed = committed(&client).await;
+    assert!(committed.len() > 200 && committed.len() < 640);
+    assert_eq!(reader.seen, committed);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn an_open_transaction_delays_the_stream_is_named_and_blocks_no_writer() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    node.connected().await;
+    let (holder, writer) = (db.client().await, db.client().await);
+    holder.batch_execute(&format!("set application_name = 'the holder'; begin; {INSERT}")).await.unwrap();
+    for _ in 0..10 {
+        writer.batch_execute(INSERT).await.unwrap();
+    }
+    let begun = std::time::Instant::now();
+    let status = node.is("the blocker is named", |s| {
+        s.stalled.as_ref().is_some_and(|s| matches!(&s.reason, Reason::Transaction(b) if !b.is_empty()))
+    });
+    let stalled = status.await.stalled.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    let Reason::Transaction(blockers) = stalled.reason else { panic!("{stalled:?}") };
+    let pid: i32 = holder.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
+    assert_eq!((blockers[0].pid, blockers[0].application.as_deref()), (Some(pid), Some("the holder")));
+    assert_eq!(blockers[0].state.as_deref(), Some("idle in transaction"));
+    assert!(blockers[0].to_string().contains("the holder"), "{}", blockers[0]);
+    assert_eq!(node.pages.position().newest, 0, "nobody can know what becomes of the first seq");
+
+    holder.batch_execute("commit").await.unwrap();
+    delivers_the_table(&node, &writer).await;
+    node.is("it is over", |s| s.stalled.is_none()).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_prepared_transaction_is_named_and_its_end_goes_through() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    node.connected().await;
+    let client = db.client().await;
+    let gid = format!("gid of {}", db.name);
+    let prepare = format!("set rowcast.bell = 'off'; begin; {INSERT}; prepare transaction '{gid}'");
+    client.batch_execute(&prepare).await.unwrap();
+    client.batch_execute(&format!("reset rowcast.bell; {INSERT}")).await.unwrap();
+    let status = node.is("the blocker is named", |s| {
+        s.stalled.as_ref().is_some_and(|s| matches!(&s.reason, Reason::Transaction(b) if !b.is_empty()))
+    });
+    let Reason::Transaction(blockers) = status.await.stalled.unwrap().reason else { unreachable!() };
+    assert_eq!((blockers[0].pid, blockers[0].gid.as_deref()), (None, Some(gid.as_str())));
+    client.batch_execute(&format!("commit prepared '{gid}'")).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn an_idle_blocker_is_ended_where_that_is_wanted() {
+    let db = migrated_database().await;
+    let mut node = Node::start_with(&db.url, Some(Duration::from_millis(1)));
+    node.connected().await;
+    let (holder, writer) = (db.client().await, db.client().await);
+    holder.batch_execute(&format!("begin; {INSERT}")).await.unwrap();
+    writer.batch_execute(INSERT).await.unwrap();
+    delivers_the_table(&node, &writer).await;
+    assert_eq!((node.counts.borrow().terminated, holder.is_closed()), (1, true));
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_writes_with_the_bell_off_is_found_within_a_second_or_so() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    let client = db.client().await;
+    node.settled(&client).await;
+    client.batch_execute(&format!("set rowcast.bell = 'off'; {INSERT}")).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn many_bells_are_hushed_and_no_row_is_forgotten_when_it_is_given_back() {
+    let db = migrated_database().await;
+    let mut nodes = [Node::start(&db.url), Node::start(&db.url)];
+    let client = db.client().await;
+    for node in &mut nodes {
+        node.settled(&client).await;
+    }
+    for _ in 0..3 {
+        let hushed = |nodes: &[Node; 2]| nodes.iter().map(|n| n.counts.borrow().hushes).sum::<u64>();
+        let before = hushed(&nodes);
+        until("the bell is hushed", || async {
+            client.batch_execute(INSERT).await.unwrap();
+            hushed(&nodes) > before
+        })
+        .await;
+        for _ in 0..100 {
+            client.batch_execute(INSERT).await.unwrap();
+        }
+        for node in &mut nodes {
+            node.is("the hush is given back", |s| !s.hushed).await;
+        }
+        client.batch_execute(INSERT).await.unwrap();
+        for node in &nodes {
+            delivers_the_table(node, &client).await;
+        }
+    }
+    let locks = "select count(*) from pg_locks where locktype = 'advisory' and database =
+                 (select oid from pg_database where datname = current_database())";
+    assert_eq!(client.query_one(locks, &[]).await.unwrap().get::<_, i64>(0), 0);
+    for node in nodes {
+        node.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_connection_loses_nothing_and_is_shown() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    let client = db.client().await;
+    node.settled(&client).await;
+    for n in 1..=3 {
+        client.batch_execute(INSERT).await.unwrap();
+        let kill = "select pg_terminate_backend(pid) from pg_stat_activity
+                     where pid <> pg_backend_pid() and datname = current_database()";
+        client.batch_execute(&format!("{INSERT}; {kill}; {INSERT}")).await.unwrap();
+        until("it has connected anew", || async { node.counts.borrow().connections > n }).await;
+        delivers_the_table(&node, &client).await;
+    }
+    assert_eq!(node.counts.borrow().resets, 0);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_long_way_is_jumped_and_every_row_on_it_can_be_read() {
+    let db = migrated_database().await;
+    let node = Node::start(&db.url);
+    let client = db.client().await;
+    let rows = "insert into rowcast.events (type) select 'bulk.row' from generate_series(1, 60000)";
+    client.batch_execute(&format!("begin; {rows}; rollback; {rows}; {INSERT}")).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_node_begins_at_the_head_written_down_while_a_writer_is_in_flight() {
+    let db = migrated_database().await;
+    let client = db.client().await;
+    client.batch_execute(&format!("{INSERT}; {INSERT}")).await.unwrap();
+    let first = Node::start(&db.url);
+    delivers_the_table(&first, &client).await;
+    first.stop().await;
+    let head = "select head from rowcast.journal_state";
+    assert_eq!(client.query_one(head, &[]).await.unwrap().get::<_, i64>(0), 2);
+
+    let holder = db.client().await;
+    holder.batch_execute(&format!("begin; {INSERT}")).await.unwrap();
+    let mut second = Node::start(&db.url);
+    second.connected().await;
+    let mut reader = second.reader();
+    reader.read_to(2).await;
+    assert_eq!(reader.seen, [1, 2]);
+    holder.batch_execute("rollback").await.unwrap();
+    delivers_the_table(&second, &client).await;
+    second.stop().await;
+}
+
+/// What a restore from a backup looks like from outside: the same address, another history.
+async fn restore_empty(db: &TestDb) {
+    let template = migrated_database().await;
+    let client = template.client().await;
+    let server = "select current_setting('port')";
+    let _port: String = client.query_one(server, &[]).await.unwrap().get(0);
+    drop(client);
+    let admin = crate::support::connect(&db.url.replace(&db.name, "postgres")).await;
+    admin.batch_execute(&format!("alter database {} allow_connections false", db.name)).await.unwrap();
+    admin.batch_execute(&format!("drop database {} with (force)", db.name)).await.unwrap();
+    until("the copy is made", || async {
+        let sql = format!("create database {} template {}", db.name, template.name);
+        admin.batch_execute(&sql).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_restored_database_is_noticed_and_followed() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    let client = db.client().await;
+    client.batch_execute(&format!("{INSERT}; {INSERT}; {INSERT}")).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    drop(client);
+    let before = node.pages.position();
+    restore_empty(&db).await;
+    until("it is noticed", || async { node.pages.position().epoch > before.epoch }).await;
+    node.connected().await;
+    let client = db.client().await;
+    client.batch_execute(INSERT).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    assert_eq!((node.counts.borrow().resets, node.pages.position().newest), (1, 1));
+    node.stop().await;
+}
