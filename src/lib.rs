@@ -11,4 +11,5 @@ pub mod db;
 pub mod http;
 pub mod journal;
 pub mod shutdown;
+pub mod tail;
 pub mod telemetry;

@@ -1,0 +1,3 @@
+//! The tail: what is decided, in order, as soon as it is, and the pages in which everyone reads it.
+
+pub mod pages;
