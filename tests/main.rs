@@ -11,6 +11,7 @@ mod cluster;
 mod dev;
 mod http;
 mod migrations;
+mod pages;
 mod serve;
 mod support;
 mod tls;
