@@ -12,6 +12,7 @@ mod cluster;
 mod dev;
 mod http;
 mod migrations;
+mod pages;
 mod publish;
 mod refinery_cli;
 mod repository;

@@ -14,7 +14,7 @@ use super::fence::Fences;
 use super::pace::{BUSY_POLL, DEAF_POLL, IDLE_POLL, Pace};
 use super::pages::{Misstep, PageWriter, Render};
 use super::statements::{self, History, Look, Server};
-use super::status::{Counts, Reason, Stalled, Status};
+use super::status::{Counts, Hearing, Reason, Stalled, Status};
 use crate::db::{Connector, Database, Trouble};
 use crate::journal::{MAX_ROWS, StoredEvent, read_range};
 use crate::shutdown::Shutdown;
@@ -170,7 +170,7 @@ struct Visit {
 struct Probe {
     number: u64,
     sent: Option<Instant>,
-    heard: bool,
+    hearing: Hearing,
     next: Instant,
 }
 
@@ -217,7 +217,7 @@ impl Visit {
             written: (now, decided),
             closed_since: None,
             named: now,
-            probe: Probe { number, sent: None, heard: false, next: now },
+            probe: Probe { number, sent: None, hearing: Hearing::Unproven, next: now },
         })
     }
 
@@ -265,7 +265,7 @@ impl Visit {
         if !self.duty.is_paid() {
             return Duration::ZERO;
         }
-        let idle = if self.probe.is_deaf() { DEAF_POLL } else { IDLE_POLL };
+        let idle = if self.probe.hearing == Hearing::Proven { IDLE_POLL } else { DEAF_POLL };
         idle.min(self.probe.due_in())
     }
 
@@ -329,7 +329,7 @@ impl Visit {
 
     async fn choose_hush<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
         let now = self.begun.elapsed();
-        if !self.hushed && self.probe.heard && self.pace.wants_hush(now) {
+        if !self.hushed && self.probe.hearing == Hearing::Proven && self.pace.wants_hush(now) {
             self.hushed = statements::hush(&self.client, &self.server).await?;
             if self.hushed {
                 self.pace.hushed();
@@ -402,50 +402,52 @@ impl Visit {
     }
 
     /// Sends the probe when it is due, and draws its conclusion from what comes back.
-    async fn follow_probe<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
-        if let Some(sent) = self.probe.sent {
-            if self.ear.has_heard(self.probe.number) {
-                self.probe.sent = None;
-                self.probe.next = Instant::now() + PROBE_EVERY;
-                if !std::mem::replace(&mut self.probe.heard, true) {
+    async fn follow_probe<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
+        match self.probe.sent {
+            None if Instant::now() >= self.probe.next => self.send_probe(tail).await,
+            None => {}
+            Some(_) if self.ear.has_heard(self.probe.number) => {
+                (self.probe.sent, self.probe.next) = (None, Instant::now() + PROBE_EVERY);
+                if std::mem::replace(&mut self.probe.hearing, Hearing::Proven) != Hearing::Proven {
                     // Nobody stands between us and the server: the session is ours.
                     statements::settle(&self.client).await?;
-                    self.show(tail);
                 }
-            } else if sent.elapsed() >= PROBE_LIMIT {
-                self.probe.sent = None;
-                self.probe.next = Instant::now() + PROBE_LIMIT;
-                if std::mem::replace(&mut self.probe.heard, false) {
-                    // It was not deaf before: a half-open connection, best replaced.
-                    return Err(Lost::Closed);
-                }
-                if !tail.status.borrow().deaf {
-                    tracing::warn!(
-                        "bells do not reach the tail (is a transaction-mode pooler in the way of LISTEN?): polling"
-                    );
-                }
-                tail.status.send_modify(|s| s.deaf = true);
             }
-        } else if Instant::now() >= self.probe.next {
-            self.probe.number = self.probe.number.wrapping_add(1).max(1);
-            let sql = format!("select pg_catalog.pg_notify('rowcast', '{}')", probe_payload(self.probe.number));
-            match tail.database.get().await {
-                Ok(client) => match client.simple_query(&sql).await {
-                    Ok(_) => self.probe.sent = Some(Instant::now()),
-                    Err(error) => self.probe.put_off(&error.into()),
-                },
-                Err(trouble) => self.probe.put_off(&trouble),
+            Some(sent) if sent.elapsed() >= PROBE_LIMIT => {
+                (self.probe.sent, self.probe.next) = (None, Instant::now() + PROBE_LIMIT);
+                match std::mem::replace(&mut self.probe.hearing, Hearing::Deaf) {
+                    // It was not deaf before: a half-open connection, best replaced.
+                    Hearing::Proven => return Err(Lost::Closed),
+                    Hearing::Unproven => tracing::warn!(
+                        "bells do not reach the tail (is a transaction-mode pooler in the way of LISTEN?): polling"
+                    ),
+                    Hearing::Deaf => {}
+                }
+            }
+            Some(_) => {}
+        }
+        self.show(tail);
+        Ok(())
+    }
+
+    async fn send_probe<R: Render>(&mut self, tail: &Tail<R>) {
+        self.probe.number = self.probe.number.wrapping_add(1).max(1);
+        let sql = format!("select pg_catalog.pg_notify('rowcast', '{}')", probe_payload(self.probe.number));
+        let sent = async { Ok::<_, Trouble>(tail.database.get().await?.simple_query(&sql).await.map(drop)?) };
+        match sent.await {
+            Ok(()) => self.probe.sent = Some(Instant::now()),
+            Err(trouble) => {
+                tracing::debug!(%trouble, "the probe could not be sent");
+                self.probe.next = Instant::now() + PROBE_LIMIT;
             }
         }
-        Ok(())
     }
 
     fn show<R: Render>(&self, tail: &Tail<R>) {
         tail.status.send_if_modified(|status| {
-            let stalled = status.stalled.take().filter(|s| s.reason != Reason::Database);
-            let deaf = status.deaf && !self.probe.heard;
-            let new = Status { connected: true, deaf, hushed: self.hushed, stalled };
-            let news = (status.connected, status.deaf, status.hushed) != (true, deaf, self.hushed);
+            let stalled = status.stalled.clone().filter(|s| s.reason != Reason::Database);
+            let new = Status { connected: true, hearing: self.probe.hearing, hushed: self.hushed, stalled };
+            let news = *status != new;
             *status = new;
             news
         });
@@ -462,21 +464,12 @@ impl Visit {
 }
 
 impl Probe {
-    fn is_deaf(&self) -> bool {
-        !self.heard
-    }
-
     fn due_in(&self) -> Duration {
         let now = Instant::now();
         match self.sent {
             Some(sent) => (sent + PROBE_LIMIT).saturating_duration_since(now),
             None => self.next.saturating_duration_since(now),
         }
-    }
-
-    fn put_off(&mut self, trouble: &Trouble) {
-        tracing::debug!(%trouble, "the probe could not be sent");
-        self.next = Instant::now() + PROBE_LIMIT;
     }
 }
 

@@ -9,12 +9,24 @@ use super::blocker::Blocker;
 pub struct Status {
     /// Whether it has a connection on which it has looked at least once.
     pub connected: bool,
-    /// Whether bells do not reach it, so that it polls: a pooler in the way of LISTEN, or a half-open connection.
-    pub deaf: bool,
+    /// Whether bells reach it.
+    pub hearing: Hearing,
     /// Whether it has hushed the bell.
     pub hushed: bool,
     /// What holds the stream back, if anything does for longer than a moment.
     pub stalled: Option<Stalled>,
+}
+
+/// Whether bells reach a tail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Hearing {
+    /// Not known yet: the first probe is on its way.
+    #[default]
+    Unproven,
+    /// A probe has come back.
+    Proven,
+    /// None has, so it polls: a pooler in the way of LISTEN.
+    Deaf,
 }
 
 /// Why nothing new comes although something might be there.

@@ -3,7 +3,7 @@
 use rowcast::db::Database;
 use rowcast::shutdown::Shutdown;
 use rowcast::tail::pages::{Limits, Pages, PostgresLoad, Seqs};
-use rowcast::tail::{Counts, Status, Tail};
+use rowcast::tail::{Counts, Hearing, Status, Tail};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -45,14 +45,8 @@ impl Node {
     }
 
     /// Connected, and known to hear bells.
-    pub(crate) async fn settled(&mut self, admin: &tokio_postgres::Client) {
-        self.connected().await;
-        let sql =
-            "select count(*) from pg_stat_activity where datname = current_database() and query like '%pg_notify%'";
-        crate::support::until("the probe has gone round", || async {
-            admin.query_one(sql, &[]).await.unwrap().get::<_, i64>(0) > 0
-        })
-        .await;
+    pub(crate) async fn hears(&mut self) {
+        self.is("bells reach the tail", |s| s.hearing == Hearing::Proven).await;
     }
 
     pub(crate) fn reader(&self) -> Reader {

@@ -1,0 +1,85 @@
+//! The hot tail: the newest events, in memory. Pages without events take no place in it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::page::Page;
+use super::render::Render;
+use super::{Limits, Position, end_of, index_of};
+
+/// Every event in `(floor, head]`.
+pub(super) struct Hot<R: Render> {
+    pub(super) position: Position,
+    /// The end of a page, or 0.
+    floor: i64,
+    /// In order, each with at least one event; all but the last are complete.
+    pages: VecDeque<Arc<Page<R>>>,
+    weight: usize,
+}
+
+/// Where a reader's next page is.
+pub(super) enum Place<R: Render> {
+    /// Here.
+    Hot(Arc<Page<R>>),
+    /// In a page below the floor, which is complete.
+    Older(Position),
+}
+
+impl<R: Render> Hot<R> {
+    /// Nothing is known yet, in this epoch.
+    pub(super) fn unknown(epoch: u64) -> Self {
+        Self { position: Position { epoch, ..Position::default() }, floor: 0, pages: VecDeque::new(), weight: 0 }
+    }
+
+    /// The head and its page alone.
+    pub(super) fn starting_at(position: Position, floor: i64, page: Option<Page<R>>) -> Self {
+        let pages: VecDeque<_> = page.map(Arc::new).into_iter().collect();
+        let weight = pages.iter().map(|page| page.weight()).sum();
+        Self { position, floor, pages, weight }
+    }
+
+    /// The page with the first event after the cursor, or one that says that there is none up to the head.
+    pub(super) fn find(&self, cursor: i64) -> Place<R> {
+        let Position { head, epoch, .. } = self.position;
+        if cursor < self.floor {
+            return Place::Older(self.position);
+        }
+        let at = self.pages.partition_point(|page| page.last_seq() <= cursor);
+        Place::Hot(match self.pages.get(at) {
+            Some(page) => Arc::clone(page),
+            None => Arc::new(Page::new(index_of(head.max(1)), epoch, Vec::new(), head)),
+        })
+    }
+
+    pub(super) fn last(&self) -> Option<&Arc<Page<R>>> {
+        self.pages.back()
+    }
+
+    /// The state after this one, in which `fresh` pages stand at the end (the first in place of the last one here, if it is
+    /// of the same range), and the pages that had to leave, all of them complete.
+    pub(super) fn grown(&self, fresh: Vec<Page<R>>, position: Position, limits: &Limits) -> (Self, Vec<Arc<Page<R>>>) {
+        let mut next = Self { position, floor: self.floor, pages: self.pages.clone(), weight: self.weight };
+        for page in fresh {
+            if next.pages.back().is_some_and(|last| last.index() == page.index()) {
+                next.weight -= next.pages.pop_back().map_or(0, |last| last.weight());
+            }
+            next.weight += page.weight();
+            next.pages.push_back(Arc::new(page));
+        }
+        let mut left = Vec::new();
+        while next.pages.len() > 1 && (next.pages.len() > limits.hot_pages || next.weight > limits.hot_bytes) {
+            if let Some(page) = next.pages.pop_front() {
+                next.weight -= page.weight();
+                next.floor = end_of(page.index());
+                left.push(page);
+            }
+        }
+        (next, left)
+    }
+
+    /// Its pages that are complete at or below this seq.
+    pub(super) fn complete_below(&self, floor: i64) -> Vec<Arc<Page<R>>> {
+        let settled = |page: &&Arc<Page<R>>| page.is_complete() && end_of(page.index()) <= floor;
+        self.pages.iter().filter(settled).cloned().collect()
+    }
+}

@@ -1,0 +1,45 @@
+//! Reading what is not in memory.
+
+use futures_util::future::BoxFuture;
+
+use crate::db::{Database, Trouble};
+use crate::journal::{MAX_ROWS, StoredEvent, read_range};
+
+use super::PAGE_SPAN;
+
+// A page is read by one statement, so one statement must be able to return it whole.
+const _: () = assert!(PAGE_SPAN <= MAX_ROWS);
+
+/// Where older pages come from. Dropping a future gives its load up.
+pub trait Load: Send + Sync + 'static {
+    /// All events with `after < seq <= upto`, in order; never asked for more than a page.
+    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Vec<StoredEvent>, Trouble>>;
+
+    /// The seq of the first event with `seq < it <= upto`.
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>>;
+}
+
+/// Loads from Postgres, over the connections that requests use.
+#[derive(Debug, Clone)]
+pub struct PostgresLoad(Database);
+
+impl PostgresLoad {
+    /// A loader over this database.
+    pub fn new(database: Database) -> Self {
+        Self(database)
+    }
+}
+
+impl Load for PostgresLoad {
+    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Vec<StoredEvent>, Trouble>> {
+        Box::pin(async move { Ok(read_range(&*self.0.get().await?, after, upto, PAGE_SPAN).await?) })
+    }
+
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
+        // The event comes along with its seq: once per burnt range, which is rarer than another statement is worth.
+        Box::pin(async move {
+            let found = read_range(&*self.0.get().await?, seq, upto, 1).await?;
+            Ok(found.first().map(|event| event.seq))
+        })
+    }
+}

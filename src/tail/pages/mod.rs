@@ -1,0 +1,110 @@
+//! The pages of the journal on one node: the one way in which everyone reads, backlog and live alike.
+//!
+//! A page is the aligned range of [`PAGE_SPAN`] seqs, immutable and shared by reference. The newest pages stay in memory
+//! (the hot tail, grown by the one [`PageWriter`]); older ones come from Postgres through a bounded cache, each loaded
+//! once however many readers ask. Every page is rendered once per view.
+//!
+//! What holds at any moment, and what the tests shake:
+//!
+//! 1. The hot tail holds every event in `(floor, head]`, and `floor` ends a page. So whatever must be loaded lies in pages
+//!    that are complete, and a complete page never changes: nothing in the cache is ever updated, only dropped.
+//! 2. The head is published after the pages up to it: who sees a head finds what is below it.
+//! 3. A reader at the live edge takes one read lock for the length of a search, and never waits for a load.
+//! 4. What was read under one epoch is not kept under the next one, when the database is another.
+//!
+//! Left to others: which events are decided (`fence`), what a view may show (`view`, through [`Render`]), whether a cursor
+//! has expired by retention (`session`: trimmed rows may still stand in a page).
+
+mod cache;
+mod hot;
+mod load;
+mod page;
+mod render;
+mod store;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use load::{Load, PostgresLoad};
+pub use page::{Chunk, Page, Part};
+pub use render::{Render, Seqs, View};
+pub use store::Pages;
+pub use writer::{Misstep, PageWriter};
+
+use std::time::Duration;
+
+use crate::db::Trouble;
+
+/// How many seqs a page covers: page 0 is 1 to 512.
+pub const PAGE_SPAN: i64 = 512;
+/// The most pages that the hot tail keeps. A reader that lags by less never costs a load.
+pub const HOT_PAGES: usize = 64;
+/// The most bytes that the hot tail keeps, the page at the head apart.
+pub const HOT_BYTES: usize = 64 << 20;
+/// How many pages are loaded at the same time; the others queue in the order in which they were asked for.
+pub const LOADS: usize = 4;
+/// How long a load may take once its turn has come.
+pub const LOAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// How far this node's stream is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Position {
+    /// The safe head: every seq up to here is decided.
+    pub head: i64,
+    /// The seq of the newest event at or below the head; 0 if there is none.
+    pub newest: i64,
+    /// Which history this is. It moves when the database turned out to be another one (restored, promoted), and what a
+    /// reader knows from before is void: its cursor must be proven again.
+    pub epoch: u64,
+}
+
+/// Why a page could not be had. Nothing of it is remembered: who asks again, tries again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PageError {
+    /// Postgres did not give it.
+    #[error("a page of the journal could not be read: {0}")]
+    Load(Trouble),
+    /// The history became another while the page was read; see [`Position::epoch`].
+    #[error("the history of the journal changed while a page of it was read")]
+    Reset,
+    /// The load ended without an answer; the log says why.
+    #[error("the load of a page ended without an answer")]
+    Ended,
+}
+
+/// How much memory the pages may take, and how many are loaded at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// See [`HOT_PAGES`].
+    pub hot_pages: usize,
+    /// See [`HOT_BYTES`].
+    pub hot_bytes: usize,
+    /// The most bytes of older pages.
+    pub cache_bytes: u64,
+    /// See [`LOADS`].
+    pub loads: usize,
+}
+
+impl Limits {
+    /// Divides what `ROWCAST_PAGE_CACHE` allows, so that it bounds all pages together: at most half of it is hot.
+    pub fn within(page_cache: u64) -> Self {
+        let half = usize::try_from(page_cache / 2).unwrap_or(HOT_BYTES);
+        let hot_bytes = half.min(HOT_BYTES);
+        Self { hot_pages: HOT_PAGES, hot_bytes, cache_bytes: page_cache - hot_bytes as u64, loads: LOADS }
+    }
+}
+
+/// The page of a seq (from 1 on).
+const fn index_of(seq: i64) -> i64 {
+    (seq - 1).div_euclid(PAGE_SPAN)
+}
+
+/// The seq before the first one of a page, that is the last one of the page before it.
+const fn start_of(index: i64) -> i64 {
+    index.saturating_mul(PAGE_SPAN)
+}
+
+/// The last seq of a page.
+const fn end_of(index: i64) -> i64 {
+    start_of(index).saturating_add(PAGE_SPAN)
+}

@@ -1,0 +1,254 @@
+//! What readers hold: a handle that answers "the page after this cursor".
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use tokio::sync::{Semaphore, watch};
+
+use crate::db::Trouble;
+
+use super::cache::{Cache, Flight, Outcome};
+use super::hot::{Hot, Place};
+use super::load::Load;
+use super::page::{Chunk, Page};
+use super::render::{Render, View};
+use super::writer::PageWriter;
+use super::{LOAD_LIMIT, Limits, PageError, Position, end_of, index_of, start_of};
+
+/// The pages of this node, for reading. Cheap to clone, shared by every session.
+pub struct Pages<R: Render>(Arc<Shared<R>>);
+
+/// Std locks over sections that search or swap: none awaits, and none frees pages. Where both are needed, the cache's
+/// comes first.
+pub(super) struct Shared<R: Render> {
+    pub(super) hot: RwLock<Hot<R>>,
+    pub(super) cache: Mutex<Cache<R>>,
+    pub(super) position: watch::Sender<Position>,
+    pub(super) limits: Limits,
+    loads: Semaphore,
+    loader: Box<dyn Load>,
+    renderer: RwLock<Arc<R>>,
+}
+
+impl<R: Render> Clone for Pages<R> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<R: Render> fmt::Debug for Pages<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("position", &self.position()).field("limits", &self.0.limits).finish()
+    }
+}
+
+/// How the search for a page stands.
+enum Found<R: Render> {
+    Page(Arc<Page<R>>),
+    OnItsWay(watch::Receiver<Outcome<R>>),
+}
+
+impl<R: Render> Pages<R> {
+    /// An empty store, which knows nothing until its writer jumps to a head. There is one writer, the tail.
+    pub fn new(loader: impl Load, renderer: R, limits: Limits) -> (Self, PageWriter<R>) {
+        let shared = Arc::new(Shared {
+            hot: RwLock::new(Hot::unknown(0)),
+            cache: Mutex::new(Cache::new(limits.cache_bytes)),
+            position: watch::Sender::new(Position::default()),
+            limits,
+            loads: Semaphore::new(limits.loads.max(1)),
+            loader: Box::new(loader),
+            renderer: RwLock::new(Arc::new(renderer)),
+        });
+        (Self(Arc::clone(&shared)), PageWriter::new(shared))
+    }
+
+    /// How far the stream is decided, at this moment.
+    pub fn position(&self) -> Position {
+        self.0.hot().position
+    }
+
+    /// The same as something to wait on. Who sees a head here finds every page up to it.
+    pub fn subscribe(&self) -> watch::Receiver<Position> {
+        self.0.position.subscribe()
+    }
+
+    /// The page with the first event after the cursor. If there is none up to the head, a page without one, whose `upto`
+    /// is the head. Never shows what was not decided when it was called or later.
+    ///
+    /// At the live edge it answers without waiting for anything. To walk: take `page.after(cursor)`, then set the cursor to
+    /// `max(cursor, page.upto())`, until that is the head.
+    pub async fn page_after(&self, cursor: i64) -> Result<Arc<Page<R>>, PageError> {
+        let mut cursor = cursor.max(0);
+        let mut epoch = None;
+        loop {
+            let page = match Shared::find(&self.0, cursor, &mut epoch)? {
+                Found::Page(page) => page,
+                Found::OnItsWay(mut outcome) => match outcome.wait_for(Option::is_some).await.as_deref() {
+                    Ok(Some(Ok(page))) => Arc::clone(page),
+                    Ok(Some(Err(error))) => return Err(error.clone()),
+                    Ok(None) | Err(_) => return Err(PageError::Ended),
+                },
+            };
+            // A page that must be loaded is complete and says everything beyond the cursor, so this always moves on, and it
+            // ends in the hot tail at the latest.
+            if page.last_seq() > cursor || page.upto() <= cursor || !page.is_complete() {
+                return Ok(page);
+            }
+            cursor = page.upto();
+        }
+    }
+
+    /// What a view shows of a chunk, now: never by rules that were replaced before this was called.
+    pub fn rendered(&self, chunk: &Chunk<R>, view: View) -> R::Rendered {
+        chunk.rendered(&self.renderer(), view)
+    }
+
+    /// The rules in force.
+    pub fn renderer(&self) -> Arc<R> {
+        Arc::clone(&self.0.renderer.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other rules in force. `false`, and nothing happens, if a view's version would go backwards.
+    pub fn set_renderer(&self, renderer: R) -> bool {
+        let mut current = self.0.renderer.write().unwrap_or_else(PoisonError::into_inner);
+        let forward = (0..R::VIEWS).map(View).all(|view| renderer.version(view) >= current.version(view));
+        if forward {
+            *current = Arc::new(renderer);
+        }
+        forward
+    }
+
+    /// The bytes of older pages in memory, for metrics.
+    pub fn cached_bytes(&self) -> u64 {
+        self.0.cache().weight()
+    }
+}
+
+impl<R: Render> Shared<R> {
+    pub(super) fn hot(&self) -> RwLockReadGuard<'_, Hot<R>> {
+        self.hot.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cache(&self) -> MutexGuard<'_, Cache<R>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks where the cursor's next page is, and sends for it if it is nowhere. `epoch` is that of the first look, by which
+    /// a reader never goes from a page of one history to a page of another.
+    fn find(self: &Arc<Self>, cursor: i64, epoch: &mut Option<u64>) -> Result<Found<R>, PageError> {
+        let place = self.hot().find(cursor);
+        let now = match &place {
+            Place::Hot(page) => page.epoch(),
+            Place::Older(position) => position.epoch,
+        };
+        if *epoch.get_or_insert(now) != now {
+            return Err(PageError::Reset);
+        }
+        let position = match place {
+            Place::Hot(page) => return Ok(Found::Page(page)),
+            Place::Older(position) => position,
+        };
+        let index = index_of(cursor + 1);
+        let (landing, waiting, ended) = {
+            let mut cache = self.cache();
+            if cache.epoch != position.epoch {
+                return Err(PageError::Reset);
+            }
+            if let Some(page) = cache.get(index) {
+                return Ok(Found::Page(page));
+            }
+            if let Some(flight) = cache.flights.get(&index) {
+                return Ok(Found::OnItsWay(flight.subscribe()));
+            }
+            let (outcome, waiting) = watch::channel(None);
+            let outcome = Arc::new(outcome);
+            cache.flights.insert(index, Arc::clone(&outcome));
+            let landing = Landing { shared: Arc::clone(self), index, position, outcome, done: false };
+            (landing, waiting, cache.ended.clone())
+        };
+        // A task of its own, so that the load does not end with the reader that happened to come first. It is started
+        // outside the lock, because a runtime that shuts down drops it on the spot, and it lands then too.
+        tokio::spawn(async move { ended.run_until_cancelled(landing.fly()).await });
+        Ok(Found::OnItsWay(waiting))
+    }
+
+    async fn load(&self, index: i64, position: Position) -> Result<Page<R>, Trouble> {
+        let (start, end) = (start_of(index), end_of(index));
+        let events = self.loader.range(start, end).await?;
+        if events.is_empty() {
+            let next = self.loader.next_after(end, position.head).await?;
+            return Ok(Page::burnt(index, position.epoch, next, position.head));
+        }
+        Ok(Page::new(index, position.epoch, vec![Arc::new(Chunk::new(events))], end))
+    }
+}
+
+/// The end of one load, which comes whatever happens to its task.
+struct Landing<R: Render> {
+    shared: Arc<Shared<R>>,
+    index: i64,
+    position: Position,
+    outcome: Flight<R>,
+    done: bool,
+}
+
+impl<R: Render> Landing<R> {
+    async fn fly(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let Ok(_turn) = shared.loads.acquire().await else { return };
+        if self.nobody_waits() {
+            return;
+        }
+        let loaded = tokio::time::timeout(LOAD_LIMIT, shared.load(self.index, self.position)).await;
+        let result = loaded.unwrap_or(Err(Trouble::Slow(LOAD_LIMIT)));
+        self.land(result.map(Arc::new).map_err(PageError::Load));
+    }
+
+    /// Gives up before the load when every reader that wanted it has left. Readers join under the same lock, so none
+    /// can come in between.
+    fn nobody_waits(&mut self) -> bool {
+        let mut cache = self.shared.cache();
+        if self.outcome.receiver_count() > 0 {
+            return false;
+        }
+        if cache.epoch == self.position.epoch {
+            cache.flights.remove(&self.index);
+        }
+        self.done = true;
+        true
+    }
+
+    /// Keeps the page, unless the history changed meanwhile, and tells everyone who waits. Whether they are told a page or
+    /// an error, the next one who asks finds the cache, or begins anew.
+    fn land(&mut self, result: Result<Arc<Page<R>>, PageError>) {
+        self.done = true;
+        let mut left = Vec::new();
+        {
+            let mut cache = self.shared.cache();
+            if cache.epoch == self.position.epoch {
+                cache.flights.remove(&self.index);
+                if let Ok(page) = &result {
+                    cache.put(Arc::clone(page), &mut left);
+                }
+            }
+        }
+        // A reset has told them already.
+        self.outcome.send_if_modified(|outcome| {
+            let first = outcome.is_none();
+            outcome.get_or_insert(result);
+            first
+        });
+    }
+}
+
+impl<R: Render> Drop for Landing<R> {
+    fn drop(&mut self) {
+        if !self.done {
+            if std::thread::panicking() {
+                tracing::error!(page = self.index, "the load of a page panicked");
+            }
+            self.land(Err(PageError::Ended));
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What the page store promises, without Postgres: a journal in memory stands behind the loader, so that loads can be
+//! counted, held and made to fail. Against Postgres itself: `tests/pages.rs`.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
+
+mod flights;
+mod hot;
+mod rendering;
+mod walks;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
+use time::OffsetDateTime;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use super::{Limits, Load, PageWriter, Pages, Render, Seqs};
+use crate::db::Trouble;
+use crate::journal::{Level, StoredEvent};
+
+/// A journal in memory. Clones share it.
+#[derive(Clone)]
+pub(super) struct Journal(Arc<Inner>);
+
+struct Inner {
+    events: Mutex<BTreeMap<i64, StoredEvent>>,
+    /// How often a range, and how often the next event was asked for.
+    ranges: AtomicUsize,
+    nexts: AtomicUsize,
+    /// A load takes a permit for its time, so that a test can hold loads back.
+    gate: Semaphore,
+    under_way: AtomicUsize,
+    most_under_way: AtomicUsize,
+    fails: AtomicBool,
+    panics: AtomicBool,
+    /// What happens at the very moment in which the next load has its answer.
+    meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+pub(super) fn event(seq: i64) -> StoredEvent {
+    StoredEvent {
+        seq,
+        id: Uuid::from_u128(u128::try_from(seq).unwrap()),
+        at: OffsetDateTime::UNIX_EPOCH,
+        kind: "note.added".to_owned(),
+        level: Level::Info,
+        public_safe: false,
+        symbol: None,
+        trade_id: None,
+        subject: None,
+        owner: None,
+        payload: "{}".to_owned(),
+    }
+}
+
+pub(super) fn events(seqs: impl IntoIterator<Item = i64>) -> Vec<StoredEvent> {
+    seqs.into_iter().map(event).collect()
+}
+
+impl Journal {
+    pub(super) fn new(seqs: impl IntoIterator<Item = i64>) -> Self {
+        let inner = Inner {
+            events: Mutex::new(seqs.into_iter().map(|seq| (seq, event(seq))).collect()),
+            ranges: AtomicUsize::new(0),
+            nexts: AtomicUsize::new(0),
+            gate: Semaphore::new(Semaphore::MAX_PERMITS),
+            under_way: AtomicUsize::new(0),
+            most_under_way: AtomicUsize::new(0),
+            fails: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
+            meanwhile: Mutex::new(None),
+        };
+        Self(Arc::new(inner))
+    }
+
+    pub(super) fn store(&self, seqs: impl IntoIterator<Item = i64>) {
+        self.0.events.lock().unwrap().extend(seqs.into_iter().map(|seq| (seq, event(seq))));
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.events.lock().unwrap().clear();
+    }
+
+    pub(super) fn between(&self, after: i64, upto: i64) -> Vec<StoredEvent> {
+        self.0
+            .events
+            .lock()
+            .unwrap()
+            .range(after + 1..=upto.max(after + 1))
+            .map(|(_, e)| e.clone())
+            .filter(|e| e.seq <= upto)
+            .collect()
+    }
+
+    pub(super) fn loads(&self) -> (usize, usize) {
+        (self.0.ranges.load(Ordering::SeqCst), self.0.nexts.load(Ordering::SeqCst))
+    }
+
+    pub(super) fn most_under_way(&self) -> usize {
+        self.0.most_under_way.load(Ordering::SeqCst)
+    }
+
+    /// From now on loads wait, until so many are let through.
+    pub(super) fn hold(&self) {
+        self.0.gate.forget_permits(Semaphore::MAX_PERMITS);
+    }
+
+    pub(super) fn let_through(&self, loads: usize) {
+        self.0.gate.add_permits(loads);
+    }
+
+    pub(super) fn fail(&self, on: bool) {
+        self.0.fails.store(on, Ordering::SeqCst);
+    }
+
+    pub(super) fn panic(&self, on: bool) {
+        self.0.panics.store(on, Ordering::SeqCst);
+    }
+
+    pub(super) fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
+        *self.0.meanwhile.lock().unwrap() = Some(Box::new(happens));
+    }
+
+    async fn begin(&self) -> Result<(), Trouble> {
+        struct Under<'a>(&'a AtomicUsize);
+        impl Drop for Under<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        let now = self.0.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        let _under = Under(&self.0.under_way);
+        self.0.most_under_way.fetch_max(now, Ordering::SeqCst);
+        self.0.gate.acquire().await.unwrap().forget();
+        assert!(!self.0.panics.load(Ordering::SeqCst), "as the test wants it");
+        if self.0.fails.load(Ordering::SeqCst) {
+            return Err(Trouble::Other("as the test wants it".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl Load for Journal {
+    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Vec<StoredEvent>, Trouble>> {
+        Box::pin(async move {
+            self.0.ranges.fetch_add(1, Ordering::SeqCst);
+            self.begin().await?;
+            let found = self.between(after, upto);
+            let happens = self.0.meanwhile.lock().unwrap().take();
+            if let Some(happens) = happens {
+                happens();
+            }
+            Ok(found)
+        })
+    }
+
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
+        Box::pin(async move {
+            self.0.nexts.fetch_add(1, Ordering::SeqCst);
+            self.begin().await?;
+            Ok(self.between(seq, upto).first().map(|event| event.seq))
+        })
+    }
+}
+
+/// Room for everything that a test makes.
+pub(super) const ROOMY: Limits = Limits { hot_pages: 64, hot_bytes: 64 << 20, cache_bytes: 64 << 20, loads: 4 };
+
+/// A store over this journal whose head is `head`.
+pub(super) fn store_at(journal: &Journal, head: i64, limits: Limits) -> (Pages<Seqs>, PageWriter<Seqs>) {
+    let (pages, mut writer) = Pages::new(journal.clone(), Seqs, limits);
+    jump(&mut writer, journal, head);
+    (pages, writer)
+}
+
+/// Jumps as the tail does.
+pub(super) fn jump<R: Render>(writer: &mut PageWriter<R>, journal: &Journal, head: i64) {
+    let rows = journal.between(PageWriter::<R>::page_start(head), head);
+    let newest = journal.between(0, head).last().map_or(0, |event| event.seq);
+    writer.jump(rows, head, newest).unwrap();
+}
+
+/// Everything after the cursor up to the head at the time of each step, as a session takes it.
+pub(super) async fn walk<R: Render>(pages: &Pages<R>, mut cursor: i64) -> Vec<i64> {
+    let mut seen = Vec::new();
+    while cursor < pages.position().head {
+        let page = pages.page_after(cursor).await.unwrap();
+        seen.extend(page.after(cursor).flat_map(|part| part.events()).map(|event| event.seq));
+        assert!(page.upto() > cursor, "a step that does not move on: {page:?}");
+        cursor = page.upto();
+    }
+    seen
+}
