@@ -10,6 +10,7 @@ mod cli;
 mod cluster;
 mod dev;
 mod http;
+mod journal;
 mod migrations;
 mod serve;
 mod support;

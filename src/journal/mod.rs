@@ -6,6 +6,7 @@ mod cursor;
 mod event;
 mod filter;
 mod new_event;
+pub mod partitions;
 mod read;
 
 pub use append::{AppendError, Appended, MAX_BATCH, Refusal, SQL_SCOPE, append, append_batch};
@@ -13,6 +14,7 @@ pub use cursor::{BadCursor, Cursor};
 pub use event::{Level, StoredEvent};
 pub use filter::{Filter, FilterError, MAX_TYPES};
 pub use new_event::{BadEvent, NewEvent};
+pub use partitions::ensure_partitions;
 pub use read::{
     Bounds, MAX_ROWS, NEWEST_SQL, NEXT_SQL, QueryError, bounds, explain_query, newest, next, oldest, query, range_sql,
     read_range,
