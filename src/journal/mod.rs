@@ -8,6 +8,7 @@ mod filter;
 mod new_event;
 pub mod partitions;
 mod read;
+pub mod trim;
 
 pub use append::{AppendError, Appended, MAX_BATCH, Refusal, SQL_SCOPE, append, append_batch};
 pub use cursor::{BadCursor, Cursor};

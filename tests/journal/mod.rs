@@ -1,9 +1,11 @@
 //! The journal: appending, querying, retention, partitions, and the commands for them.
 
 mod append;
+mod command;
 mod partitions;
 mod plans;
 mod query;
+mod trim;
 
 use rowcast::journal::{self, NewEvent, SQL_SCOPE};
 use tokio_postgres::Client;
