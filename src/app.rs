@@ -1,11 +1,15 @@
 //! Builds everything, owns every task, and drains in order.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::config::ServerConfig;
 use crate::db::migrate::{self, MigrateError, Status};
 use crate::db::{Connector, Database, DatabaseUrl, TlsError, Trouble, UrlError};
 use crate::http::{Context, ListenError, Readiness, Server};
+use crate::journal;
 use crate::shutdown::{Ended, Shutdown, Tasks};
 
 /// The first wait after Postgres could not be reached at the start; it doubles up to [`RETRY_MAX`].
@@ -69,13 +73,16 @@ impl App {
         let context = Context { database: self.database.clone(), readiness: readiness.clone() };
         tasks.spawn("http", self.server.run(context, shutdown.clone(), self.drain));
 
+        let schema_seen = Arc::new(Notify::new());
+        tasks.spawn("partitions", keep_partitions(self.database.clone(), schema_seen.clone(), shutdown.clone()));
+
         let outcome = tokio::select! {
             why = stop => {
                 tracing::info!(reason = why, "shutting down");
                 Ok(())
             }
             Some(ended) = tasks.next_end() => Err(AppError::Task(ended)),
-            refused = refused_schema(&self.connector, &readiness) => Err(refused),
+            refused = refused_schema(&self.connector, &readiness, &schema_seen) => Err(refused),
         };
 
         readiness.draining();
@@ -88,8 +95,17 @@ impl App {
     }
 }
 
+/// Keeps partitions ahead, once the schema is known to be one that this binary may serve.
+async fn keep_partitions(database: Database, schema_seen: Arc<Notify>, shutdown: Shutdown) {
+    tokio::select! {
+        () = schema_seen.notified() => {}
+        () = shutdown.cancelled() => return,
+    }
+    journal::partitions::keep_ahead(database, shutdown).await;
+}
+
 /// Waits for the database and looks at its schema once; returns only if it cannot be served.
-async fn refused_schema(connector: &Connector, readiness: &Readiness) -> AppError {
+async fn refused_schema(connector: &Connector, readiness: &Readiness, seen: &Notify) -> AppError {
     let mut wait = RETRY_MIN;
     loop {
         match look_at_schema(connector).await {
@@ -102,6 +118,7 @@ async fn refused_schema(connector: &Connector, readiness: &Readiness) -> AppErro
                     tracing::warn!(version, "the database has newer migrations than this binary, and allows it");
                 }
                 readiness.serving();
+                seen.notify_one();
                 tracing::info!("ready");
                 return std::future::pending().await;
             }

@@ -11,6 +11,7 @@ mod cli;
 mod cluster;
 mod dev;
 mod http;
+mod journal;
 mod migrations;
 mod pages;
 mod publish;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
-use crate::config::{SETTINGS, find};
+use crate::config::{SETTINGS, duration, find};
+use crate::journal::Cursor;
 
 /// Settings that every command has.
 const COMMON: &[&str] = &["ROWCAST_LOG", "ROWCAST_LOG_FORMAT"];
@@ -20,6 +21,8 @@ pub(super) fn all() -> Command {
         .subcommand(dev())
         .subcommand(serve())
         .subcommand(migrate())
+        .subcommand(append())
+        .subcommand(trim())
         .subcommand(token())
 }
 
@@ -56,6 +59,59 @@ fn migrate() -> Command {
         );
     settings(command, &["DATABASE_URL"])
         .after_help("Example:\n  rowcast migrate --database-url 'postgres://owner@db/app?sslmode=verify-full'")
+}
+
+fn append() -> Command {
+    let flag = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let command = Command::new("append")
+        .about("Appends one event, or NDJSON from standard input (-), and prints the seq of each")
+        .arg(Arg::new("type").value_name("TYPE").required(true).help("Dotted lower-case words; - reads NDJSON"))
+        .arg(Arg::new("json").value_name("JSON").help("The payload, an object; {} if none is given"))
+        .arg(flag("level", "LEVEL", "debug, info, warn, error or critical; info if none is given"))
+        .arg(Arg::new("public-safe").long("public-safe").action(ArgAction::SetTrue).help("Public views may show it"))
+        .arg(flag("symbol", "SYMBOL", "What it is about, for a trading system"))
+        .arg(flag("trade-id", "UUID", "Which trade it belongs to").value_parser(value_parser!(uuid::Uuid)))
+        .arg(flag("subject", "SUBJECT", "What it is about"))
+        .arg(flag("owner", "OWNER", "Who alone may see it, beside admins"))
+        .arg(flag("dedupe-key", "KEY", "A name for retries: seen before, prints the first seq and appends nothing"));
+    settings(command, &["DATABASE_URL"]).after_help(
+        "Example:\n  rowcast append note.added '{\"text\":\"hello\"}'\n  \
+         echo '{\"type\":\"note.added\",\"payload\":{\"text\":\"hello\"}}' | rowcast append -",
+    )
+}
+
+fn trim() -> Command {
+    let command = Command::new("trim")
+        .about("Retention: older events are gone for every reader at once, their space as whole partitions empty")
+        .arg(
+            Arg::new("keep")
+                .long("keep")
+                .value_name("DURATION")
+                .value_parser(duration)
+                .conflicts_with("before")
+                .required_unless_present("before")
+                .help("Events older than this go, up to the first that is not"),
+        )
+        .arg(
+            Arg::new("before")
+                .long("before")
+                .value_name("CURSOR")
+                .value_parser(str::parse::<Cursor>)
+                .help("Events before this one go; it stays"),
+        )
+        .arg(Arg::new("dry-run").long("dry-run").action(ArgAction::SetTrue).help("Only say what would go"))
+        .arg(
+            Arg::new("wait")
+                .long("wait")
+                .value_name("DURATION")
+                .value_parser(duration)
+                .default_value("1h")
+                .help("How long to wait for open transactions before the space is left to the next trim"),
+        );
+    settings(command, &["DATABASE_URL"])
+        .after_help("Example:\n  rowcast trim --keep 30d --dry-run\n  rowcast trim --before 1042.9f3a11c2 --wait 10m")
 }
 
 fn token() -> Command {

@@ -1,12 +1,14 @@
 //! The command line: one binary, a module a command. Data goes to standard output, everything else to standard error;
 //! the exit code is 0, 1 for a failure, 2 for wrong usage.
 
+mod append;
 mod commands;
 mod dev;
 mod migrate;
 mod output;
 mod serve;
 mod token;
+mod trim;
 
 use std::process::ExitCode;
 
@@ -37,6 +39,19 @@ enum Failure {
     Cluster(#[from] crate::db::cluster::ClusterError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Append(#[from] crate::journal::AppendError),
+    #[error(transparent)]
+    Trim(#[from] crate::journal::trim::TrimError),
+    #[error("line {0}: {1}; the lines before it are stored, it and those after it are not")]
+    Line(u64, String),
+    #[error("{2}; whether lines {0} to {1} are stored is not known, those before them are")]
+    Unsure(u64, u64, String),
+    #[error("stopped: {0} lines are stored")]
+    Stopped(usize),
+    /// What clap cannot check.
+    #[error("{0}")]
+    Usage(String),
     /// The command has said what there is to say.
     #[error("")]
     Told,
@@ -60,7 +75,7 @@ pub fn main() -> ExitCode {
             if !line.is_empty() {
                 output::complain(&line);
             }
-            ExitCode::FAILURE
+            if matches!(failure, Failure::Usage(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -75,6 +90,8 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         "dev" => runtime.block_on(dev::run(source, args)),
         "serve" => runtime.block_on(serve::run(&source)),
         "migrate" => runtime.block_on(migrate::run(&source, args)),
+        "append" => runtime.block_on(append::run(&source, args)),
+        "trim" => runtime.block_on(trim::run(&source, args)),
         "token" => token::run(&source, args),
         other => unreachable!("clap knows no command {other}"),
     }

@@ -1,0 +1,187 @@
+//! Appending: one event or a batch, in one round trip and one transaction, in the order given.
+//!
+//! The events are all here before the statement begins, so no transaction ever waits for a client. The statements are
+//! unnamed, so that they pass through a pooler that hands every transaction to another server connection.
+
+use std::fmt;
+
+use postgres_types::{ToSql, Type};
+use tokio_postgres::error::{DbError, SqlState};
+use tokio_postgres::{Client, Error};
+use uuid::Uuid;
+
+use super::NewEvent;
+
+/// The most events of one batch.
+pub const MAX_BATCH: usize = 1000;
+/// The scope of the dedupe keys that come by SQL or from the command line.
+pub const SQL_SCOPE: &str = "";
+
+/// What an event became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Its place in the stream.
+    pub seq: i64,
+    /// Its identity.
+    pub id: Uuid,
+    /// Whether its dedupe key was seen before: then this is the first event of that key, and nothing was inserted.
+    pub repeated: bool,
+}
+
+/// Why nothing was appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// One of the events cannot be stored; none of the batch was.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// More than [`MAX_BATCH`] events.
+    #[error("a batch must be at most {MAX_BATCH} events: {0}")]
+    TooMany(usize),
+    /// The database could not be asked, or failed. Whether the events are stored is unknown if the connection broke.
+    #[error("appending failed: {}", crate::db::Trouble::from(.0))]
+    Postgres(#[source] Error),
+}
+
+/// What is wrong with which event. The message repeats nothing of its content.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct Refusal {
+    /// Which event of the batch, from 0. Unknown only if the database refused the batch and none of it alone.
+    pub index: Option<usize>,
+    /// The column, where it is known.
+    pub column: Option<String>,
+    /// A sentence that names the column and the limit.
+    pub reason: String,
+    /// SQLSTATE.
+    pub code: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+/// Appends one event.
+pub async fn append(client: &Client, scope: &str, event: &NewEvent) -> Result<Appended, AppendError> {
+    let appended = append_batch(client, scope, std::slice::from_ref(event)).await?;
+    // The statement returns a row for each event.
+    appended.first().copied().ok_or_else(|| unexplained("the database returned no row for the event"))
+}
+
+/// Appends events in one transaction, all or none, and answers in their order.
+///
+/// Dedupe keys are unique within the scope: [`SQL_SCOPE`], or for HTTP one for each subject.
+pub async fn append_batch(client: &Client, scope: &str, events: &[NewEvent]) -> Result<Vec<Appended>, AppendError> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    if events.len() > MAX_BATCH {
+        return Err(AppendError::TooMany(events.len()));
+    }
+    refuse_nul(scope, events)?;
+    let column = |name: fn(&NewEvent) -> Option<&str>| events.iter().map(name).collect::<Vec<_>>();
+    let types = column(|e| Some(&e.kind));
+    let payloads = column(|e| Some(e.payload.get()));
+    let levels = column(|e| Some(e.level.as_deref().unwrap_or("info")));
+    let safe: Vec<bool> = events.iter().map(|e| e.public_safe).collect();
+    let symbols = column(|e| e.symbol.as_deref());
+    let trade_ids: Vec<Option<Uuid>> = events.iter().map(|e| e.trade_id).collect();
+    let subjects = column(|e| e.subject.as_deref());
+    let owners = column(|e| e.owner.as_deref());
+    let keys = column(|e| e.dedupe_key.as_deref());
+
+    let arrays: [(&(dyn ToSql + Sync), Type); 9] = [
+        (&types, Type::TEXT_ARRAY),
+        (&payloads, Type::TEXT_ARRAY),
+        (&levels, Type::TEXT_ARRAY),
+        (&safe, Type::BOOL_ARRAY),
+        (&symbols, Type::TEXT_ARRAY),
+        (&trade_ids, Type::UUID_ARRAY),
+        (&subjects, Type::TEXT_ARRAY),
+        (&owners, Type::TEXT_ARRAY),
+        (&keys, Type::TEXT_ARRAY),
+    ];
+    // A plain writer may use the scope of SQL alone, and so another function.
+    let rows = if scope == SQL_SCOPE {
+        let sql = "select seq, id, repeated from rowcast.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        client.query_typed(sql, &arrays).await
+    } else {
+        let sql = "select seq, id, repeated from rowcast.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        let scope: (&(dyn ToSql + Sync), Type) = (&scope, Type::TEXT);
+        let all: Vec<_> = std::iter::once(scope).chain(arrays).collect();
+        client.query_typed(sql, &all).await
+    };
+    let rows = rows.map_err(|error| refusal(&error, events.len()).map_or(AppendError::Postgres(error), Into::into))?;
+    let read = |row: &tokio_postgres::Row| {
+        Ok(Appended { seq: row.try_get(0)?, id: row.try_get(1)?, repeated: row.try_get(2)? })
+    };
+    rows.iter().map(read).collect::<Result<_, _>>().map_err(AppendError::Postgres)
+}
+
+/// A NUL would fail the whole statement before the database looks at any event, so it is found here.
+fn refuse_nul(scope: &str, events: &[NewEvent]) -> Result<(), Refusal> {
+    let refused = |index, column: &str| Refusal {
+        index,
+        column: Some(column.to_owned()),
+        reason: format!("{column} must not hold a NUL character"),
+        code: SqlState::CHARACTER_NOT_IN_REPERTOIRE.code().to_owned(),
+    };
+    if scope.contains('\0') {
+        return Err(refused(None, "dedupe_key"));
+    }
+    for (index, event) in events.iter().enumerate() {
+        if let Some((column, _)) = event.texts().iter().find(|(_, text)| text.is_some_and(|t| t.contains('\0'))) {
+            return Err(refused(Some(index), column));
+        }
+    }
+    Ok(())
+}
+
+/// What the database found wrong with an event, if that is what its error says.
+fn refusal(error: &Error, events: usize) -> Option<Refusal> {
+    let db = error.as_db_error()?;
+    let (column, reason) = explain(db)?;
+    let index = if events == 1 { Some(0) } else { db.detail().and_then(which) };
+    Some(Refusal { index, column, reason, code: db.code().code().to_owned() })
+}
+
+/// `event 3 of 7`, counted from 1; 0 means that none of them fails alone.
+fn which(detail: &str) -> Option<usize> {
+    let number: usize = detail.strip_prefix("event ")?.split(' ').next()?.parse().ok()?;
+    number.checked_sub(1)
+}
+
+/// The column and the sentence. The names of the journal's constraints are sentences that begin with the column; of
+/// another's constraint the name is all that may be told.
+fn explain(db: &DbError) -> Option<(Option<String>, String)> {
+    let constraint = db.constraint().filter(|name| !name.is_empty());
+    let payload = |what: &str| Some((Some("payload".to_owned()), format!("payload {what}")));
+    match *db.code() {
+        // Without a name it is no constraint: the journal has no partition for the seq.
+        SqlState::CHECK_VIOLATION => constraint.map(|name| {
+            let sentence = name.contains(" must be ");
+            let column = name.split(' ').next().filter(|_| sentence).map(str::to_owned);
+            (column, if sentence { name.to_owned() } else { format!("the constraint {name} is broken") })
+        }),
+        SqlState::NOT_NULL_VIOLATION => {
+            let column = db.column().filter(|name| !name.is_empty()).unwrap_or("a column");
+            Some((Some(column.to_owned()), format!("{column} must not be null")))
+        }
+        SqlState::UNIQUE_VIOLATION if db.column() == Some("dedupe_key") => {
+            Some((Some("dedupe_key".to_owned()), "dedupe_key was used before with another content".to_owned()))
+        }
+        SqlState::UNIQUE_VIOLATION => constraint.map(|name| (None, format!("the constraint {name} is broken"))),
+        SqlState::INVALID_TEXT_REPRESENTATION => payload("must be JSON"),
+        SqlState::UNTRANSLATABLE_CHARACTER => payload("must not hold \\u0000 or an unpaired surrogate"),
+        SqlState::NUMERIC_VALUE_OUT_OF_RANGE => payload("must not hold a number beyond what jsonb can"),
+        SqlState::STATEMENT_TOO_COMPLEX => payload("must be nested less deeply"),
+        SqlState::PROGRAM_LIMIT_EXCEEDED => payload("must be smaller"),
+        ref other if other.code().starts_with("22") => payload("must be JSON that Postgres can store"),
+        _ => None,
+    }
+}
+
+fn unexplained(reason: &str) -> AppendError {
+    let code = SqlState::INTERNAL_ERROR.code().to_owned();
+    Refusal { index: None, column: None, reason: reason.to_owned(), code }.into()
+}

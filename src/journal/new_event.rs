@@ -1,0 +1,157 @@
+//! An event that is still to be appended, as people and programs write it in JSON.
+
+use std::fmt;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::error::Category;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+/// One event to append. What its fields may hold, the database judges: see `docs/JOURNAL.md`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, remote = "Self")]
+pub struct NewEvent {
+    /// Dotted lower-case words.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// A JSON object, as it was written: numbers keep their digits as far as jsonb does. `{}` if none is given.
+    #[serde(default = "no_payload")]
+    pub payload: Box<RawValue>,
+    /// `info` if none is given.
+    #[serde(default)]
+    pub level: Option<String>,
+    /// Whether public views may show it.
+    #[serde(default)]
+    pub public_safe: bool,
+    /// What it is about, for a trading system.
+    #[serde(default)]
+    pub symbol: Option<String>,
+    /// Which trade it belongs to.
+    #[serde(default)]
+    pub trade_id: Option<Uuid>,
+    /// What it is about.
+    #[serde(default)]
+    pub subject: Option<String>,
+    /// Who alone may see it.
+    #[serde(default)]
+    pub owner: Option<String>,
+    /// The name of this event for retries: seen before, the first event is the answer.
+    #[serde(default)]
+    pub dedupe_key: Option<String>,
+}
+
+/// An object and nothing else: left to itself serde would take `["note.added"]` too, by the order of the fields.
+impl<'de> Deserialize<'de> for NewEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = NewEvent;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<NewEvent, A::Error> {
+                // The derived one, which `remote` has made a function of the type.
+                NewEvent::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A text that is no event. The message repeats nothing of the text but the names of fields.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct BadEvent(String);
+
+impl NewEvent {
+    /// An event of this type, with nothing else set.
+    pub fn new(kind: impl Into<String>) -> Self {
+        Self {
+            kind: kind.into(),
+            payload: no_payload(),
+            level: None,
+            public_safe: false,
+            symbol: None,
+            trade_id: None,
+            subject: None,
+            owner: None,
+            dedupe_key: None,
+        }
+    }
+
+    /// Reads an event from JSON.
+    pub fn from_json(text: &[u8]) -> Result<Self, BadEvent> {
+        serde_json::from_slice(text).map_err(|e| BadEvent(describe(&e)))
+    }
+
+    /// The texts of it, by column.
+    pub(super) fn texts(&self) -> [(&'static str, Option<&str>); 6] {
+        [
+            ("type", Some(&self.kind)),
+            ("level", self.level.as_deref()),
+            ("symbol", self.symbol.as_deref()),
+            ("subject", self.subject.as_deref()),
+            ("owner", self.owner.as_deref()),
+            ("dedupe_key", self.dedupe_key.as_deref()),
+        ]
+    }
+}
+
+fn no_payload() -> Box<RawValue> {
+    // The macro-free way to an empty object; serializing nothing into one cannot fail.
+    RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// serde names the field that is unknown, missing or twice; of a value of the wrong kind it would repeat the value.
+fn describe(error: &serde_json::Error) -> String {
+    let said = error.to_string();
+    let names_a_field = ["unknown field", "missing field", "duplicate field"].iter().any(|s| said.starts_with(s));
+    match error.classify() {
+        Category::Data if names_a_field => said,
+        Category::Data => format!("a value is not of the kind that its field needs, before column {}", error.column()),
+        Category::Eof => "the JSON ends too early".to_owned(),
+        Category::Syntax | Category::Io => format!("not JSON at column {}", error.column()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_type_is_enough_and_the_payload_is_kept_as_written() {
+        let event = NewEvent::from_json(br#"{"type":"a.b"}"#).unwrap();
+        assert_eq!((event.kind.as_str(), event.payload.get(), event.public_safe), ("a.b", "{}", false));
+        let text = br#"{"type":"a","payload":{"n":1.10000000000000000000000000001,"n":2},"level":null}"#;
+        assert_eq!(NewEvent::from_json(text).unwrap().payload.get(), r#"{"n":1.10000000000000000000000000001,"n":2}"#);
+        let many: Vec<NewEvent> =
+            serde_json::from_slice(br#"[{"type":"a","payload":{"n":1.0}},{"type":"b"}]"#).unwrap();
+        assert_eq!((many.len(), many[0].payload.get()), (2, r#"{"n":1.0}"#));
+        assert!(serde_json::from_str::<Vec<NewEvent>>(r#"[["a"]]"#).is_err());
+        // A payload of null is a payload, which the database refuses; it is not the same as none.
+        assert_eq!(NewEvent::from_json(br#"{"type":"a","payload":null}"#).unwrap().payload.get(), "null");
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_without_the_value() {
+        for (text, complaint) in [
+            (r#"{"type":"a","secret":1}"#, "unknown field `secret`"),
+            (r#"{"payload":{}}"#, "missing field `type`"),
+            (r#"{"type":"a","type":"b"}"#, "duplicate field `type`"),
+            (r#"{"type":"a","public_safe":"hunter2"}"#, "a value is not of the kind"),
+            (r#"{"type":"a","trade_id":"hunter2"}"#, "a value is not of the kind"),
+            (r#"["hunter2"]"#, "a value is not of the kind"),
+            (r#"{"type":"a""#, "the JSON ends too early"),
+            (r#"{"type":hunter2}"#, "not JSON at column 9"),
+            ("", "the JSON ends too early"),
+        ] {
+            let said = NewEvent::from_json(text.as_bytes()).unwrap_err().to_string();
+            assert!(said.starts_with(complaint) && !said.contains("hunter2"), "{text}: {said}");
+        }
+    }
+}

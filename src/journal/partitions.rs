@@ -1,0 +1,120 @@
+//! The partitions of the journal: those ahead of need, those that retention may take, and what was left behind when a
+//! trim ended early.
+
+use std::time::Duration;
+
+use tokio_postgres::{Client, Error};
+
+use crate::db::{Database, Trouble};
+use crate::shutdown::Shutdown;
+
+/// How often the server looks whether there are enough partitions ahead.
+const EVERY: Duration = Duration::from_secs(3600);
+/// The first wait after that failed; it doubles up to [`RETRY_MAX`].
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(300);
+
+/// A partition that is attached, or half detached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Partition {
+    /// Its name, quoted where it must be, with its schema.
+    pub name: String,
+    /// The seq after its last; unknown if somebody wrote bounds that are not two numbers.
+    pub upper: Option<i64>,
+    /// A DETACH CONCURRENTLY was begun and not finished.
+    pub detach_pending: bool,
+    /// Whether it is surely one that `rowcast.ensure_partitions` made: by its schema and name, its owner, and its
+    /// trigger, and a plain table.
+    pub ours: bool,
+    /// Whether it takes what is in no other.
+    pub is_default: bool,
+    /// What it takes on disk, with its indexes.
+    pub bytes: i64,
+}
+
+/// What makes a table surely ours. Whoever wants to keep a table that was detached by hand renames it.
+const OURS: &str = r"(c.relkind = 'r' and n.nspname = 'rowcast' and c.relname ~ '^events_p[0-9]+$'
+    and c.relowner = parent.relowner
+    and exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgname = 'append_only' and t.tgenabled = 'A'
+                   and t.tgfoid = 'rowcast.refuse_change()'::regprocedure))";
+
+/// Every attached partition, by its bounds.
+pub async fn attached(client: &Client) -> Result<Vec<Partition>, Error> {
+    let sql = format!(
+        r"select format('%I.%I', n.nspname, c.relname),
+                 (regexp_match(bound, '^FOR VALUES FROM \(''\d+''\) TO \(''(\d+)''\)$'))[1]::bigint as upper,
+                 i.inhdetachpending, {OURS}, bound = 'DEFAULT', pg_total_relation_size(c.oid)
+            from pg_inherits i
+            join pg_class parent on parent.oid = i.inhparent
+            join pg_class c on c.oid = i.inhrelid
+            join pg_namespace n on n.oid = c.relnamespace
+           cross join lateral pg_get_expr(c.relpartbound, c.oid) bound
+           where i.inhparent = 'rowcast.events'::regclass
+           order by upper nulls last"
+    );
+    let read = |row: &tokio_postgres::Row| {
+        Ok(Partition {
+            name: row.try_get(0)?,
+            upper: row.try_get(1)?,
+            detach_pending: row.try_get(2)?,
+            ours: row.try_get(3)?,
+            is_default: row.try_get::<_, Option<bool>>(4)?.unwrap_or(false),
+            bytes: row.try_get::<_, Option<i64>>(5)?.unwrap_or(0),
+        })
+    };
+    client.query_typed(&sql, &[]).await?.iter().map(read).collect()
+}
+
+/// Tables that were partitions, are surely ours, and are attached no more: what a trim leaves that ends between
+/// detaching and dropping.
+pub(super) async fn detached(client: &Client) -> Result<Vec<String>, Error> {
+    let sql = format!(
+        "select format('%I.%I', n.nspname, c.relname)
+           from pg_class c
+           join pg_namespace n on n.oid = c.relnamespace
+           join pg_class parent on parent.oid = 'rowcast.events'::regclass
+          where not c.relispartition and not exists (select from pg_inherits i where i.inhrelid = c.oid) and {OURS}
+          order by length(c.relname), c.relname"
+    );
+    client.query_typed(&sql, &[]).await?.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Makes the partitions that lie ahead of the sequence, and says how many it made.
+pub async fn ensure_partitions(client: &Client) -> Result<i32, Error> {
+    client.query_typed_one("select rowcast.ensure_partitions()", &[]).await?.try_get(0)
+}
+
+/// Keeps partitions ahead of need, now and every hour. A failure is tried again and told when it changes; it never
+/// ends the server, whose journal has a year's worth ahead.
+pub async fn keep_ahead(database: Database, shutdown: Shutdown) {
+    let mut wait = RETRY_MIN;
+    let mut told = None;
+    loop {
+        let pause = match make(&database).await {
+            Ok(made) => {
+                if made > 0 || told.is_some() {
+                    tracing::info!(made, "the journal has its partitions ahead");
+                }
+                (wait, told) = (RETRY_MIN, None);
+                EVERY
+            }
+            Err(trouble) => {
+                if told.as_ref() != Some(&trouble) {
+                    tracing::warn!(reason = trouble.kind(), "partitions ahead could not be made: {trouble}");
+                    told = Some(trouble);
+                }
+                let now = wait;
+                wait = (wait * 2).min(RETRY_MAX);
+                now
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+async fn make(database: &Database) -> Result<i32, Trouble> {
+    Ok(ensure_partitions(&*database.get().await?).await?)
+}

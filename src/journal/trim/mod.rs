@@ -1,0 +1,322 @@
+//! Retention. A trim moves `journal_state.trimmed_through`, and with that the older events are gone for every reader
+//! at once; then it takes their dedupe keys, and frees the space by whole partitions.
+//!
+//! Only the last of these may wait, for transactions that were open before it, and it blocks no writer meanwhile.
+//! Every step can be repeated: what one trim leaves undone, the next one does.
+
+mod decide;
+mod wait;
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error};
+
+use super::partitions::{self, Partition};
+use super::{BadCursor, Cursor};
+use crate::db::{Connector, Trouble};
+
+pub use wait::Blocker;
+
+/// How many dedupe keys one statement takes.
+const KEYS_AT_ONCE: i64 = 10_000;
+
+/// Which events are to go.
+#[derive(Debug, Clone, Copy)]
+pub enum Until {
+    /// All that are older than this, up to the first that is not.
+    Keep(Duration),
+    /// All before this one, which stays.
+    Before(Cursor),
+}
+
+/// What to do, and how long to wait for others.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Which events are to go.
+    pub until: Until,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// How long all waiting for open transactions may take.
+    pub wait: Duration,
+}
+
+/// What a trim tells while it goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// So many events were looked at, of those up to the candidate.
+    Looked(i64),
+    /// This event is too young, and so it and all after it stay, although some after it are old enough.
+    Young(i64, OffsetDateTime),
+    /// Transactions are under way, so nothing after this seq can go yet.
+    HeldBack(i64),
+    /// Events up to this one are gone for every reader; or would be.
+    Trimmed(i64),
+    /// Nothing more had to go; what is gone already goes up to here.
+    Nothing(i64),
+    /// So many dedupe keys went with their events.
+    Keys(u64),
+    /// A detach that was cut short is being finished.
+    Finishing(String),
+    /// Who is being waited for.
+    Waiting(Vec<Blocker>),
+    /// A partition went, with so many bytes; or would go.
+    Dropped(String, i64),
+    /// A table stays, and why.
+    Left(String, String),
+}
+
+/// Why a trim failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TrimError {
+    /// The database could not be asked.
+    #[error("{}", Trouble::from(.0))]
+    Postgres(#[from] Error),
+    /// The role may not.
+    #[error("only the owner of rowcast.events may trim: that is {owner}, and this login is {user}")]
+    NotOwner {
+        /// Who owns the journal.
+        owner: String,
+        /// Who asked.
+        user: String,
+    },
+    /// There is another one.
+    #[error("another rowcast trim is running{}", .0.map_or_else(String::new, |pid| format!(" (pid {pid} of the server)")))]
+    Running(Option<i32>),
+    /// The cursor's event is not in this history, or not yet.
+    #[error("cursor {0} names no event of this journal")]
+    Unknown(Cursor),
+    /// The cursor makes no sense.
+    #[error(transparent)]
+    Cursor(#[from] BadCursor),
+    /// Others took too long.
+    #[error(
+        "gave up after waiting {limit:?} for {}: events through {trimmed_through} are gone for every reader, their \
+         space follows with the next rowcast trim",
+        wait::list(blockers)
+    )]
+    Waited {
+        /// How long it was allowed to wait.
+        limit: Duration,
+        /// For whom.
+        blockers: Vec<Blocker>,
+        /// What is gone in any case.
+        trimmed_through: i64,
+    },
+    /// It was told to end.
+    #[error("stopped: what is left undone is done by the next rowcast trim")]
+    Stopped,
+    /// Postgres refuses to detach concurrently beside it.
+    #[error(
+        "{0} is a DEFAULT partition, beside which Postgres cannot detach without blocking writers: detach it, then \
+         trim again for the space"
+    )]
+    DefaultPartition(String),
+}
+
+/// A trim under way: one session that works, and one that watches whom it waits for.
+struct Trim<'a> {
+    client: Client,
+    watcher: Client,
+    pid: i32,
+    limit: Duration,
+    deadline: Instant,
+    trimmed_through: i64,
+    tell: &'a mut (dyn FnMut(Note) + Send),
+}
+
+/// Trims, or says what it would do. Returns the seq through which events are gone, or would be.
+pub async fn trim(
+    connector: &Connector,
+    options: Options,
+    stop: impl Future<Output = &'static str>,
+    tell: &mut (dyn FnMut(Note) + Send),
+) -> Result<i64, TrimError> {
+    let mut trim = Trim::begin(connector, options.wait, tell).await?;
+    tokio::select! {
+        done = Box::pin(trim.run(options)) => return done,
+        _ = stop => {}
+    }
+    // The statement under way may wait for long; a detach that is cancelled is finished by the next trim.
+    trim.cancel().await?;
+    Err(TrimError::Stopped)
+}
+
+impl<'a> Trim<'a> {
+    async fn begin(
+        connector: &Connector,
+        limit: Duration,
+        tell: &'a mut (dyn FnMut(Note) + Send),
+    ) -> Result<Self, TrimError> {
+        let (client, _carrier) = connector.connect().await?;
+        let (watcher, _carrier) = connector.connect().await?;
+        client
+            .batch_execute(
+                "set application_name = 'rowcast trim'; set statement_timeout = 0; set lock_timeout = 0; \
+                 set default_transaction_isolation = 'read committed'",
+            )
+            .await?;
+        // So that a trim that was killed does not go on waiting. Not every platform has it.
+        let _unsupported = client.batch_execute("set client_connection_check_interval = '2s'").await;
+        let sql =
+            "select pg_backend_pid(), pg_has_role(c.relowner, 'usage'), c.relowner::regrole::text, current_user::text
+                     from pg_class c where c.oid = 'rowcast.events'::regclass";
+        let row = client.query_typed_one(sql, &[]).await?;
+        let (owner, user) = (row.try_get(2)?, row.try_get(3)?);
+        if !row.try_get::<_, bool>(1)? {
+            return Err(TrimError::NotOwner { owner, user });
+        }
+        let pid = row.try_get(0)?;
+        let deadline = Instant::now() + limit;
+        let trim = Self { client, watcher, pid, limit, deadline, trimmed_through: 0, tell };
+        trim.lock().await?;
+        Ok(trim)
+    }
+
+    /// One trim at a time, for as long as this session lives.
+    async fn lock(&self) -> Result<(), TrimError> {
+        let sql = "select pg_try_advisory_lock(hashtextextended('rowcast.trim', 0))";
+        if self.client.query_typed_one(sql, &[]).await?.try_get(0)? {
+            return Ok(());
+        }
+        let sql = "select pid from pg_locks where locktype = 'advisory' and granted and objsubid = 1
+                      and database = (select oid from pg_database where datname = current_database())
+                      and (classid::bigint << 32) | objid::bigint = hashtextextended('rowcast.trim', 0)";
+        let holder = self.client.query_typed(sql, &[]).await?;
+        Err(TrimError::Running(holder.first().and_then(|row| row.try_get(0).ok())))
+    }
+
+    async fn run(&mut self, options: Options) -> Result<i64, TrimError> {
+        // Before anything goes: the sequence must have somewhere to go on.
+        if !options.dry_run {
+            partitions::ensure_partitions(&self.client).await?;
+        }
+        let (before, last) = self.decide(options.until).await?;
+        self.trimmed_through = last;
+        if last > before && !options.dry_run {
+            self.move_to(last).await?;
+        }
+        (self.tell)(if last > before { Note::Trimmed(last) } else { Note::Nothing(last) });
+        if options.dry_run {
+            for (name, bytes) in self.would_drop().await? {
+                (self.tell)(Note::Dropped(name, bytes));
+            }
+            return Ok(last);
+        }
+        self.take_keys().await?;
+        self.free_space().await?;
+        Ok(last)
+    }
+
+    /// From the commit of this statement on the events are gone for everybody who reads by the rules.
+    async fn move_to(&self, last: i64) -> Result<(), TrimError> {
+        let sql = "update rowcast.journal_state set trimmed_through = $1, head = greatest(head, $1)
+                    where trimmed_through < $1";
+        self.client.execute_typed(sql, &[(&last, postgres_types::Type::INT8)]).await?;
+        Ok(())
+    }
+
+    /// A key is kept as long as its event. Short statements, each a transaction: nobody waits long for one of them.
+    async fn take_keys(&mut self) -> Result<(), TrimError> {
+        let sql = "delete from rowcast.dedupe_keys where ctid = any (array(
+                       select ctid from rowcast.dedupe_keys where seq <= $1 order by seq limit $2))";
+        let mut taken = 0;
+        loop {
+            let values = [
+                (&self.trimmed_through as _, postgres_types::Type::INT8),
+                (&KEYS_AT_ONCE as _, postgres_types::Type::INT8),
+            ];
+            match self.client.execute_typed(sql, &values).await? {
+                0 => break,
+                some => taken += some,
+            }
+        }
+        if taken > 0 {
+            (self.tell)(Note::Keys(taken));
+        }
+        Ok(())
+    }
+
+    async fn free_space(&mut self) -> Result<(), TrimError> {
+        // No other detach can begin before a pending one is finished.
+        for pending in partitions::attached(&self.client).await?.into_iter().filter(|p| p.detach_pending) {
+            (self.tell)(Note::Finishing(pending.name.clone()));
+            self.waiting(&format!("alter table rowcast.events detach partition {} finalize", pending.name)).await?;
+        }
+        for name in partitions::detached(&self.client).await? {
+            self.drop_table(&name, None).await?;
+        }
+        let attached = partitions::attached(&self.client).await?;
+        let (used, last) = (self.used().await?, self.trimmed_through);
+        let mut default = attached.iter().filter(|p| p.is_default);
+        for partition in attached.iter().filter(|p| goes(p, last, used)) {
+            if let Some(default) = default.next() {
+                return Err(TrimError::DefaultPartition(default.name.clone()));
+            }
+            if !partition.ours {
+                let why = "it was not made by rowcast.ensure_partitions(), or was altered since: detach it by hand";
+                (self.tell)(Note::Left(partition.name.clone(), why.to_owned()));
+                continue;
+            }
+            self.waiting(&format!("alter table rowcast.events detach partition {} concurrently", partition.name))
+                .await?;
+            self.drop_table(&partition.name, Some(partition.bytes)).await?;
+        }
+        Ok(())
+    }
+
+    async fn would_drop(&self) -> Result<Vec<(String, i64)>, TrimError> {
+        let used = self.used().await?;
+        let mut all: Vec<_> = partitions::detached(&self.client).await?.into_iter().map(|name| (name, 0)).collect();
+        let attached = partitions::attached(&self.client).await?;
+        let going = attached.into_iter().filter(|p| p.ours && goes(p, self.trimmed_through, used));
+        all.extend(going.map(|p| (p.name, p.bytes)));
+        Ok(all)
+    }
+
+    /// The sequence's position, below which partitions are needed no more.
+    async fn used(&self) -> Result<i64, TrimError> {
+        let sql = "select case when is_called then last_value else 0 end from rowcast.events_seq_seq";
+        Ok(self.client.query_typed_one(sql, &[]).await?.try_get(0)?)
+    }
+
+    /// Drops a table that is detached and surely ours. All is looked at again once it is locked: an attached partition
+    /// would take the whole journal with it into its lock, and an event that is kept must not go.
+    async fn drop_table(&mut self, name: &str, bytes: Option<i64>) -> Result<(), TrimError> {
+        let sql = format!(
+            "do $do$ begin
+                lock table {name} in access exclusive mode;
+                if (select relispartition from pg_class where oid = '{name}'::regclass) then
+                    raise exception 'it is attached again' using errcode = 'object_not_in_prerequisite_state';
+                end if;
+                if exists (select from {name} where seq > (select trimmed_through from rowcast.journal_state)) then
+                    raise exception 'it holds events that are not trimmed'
+                        using errcode = 'object_not_in_prerequisite_state';
+                end if;
+                drop table {name};
+            end $do$"
+        );
+        match self.waiting(&sql).await {
+            Ok(()) => (self.tell)(Note::Dropped(name.to_owned(), bytes.unwrap_or(0))),
+            Err(TrimError::Postgres(error)) if stays(&error) => {
+                let why = error.as_db_error().map_or_else(String::new, |db| db.message().to_owned());
+                (self.tell)(Note::Left(name.to_owned(), why));
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+/// A partition goes if all of it is trimmed, and the sequence has left it.
+fn goes(partition: &Partition, trimmed_through: i64, used: i64) -> bool {
+    partition.upper.is_some_and(|upper| upper <= trimmed_through.saturating_add(1) && upper <= used)
+}
+
+/// The table is not ours to drop after all, or something of somebody's hangs on it.
+fn stays(error: &Error) -> bool {
+    let code = error.code();
+    code == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE) || code == Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST)
+}

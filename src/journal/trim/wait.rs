@@ -1,0 +1,99 @@
+//! Statements that wait for the transactions of others: with a limit for all of them together, and saying for whom.
+
+use std::fmt;
+use std::time::Duration;
+
+use postgres_types::Type;
+use tokio::time::Instant;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
+
+use super::{Note, Trim, TrimError};
+
+/// How often the watcher looks whom the statement waits for.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Somebody whose transaction must end first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blocker {
+    /// Its process on the server; none for a prepared transaction.
+    pub pid: Option<i32>,
+    /// Who it says it is; for a prepared transaction, its gid.
+    pub application: String,
+    /// Since when its transaction is open, in words, where privileges show it.
+    pub since: Option<String>,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "pid {pid}")?,
+            None => f.write_str("a prepared transaction")?,
+        }
+        if !self.application.is_empty() {
+            write!(f, " ({})", self.application)?;
+        }
+        self.since.as_ref().map_or(Ok(()), |since| write!(f, " since {since}"))
+    }
+}
+
+/// All of them in one line.
+pub(super) fn list(blockers: &[Blocker]) -> String {
+    if blockers.is_empty() {
+        return "other transactions".to_owned();
+    }
+    blockers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+impl Trim<'_> {
+    /// Runs one statement that may wait, until it is done or all waiting has taken too long. The server itself ends
+    /// the statement then, so no lock stays behind, whatever becomes of this process.
+    pub(super) async fn waiting(&mut self, sql: &str) -> Result<(), TrimError> {
+        let left = self.deadline.saturating_duration_since(Instant::now()).as_millis().clamp(1, 2_147_483_647);
+        self.client.batch_execute(&format!("set statement_timeout = {left}")).await?;
+        let mut seen = Vec::new();
+        let mut work = std::pin::pin!(self.client.batch_execute(sql));
+        let done = loop {
+            tokio::select! {
+                done = &mut work => break done,
+                () = tokio::time::sleep(LOOK) => {
+                    // A look that fails is not what matters here.
+                    let blockers = blockers(&self.watcher, self.pid).await.unwrap_or_default();
+                    if !blockers.is_empty() && blockers != seen {
+                        (self.tell)(Note::Waiting(blockers.clone()));
+                        seen = blockers;
+                    }
+                }
+            }
+        };
+        match done {
+            Err(error) if error.code() == Some(&SqlState::QUERY_CANCELED) => {
+                Err(TrimError::Waited { limit: self.limit, blockers: seen, trimmed_through: self.trimmed_through })
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Ends what the working session does.
+    pub(super) async fn cancel(&self) -> Result<(), TrimError> {
+        self.watcher.query_typed("select pg_cancel_backend($1)", &[(&self.pid, Type::INT4)]).await?;
+        Ok(())
+    }
+}
+
+async fn blockers(watcher: &tokio_postgres::Client, pid: i32) -> Result<Vec<Blocker>, Error> {
+    let sql = "select nullif(b.pid, 0), coalesce(a.application_name, p.gid, ''), a.state,
+                      to_char(coalesce(a.xact_start, p.prepared) at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')
+                 from unnest(pg_blocking_pids($1)) b (pid)
+                 left join pg_stat_activity a on a.pid = b.pid
+                 left join lateral (select gid, prepared from pg_prepared_xacts
+                                     where database = current_database() order by prepared limit 1) p on b.pid = 0
+                order by 1 limit 16";
+    let rows = watcher.query_typed(sql, &[(&pid, Type::INT4)]).await?;
+    let read = |row: &tokio_postgres::Row| {
+        let (application, state): (String, Option<String>) = (row.try_get(1)?, row.try_get(2)?);
+        let said: Vec<String> = [Some(application), state].into_iter().flatten().filter(|s| !s.is_empty()).collect();
+        Ok(Blocker { pid: row.try_get(0)?, application: said.join(", "), since: row.try_get(3)? })
+    };
+    rows.iter().map(read).collect()
+}
