@@ -1,16 +1,17 @@
 //! Builds everything, owns every task, and drains in order.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::ServerConfig;
 use crate::db::migrate::{self, MigrateError, Status};
 use crate::db::{Connector, Database, DatabaseUrl, TlsError, Trouble, UrlError};
-use crate::http::{Context, ListenError, Readiness, Server};
-use crate::journal;
+use crate::http::{Context, ListenError, Readiness, Server, TailView};
+use crate::journal::partitions;
 use crate::shutdown::{Ended, Shutdown, Tasks};
+use crate::tail::Tail;
+use crate::tail::pages::{Limits, Pages, PostgresLoad, Seqs};
 
 /// The first wait after Postgres could not be reached at the start; it doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -48,6 +49,8 @@ pub struct App {
     connector: Connector,
     database: Database,
     server: Server,
+    pages: Pages<Seqs>,
+    tail: Tail<Seqs>,
     drain: Duration,
 }
 
@@ -57,7 +60,10 @@ impl App {
         let connector = Connector::new(DatabaseUrl::parse(&config.database_url)?)?;
         let database = Database::new(connector.clone(), config.db_pool)?;
         let server = Server::bind(&config.http).await?;
-        Ok(Self { connector, database, server, drain: config.drain })
+        let load = PostgresLoad::new(database.clone());
+        let (pages, writer) = Pages::new(load, Seqs, Limits::within(config.streams.page_cache));
+        let tail = Tail::new(connector.clone(), database.clone(), writer, config.streams.blocker_limit);
+        Ok(Self { connector, database, server, pages, tail, drain: config.drain })
     }
 
     /// The URL of the address it listens on.
@@ -70,11 +76,15 @@ impl App {
         let shutdown = Shutdown::new();
         let readiness = Readiness::default();
         let mut tasks = Tasks::default();
-        let context = Context { database: self.database.clone(), readiness: readiness.clone() };
+        let tail = TailView { status: self.tail.status(), counts: self.tail.counts(), pages: self.pages };
+        let context = Context::new(self.database.clone(), readiness.clone(), tail);
         tasks.spawn("http", self.server.run(context, shutdown.clone(), self.drain));
 
-        let schema_seen = Arc::new(Notify::new());
-        tasks.spawn("partitions", keep_partitions(self.database.clone(), schema_seen.clone(), shutdown.clone()));
+        // What uses the schema waits until it is known to be one that this binary may serve.
+        let admitted = CancellationToken::new();
+        let keep_ahead = partitions::keep_ahead(self.database.clone(), shutdown.clone());
+        tasks.spawn("partitions", once(admitted.clone(), shutdown.clone(), keep_ahead));
+        tasks.spawn("tail", once(admitted.clone(), shutdown.clone(), self.tail.run(shutdown.clone())));
 
         let outcome = tokio::select! {
             why = stop => {
@@ -82,7 +92,7 @@ impl App {
                 Ok(())
             }
             Some(ended) = tasks.next_end() => Err(AppError::Task(ended)),
-            refused = refused_schema(&self.connector, &readiness, &schema_seen) => Err(refused),
+            refused = refused_schema(&self.connector, &readiness, &admitted) => Err(refused),
         };
 
         readiness.draining();
@@ -95,17 +105,16 @@ impl App {
     }
 }
 
-/// Keeps partitions ahead, once the schema is known to be one that this binary may serve.
-async fn keep_partitions(database: Database, schema_seen: Arc<Notify>, shutdown: Shutdown) {
+/// Does the work once it is admitted; never, if the shutdown comes first.
+async fn once(admitted: CancellationToken, shutdown: Shutdown, work: impl Future<Output = ()>) {
     tokio::select! {
-        () = schema_seen.notified() => {}
-        () = shutdown.cancelled() => return,
+        () = admitted.cancelled() => work.await,
+        () = shutdown.cancelled() => {}
     }
-    journal::partitions::keep_ahead(database, shutdown).await;
 }
 
 /// Waits for the database and looks at its schema once; returns only if it cannot be served.
-async fn refused_schema(connector: &Connector, readiness: &Readiness, seen: &Notify) -> AppError {
+async fn refused_schema(connector: &Connector, readiness: &Readiness, admitted: &CancellationToken) -> AppError {
     let mut wait = RETRY_MIN;
     loop {
         match look_at_schema(connector).await {
@@ -118,7 +127,7 @@ async fn refused_schema(connector: &Connector, readiness: &Readiness, seen: &Not
                     tracing::warn!(version, "the database has newer migrations than this binary, and allows it");
                 }
                 readiness.serving();
-                seen.notify_one();
+                admitted.cancel();
                 tracing::info!("ready");
                 return std::future::pending().await;
             }

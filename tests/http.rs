@@ -150,9 +150,44 @@ async fn health_tells_what_it_sees() {
     let db = migrated_database().await;
     let server = TestServer::ready(&db.url, &[]).await;
     assert_eq!(server.get("/health/live").await.body, "{\"status\":\"live\"}");
-    assert_eq!(server.get("/health/ready").await.body, "{\"status\":\"ready\"}");
+    crate::support::until("bells reach the tail", || async {
+        let ready = server.get("/health/ready").await.json();
+        ready == serde_json::json!({ "status": "ready", "tail": { "hearing": "proven", "stalled": null } })
+    })
+    .await;
     let health = server.get("/health/db").await.json();
     assert_eq!(health["status"], "ok");
     assert!(health["latency_ms"].as_f64().unwrap() > 0.0);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn readiness_and_metrics_name_what_holds_the_stream_back() {
+    let db = migrated_database().await;
+    let server = TestServer::ready(&db.url, &[]).await;
+    let (holder, writer) = (db.client().await, db.client().await);
+    let insert = "insert into rowcast.events (type) values ('http.test')";
+    writer.batch_execute(insert).await.unwrap();
+    holder.batch_execute(&format!("set application_name = 'holder'; begin; {insert}")).await.unwrap();
+    let pid: i32 = holder.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
+    crate::support::until("the blocker is named", || async {
+        let stalled = &server.get("/health/ready").await.json()["tail"]["stalled"];
+        let blocker = &stalled["blockers"][0];
+        stalled["reason"] == "transaction" && blocker["pid"] == pid && blocker["application"] == "holder"
+    })
+    .await;
+    let metrics = server.get("/metrics").await;
+    assert!(metrics.headers["content-type"].starts_with("text/plain; version=0.0.4"));
+    let value = |name: &str| -> f64 {
+        let line = metrics.body.lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
+        line.unwrap_or_else(|| panic!("{name} is missing in {}", metrics.body)).parse().unwrap()
+    };
+    assert!(value("rowcast_tail_stalled_seconds{reason=\"transaction\"}") >= 1.0);
+    assert_eq!((value("rowcast_tail_connected"), value("rowcast_tail_newest")), (1.0, 1.0));
+    assert!(value("rowcast_http_answers_total{class=\"2xx\"}") > 0.0);
+    for line in metrics.body.lines().filter(|line| !line.starts_with('#')) {
+        let (name, number) = line.rsplit_once(' ').unwrap();
+        assert!(name.starts_with("rowcast_") && number.parse::<f64>().is_ok(), "{line}");
+    }
     server.stop().await.unwrap();
 }

@@ -231,6 +231,8 @@ pub struct StreamConfig {
     pub write_stall: Duration,
     /// Memory for pages, in bytes.
     pub page_cache: u64,
+    /// How long a session may idle in a transaction that holds the stream back before it is ended; for ever if unset.
+    pub blocker_limit: Option<Duration>,
 }
 
 impl ServerConfig {
@@ -250,6 +252,7 @@ impl ServerConfig {
                 write_stall: source
                     .required("ROWCAST_WRITE_STALL", within(Duration::from_millis(100), seconds(300)))?,
                 page_cache: source.required("ROWCAST_PAGE_CACHE", values::size)?,
+                blocker_limit: source.optional("ROWCAST_BLOCKER_LIMIT", within(seconds(1), seconds(86_400)))?,
             },
             drain: source.required("ROWCAST_DRAIN", within(Duration::from_millis(100), seconds(3600)))?,
         })

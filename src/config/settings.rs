@@ -59,7 +59,13 @@ pub const SETTINGS: &[Setting] = &[
     later("ROWCAST_WRITE_STALL", "DURATION", Some("10s"), "How long a client may take nothing before it is closed"),
     setting("ROWCAST_MAX_SESSIONS", "N", Some("20000"), "How many clients may be connected at once"),
     setting("ROWCAST_DB_POOL", "N", Some("8"), "Connections to Postgres for requests"),
-    later("ROWCAST_PAGE_CACHE", "SIZE", Some("256MB"), "Memory for pages of the journal"),
+    setting("ROWCAST_PAGE_CACHE", "SIZE", Some("256MB"), "Memory for pages of the journal"),
+    setting(
+        "ROWCAST_BLOCKER_LIMIT",
+        "DURATION",
+        None,
+        "Ends a session that idles this long in a transaction that holds the stream back; never, unless set",
+    ),
     setting(
         "ROWCAST_TLS_CERT",
         "FILE",

@@ -69,6 +69,7 @@ fn every_bad_value_is_named_in_one_line() {
         ("ROWCAST_MAX_SESSIONS", "0"),
         ("ROWCAST_DB_POOL", "-1"),
         ("ROWCAST_PAGE_CACHE", "much"),
+        ("ROWCAST_BLOCKER_LIMIT", "1ms"),
         ("ROWCAST_TLS_CERT", "/cert"),
         ("ROWCAST_TLS_KEY", "/key"),
     ] {

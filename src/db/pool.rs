@@ -165,6 +165,12 @@ impl Database {
         result
     }
 
+    /// How many connections are open, how many of them free, and how many requests wait for one.
+    pub fn load(&self) -> (usize, usize, usize) {
+        let status = self.pool.status();
+        (status.size, status.available, status.waiting)
+    }
+
     /// Closes the pool: what waits for a connection fails, what holds one keeps it until it is done.
     pub fn close(&self) {
         self.pool.close();

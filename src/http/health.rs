@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::SystemTime;
 
 use http_body_util::Full;
 use hyper::Response;
 use hyper::body::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::sync::watch;
 
 use super::problem::Problem;
 use super::respond::json_response;
 use crate::db::Database;
+use crate::tail::pages::{Pages, Seqs};
+use crate::tail::{Blocker, Counts, Hearing, Reason, Stalled, Status};
 
 /// Whether traffic is welcome, apart from the database. A cheap handle; the owner of the server turns it.
 #[derive(Debug, Clone, Default)]
@@ -40,16 +44,63 @@ impl Readiness {
     }
 }
 
+/// What the doors may see of the tail.
+#[derive(Debug, Clone)]
+pub struct TailView {
+    /// How it is doing.
+    pub status: watch::Receiver<Status>,
+    /// What it has done.
+    pub counts: watch::Receiver<Counts>,
+    /// Where it hands out.
+    pub pages: Pages<Seqs>,
+}
+
 /// The process answers, whatever else is broken.
 pub(super) fn live() -> Response<Full<Bytes>> {
     json_response(&json!({ "status": "live" }))
 }
 
-/// The schema is known to be right, the database answers, and nobody has asked for a shutdown.
-pub(super) async fn ready(readiness: &Readiness, database: &Database) -> Result<Response<Full<Bytes>>, Problem> {
+/// The schema is known to be right, the database answers, the tail follows the journal, and nobody has asked for a
+/// shutdown. What slows the stream without stopping it (a tail that hears no bells and polls, a transaction that is
+/// open) is told and does not make the server unready: sending its traffic elsewhere would change nothing.
+pub(super) async fn ready(
+    readiness: &Readiness,
+    database: &Database,
+    tail: &TailView,
+) -> Result<Response<Full<Bytes>>, Problem> {
     readiness.check()?;
     ping(database).await?;
-    Ok(json_response(&json!({ "status": "ready" })))
+    let status = tail.status.borrow().clone();
+    if !status.connected {
+        return Err(Problem::unavailable("tail_unavailable", "The server does not follow the journal at this moment."));
+    }
+    let stalled = status.stalled.as_ref().map(tell_stalled);
+    let hearing = hearing(status.hearing);
+    Ok(json_response(&json!({ "status": "ready", "tail": { "hearing": hearing, "stalled": stalled } })))
+}
+
+/// A word for whether bells reach the tail.
+pub(super) fn hearing(hearing: Hearing) -> &'static str {
+    match hearing {
+        Hearing::Unproven => "unproven",
+        Hearing::Proven => "proven",
+        Hearing::Deaf => "deaf",
+    }
+}
+
+fn tell_stalled(stalled: &Stalled) -> Value {
+    let seconds = SystemTime::now().duration_since(stalled.since).unwrap_or_default().as_secs();
+    match &stalled.reason {
+        Reason::Database => json!({ "reason": "database", "seconds": seconds }),
+        Reason::Transaction(blockers) => {
+            let blockers: Vec<Value> = blockers.iter().map(tell_blocker).collect();
+            json!({ "reason": "transaction", "seconds": seconds, "blockers": blockers })
+        }
+    }
+}
+
+fn tell_blocker(blocker: &Blocker) -> Value {
+    json!({ "pid": blocker.pid, "gid": blocker.gid, "application": blocker.application, "state": blocker.state })
 }
 
 /// The database answers a simple query, in this time.

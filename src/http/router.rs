@@ -11,7 +11,8 @@ use http_body_util::Full;
 use hyper::body::{Body, Bytes, Incoming};
 use hyper::{Method, Request, Response};
 
-use super::health::{self, Readiness};
+use super::health::{self, Readiness, TailView};
+use super::metrics::{self, HttpCounts};
 use super::problem::Problem;
 use super::request_id::RequestId;
 use super::respond;
@@ -23,10 +24,17 @@ pub const MAX_BODY_BYTES: u64 = 1 << 20;
 /// What the endpoints need.
 #[derive(Debug, Clone)]
 pub struct Context {
-    /// The database.
-    pub database: Database,
-    /// Whether traffic is welcome.
-    pub readiness: Readiness,
+    pub(super) database: Database,
+    pub(super) readiness: Readiness,
+    pub(super) tail: TailView,
+    pub(super) counts: Arc<HttpCounts>,
+}
+
+impl Context {
+    /// The database, whether traffic is welcome, and what may be seen of the tail.
+    pub fn new(database: Database, readiness: Readiness, tail: TailView) -> Self {
+        Self { database, readiness, tail, counts: Arc::default() }
+    }
 }
 
 /// What there is.
@@ -35,6 +43,7 @@ enum Endpoint {
     Live,
     Ready,
     Database,
+    Metrics,
 }
 
 impl Endpoint {
@@ -43,6 +52,7 @@ impl Endpoint {
             "/health/live" => Self::Live,
             "/health/ready" => Self::Ready,
             "/health/db" => Self::Database,
+            "/metrics" => Self::Metrics,
             _ => return None,
         })
     }
@@ -50,7 +60,7 @@ impl Endpoint {
     /// The methods, as the `Allow` header lists them.
     fn allow(self) -> &'static str {
         match self {
-            Self::Live | Self::Ready | Self::Database => "GET, HEAD",
+            Self::Live | Self::Ready | Self::Database | Self::Metrics => "GET, HEAD",
         }
     }
 
@@ -60,7 +70,7 @@ impl Endpoint {
 
     /// Probes come every few seconds and tell nothing new.
     fn is_probe(self) -> bool {
-        matches!(self, Self::Live | Self::Ready | Self::Database)
+        matches!(self, Self::Live | Self::Ready | Self::Database | Self::Metrics)
     }
 }
 
@@ -85,6 +95,7 @@ pub(super) async fn answer(
     respond::finish(response.headers_mut(), &id);
 
     let status = response.status().as_u16();
+    context.counts.answered(status);
     let ms = begun.elapsed().as_secs_f64() * 1000.0;
     if endpoint.is_some_and(Endpoint::is_probe) {
         tracing::debug!(request_id = %id, %method, path, status, ms, "request");
@@ -109,7 +120,8 @@ async fn dispatch(
     }
     match endpoint {
         Endpoint::Live => Ok(health::live()),
-        Endpoint::Ready => health::ready(&context.readiness, &context.database).await,
+        Endpoint::Ready => health::ready(&context.readiness, &context.database, &context.tail).await,
         Endpoint::Database => health::db(&context.database).await,
+        Endpoint::Metrics => Ok(metrics::page(context)),
     }
 }

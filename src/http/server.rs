@@ -129,9 +129,11 @@ impl Doors {
     /// wait for it gets one request.
     fn admit(&self, stream: TcpStream, tasks: &mut JoinSet<()>, shutdown: Option<Shutdown>) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            self.context.counts.turned_away();
             turn_away(&stream, self.tls.is_some());
             return;
         };
+        self.context.counts.accepted();
         // Frames are small and written whole: waiting to fill a packet would only delay them.
         let _not_a_socket_any_more = stream.set_nodelay(true);
         let context = Arc::clone(&self.context);
