@@ -193,7 +193,8 @@ async fn a_hush_that_ends_within_a_transaction_lets_its_next_insert_ring() {
 #[tokio::test]
 async fn the_hush_of_another_database_is_not_ours() {
     let mut room = Room::open().await;
-    let elsewhere = migrated_database().await.client().await;
+    let other = migrated_database().await;
+    let elsewhere = other.client().await;
     elsewhere.batch_execute("select pg_advisory_lock(rowcast.hush_key())").await.unwrap();
     assert_eq!(room.bells_after(ROW).await, ["1"]);
 }

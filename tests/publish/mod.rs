@@ -11,16 +11,18 @@ mod values;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use crate::support::migrated_database;
+use crate::support::{TestDb, migrated_database};
 
 /// A database with one session, and what the journal has been told since it was last asked.
 pub(crate) struct Shop {
     pub(crate) client: Client,
+    /// Dropped last, and the database with it.
+    _db: TestDb,
 }
 
 pub(crate) async fn shop(sql: &str) -> Shop {
-    let client = migrated_database().await.client().await;
-    let shop = Shop { client };
+    let db = migrated_database().await;
+    let shop = Shop { client: db.client().await, _db: db };
     shop.run("create schema shop").await;
     shop.run(sql).await;
     shop
