@@ -137,7 +137,7 @@ async fn a_prepared_insert_holds_the_head_too() {
     if number(&client, "select current_setting('max_prepared_transactions')::bigint").await == 0 {
         return;
     }
-    run(&client, "begin; insert into rowcast.events (type) values ('a')").await;
+    run(&client, "begin; set local rowcast.bell = 'off'; insert into rowcast.events (type) values ('a')").await;
     run(&client, "prepare transaction 'rowcast_reading'").await;
     run(&client, "insert into rowcast.events (type) values ('b')").await;
     let before = numbers(&client, ALL).await;
