@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use crate::support::{TestDb, connect, empty_database};
 
 /// The program, or `None` after saying that these tests show nothing without it.
+#[allow(clippy::print_stderr, reason = "a test that is skipped should say so")]
 fn refinery() -> Option<PathBuf> {
     let program = std::env::var_os("REFINERY_CLI").filter(|value| !value.is_empty()).map(PathBuf::from);
     if program.is_none() {
