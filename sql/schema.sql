@@ -52,6 +52,49 @@ CREATE SCHEMA trading;
 COMMENT ON SCHEMA trading IS 'Trades, orders, snapshots and configuration of a trading engine.';
 
 --
+-- Name: event_level; Type: DOMAIN; Schema: rowcast; Owner: -
+--
+
+CREATE DOMAIN rowcast.event_level AS text COLLATE pg_catalog."C"
+	CONSTRAINT "level must be debug, info, warn, error or critical" CHECK ((VALUE = ANY (ARRAY['debug'::text, 'info'::text, 'warn'::text, 'error'::text, 'critical'::text])));
+
+--
+-- Name: event_owner; Type: DOMAIN; Schema: rowcast; Owner: -
+--
+
+CREATE DOMAIN rowcast.event_owner AS text COLLATE pg_catalog."C"
+	CONSTRAINT "owner must be 1 to 256 bytes" CHECK (((octet_length(VALUE) >= 1) AND (octet_length(VALUE) <= 256)));
+
+--
+-- Name: event_payload; Type: DOMAIN; Schema: rowcast; Owner: -
+--
+
+CREATE DOMAIN rowcast.event_payload AS jsonb
+	CONSTRAINT "payload must be a JSON object" CHECK ((jsonb_typeof(VALUE) = 'object'::text))
+	CONSTRAINT "payload must be at most 262144 bytes (256 KiB)" CHECK ((octet_length((VALUE)::text) <= 262144));
+
+--
+-- Name: event_subject; Type: DOMAIN; Schema: rowcast; Owner: -
+--
+
+CREATE DOMAIN rowcast.event_subject AS text COLLATE pg_catalog."C"
+	CONSTRAINT "subject must be 1 to 1024 bytes" CHECK (((octet_length(VALUE) >= 1) AND (octet_length(VALUE) <= 1024)));
+
+--
+-- Name: event_symbol; Type: DOMAIN; Schema: rowcast; Owner: -
+--
+
+CREATE DOMAIN rowcast.event_symbol AS text COLLATE pg_catalog."C"
+	CONSTRAINT "symbol must be 1 to 64 bytes" CHECK (((octet_length(VALUE) >= 1) AND (octet_length(VALUE) <= 64)));
+
+--
+-- Name: event_type; Type: DOMAIN; Schema: rowcast; Owner: -
+--
+
+CREATE DOMAIN rowcast.event_type AS text COLLATE pg_catalog."C"
+	CONSTRAINT "type must be dotted lower-case words of at most 128 bytes" CHECK (((octet_length(VALUE) <= 128) AND (VALUE ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$'::text)));
+
+--
 -- Name: append_event(text, jsonb, text, boolean, text, uuid, text, text, text); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -95,6 +138,22 @@ $$;
 --
 
 COMMENT ON FUNCTION rowcast.append_event(type text, payload jsonb, level text, public_safe boolean, symbol text, trade_id uuid, subject text, owner text, dedupe_key text) IS 'Appends one event and returns its seq; with a dedupe_key seen before, returns the first seq and inserts nothing.';
+
+--
+-- Name: base_type(oid); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.base_type(of oid) RETURNS oid
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    with recursive under as (
+        select t.oid, t.typtype, t.typbasetype from pg_type t where t.oid = $1
+        union all
+        select t.oid, t.typtype, t.typbasetype from under u join pg_type t on t.oid = u.typbasetype where u.typtype = 'd'
+    )
+    select oid from under where typtype <> 'd'
+$_$;
 
 --
 -- Name: ensure_partitions(); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -149,6 +208,151 @@ $$;
 COMMENT ON FUNCTION rowcast.ensure_partitions() IS 'Makes the partitions that lie ahead of the sequence and says how many it made. Safe to call at any time.';
 
 --
+-- Name: event_word(text); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.event_word(name text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select coalesce(string_agg(case when b = 95 or b between 48 and 57 or b between 97 and 122 then chr(b) else '_' end,
+                               '' order by i), '')
+      from (select i, get_byte(bytes, i) as b
+              from convert_to(name, 'UTF8') as bytes, generate_series(0, length(bytes) - 1) as i) as each_byte
+$$;
+
+--
+-- Name: FUNCTION event_word(name text); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.event_word(name text) IS 'A name as one word of an event type: every byte outside [a-z0-9_] becomes "_".';
+
+--
+-- Name: fit_payload(jsonb, text[]); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.fit_payload(payload jsonb, lost text[] DEFAULT '{}'::text[]) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    most    constant integer := 262144;
+    fitted  jsonb := payload;
+    biggest record;
+    size    bigint;
+begin
+    if jsonb_typeof(payload) <> 'object' then
+        return payload;
+    end if;
+    if cardinality(lost) > 0 then
+        fitted := fitted || jsonb_build_object('_truncated', lost);
+    end if;
+    size := octet_length(fitted::text);
+    if size <= most then
+        return fitted;
+    end if;
+    for biggest in
+        select e.key, octet_length(e.value::text) as bytes
+          from jsonb_each(fitted) e where e.key <> '_truncated'
+         order by 2 desc, 1
+    loop
+        exit when size + 32 <= most or biggest.bytes <= 4;
+        lost := lost || biggest.key;
+        fitted := fitted || jsonb_build_object(biggest.key, null);
+        -- What is gained, less the null and the name in the list.
+        size := size - biggest.bytes + 4 + octet_length(to_jsonb(biggest.key)::text) + 2;
+    end loop;
+    fitted := fitted || jsonb_build_object('_truncated', lost);
+    if octet_length(fitted::text) > most then
+        return '{"_truncated": ["*"]}';
+    end if;
+    return fitted;
+end
+$$;
+
+--
+-- Name: FUNCTION fit_payload(payload jsonb, lost text[]); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) IS 'A payload within 256 KiB: its largest values become null and are named in "_truncated".';
+
+--
+-- Name: hush_key(); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.hush_key() RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '32210705904137076'::bigint;
+
+--
+-- Name: FUNCTION hush_key(); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.hush_key() IS 'The advisory lock of the hush: held exclusively by a tail that polls, tried shared by the bell.';
+
+--
+-- Name: json_expression(oid, text); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.json_expression(type oid, ref text) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    base   pg_type;
+    item   oid;
+    fields text;
+begin
+    select * into strict base from pg_type t where t.oid = rowcast.base_type(type);
+    if base.typtype = 'c' then
+        select string_agg(format('jsonb_build_object(%L, %s)', a.attname,
+                          rowcast.json_expression(a.atttypid, format('(%s).%I', ref, a.attname))), ' || ' order by a.attnum)
+          into fields
+          from pg_attribute a where a.attrelid = base.typrelid and a.attnum > 0 and not a.attisdropped;
+        -- A composite of nulls "is null" to SQL, but not to num_nulls.
+        return format('case when num_nulls(%s) = 0 then %s end', ref, coalesce(fields, '''{}''::jsonb'));
+    elsif base.typcategory = 'A' and base.typelem <> 0 then
+        item := rowcast.base_type(base.typelem);
+        if (select t.typdelim from pg_type t where t.oid = item) = ','
+           and (base.typelem >= 16384 or item in ('int8'::regtype, 'numeric'::regtype, 'money'::regtype)) then
+            return format('to_jsonb(case when num_nulls(%1$s) = 0 then format(''%%s'', %1$s)::text[] end)', ref);
+        end if;
+    elsif base.oid in ('int8'::regtype, 'numeric'::regtype) then
+        return format('to_jsonb(%s::text)', ref);
+    elsif base.oid = 'money'::regtype then
+        return format('to_jsonb(%s::numeric::text)', ref);
+    elsif base.oid = 'json'::regtype then
+        return format('rowcast.json_or_text(%s)', ref);
+    end if;
+    if base.oid >= 16384 or item is not null and base.typelem >= 16384 then
+        return format('to_jsonb(case when num_nulls(%1$s) = 0 then format(''%%s'', %1$s) end)', ref);
+    end if;
+    return format('to_jsonb(%s)', ref);
+end
+$_$;
+
+--
+-- Name: json_or_text(json); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.json_or_text(value json) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return value::jsonb;
+exception
+    when others then return to_jsonb(value::text);
+end
+$$;
+
+--
+-- Name: FUNCTION json_or_text(value json); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.json_or_text(value json) IS 'A json as jsonb, or as a JSON string of its text where jsonb cannot hold it.';
+
+--
 -- Name: keep_state(); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -181,6 +385,353 @@ begin
 end
 $$;
 
+--
+-- Name: publish(regclass, text[], text, boolean, text, text, text, text, text, boolean); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.publish(table_name regclass, columns text[] DEFAULT NULL::text[], owner_column text DEFAULT NULL::text, public_safe boolean DEFAULT false, type_prefix text DEFAULT NULL::text, subject_column text DEFAULT NULL::text, symbol_column text DEFAULT NULL::text, trade_id_column text DEFAULT NULL::text, map text DEFAULT NULL::text, force boolean DEFAULT false) RETURNS text
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    rel         pg_class;
+    schema_name text;
+    owner_name  text;
+    prefix      text;
+    names       text[];
+    types       oid[];
+    keys        text[];
+    watched     text[];
+    missing     text;
+    wanted      record;
+    kind        text;
+    mapper      regprocedure;
+    mapper_call text;
+    function_id text;
+    other       text;
+    grantee     oid;
+    subject     text[];
+    settings    jsonb;
+    body        text;
+    emit        text[];
+    pairs       text[];
+begin
+    -- The table -----------------------------------------------------------------------------------------------
+    if table_name is null then
+        raise exception 'table_name must not be null' using errcode = 'null_value_not_allowed';
+    end if;
+    select * into strict rel from pg_class c where c.oid = table_name;
+    select n.nspname into strict schema_name from pg_namespace n where n.oid = rel.relnamespace;
+    select r.rolname into strict owner_name from pg_roles r where r.oid = rel.relowner;
+    if rel.relkind not in ('r', 'p') then
+        raise exception '% is %, and only tables can be published', table_name,
+            case rel.relkind when 'v' then 'a view' when 'm' then 'a materialized view' when 'f' then 'a foreign table'
+                             when 'S' then 'a sequence' when 'i' then 'an index' when 'c' then 'a composite type'
+                             else 'not a table' end
+            using errcode = 'wrong_object_type', hint = 'Publish the tables that it reads from.';
+    elsif schema_name in ('pg_catalog', 'information_schema', 'pg_toast') or table_name::oid < 16384 then
+        raise exception '% is a system catalog and cannot be published', table_name using errcode = 'wrong_object_type';
+    elsif schema_name = 'rowcast' then
+        raise exception '% belongs to the journal itself and cannot be published', table_name
+            using errcode = 'wrong_object_type';
+    elsif rel.relpersistence = 't' then
+        raise exception '% is a temporary table and cannot be published', table_name using errcode = 'wrong_object_type';
+    elsif rel.relispartition then
+        raise exception '% is a partition: publish the whole table %', table_name, pg_partition_root(table_name)
+            using errcode = 'wrong_object_type';
+    elsif not pg_has_role(rel.relowner, 'usage') then
+        raise exception 'must be owner of %', table_name using errcode = 'insufficient_privilege';
+    elsif not (has_schema_privilege(rel.relowner, 'rowcast', 'usage')
+               and has_column_privilege(rel.relowner, 'rowcast.events', 'type', 'insert')
+               and has_function_privilege(rel.relowner, 'rowcast.fit_payload(jsonb, text[])', 'execute')) then
+        raise exception 'the owner of %, %, may not append events', table_name, quote_ident(owner_name)
+            using errcode = 'insufficient_privilege',
+                  hint = format('grant rowcast_writer to %I;', owner_name);
+    elsif not has_schema_privilege(rel.relowner, rel.relnamespace, 'create') then
+        raise exception 'the owner of %, %, may not create the trigger function in schema %',
+                        table_name, quote_ident(owner_name), quote_ident(schema_name)
+            using errcode = 'insufficient_privilege',
+                  hint = format('grant create on schema %I to %I;', schema_name, owner_name);
+    elsif rel.relrowsecurity and owner_column is null and force is not true then
+        raise exception '% has row security, which its events would not have', table_name
+            using errcode = 'invalid_parameter_value',
+                  hint = 'Name an owner_column, so that each event is seen by its owner alone, or say force => true.';
+    end if;
+
+    -- The columns ---------------------------------------------------------------------------------------------
+    names := coalesce(columns, array(select a.attname::text from pg_attribute a
+                                      where a.attrelid = table_name and a.attnum > 0 and not a.attisdropped
+                                      order by a.attnum));
+    keys := array(select a.attname::text
+                    from pg_index i
+                   cross join lateral unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
+                    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+                   where i.indrelid = table_name and i.indisprimary and k.position <= i.indnkeyatts
+                   order by k.position);
+    if subject_column is not null then
+        keys := array[subject_column];
+    elsif cardinality(keys) = 0 then
+        raise exception '% has no primary key, so nothing names its rows', table_name
+            using errcode = 'invalid_parameter_value',
+                  hint = 'Add a primary key, or say which column names a row: subject_column => ''…''';
+    end if;
+    if cardinality(names) = 0 or array_position(names, null) is not null then
+        raise exception 'columns must name at least one column, and no null' using errcode = 'invalid_parameter_value';
+    elsif (select count(distinct n) from unnest(names) n) < cardinality(names) then
+        raise exception 'columns names a column twice' using errcode = 'invalid_parameter_value';
+    elsif '_truncated' = any (names) then
+        raise exception 'a column named _truncated cannot be published: that name says which values were too large'
+            using errcode = 'invalid_parameter_value';
+    end if;
+    watched := array(select distinct w from unnest(names || keys || owner_column || symbol_column || trade_id_column) w
+                      where w is not null order by w);
+    select string_agg(quote_ident(w), ', ') into missing from unnest(watched) w
+     where not exists (select from pg_attribute a
+                        where a.attrelid = table_name and a.attname = w and a.attnum > 0 and not a.attisdropped);
+    if missing is not null then
+        raise exception '% has no column %', table_name, missing using errcode = 'undefined_column';
+    end if;
+    select string_agg(quote_ident(a.attname), ', ') into missing from pg_attribute a
+     where a.attrelid = table_name and a.attname = any (watched) and a.attgenerated not in ('', 's');
+    if missing is not null then
+        raise exception 'a virtual generated column has no value that a trigger could see: %', missing
+            using errcode = 'feature_not_supported', hint = 'Leave it out of columns, or make it STORED.';
+    end if;
+    types := array(select a.atttypid from unnest(names) with ordinality as n (name, position)
+                     join pg_attribute a on a.attrelid = table_name and a.attname = n.name order by n.position);
+    for wanted in
+        select o.option, o.name, a.atttypid, t.typtype, t.typcategory, t.oid as base
+          from (values ('subject_column', subject_column), ('owner_column', owner_column),
+                       ('symbol_column', symbol_column), ('trade_id_column', trade_id_column)) as o (option, name)
+          join pg_attribute a on a.attrelid = table_name and a.attname = o.name
+          join pg_type t on t.oid = rowcast.base_type(a.atttypid)
+    loop
+        if wanted.option = 'trade_id_column' and wanted.base <> 'uuid'::regtype then
+            raise exception 'trade_id_column % must be of type uuid, not %', quote_ident(wanted.name),
+                            format_type(wanted.atttypid, null) using errcode = 'datatype_mismatch';
+        elsif wanted.typtype = 'c' or wanted.typcategory = 'A'
+              or wanted.base in ('json'::regtype, 'jsonb'::regtype, 'bytea'::regtype) then
+            raise exception '% % must hold single values, not %', wanted.option, quote_ident(wanted.name),
+                            format_type(wanted.atttypid, null) using errcode = 'datatype_mismatch';
+        end if;
+    end loop;
+
+    -- The types of its events -------------------------------------------------------------------------------------
+    prefix := coalesce(type_prefix, rowcast.event_word(schema_name) || '.' || rowcast.event_word(rel.relname));
+    if prefix !~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$' then
+        raise exception 'type_prefix must be dotted lower-case words: %', prefix using errcode = 'invalid_parameter_value';
+    elsif octet_length(prefix) > 118 then
+        -- 128 bytes, less the longest of the words that follow it: ".truncated"
+        raise exception 'the types of events would be longer than 128 bytes: %.truncated', prefix
+            using errcode = 'invalid_parameter_value', hint = 'Give a shorter one: type_prefix => ''shop.orders''';
+    end if;
+    select string_agg(p.table_name::text, ', ') into other from rowcast.published p
+     where p.type_prefix = prefix and p.table_name <> publish.table_name;
+    if other is not null and type_prefix is null then
+        raise exception 'the events of % have the types %.* already', other, prefix
+            using errcode = 'invalid_parameter_value', hint = 'Say what to call these: type_prefix => ''…''';
+    end if;
+
+    -- The mapping function --------------------------------------------------------------------------------------
+    if map is not null then
+        mapper := coalesce(case when map ~ '\)\s*$' then to_regprocedure(map) end, to_regprocedure(map || '(text,jsonb,jsonb)'));
+        if mapper is null then
+            raise exception 'there is no function %(text, jsonb, jsonb)', map
+                using errcode = 'undefined_function', hint = 'Write its schema: map => ''shop.order_events''';
+        elsif not has_function_privilege(rel.relowner, mapper, 'execute') then
+            raise exception 'the owner of %, %, may not execute %', table_name, quote_ident(owner_name), mapper
+                using errcode = 'insufficient_privilege';
+        end if;
+        select format('%I.%I', n.nspname, p.proname) into strict mapper_call
+          from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = mapper;
+        begin
+            -- Never runs it: there is no row to run it for.
+            execute format('select m.type::text, m.level::text, m.payload::jsonb
+                              from (select null::text, null::jsonb where false) as x (op, row), lateral %s(op, row, row) as m',
+                           mapper_call);
+        exception
+            when undefined_column or wrong_object_type or undefined_function or undefined_table then
+                raise exception '% must return type, level and payload', mapper
+                    using errcode = 'datatype_mismatch',
+                          hint = 'create function … (op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb)';
+        end;
+    end if;
+
+    -- The trigger function ----------------------------------------------------------------------------------------
+    for i in 1 .. 2 loop
+        kind := (array['old', 'new'])[i];
+        subject := array(select rowcast.text_expression(a.atttypid, format('%s.%I', kind, a.attname))
+                           from unnest(keys) with ordinality as k (name, position)
+                           join pg_attribute a on a.attrelid = table_name and a.attname = k.name order by k.position);
+        pairs[i] := format('(%s)', (select string_agg(format('%s.%I', kind, w), ', ')
+                                      from unnest(keys || owner_column) w where w is not null));
+        emit[i] := format('subject := %s;', case when cardinality(subject) = 1 then subject[1]
+                                                 else format('array_to_json(array[%s])::text', array_to_string(subject, ', ')) end)
+            || $$
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;$$;
+        if mapper is not null then
+            emit[i] := emit[i] || format($template$
+        select m.type, m.level, m.payload into told from %s(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, $template$, mapper_call);
+        else
+            emit[i] := emit[i] || format($template$
+            insert into rowcast.events (type, payload, public_safe, symbol, trade_id, subject, owner)
+            values (%L || word, %s, $template$, prefix || '.', (array['before', 'after'])[i]);
+        end if;
+        emit[i] := emit[i] || format('%L, %s, %s, subject, %s);', public_safe is true,
+            coalesce((select format('case when octet_length(%1$s) between 1 and 64 then %1$s end', rowcast.text_expression(a.atttypid, format('%s.%I', kind, a.attname)))
+                        from pg_attribute a where a.attrelid = table_name and a.attname = symbol_column), 'null'),
+            case when trade_id_column is null then 'null' else format('%s.%I', kind, trade_id_column) end,
+            -- Nobody's row is not everybody's row.
+            coalesce((select format('case when octet_length(%1$s) between 1 and 256 then %1$s else ''rowcast:nobody'' end', rowcast.text_expression(a.atttypid, format('%s.%I', kind, a.attname)))
+                        from pg_attribute a where a.attrelid = table_name and a.attname = owner_column), 'null'));
+        if mapper is not null then
+            emit[i] := emit[i] || $$
+        end if;$$;
+        end if;
+    end loop;
+    -- A changed key, or a changed owner, is another row: gone for those who knew the one, new to those who may know the other.
+    body := format($template$
+-- Written by rowcast.publish for %1$s. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op      text := lower(tg_op);
+    word    text;
+    moved   boolean := false;
+    before  jsonb;
+    after   jsonb;
+    subject text;
+    told    record;
+    lost    text[];
+    value   jsonb;
+    large   boolean;
+    room    bigint;
+begin
+    if op = 'truncate' then
+        insert into rowcast.events (type, public_safe) values (%2$L, %3$L);
+        return null;
+    end if;
+    if op = 'update' then
+        moved := record_image_ne(row%4$s, row%5$s);
+    end if;
+    if op = 'delete' or moved or (op = 'update' and %6$L) then
+        %7$s
+    end if;
+    if op <> 'delete' and not (moved and %6$L) then
+        %8$s
+    end if;
+    if op = 'delete' or moved then
+        op := 'delete';
+        word := 'deleted';
+        %9$s
+    end if;
+    if tg_op <> 'DELETE' then
+        if moved then
+            op := 'insert';
+            %10$s
+        end if;
+        word := case when op = 'insert' then 'inserted' else 'updated' end;
+        %11$s
+    end if;
+    return null;
+end
+$template$,
+        replace(table_name::text, E'\n', ' '), prefix || '.truncated', public_safe is true, pairs[1], pairs[2], mapper is not null,
+        rowcast.render_statements('old', 'before', names, types),
+        rowcast.render_statements('new', 'after', names, types),
+        emit[1],
+        case when mapper is not null then 'before := null;' || rowcast.render_statements('new', 'after', names, types) else '' end,
+        emit[2]);
+
+    perform rowcast.unpublish(table_name);
+    for i in 0 .. 1000 loop
+        function_id := left('rowcast_publish_' || rel.relname, 63)::name;
+        if i > 0 then
+            function_id := (left(function_id, 40)::name)::text || '_' || i;
+        end if;
+        exit when not exists (select from pg_proc p where p.pronamespace = rel.relnamespace and p.proname = function_id);
+    end loop;
+    function_id := format('%I.%I', schema_name, function_id);
+    execute format('create function %s() returns trigger language plpgsql security definer
+                    set search_path = pg_catalog, pg_temp %s as %L', function_id,
+                   -- Each of these costs a little at every call, and few types care for them.
+                   case when exists (
+                       select from pg_attribute a
+                        where a.attrelid = table_name and a.attname = any (watched)
+                          and rowcast.base_type(a.atttypid) <> all (array['bool', 'int2', 'int4', 'int8', 'numeric', 'text',
+                              'varchar', 'bpchar', 'uuid', 'json', 'jsonb']::regtype[]))
+                   then $$set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'iso_8601'
+                          set bytea_output = 'hex' set extra_float_digits = 1$$ end,
+                   body);
+    execute format('comment on function %s() is %L', function_id, 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.');
+    execute format('alter function %s() owner to %I', function_id, owner_name);
+    execute format('revoke all on function %s() from public', function_id);
+    -- Default privileges may have granted it to others.
+    for grantee in
+        select distinct acl.grantee from pg_proc p cross join lateral aclexplode(p.proacl) acl
+         where p.oid = to_regprocedure(function_id || '()') and acl.grantee not in (0, rel.relowner)
+    loop
+        execute format('revoke all on function %s() from %s', function_id, grantee::regrole);
+    end loop;
+
+    settings := jsonb_build_object('columns', names, 'type_prefix', prefix, 'subject_column', subject_column,
+        'owner_column', owner_column, 'symbol_column', symbol_column, 'trade_id_column', trade_id_column,
+        'map', mapper, 'public_safe', public_safe is true);
+    execute format('create constraint trigger rowcast_publish_write after insert or delete on %s
+                    deferrable initially deferred for each row execute function %s(%L)', table_name, function_id, settings);
+    -- An update that changes nothing of what is streamed costs nothing at commit. The comparison is of the stored bytes, so
+    -- that it needs no equality operator and calls none made by a user. As an operator, row(…) *<> row(…), it would not
+    -- survive pg_dump, which loses the cast to record that keeps it from being taken column by column.
+    execute format('create constraint trigger rowcast_publish_update after update on %s
+                    deferrable initially deferred for each row
+                    when (record_image_ne(row(%s), row(%s))) execute function %s()', table_name,
+        (select string_agg(format('old.%I', w), ', ') from unnest(watched) w),
+        (select string_agg(format('new.%I', w), ', ') from unnest(watched) w), function_id);
+    execute format('create trigger rowcast_publish_truncate after truncate on %s
+                    for each statement execute function %s()', table_name, function_id);
+    -- Also for rows that arrive by logical replication.
+    execute format('alter table %s enable always trigger rowcast_publish_write,
+                                   enable always trigger rowcast_publish_update,
+                                   enable always trigger rowcast_publish_truncate', table_name);
+
+    if public_safe is true and mapper is null
+       and not exists (select from rowcast.event_types e where e.type = prefix || '.inserted') then
+        raise notice 'nothing of % reaches a public view until its types and public fields are listed in rowcast.event_types',
+            table_name;
+    end if;
+    return prefix;
+end
+$_$;
+
+--
+-- Name: FUNCTION publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean) IS 'Streams a table: its inserts, updates and deletes become events at commit. Returns the prefix of their types.';
+
+--
+-- Name: publish_settings(bytea); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.publish_settings(args bytea) RETURNS jsonb
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    settings jsonb;
+begin
+    settings := convert_from(substr(args, 1, length(args) - 1), getdatabaseencoding())::jsonb;
+    return case when jsonb_typeof(settings) = 'object' and jsonb_typeof(settings -> 'columns') = 'array' then settings end;
+exception
+    when others then return null;
+end
+$$;
+
 SET default_tablespace = '';
 
 --
@@ -191,21 +742,14 @@ CREATE TABLE rowcast.events (
     seq bigint NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    type text NOT NULL COLLATE pg_catalog."C",
-    level text DEFAULT 'info'::text NOT NULL COLLATE pg_catalog."C",
+    type rowcast.event_type NOT NULL,
+    level rowcast.event_level DEFAULT 'info'::text NOT NULL,
     public_safe boolean DEFAULT false NOT NULL,
-    symbol text COLLATE pg_catalog."C",
+    symbol rowcast.event_symbol,
     trade_id uuid,
-    subject text COLLATE pg_catalog."C",
-    owner text COLLATE pg_catalog."C",
-    payload jsonb DEFAULT '{}'::jsonb NOT NULL,
-    CONSTRAINT "level must be debug, info, warn, error or critical" CHECK ((level = ANY (ARRAY['debug'::text, 'info'::text, 'warn'::text, 'error'::text, 'critical'::text]))),
-    CONSTRAINT "owner must be 1 to 256 bytes" CHECK (((octet_length(owner) >= 1) AND (octet_length(owner) <= 256))),
-    CONSTRAINT "payload must be a JSON object" CHECK ((jsonb_typeof(payload) = 'object'::text)),
-    CONSTRAINT "payload must be at most 262144 bytes (256 KiB)" CHECK ((octet_length((payload)::text) <= 262144)),
-    CONSTRAINT "subject must be 1 to 1024 bytes" CHECK (((octet_length(subject) >= 1) AND (octet_length(subject) <= 1024))),
-    CONSTRAINT "symbol must be 1 to 64 bytes" CHECK (((octet_length(symbol) >= 1) AND (octet_length(symbol) <= 64))),
-    CONSTRAINT "type must be dotted lower-case words of at most 128 bytes" CHECK (((octet_length(type) <= 128) AND (type ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$'::text)))
+    subject rowcast.event_subject,
+    owner rowcast.event_owner,
+    payload rowcast.event_payload DEFAULT '{}'::jsonb NOT NULL
 )
 PARTITION BY RANGE (seq);
 
@@ -319,6 +863,126 @@ end
 $$;
 
 --
+-- Name: render_statements(text, text, text[], oid[]); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.render_statements(side text, target text, names text[], types oid[]) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    whole  text := '';
+    piece  text := '';
+    sizes  text := '';
+    expr   text;
+    ref    text;
+    base   pg_type;
+begin
+    for i in 1 .. cardinality(names) loop
+        ref := format('%s.%I', side, names[i]);
+        expr := rowcast.json_expression(types[i], ref);
+        select * into strict base from pg_type t where t.oid = rowcast.base_type(types[i]);
+        -- A function takes 100 arguments.
+        whole := whole || case when i = 1 then 'jsonb_build_object('
+                               when i % 40 = 1 then ') || jsonb_build_object(' else ', ' end
+                       || format('%L, %s', names[i], expr);
+        if base.typlen < 0 then
+            -- octet_length knows the size of a value that lies elsewhere without fetching it.
+            sizes := sizes || format(' + coalesce(%s(%s), 0)',
+                                     case when base.oid in ('text'::regtype, 'varchar'::regtype, 'bytea'::regtype)
+                                          then 'octet_length' else 'pg_column_size' end, ref);
+        end if;
+        piece := piece || format($template$
+        value := null;
+        begin
+            if %1$s <= 1048576 then
+                value := %2$s;
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(%3$s) = 0 then lost := lost || %4$L::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        %5$s := %5$s || jsonb_build_object(%4$L, value);
+$template$, case when base.oid in ('text'::regtype, 'varchar'::regtype, 'bytea'::regtype)
+                 then format('coalesce(octet_length(%s), 0)', ref) else format('coalesce(pg_column_size(%s), 0)', ref) end,
+            expr, ref, names[i], target);
+    end loop;
+    return format($template$
+    lost := '{}';
+    begin
+        large := %1$s;
+        if not large then
+            %2$s := %3$s);
+            large := %4$s;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of %% is gone or has another name: %%', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        %2$s := '{}';
+        room := 16777216;
+%5$s
+        %2$s := rowcast.fit_payload(%2$s, lost);
+    end if;
+$template$, case when sizes = '' then 'false' else '0' || sizes || ' > 131072' end,
+            target, whole,
+            case when sizes = '' then 'false' else format('octet_length(%s::text) > 262144', target) end,
+            piece);
+end
+$_$;
+
+--
+-- Name: ring_bell(); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.ring_bell() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    newest bigint;
+    mine   boolean;
+begin
+    if current_setting('rowcast.bell', true) = any ('{off,rung}')
+       or not (pg_try_advisory_lock_shared(rowcast.hush_key()) and pg_advisory_unlock_shared(rowcast.hush_key())) then
+        return null;
+    end if;
+    if pg_current_xact_id_if_assigned() is null then
+        return null;
+    end if;
+    begin
+        newest := currval('rowcast.events_seq_seq');
+    exception
+        -- This session has never drawn a number, so it has inserted nothing.
+        when object_not_in_prerequisite_state then return null;
+    end;
+    -- A serializable transaction must not read the journal only to ring: concurrent appenders would then fail for
+    -- having read where others write. There a bell without a row is the smaller evil.
+    if current_setting('transaction_isolation') = 'serializable' then
+        mine := true;
+    else
+        -- Dynamic, so that the plan knows the seq: it opens one partition. A generic plan would lock every one of them.
+        execute format('select exists (select from rowcast.events where seq = %s and age(xmin) <= 0)', newest) into mine;
+    end if;
+    if mine then
+        perform pg_notify('rowcast', newest::text), set_config('rowcast.bell', 'rung', true);
+    end if;
+    return null;
+end
+$$;
+
+--
+-- Name: FUNCTION ring_bell(); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.ring_bell() IS 'NOTIFY rowcast with the newest seq: once a transaction, not when hushed, silenced or without a row.';
+
+--
 -- Name: safe_head(); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -349,6 +1013,80 @@ $$;
 --
 
 COMMENT ON FUNCTION rowcast.safe_head() IS 'A seq up to which everything is decided: visible, or never to come.';
+
+--
+-- Name: text_expression(oid, text); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.text_expression(type oid, ref text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case
+        when b.oid in ('text'::regtype, 'varchar'::regtype) then format('%s::text', ref)
+        when b.oid in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'uuid'::regtype)
+            then format('%s::text', ref)
+        when b.oid >= 16384 then format('case when num_nulls(%1$s) = 0 then format(''%%s'', %1$s) end', ref)
+        else format('(%s #>> ''{}'')', rowcast.json_expression(type, ref))
+    end
+      from (select rowcast.base_type(type)) as b (oid)
+$_$;
+
+--
+-- Name: unpublish(regclass); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.unpublish(table_name regclass) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    rel     pg_class;
+    found_trigger record;
+    orphan  regprocedure;
+    mode    text;
+    any_one boolean := false;
+begin
+    select * into strict rel from pg_class c where c.oid = table_name;
+    if not pg_has_role(rel.relowner, 'usage') then
+        raise exception 'must be owner of %', table_name using errcode = 'insufficient_privilege';
+    end if;
+    -- Postgres drops a trigger together with what it has still to do, so what this transaction wrote is told first.
+    if (select count(*) = 2 from pg_trigger t where t.tgrelid = table_name and t.tgdeferrable
+           and t.tgname in ('rowcast_publish_write', 'rowcast_publish_update')) then
+        foreach mode in array array['immediate', 'deferred'] loop
+            execute format('set constraints %1$I.rowcast_publish_write, %1$I.rowcast_publish_update %2$s',
+                           (select n.nspname from pg_namespace n where n.oid = rel.relnamespace), mode);
+        end loop;
+    end if;
+    for found_trigger in
+        select t.tgname from pg_trigger t
+         where t.tgrelid = table_name and t.tgparentid = 0 and not t.tgisinternal
+           and t.tgname in ('rowcast_publish_write', 'rowcast_publish_update', 'rowcast_publish_truncate')
+    loop
+        execute format('drop trigger %I on %s', found_trigger.tgname, table_name);
+        any_one := true;
+    end loop;
+    -- The function goes, and with it those that dropped tables of this schema have left behind.
+    for orphan in
+        select p.oid from pg_proc p
+         where p.pronamespace = rel.relnamespace and p.prorettype = 'trigger'::regtype
+           and starts_with(p.proname, 'rowcast_publish_')
+           and starts_with(obj_description(p.oid, 'pg_proc'), 'Made by rowcast.publish')
+           and pg_has_role(p.proowner, 'usage')
+           and not exists (select from pg_trigger t where t.tgfoid = p.oid)
+    loop
+        execute format('drop function %s', orphan);
+    end loop;
+    return any_one;
+end
+$_$;
+
+--
+-- Name: FUNCTION unpublish(table_name regclass); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.unpublish(table_name regclass) IS 'Stops publishing a table; says whether it was published. Events already written stay.';
 
 SET default_table_access_method = heap;
 
@@ -445,12 +1183,11 @@ COMMENT ON TABLE rowcast.dedupe_keys IS 'Keys seen by rowcast.append_event, each
 --
 
 CREATE TABLE rowcast.event_types (
-    type text NOT NULL COLLATE pg_catalog."C",
+    type rowcast.event_type NOT NULL,
     description text NOT NULL,
     public_fields text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT event_types_description_check CHECK (((length(btrim(description)) >= 1) AND (length(description) <= 1000))),
-    CONSTRAINT event_types_public_fields_check CHECK (((array_position(public_fields, NULL::text) IS NULL) AND (octet_length((public_fields)::text) <= 16384))),
-    CONSTRAINT event_types_type_check CHECK (((octet_length(type) <= 128) AND (type ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$'::text)))
+    CONSTRAINT event_types_public_fields_check CHECK (((array_position(public_fields, NULL::text) IS NULL) AND (octet_length((public_fields)::text) <= 16384)))
 );
 
 --
@@ -497,6 +1234,32 @@ WITH (fillfactor='50');
 --
 
 COMMENT ON TABLE rowcast.journal_state IS 'One row: the safe head last written, what retention took, which binaries may serve, how partitions are cut.';
+
+--
+-- Name: published; Type: VIEW; Schema: rowcast; Owner: -
+--
+
+CREATE VIEW rowcast.published AS
+ SELECT (t.tgrelid)::regclass AS table_name,
+    (s.settings ->> 'type_prefix'::text) AS type_prefix,
+    ARRAY( SELECT c.name
+           FROM jsonb_array_elements_text((s.settings -> 'columns'::text)) WITH ORDINALITY c(name, "position")
+          ORDER BY c."position") AS columns,
+    (s.settings ->> 'subject_column'::text) AS subject_column,
+    (s.settings ->> 'owner_column'::text) AS owner_column,
+    (s.settings ->> 'symbol_column'::text) AS symbol_column,
+    (s.settings ->> 'trade_id_column'::text) AS trade_id_column,
+    (s.settings ->> 'map'::text) AS map,
+    (s.settings @> '{"public_safe": true}'::jsonb) AS public_safe
+   FROM (pg_trigger t
+     CROSS JOIN LATERAL ( SELECT rowcast.publish_settings(t.tgargs) AS publish_settings) s(settings))
+  WHERE ((t.tgname = 'rowcast_publish_write'::name) AND (t.tgparentid = (0)::oid) AND (NOT t.tgisinternal) AND (s.settings IS NOT NULL));
+
+--
+-- Name: VIEW published; Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON VIEW rowcast.published IS 'The published tables and their settings, read from the triggers that publish them.';
 
 --
 -- Name: revocations; Type: TABLE; Schema: rowcast; Owner: -
@@ -880,6 +1643,14 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON rowcast.events
 ALTER TABLE rowcast.events ENABLE ALWAYS TRIGGER append_only;
 
 --
+-- Name: events bell; Type: TRIGGER; Schema: rowcast; Owner: -
+--
+
+CREATE TRIGGER bell AFTER INSERT ON rowcast.events FOR EACH STATEMENT EXECUTE FUNCTION rowcast.ring_bell();
+
+ALTER TABLE rowcast.events ENABLE ALWAYS TRIGGER bell;
+
+--
 -- Name: journal_state keep_state; Type: TRIGGER; Schema: rowcast; Owner: -
 --
 
@@ -952,11 +1723,51 @@ GRANT ALL ON FUNCTION rowcast.append_event(type text, payload jsonb, level text,
 GRANT ALL ON FUNCTION rowcast.append_event(type text, payload jsonb, level text, public_safe boolean, symbol text, trade_id uuid, subject text, owner text, dedupe_key text) TO rowcast_server;
 
 --
+-- Name: FUNCTION base_type(of oid); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.base_type(of oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.base_type(of oid) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.base_type(of oid) TO rowcast_server;
+
+--
 -- Name: FUNCTION ensure_partitions(); Type: ACL; Schema: rowcast; Owner: -
 --
 
 REVOKE ALL ON FUNCTION rowcast.ensure_partitions() FROM PUBLIC;
 GRANT ALL ON FUNCTION rowcast.ensure_partitions() TO rowcast_server;
+
+--
+-- Name: FUNCTION event_word(name text); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.event_word(name text) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.event_word(name text) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.event_word(name text) TO rowcast_server;
+
+--
+-- Name: FUNCTION fit_payload(payload jsonb, lost text[]); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) TO rowcast_server;
+
+--
+-- Name: FUNCTION json_expression(type oid, ref text); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.json_expression(type oid, ref text) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.json_expression(type oid, ref text) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.json_expression(type oid, ref text) TO rowcast_server;
+
+--
+-- Name: FUNCTION json_or_text(value json); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.json_or_text(value json) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.json_or_text(value json) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.json_or_text(value json) TO rowcast_server;
 
 --
 -- Name: FUNCTION keep_state(); Type: ACL; Schema: rowcast; Owner: -
@@ -969,6 +1780,23 @@ REVOKE ALL ON FUNCTION rowcast.keep_state() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION rowcast.never_backwards() FROM PUBLIC;
+
+--
+-- Name: FUNCTION publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean) TO rowcast_server;
+
+--
+-- Name: FUNCTION publish_settings(args bytea); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.publish_settings(args bytea) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.publish_settings(args bytea) TO rowcast_reader;
+GRANT ALL ON FUNCTION rowcast.publish_settings(args bytea) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.publish_settings(args bytea) TO rowcast_server;
 
 --
 -- Name: TABLE events; Type: ACL; Schema: rowcast; Owner: -
@@ -1057,6 +1885,20 @@ GRANT ALL ON FUNCTION rowcast.query_events(cursor bigint, max_rows integer, type
 REVOKE ALL ON FUNCTION rowcast.refuse_change() FROM PUBLIC;
 
 --
+-- Name: FUNCTION render_statements(side text, target text, names text[], types oid[]); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.render_statements(side text, target text, names text[], types oid[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.render_statements(side text, target text, names text[], types oid[]) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.render_statements(side text, target text, names text[], types oid[]) TO rowcast_server;
+
+--
+-- Name: FUNCTION ring_bell(); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.ring_bell() FROM PUBLIC;
+
+--
 -- Name: FUNCTION safe_head(); Type: ACL; Schema: rowcast; Owner: -
 --
 
@@ -1064,6 +1906,22 @@ REVOKE ALL ON FUNCTION rowcast.safe_head() FROM PUBLIC;
 GRANT ALL ON FUNCTION rowcast.safe_head() TO rowcast_reader;
 GRANT ALL ON FUNCTION rowcast.safe_head() TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.safe_head() TO rowcast_server;
+
+--
+-- Name: FUNCTION text_expression(type oid, ref text); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.text_expression(type oid, ref text) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.text_expression(type oid, ref text) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.text_expression(type oid, ref text) TO rowcast_server;
+
+--
+-- Name: FUNCTION unpublish(table_name regclass); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.unpublish(table_name regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.unpublish(table_name regclass) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.unpublish(table_name regclass) TO rowcast_server;
 
 --
 -- Name: TABLE conversations; Type: ACL; Schema: chat; Owner: -
@@ -1124,6 +1982,14 @@ GRANT SELECT ON TABLE rowcast.journal_state TO rowcast_server;
 --
 
 GRANT UPDATE(head) ON TABLE rowcast.journal_state TO rowcast_server;
+
+--
+-- Name: TABLE published; Type: ACL; Schema: rowcast; Owner: -
+--
+
+GRANT SELECT ON TABLE rowcast.published TO rowcast_reader;
+GRANT SELECT ON TABLE rowcast.published TO rowcast_writer;
+GRANT SELECT ON TABLE rowcast.published TO rowcast_server;
 
 --
 -- Name: TABLE revocations; Type: ACL; Schema: rowcast; Owner: -

@@ -26,7 +26,7 @@ with spaces as (
       from pg_proc p
       join spaces s on s.oid = p.pronamespace
 ), types as (
-    select t.*, 'type ' || s.name || '.' || t.typname as fact
+    select t.*, case t.typtype when 'd' then 'domain ' else 'type ' end || s.name || '.' || t.typname as fact
       from pg_type t
       join spaces s on s.oid = t.typnamespace
      where t.typtype in ('d', 'e', 'r', 'b')
@@ -200,10 +200,20 @@ union all select t.fact || v.name, v.value
      cross join lateral (values ('', 'present'),
         (': definition', case t.typtype
             when 'e' then 'enum (' || (select string_agg(enumlabel, ', ' order by enumsortorder) from pg_enum where enumtypid = t.oid) || ')'
-            when 'd' then concat_ws(' ', 'domain of', format_type(t.typbasetype, t.typtypmod), case when t.typnotnull then 'not null' end,
-                'default ' || t.typdefault,
-                (select string_agg(pg_get_constraintdef(c.oid), ' ' order by conname) from pg_constraint c where c.contypid = t.oid and c.contype = 'c'))
+            when 'd' then null
             when 'r' then 'range' else 'base' end), (': comment', obj_description(t.oid, 'pg_type'))) v (name, value)
+union all select t.fact || v.name, v.value
+      from types t
+      join pg_type b on b.oid = t.typbasetype
+     cross join lateral (values
+        (': base type', format_type(b.oid, t.typtypmod)
+            || case when t.typcollation <> b.typcollation
+                    then ' collate ' || (select quote_ident(collname) from pg_collation where oid = t.typcollation) else '' end),
+        (': null', case when t.typnotnull then 'no' end), (': default', t.typdefault)) v (name, value)
+     where t.typtype = 'd'
+-- A domain's NOT NULL likewise: Postgres 17 lists it as a constraint.
+union all select t.fact || ': constraint ' || c.conname, pg_get_constraintdef(c.oid)
+      from types t join pg_constraint c on c.contypid = t.oid where c.contype <> 'n'
 
 ) facts (fact, value)
 -- What is absent is no fact, except that a column without a default says so.

@@ -212,7 +212,60 @@ const CASES: &[(&str, &[&str])] = &[
     ("create type trading.pair as (a int, b int)", &["in the database, not in the page: type trading.pair"]),
     (
         "create domain trading.price as numeric check (value > 0)",
-        &["in the database, not in the page: type trading.price"],
+        &["in the database, not in the page: domain trading.price"],
+    ),
+    (
+        "alter domain rowcast.event_symbol drop constraint \"symbol must be 1 to 64 bytes\"",
+        &[
+            "in the page, not in the database: domain rowcast.event_symbol: constraint symbol must be 1 to 64 bytes `CHECK (((octet_length(VALUE) >= 1) AND (octet_length(VALUE) <= 64)))`",
+        ],
+    ),
+    (
+        "alter domain rowcast.event_owner add constraint short check (length(value) < 9) not valid",
+        &[
+            "in the database, not in the page: domain rowcast.event_owner: constraint short `CHECK ((length(VALUE) < 9)) NOT VALID`",
+        ],
+    ),
+    (
+        "alter domain rowcast.event_level rename constraint \"level must be debug, info, warn, error or critical\" to level",
+        &[
+            "in the page, not in the database: domain rowcast.event_level: constraint level must be debug, info, warn, error or critical `CHECK ((VALUE = ANY (ARRAY['debug'::text, 'info'::text, 'warn'::text, 'error'::text, 'critical'::text])))`",
+            "in the database, not in the page: domain rowcast.event_level: constraint level `CHECK ((VALUE = ANY (ARRAY['debug'::text, 'info'::text, 'warn'::text, 'error'::text, 'critical'::text])))`",
+        ],
+    ),
+    (
+        "alter domain rowcast.event_type set not null",
+        &["in the database, not in the page: domain rowcast.event_type: null `no`"],
+    ),
+    (
+        "alter domain rowcast.event_payload set default '{}'",
+        &["in the database, not in the page: domain rowcast.event_payload: default `'{}'::jsonb`"],
+    ),
+    (
+        "revoke usage on type rowcast.event_subject from public",
+        &["in the page, not in the database: domain rowcast.event_subject: grant to PUBLIC `USAGE`"],
+    ),
+    (
+        "comment on domain rowcast.event_subject is 'Whom?'",
+        &["in the database, not in the page: domain rowcast.event_subject: comment `Whom?`"],
+    ),
+    (
+        "alter table rowcast.event_types alter column type type text collate \"C\"",
+        &["table rowcast.event_types: column type: type: specified `rowcast.event_type`, is `text collate \"C\"`"],
+    ),
+    ("drop view rowcast.published", &["in the page, not in the database: view rowcast.published"]),
+    (
+        "alter view rowcast.published set (security_barrier)",
+        &["in the database, not in the page: view rowcast.published: storage `security_barrier=true`"],
+    ),
+    (
+        "grant select on rowcast.published to public",
+        &["in the database, not in the page: view rowcast.published: grant to PUBLIC `SELECT`"],
+    ),
+    ("drop trigger bell on rowcast.events", &["in the page, not in the database: table rowcast.events: trigger bell"]),
+    (
+        "revoke execute on function rowcast.hush_key() from public",
+        &["in the page, not in the database: function rowcast.hush_key(): grant to PUBLIC `EXECUTE`"],
     ),
     (
         "create policy mine on chat.utterances using (true)",
@@ -260,6 +313,23 @@ const CASES: &[(&str, &[&str])] = &[
         &["database: owners: specified `one role owns everything`, is `2 roles`"],
     ),
 ];
+
+/// Another definition under the same columns. What the definition was is too long for a line of the list above.
+#[tokio::test]
+async fn a_view_that_is_defined_otherwise_is_noticed() {
+    let db = support::migrated_database().await;
+    let client = db.client().await;
+    let specified = spec::parse(&read_in_repository(DOCUMENT)).unwrap();
+    let definition: String =
+        client.query_one("select pg_get_viewdef('rowcast.published'::regclass)", &[]).await.unwrap().get(0);
+    assert!(definition.contains("tgparentid"), "{definition}");
+    let weaker = definition.replace("tgparentid = ", "tgparentid <> ");
+    client.batch_execute(&format!("create or replace view rowcast.published as {weaker}")).await.unwrap();
+    let found = catalog::read_for_document(&client).await;
+    let said = differences(("the page", &specified), ("the database", &found));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("view rowcast.published: definition: specified `SELECT "), "{said:?}");
+}
 
 #[tokio::test]
 async fn a_scratch_migration_of_every_kind_is_noticed_and_named() {

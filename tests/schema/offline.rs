@@ -195,11 +195,15 @@ fn changed(checksums: &str, files: &Files) -> Vec<String> {
     complaints
 }
 
+/// Lines that landed and were altered before the first release, when no database but a developer's could have run them.
+/// None is added once there is a release.
+const WITHDRAWN: &[&str] = &["598b66ef4734031bce70fb376fd6fc9d334bd6507ef46b3705c0e48c0518b84c  V1__journal.sql"];
+
 /// Lines of the history that the present list no longer holds.
 fn forgotten(history: &str, checksums: &str) -> Vec<String> {
     let present: BTreeSet<&str> = checksums.lines().collect();
     let lines = history.lines().filter_map(|line| line.strip_prefix('+')).filter(|line| !line.starts_with("++"));
-    let lost = lines.filter(|line| !present.contains(line));
+    let lost = lines.filter(|line| !present.contains(line) && !WITHDRAWN.contains(line));
     lost.map(|line| format!("{CHECKSUMS}: this line has landed and is gone or altered: {line}")).collect()
 }
 

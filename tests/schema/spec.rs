@@ -13,6 +13,7 @@ const PARTITION: &str = "rowcast.events_p<first>";
 enum Subject {
     Prose,
     Roles,
+    Domains,
     Object(String),
 }
 
@@ -26,6 +27,7 @@ enum Table {
     Triggers,
     Grants,
     Roles,
+    Domains,
 }
 
 const HEADERS: &[(&[&str], Table)] = &[
@@ -37,6 +39,7 @@ const HEADERS: &[(&[&str], Table)] = &[
     (&["trigger", "definition", "enabled", "meaning"], Table::Triggers),
     (&["role", "privileges", "why"], Table::Grants),
     (&["role", "attributes", "meaning"], Table::Roles),
+    (&["domain", "base type", "constraint", "definition", "meaning"], Table::Domains),
 ];
 
 /// The cells that are for people, by header.
@@ -135,6 +138,7 @@ impl Reader {
         let title = line.trim_start_matches('#').trim();
         self.subject = match title.split_once(' ') {
             None if title == "Roles" => Subject::Roles,
+            None if title == "Domains" => Subject::Domains,
             None if title == "Database" => Subject::Object("database".to_owned()),
             Some((kind @ ("Schema" | "Table" | "View" | "Type" | "Sequence" | "Function"), name)) => {
                 Subject::Object(format!("{} {}", kind.to_lowercase(), code(name)?))
@@ -153,7 +157,11 @@ impl Reader {
         let fits = match &self.subject {
             Subject::Prose => false,
             Subject::Roles => table == Table::Roles,
-            Subject::Object(name) if name.starts_with("table ") => table != Table::Roles,
+            Subject::Domains => table == Table::Domains,
+            Subject::Object(name) if name.starts_with("table ") => !matches!(table, Table::Roles | Table::Domains),
+            Subject::Object(name) if name.starts_with("view ") => {
+                matches!(table, Table::Properties | Table::Columns | Table::Triggers | Table::Grants)
+            }
             Subject::Object(_) => matches!(table, Table::Properties | Table::Grants),
         };
         if fits { Ok(()) } else { Err(format!("a table of {table:?} has no place under this heading")) }
@@ -165,10 +173,14 @@ impl Reader {
                 return Err(format!("says nothing under {name}"));
             }
         }
-        let Subject::Object(object) = self.subject.clone() else {
-            let role = format!("role {}", code(&cells[0])?);
-            self.add(role.clone(), PRESENT)?;
-            return self.add(format!("{role}: attributes"), code_or_words(&cells[1])?);
+        let object = match self.subject.clone() {
+            Subject::Object(object) => object,
+            Subject::Domains => return self.domain(cells),
+            Subject::Roles | Subject::Prose => {
+                let role = format!("role {}", code(&cells[0])?);
+                self.add(role.clone(), PRESENT)?;
+                return self.add(format!("{role}: attributes"), code_or_words(&cells[1])?);
+            }
         };
         let name = if table == Table::Properties { code_or_words(&cells[0])? } else { code(&cells[0])? };
         match table {
@@ -194,8 +206,24 @@ impl Reader {
                 order.push_str(name);
                 Ok(())
             }
-            Table::Roles => Err("roles stand under Roles".to_owned()),
+            Table::Roles | Table::Domains => Err("has a heading of its own".to_owned()),
         }
+    }
+
+    /// A domain has a row for each of its constraints. Anyone may use it, as Postgres has it for types.
+    fn domain(&mut self, cells: &[String]) -> Result<(), String> {
+        let domain = format!("domain {}", code(&cells[0])?);
+        let base = format!("{domain}: base type");
+        match self.facts.get(&base) {
+            None => {
+                self.add(domain.clone(), PRESENT)?;
+                self.add(base, code(&cells[1])?)?;
+                self.add(format!("{domain}: grant to PUBLIC"), "USAGE")?;
+            }
+            Some(said) if said == code(&cells[1])? => {}
+            Some(said) => return Err(format!("{base}: said to be `{said}` above")),
+        }
+        self.add(format!("{domain}: constraint {}", code(&cells[2])?), code(&cells[3])?)
     }
 
     fn add(&mut self, fact: String, is: &str) -> Result<(), String> {

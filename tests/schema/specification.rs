@@ -82,7 +82,8 @@ fn as_row(cells: &[String]) -> String {
 fn dropping_or_misspelling_a_heading_fails() {
     let text = read_in_repository(DOCUMENT);
     let found = spec::parse(&text).unwrap();
-    let subjects = ["Roles", "Database", "Schema `", "Table `", "Sequence `", "Function `", "Partitions `"];
+    let subjects =
+        ["Roles", "Database", "Schema `", "Table `", "View `", "Sequence `", "Function `", "Partitions `", "Domains"];
     for heading in text.lines().filter(|l| l.starts_with("##") && subjects.iter().any(|s| l.contains(s))) {
         for edited in [String::new(), heading.replacen("# ", "# The ", 1)] {
             let lines: Vec<&str> = text.lines().map(|l| if l == heading { &edited } else { l }).collect();
@@ -103,6 +104,12 @@ fn the_parser_refuses_what_it_cannot_read() {
     let properties = "| property | value |";
     let good = "| `c` | `text` | no |  | A word. |";
     assert_eq!(spec::parse(&page(columns, good)).unwrap().len(), 6);
+    assert_eq!(spec::parse(&page(columns, good).replace("### Table", "### View")).unwrap().len(), 6);
+    let domains = "| domain | base type | constraint | definition | meaning |";
+    let domain = "| `a.b` | `text` | `c` | `CHECK (d)` | A word. |";
+    let of_domains = |row: &str| page(domains, row).replace("### Table `a.b`", "### Domains");
+    let two = of_domains(&format!("{domain}\n| `a.b` | `text` | `e` | `CHECK (d)` | A word. |"));
+    assert_eq!(spec::parse(&two).unwrap().len(), 5);
     let bad = [
         (page(columns, "| `c` | `text` | no | A word. |"), "4 cells, the table has 5"),
         (page(columns, "| `c` | `text` | no |  | A | word. |"), "6 cells"),
@@ -125,6 +132,18 @@ fn the_parser_refuses_what_it_cannot_read() {
         (page(columns, good).replace("### Table `a.b`", "### Table a.b"), "not one `…`"),
         (page(columns, good).replace("### Table `a.b`", "### About"), "no place under this heading"),
         (page(columns, good).replace("### Table `a.b`", "### Sequence `a.b`"), "no place under this heading"),
+        (page(columns, good).replace("### Table `a.b`", "### Domains"), "no place under this heading"),
+        (page("| constraint | definition |", "| `c` | `d` |").replace("### Table", "### View"), "no place under"),
+        (page(domains, domain), "no place under this heading"),
+        (of_domains("| `a.b` | text | `c` | `CHECK (d)` | A word. |"), "not one `…`"),
+        (of_domains("| `a.b` | `text` |  | `CHECK (d)` | A word. |"), "not one `…`"),
+        (of_domains("| `a.b` | `text` | `c` |  | A word. |"), "not one `…`"),
+        (of_domains("| `a.b` | `text` | `c` | `CHECK (d)` |  |"), "says nothing under meaning"),
+        (of_domains(&format!("{domain}\n{domain}")), "said twice: domain a.b: constraint c"),
+        (
+            of_domains(&format!("{domain}\n| `a.b` | `jsonb` | `e` | `CHECK (d)` | A word. |")),
+            "said to be `text` above",
+        ),
         (page(columns, good).replace("|---|---|---|---|---|\n", ""), "no rule under the header"),
         (format!("{0}{0}", page(columns, good)), "said twice"),
         ("```\nnever closed\n".to_owned(), "not closed"),

@@ -2,6 +2,7 @@
 
 mod append_only;
 mod chat;
+mod domains;
 mod limits;
 mod partitions;
 mod privileges;
