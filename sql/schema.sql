@@ -52,47 +52,60 @@ CREATE SCHEMA trading;
 COMMENT ON SCHEMA trading IS 'Trades, orders, snapshots and configuration of a trading engine.';
 
 --
--- Name: event_level; Type: DOMAIN; Schema: rowcast; Owner: -
+-- Name: append_batch(text, text[], text[], text[], boolean[], text[], uuid[], text[], text[], text[]); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
-CREATE DOMAIN rowcast.event_level AS text COLLATE pg_catalog."C"
-	CONSTRAINT "level must be debug, info, warn, error or critical" CHECK ((VALUE = ANY (ARRAY['debug'::text, 'info'::text, 'warn'::text, 'error'::text, 'critical'::text])));
+CREATE FUNCTION rowcast.append_batch(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) RETURNS TABLE(seq bigint, id uuid, repeated boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_variable
+declare
+    total  constant integer := coalesce(cardinality(types), 0);
+    state  text;
+    said   text;
+    broken text;
+    wrong  text;
+    at_row integer := 0;
+begin
+    if total > 1000 then
+        raise exception 'a batch must be at most 1000 events: %', total using errcode = 'program_limit_exceeded';
+    end if;
+    -- One event needs no search, and so no subtransaction.
+    if total <= 1 then
+        return query select * from rowcast.append_rows(key_scope, types, payloads, levels, safe, symbols, trade_ids,
+                                                       subjects, owners, dedupe_keys);
+        return;
+    end if;
+    begin
+        return query select * from rowcast.append_rows(key_scope, types, payloads, levels, safe, symbols, trade_ids,
+                                                       subjects, owners, dedupe_keys);
+    exception when integrity_constraint_violation or data_exception or program_limit_exceeded then
+        get stacked diagnostics state = returned_sqlstate, said = message_text,
+                                broken = constraint_name, wrong = column_name;
+        -- One after the other until the first that fails; what they write is undone with this block.
+        begin
+            for i in 1 .. total loop
+                at_row := i;
+                perform from rowcast.append_rows(key_scope, types[i:i], payloads[i:i], levels[i:i], safe[i:i],
+                                                 symbols[i:i], trade_ids[i:i], subjects[i:i], owners[i:i],
+                                                 dedupe_keys[i:i]);
+            end loop;
+            at_row := 0;
+            raise exception 'none of them' using errcode = 'RC001';
+        exception when others then null;
+        end;
+        raise exception using errcode = state, message = said, constraint = broken, column = wrong,
+                              detail = format('event %s of %s', at_row, total);
+    end;
+end
+$$;
 
 --
--- Name: event_owner; Type: DOMAIN; Schema: rowcast; Owner: -
+-- Name: FUNCTION append_batch(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]); Type: COMMENT; Schema: rowcast; Owner: -
 --
 
-CREATE DOMAIN rowcast.event_owner AS text COLLATE pg_catalog."C"
-	CONSTRAINT "owner must be 1 to 256 bytes" CHECK (((octet_length(VALUE) >= 1) AND (octet_length(VALUE) <= 256)));
-
---
--- Name: event_payload; Type: DOMAIN; Schema: rowcast; Owner: -
---
-
-CREATE DOMAIN rowcast.event_payload AS jsonb
-	CONSTRAINT "payload must be a JSON object" CHECK ((jsonb_typeof(VALUE) = 'object'::text))
-	CONSTRAINT "payload must be at most 262144 bytes (256 KiB)" CHECK ((octet_length((VALUE)::text) <= 262144));
-
---
--- Name: event_subject; Type: DOMAIN; Schema: rowcast; Owner: -
---
-
-CREATE DOMAIN rowcast.event_subject AS text COLLATE pg_catalog."C"
-	CONSTRAINT "subject must be 1 to 1024 bytes" CHECK (((octet_length(VALUE) >= 1) AND (octet_length(VALUE) <= 1024)));
-
---
--- Name: event_symbol; Type: DOMAIN; Schema: rowcast; Owner: -
---
-
-CREATE DOMAIN rowcast.event_symbol AS text COLLATE pg_catalog."C"
-	CONSTRAINT "symbol must be 1 to 64 bytes" CHECK (((octet_length(VALUE) >= 1) AND (octet_length(VALUE) <= 64)));
-
---
--- Name: event_type; Type: DOMAIN; Schema: rowcast; Owner: -
---
-
-CREATE DOMAIN rowcast.event_type AS text COLLATE pg_catalog."C"
-	CONSTRAINT "type must be dotted lower-case words of at most 128 bytes" CHECK (((octet_length(VALUE) <= 128) AND (VALUE ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$'::text)));
+COMMENT ON FUNCTION rowcast.append_batch(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) IS 'Appends events in the order given, all or none, with dedupe keys that are unique within the scope.';
 
 --
 -- Name: append_event(text, jsonb, text, boolean, text, uuid, text, text, text); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -140,6 +153,117 @@ $$;
 COMMENT ON FUNCTION rowcast.append_event(type text, payload jsonb, level text, public_safe boolean, symbol text, trade_id uuid, subject text, owner text, dedupe_key text) IS 'Appends one event and returns its seq; with a dedupe_key seen before, returns the first seq and inserts nothing.';
 
 --
+-- Name: append_events(text[], text[], text[], boolean[], text[], uuid[], text[], text[], text[]); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.append_events(types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) RETURNS TABLE(seq bigint, id uuid, repeated boolean)
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select * from rowcast.append_batch('', types, payloads, levels, safe, symbols, trade_ids, subjects, owners, dedupe_keys)
+$$;
+
+--
+-- Name: FUNCTION append_events(types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.append_events(types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) IS 'append_event for many events in one statement, in the order given, all or none.';
+
+--
+-- Name: append_rows(text, text[], text[], text[], boolean[], text[], uuid[], text[], text[], text[]); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.append_rows(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) RETURNS TABLE(seq bigint, id uuid, repeated boolean)
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+#variable_conflict use_column
+declare
+    digests bytea[];
+    fresh   text[];
+    taken   bigint;
+begin
+    if array_length(array_remove(append_rows.dedupe_keys, null), 1) is null then
+        return query
+            insert into rowcast.events as e (type, payload, level, public_safe, symbol, trade_id, subject, owner)
+            select g.type, g.payload::jsonb, g.level, g.safe, g.symbol, g.trade_id, g.subject, g.owner
+              from unnest(types, payloads, levels, safe, symbols, trade_ids, subjects, owners)
+                   with ordinality as g (type, payload, level, safe, symbol, trade_id, subject, owner, ord)
+             order by g.ord
+            returning e.seq, e.id, false;
+        return;
+    end if;
+
+    -- The same fingerprint as append_event's: a key seen through one door is known at the other.
+    select array_agg(sha256(convert_to(jsonb_build_array(g.type, g.level, g.safe, g.symbol, g.trade_id, g.subject,
+                                                         g.owner, g.payload::jsonb)::text, 'UTF8')) order by g.ord)
+      into strict digests
+      from unnest(types, payloads, levels, safe, symbols, trade_ids, subjects, owners)
+           with ordinality as g (type, payload, level, safe, symbol, trade_id, subject, owner, ord);
+    -- Waits for another transaction that holds one of the keys, and goes on with it only if that one rolled back.
+    with mine as (
+        insert into rowcast.dedupe_keys (scope, key, digest)
+        select key_scope, f.key, f.digest
+          from (select distinct on (g.key) g.key, g.digest
+                  from unnest(append_rows.dedupe_keys, digests) with ordinality as g (key, digest, ord)
+                 where g.key is not null
+                 order by g.key, g.ord) f
+         order by f.key
+        on conflict do nothing
+        returning key)
+    select coalesce(array_agg(mine.key), '{}') into strict fresh from mine;
+    -- A statement of its own, so that it sees what the other transaction has committed.
+    select k.seq into taken
+      from unnest(append_rows.dedupe_keys, digests) with ordinality as g (key, digest, ord)
+      join rowcast.dedupe_keys k on k.scope = key_scope and k.key = g.key
+     where k.digest <> g.digest
+     order by g.ord limit 1;
+    if found then
+        raise exception 'dedupe_key was used before with another content%', coalesce(', as seq ' || taken, '')
+            using errcode = 'unique_violation', column = 'dedupe_key',
+                  hint = 'A key names one event. Use a new key for a new event.';
+    end if;
+
+    return query
+    with given as materialized (
+        select g.*, row_number() over (partition by g.key order by g.ord) as nth
+          from unnest(types, payloads, levels, safe, symbols, trade_ids, subjects, owners, append_rows.dedupe_keys)
+               with ordinality as g (type, payload, level, safe, symbol, trade_id, subject, owner, key, ord)),
+    wanted as materialized (
+        select g.*, row_number() over (order by g.ord) as place
+          from given g
+         where g.key is null or (g.nth = 1 and g.key = any (fresh))),
+    inserted as (
+        insert into rowcast.events as e (type, payload, level, public_safe, symbol, trade_id, subject, owner)
+        select w.type, w.payload::jsonb, w.level, w.safe, w.symbol, w.trade_id, w.subject, w.owner
+          from wanted w
+         order by w.ord
+        returning e.seq, e.id),
+    placed as materialized (
+        select w.ord, w.key, i.seq, i.id
+          from (select inserted.seq, inserted.id, row_number() over (order by inserted.seq) as place from inserted) i
+          join wanted w on w.place = i.place),
+    linked as (
+        update rowcast.dedupe_keys k set seq = p.seq from placed p where k.scope = key_scope and k.key = p.key)
+    select coalesce(p.seq, first.seq, k.seq),
+           -- By itself, so that the plan is always one look into the primary key.
+           coalesce(p.id, first.id, (select e.id from rowcast.events e where e.seq = k.seq)),
+           p.seq is null
+      from given g
+      left join placed p on p.ord = g.ord
+      left join placed first on first.key = g.key
+      left join rowcast.dedupe_keys k on k.scope = key_scope and k.key = g.key
+     order by g.ord;
+end
+$$;
+
+--
+-- Name: FUNCTION append_rows(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.append_rows(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) IS 'The inside of append_batch.';
+
+--
 -- Name: base_type(oid); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -154,6 +278,55 @@ CREATE FUNCTION rowcast.base_type(of oid) RETURNS oid
     )
     select oid from under where typtype <> 'd'
 $_$;
+
+--
+-- Name: check_event(text, text, text, text, text, jsonb); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.check_event(type text, level text, symbol text, subject text, owner text, payload jsonb) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    wrong  text;
+    broken text;
+begin
+    -- A null passes every rule: which columns may be null is said by the table.
+    if octet_length(type) > 128 or type !~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$' then
+        wrong := 'type';
+        broken := 'type must be dotted lower-case words of at most 128 bytes';
+    elsif level not in ('debug', 'info', 'warn', 'error', 'critical') then
+        wrong := 'level';
+        broken := 'level must be debug, info, warn, error or critical';
+    elsif octet_length(symbol) not between 1 and 64 then
+        wrong := 'symbol';
+        broken := 'symbol must be 1 to 64 bytes';
+    elsif octet_length(subject) not between 1 and 1024 then
+        wrong := 'subject';
+        broken := 'subject must be 1 to 1024 bytes';
+    elsif octet_length(owner) not between 1 and 256 then
+        wrong := 'owner';
+        broken := 'owner must be 1 to 256 bytes';
+    elsif jsonb_typeof(payload) <> 'object' then
+        wrong := 'payload';
+        broken := 'payload must be a JSON object';
+    elsif octet_length(payload::text) > 262144 then
+        wrong := 'payload';
+        broken := 'payload must be at most 262144 bytes (256 KiB)';
+    else
+        return true;
+    end if;
+    -- Not the row itself: what was refused may be a secret, and this text goes to the log.
+    raise exception '%', broken
+        using errcode = 'check_violation', schema = 'rowcast', table = 'events', column = wrong, constraint = broken;
+end
+$_$;
+
+--
+-- Name: FUNCTION check_event(type text, level text, symbol text, subject text, owner text, payload jsonb); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.check_event(type text, level text, symbol text, subject text, owner text, payload jsonb) IS 'The rules of an event''s values: true, or an error that names the column and the limit.';
 
 --
 -- Name: ensure_partitions(); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -742,14 +915,15 @@ CREATE TABLE rowcast.events (
     seq bigint NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
     at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    type rowcast.event_type NOT NULL,
-    level rowcast.event_level DEFAULT 'info'::text NOT NULL,
+    type text NOT NULL COLLATE pg_catalog."C",
+    level text DEFAULT 'info'::text NOT NULL COLLATE pg_catalog."C",
     public_safe boolean DEFAULT false NOT NULL,
-    symbol rowcast.event_symbol,
+    symbol text COLLATE pg_catalog."C",
     trade_id uuid,
-    subject rowcast.event_subject,
-    owner rowcast.event_owner,
-    payload rowcast.event_payload DEFAULT '{}'::jsonb NOT NULL
+    subject text COLLATE pg_catalog."C",
+    owner text COLLATE pg_catalog."C",
+    payload jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT events_values_check CHECK (rowcast.check_event(type, level, symbol, subject, owner, payload))
 )
 PARTITION BY RANGE (seq);
 
@@ -1183,11 +1357,12 @@ COMMENT ON TABLE rowcast.dedupe_keys IS 'Keys seen by rowcast.append_event, each
 --
 
 CREATE TABLE rowcast.event_types (
-    type rowcast.event_type NOT NULL,
+    type text NOT NULL COLLATE pg_catalog."C",
     description text NOT NULL,
     public_fields text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT event_types_description_check CHECK (((length(btrim(description)) >= 1) AND (length(description) <= 1000))),
-    CONSTRAINT event_types_public_fields_check CHECK (((array_position(public_fields, NULL::text) IS NULL) AND (octet_length((public_fields)::text) <= 16384)))
+    CONSTRAINT event_types_public_fields_check CHECK (((array_position(public_fields, NULL::text) IS NULL) AND (octet_length((public_fields)::text) <= 16384))),
+    CONSTRAINT event_types_type_check CHECK (((octet_length(type) <= 128) AND (type ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$'::text)))
 );
 
 --
@@ -1599,6 +1774,12 @@ CREATE INDEX events_trade_id_seq ON ONLY rowcast.events USING btree (trade_id, s
 CREATE INDEX events_type_seq ON ONLY rowcast.events USING btree (type, seq);
 
 --
+-- Name: events_warnings_seq; Type: INDEX; Schema: rowcast; Owner: -
+--
+
+CREATE INDEX events_warnings_seq ON ONLY rowcast.events USING btree (seq) WHERE (level = ANY (ARRAY['warn'::text, 'error'::text, 'critical'::text]));
+
+--
 -- Name: orders_created_at; Type: INDEX; Schema: trading; Owner: -
 --
 
@@ -1715,12 +1896,33 @@ GRANT USAGE ON SCHEMA rowcast TO rowcast_server;
 GRANT USAGE ON SCHEMA trading TO rowcast_server;
 
 --
+-- Name: FUNCTION append_batch(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.append_batch(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.append_batch(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) TO rowcast_server;
+
+--
 -- Name: FUNCTION append_event(type text, payload jsonb, level text, public_safe boolean, symbol text, trade_id uuid, subject text, owner text, dedupe_key text); Type: ACL; Schema: rowcast; Owner: -
 --
 
 REVOKE ALL ON FUNCTION rowcast.append_event(type text, payload jsonb, level text, public_safe boolean, symbol text, trade_id uuid, subject text, owner text, dedupe_key text) FROM PUBLIC;
 GRANT ALL ON FUNCTION rowcast.append_event(type text, payload jsonb, level text, public_safe boolean, symbol text, trade_id uuid, subject text, owner text, dedupe_key text) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.append_event(type text, payload jsonb, level text, public_safe boolean, symbol text, trade_id uuid, subject text, owner text, dedupe_key text) TO rowcast_server;
+
+--
+-- Name: FUNCTION append_events(types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.append_events(types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.append_events(types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.append_events(types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) TO rowcast_server;
+
+--
+-- Name: FUNCTION append_rows(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.append_rows(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) FROM PUBLIC;
 
 --
 -- Name: FUNCTION base_type(of oid); Type: ACL; Schema: rowcast; Owner: -

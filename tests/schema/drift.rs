@@ -215,41 +215,6 @@ const CASES: &[(&str, &[&str])] = &[
         &["in the database, not in the page: domain trading.price"],
     ),
     (
-        "alter domain rowcast.event_symbol drop constraint \"symbol must be 1 to 64 bytes\"",
-        &[
-            "in the page, not in the database: domain rowcast.event_symbol: constraint symbol must be 1 to 64 bytes `CHECK (((octet_length(VALUE) >= 1) AND (octet_length(VALUE) <= 64)))`",
-        ],
-    ),
-    (
-        "alter domain rowcast.event_owner add constraint short check (length(value) < 9) not valid",
-        &[
-            "in the database, not in the page: domain rowcast.event_owner: constraint short `CHECK ((length(VALUE) < 9)) NOT VALID`",
-        ],
-    ),
-    (
-        "alter domain rowcast.event_level rename constraint \"level must be debug, info, warn, error or critical\" to level",
-        &[
-            "in the page, not in the database: domain rowcast.event_level: constraint level must be debug, info, warn, error or critical `CHECK ((VALUE = ANY (ARRAY['debug'::text, 'info'::text, 'warn'::text, 'error'::text, 'critical'::text])))`",
-            "in the database, not in the page: domain rowcast.event_level: constraint level `CHECK ((VALUE = ANY (ARRAY['debug'::text, 'info'::text, 'warn'::text, 'error'::text, 'critical'::text])))`",
-        ],
-    ),
-    (
-        "alter domain rowcast.event_type set not null",
-        &["in the database, not in the page: domain rowcast.event_type: null `no`"],
-    ),
-    (
-        "alter domain rowcast.event_payload set default '{}'",
-        &["in the database, not in the page: domain rowcast.event_payload: default `'{}'::jsonb`"],
-    ),
-    (
-        "revoke usage on type rowcast.event_subject from public",
-        &["in the page, not in the database: domain rowcast.event_subject: grant to PUBLIC `USAGE`"],
-    ),
-    (
-        "comment on domain rowcast.event_subject is 'Whom?'",
-        &["in the database, not in the page: domain rowcast.event_subject: comment `Whom?`"],
-    ),
-    (
         "alter table rowcast.event_types alter column type type text collate \"C\"",
         &["table rowcast.event_types: column type: type: specified `rowcast.event_type`, is `text collate \"C\"`"],
     ),

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 const DIRECTORY: &str = "sql/migrations";
-const CHECKSUMS: &str = "sql/CHECKSUMS";
+const CHECKSUMS: &str = "sql/migrations.sha256";
 
 type Files = Vec<(String, String)>;
 
@@ -195,15 +195,11 @@ fn changed(checksums: &str, files: &Files) -> Vec<String> {
     complaints
 }
 
-/// Lines that landed and were altered before the first release, when no database but a developer's could have run them.
-/// None is added once there is a release.
-const WITHDRAWN: &[&str] = &["598b66ef4734031bce70fb376fd6fc9d334bd6507ef46b3705c0e48c0518b84c  V1__journal.sql"];
-
 /// Lines of the history that the present list no longer holds.
 fn forgotten(history: &str, checksums: &str) -> Vec<String> {
     let present: BTreeSet<&str> = checksums.lines().collect();
     let lines = history.lines().filter_map(|line| line.strip_prefix('+')).filter(|line| !line.starts_with("++"));
-    let lost = lines.filter(|line| !present.contains(line) && !WITHDRAWN.contains(line));
+    let lost = lines.filter(|line| !present.contains(line));
     lost.map(|line| format!("{CHECKSUMS}: this line has landed and is gone or altered: {line}")).collect()
 }
 
@@ -359,7 +355,7 @@ fn no_line_of_the_checksums_that_landed_is_altered_or_gone() {
 
 #[test]
 fn an_altered_or_removed_line_of_the_checksums_is_noticed() {
-    let history = "--- /dev/null\n+++ b/sql/CHECKSUMS\n@@ -0,0 +1,2 @@\n+aa  V1__a.sql\n+bb  V2__b.sql\n";
+    let history = "--- /dev/null\n+++ b/sql/migrations.sha256\n@@ -0,0 +1,2 @@\n+aa  V1__a.sql\n+bb  V2__b.sql\n";
     assert!(forgotten(history, "aa  V1__a.sql\nbb  V2__b.sql\ncc  V3__c.sql\n").is_empty());
     assert!(forgotten(history, "aa  V1__a.sql\n")[0].ends_with("gone or altered: bb  V2__b.sql"));
     assert!(forgotten(history, "ab  V1__a.sql\nbb  V2__b.sql\n")[0].ends_with("aa  V1__a.sql"));

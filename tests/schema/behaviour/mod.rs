@@ -2,13 +2,13 @@
 
 mod append_only;
 mod chat;
-mod domains;
 mod limits;
 mod partitions;
 mod privileges;
 mod reading;
 mod state;
 mod trading;
+mod values;
 mod writing;
 
 use tokio_postgres::Client;
