@@ -215,8 +215,8 @@ const CASES: &[(&str, &[&str])] = &[
         &["in the database, not in the page: domain trading.price"],
     ),
     (
-        "alter table rowcast.event_types alter column type type text collate \"C\"",
-        &["table rowcast.event_types: column type: type: specified `rowcast.event_type`, is `text collate \"C\"`"],
+        "alter table rowcast.dedupe_keys alter column seq type numeric",
+        &["table rowcast.dedupe_keys: column seq: type: specified `bigint`, is `numeric`"],
     ),
     ("drop view rowcast.published", &["in the page, not in the database: view rowcast.published"]),
     (
