@@ -8,8 +8,10 @@
 
 mod bell;
 mod cli;
+mod cli_publish;
 mod cluster;
 mod dev;
+mod doctor;
 mod http;
 mod migrations;
 mod pages;
@@ -21,3 +23,4 @@ mod serve;
 mod support;
 mod tail;
 mod tls;
+mod verify;

@@ -3,10 +3,13 @@
 
 mod commands;
 mod dev;
+mod doctor;
 mod migrate;
 mod output;
+mod publish;
 mod serve;
 mod token;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -37,6 +40,9 @@ enum Failure {
     Cluster(#[from] crate::db::cluster::ClusterError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
+    /// In the words of whoever refused.
+    #[error("{0}")]
+    Said(String),
     /// The command has said what there is to say.
     #[error("")]
     Told,
@@ -67,7 +73,11 @@ pub fn main() -> ExitCode {
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let Some((name, args)) = matches.subcommand() else { return Ok(()) };
-    let source = source(args)?;
+    let source = match source(args) {
+        // The doctor tells this as one of its findings.
+        Err(error) if name == "doctor" => return doctor::refused(&error, args),
+        source => source?,
+    };
     let log = source.log()?;
     telemetry::start(&log.filter, log.json);
     let runtime = Runtime::new()?;
@@ -76,6 +86,10 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         "serve" => runtime.block_on(serve::run(&source)),
         "migrate" => runtime.block_on(migrate::run(&source, args)),
         "token" => token::run(&source, args),
+        "publish" => runtime.block_on(publish::publish(&source, args)),
+        "unpublish" => runtime.block_on(publish::unpublish(&source, args)),
+        "verify" => runtime.block_on(verify::run(&source, args)),
+        "doctor" => runtime.block_on(doctor::run(&source, args)),
         other => unreachable!("clap knows no command {other}"),
     }
 }
