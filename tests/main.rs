@@ -15,6 +15,7 @@ mod doctor;
 mod http;
 mod migrations;
 mod pages;
+mod pooler;
 mod publish;
 mod refinery_cli;
 mod repository;
