@@ -236,6 +236,24 @@ works() {
     return "$ok"
 }
 
+# ---- PgBouncer -----------------------------------------------------------------------------------------------------
+
+# Wanted by the tests of poolers alone; without it they say that they are skipped.
+ensure_pgbouncer() {
+    if have pgbouncer || [ -x /usr/sbin/pgbouncer ] || [ -x /usr/local/sbin/pgbouncer ]; then return; fi
+    if ! have apt-get || ! can_be_root; then
+        say "skipped: the tests of poolers need PgBouncer (apt-get install pgbouncer, brew install pgbouncer)"
+        return
+    fi
+    say "installing PgBouncer, for the tests of poolers"
+    if ! apt_install pgbouncer; then
+        say "skipped: PgBouncer could not be installed, and the tests of poolers need it"
+        return
+    fi
+    # The package starts a service of its own, which nobody asked for.
+    if have systemctl; then as_root systemctl disable --now pgbouncer >/dev/null 2>&1 || true; fi
+}
+
 # ---- building, and the process of scripts/start --------------------------------------------------------------------
 
 # build [--release]: sets PROGRAM.

@@ -8,12 +8,15 @@
 
 mod bell;
 mod cli;
+mod cli_publish;
 mod cluster;
 mod dev;
+mod doctor;
 mod http;
 mod journal;
 mod migrations;
 mod pages;
+mod pooler;
 mod publish;
 mod refinery_cli;
 mod repository;
@@ -22,3 +25,4 @@ mod serve;
 mod support;
 mod tail;
 mod tls;
+mod verify;

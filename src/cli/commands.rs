@@ -24,6 +24,10 @@ pub(super) fn all() -> Command {
         .subcommand(append())
         .subcommand(trim())
         .subcommand(token())
+        .subcommand(publish())
+        .subcommand(unpublish())
+        .subcommand(verify())
+        .subcommand(doctor())
 }
 
 fn dev() -> Command {
@@ -129,6 +133,72 @@ fn token() -> Command {
         .arg(Arg::new("ttl").long("ttl").value_name("DURATION").default_value("1h").help("How long it lives"));
     settings(command, &["ROWCAST_JWT_SECRET", "ROWCAST_JWT_ISSUER", "ROWCAST_JWT_AUDIENCE"])
         .after_help("Example:\n  rowcast token --role viewer --sub alice --ttl 1h")
+}
+
+fn publish() -> Command {
+    let table =
+        Arg::new("table").value_name("TABLE").required_unless_present("list").help("The table, as SQL names it");
+    let columns = Arg::new("columns")
+        .long("columns")
+        .value_name("A,B,C")
+        .value_delimiter(',')
+        .help("What stands in the payload; all columns that exist now, if not given");
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    let command = Command::new("publish")
+        .about("Streams a table: its inserts, updates and deletes become events; prints the prefix of their types")
+        .arg(table)
+        .arg(columns)
+        .arg(option("owner-column", "COLUMN", "Each event is seen by the subject named there, and by admins"))
+        .arg(flag("public-safe", "Allow the events into public views"))
+        .arg(option("type-prefix", "WORDS", "What the types begin with, instead of schema.table"))
+        .arg(option("subject-column", "COLUMN", "What names the row, instead of the primary key"))
+        .arg(option("symbol-column", "COLUMN", "Becomes the symbol of the event"))
+        .arg(option("trade-id-column", "COLUMN", "Becomes the trade of the event; must be a uuid"))
+        .arg(option("map", "FUNCTION", "A function that makes the events itself, named with its schema"))
+        .arg(flag("force", "Publish a table with row security without --owner-column"))
+        .arg(flag("list", "Only list what is published").conflicts_with("table"));
+    settings(command, &["DATABASE_URL"])
+        .after_help("Example:\n  rowcast publish shop.orders --columns id,status,total --owner-column customer")
+}
+
+fn unpublish() -> Command {
+    let table = Arg::new("table").value_name("TABLE").required(true).help("The table, as SQL names it");
+    let command = Command::new("unpublish").about("Stops streaming a table; events already written stay").arg(table);
+    settings(command, &["DATABASE_URL"]).after_help("Example:\n  rowcast unpublish shop.orders")
+}
+
+fn verify() -> Command {
+    let command = Command::new("verify")
+        .about(
+            "Compares what the stream delivers with what the table holds, while writers go on; exit 1 if they differ",
+        )
+        .arg(
+            Arg::new("from")
+                .long("from")
+                .value_name("CURSOR")
+                .default_value("earliest")
+                .help("Compare what comes after this cursor"),
+        )
+        .arg(
+            Arg::new("seconds")
+                .long("seconds")
+                .value_name("N")
+                .value_parser(value_parser!(u32).range(0..=86_400))
+                .default_value("0")
+                .help("Also follow the stream for so long, and hold the table to all that it delivered meanwhile"),
+        );
+    settings(command, &["DATABASE_URL"]).after_help("Example:\n  rowcast verify --seconds 60")
+}
+
+fn doctor() -> Command {
+    let names: Vec<_> = SETTINGS.iter().map(|s| s.name).collect();
+    let command = Command::new("doctor")
+        .about("Checks what a server would find here, one line each; exit 1 if any fails")
+        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON object a line"));
+    settings(command, &names).after_help("Example:\n  DATABASE_URL=postgres://app@db/app rowcast doctor")
 }
 
 /// Gives a command the flags of these settings, and of those that every command has.

@@ -4,11 +4,14 @@
 mod append;
 mod commands;
 mod dev;
+mod doctor;
 mod migrate;
 mod output;
+mod publish;
 mod serve;
 mod token;
 mod trim;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -52,6 +55,9 @@ enum Failure {
     /// What clap cannot check.
     #[error("{0}")]
     Usage(String),
+    /// In the words of whoever refused.
+    #[error("{0}")]
+    Said(String),
     /// The command has said what there is to say.
     #[error("")]
     Told,
@@ -82,7 +88,11 @@ pub fn main() -> ExitCode {
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let Some((name, args)) = matches.subcommand() else { return Ok(()) };
-    let source = source(args)?;
+    let source = match source(args) {
+        // The doctor tells this as one of its findings.
+        Err(error) if name == "doctor" => return doctor::refused(&error, args),
+        source => source?,
+    };
     let log = source.log()?;
     telemetry::start(&log.filter, log.json);
     let runtime = Runtime::new()?;
@@ -93,6 +103,10 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         "append" => runtime.block_on(append::run(&source, args)),
         "trim" => runtime.block_on(trim::run(&source, args)),
         "token" => token::run(&source, args),
+        "publish" => runtime.block_on(publish::publish(&source, args)),
+        "unpublish" => runtime.block_on(publish::unpublish(&source, args)),
+        "verify" => runtime.block_on(verify::run(&source, args)),
+        "doctor" => runtime.block_on(doctor::run(&source, args)),
         other => unreachable!("clap knows no command {other}"),
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! The migrations under `sql/migrations` are embedded; the refinery CLI runs the same files and leaves the same
 //! history. refinery takes no lock of its own, so this does: any number of nodes may start at once.
+//!
+//! What only looks ([`status`]) uses unnamed statements, since a pooler in transaction mode may prepare a named one on
+//! one server connection and run it on another. What migrates ([`run`]) holds a session's lock and needs a direct way.
 
 use std::time::Duration;
 
@@ -139,12 +142,13 @@ async fn lock(client: &Client) -> Result<(), MigrateError> {
 }
 
 async fn history(client: &Client) -> Result<Vec<Applied>, Error> {
-    let there = client.query_one("select to_regclass('public.refinery_schema_history') is not null", &[]).await?;
+    let there = client.query_typed_one("select to_regclass('public.refinery_schema_history') is not null", &[]).await?;
     if !there.get::<_, bool>(0) {
         return Ok(Vec::new());
     }
-    let rows =
-        client.query("select version, checksum from public.refinery_schema_history order by version", &[]).await?;
+    let rows = client
+        .query_typed("select version, checksum from public.refinery_schema_history order by version", &[])
+        .await?;
     let read = |row: &tokio_postgres::Row| Applied {
         version: u32::try_from(row.get::<_, i32>(0)).unwrap_or(0),
         checksum: row.get(1),
@@ -154,11 +158,11 @@ async fn history(client: &Client) -> Result<Vec<Applied>, Error> {
 
 /// What the database asks of a binary; nothing before the first migration.
 async fn min_version(client: &Client) -> Result<u32, Error> {
-    let there = client.query_one("select to_regclass('rowcast.journal_state') is not null", &[]).await?;
+    let there = client.query_typed_one("select to_regclass('rowcast.journal_state') is not null", &[]).await?;
     if !there.get::<_, bool>(0) {
         return Ok(0);
     }
-    let row = client.query_one("select min_version from rowcast.journal_state", &[]).await?;
+    let row = client.query_typed_one("select min_version from rowcast.journal_state", &[]).await?;
     Ok(u32::try_from(row.get::<_, i32>(0)).unwrap_or(0))
 }
 

@@ -32,6 +32,9 @@ const NAME_EVERY: Duration = Duration::from_secs(1);
 /// How often a probe goes round, how soon it must come back, and how soon a deaf connection is tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
+/// So many probes in a row prove that the session is ours: one alone may come through a pooler by chance, when the pooled
+/// connection that once got our LISTEN happens to be lent to us at that moment.
+const PROOFS: u32 = 3;
 /// After a lost connection: the first wait, which doubles up to the longest.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -171,6 +174,7 @@ struct Probe {
     number: u64,
     sent: Option<Instant>,
     hearing: Hearing,
+    in_a_row: u32,
     next: Instant,
 }
 
@@ -217,7 +221,7 @@ impl Visit {
             written: (now, decided),
             closed_since: None,
             named: now,
-            probe: Probe { number, sent: None, hearing: Hearing::Unproven, next: now },
+            probe: Probe { number, sent: None, hearing: Hearing::Unproven, in_a_row: 0, next: now },
         })
     }
 
@@ -407,7 +411,13 @@ impl Visit {
             None if Instant::now() >= self.probe.next => self.send_probe(tail).await,
             None => {}
             Some(_) if self.ear.has_heard(self.probe.number) => {
-                (self.probe.sent, self.probe.next) = (None, Instant::now() + PROBE_EVERY);
+                self.probe.sent = None;
+                self.probe.in_a_row += 1;
+                if self.probe.in_a_row < PROOFS {
+                    self.probe.next = Instant::now();
+                    return Ok(());
+                }
+                self.probe.next = Instant::now() + PROBE_EVERY;
                 if std::mem::replace(&mut self.probe.hearing, Hearing::Proven) != Hearing::Proven {
                     // Nobody stands between us and the server: the session is ours.
                     statements::settle(&self.client).await?;
@@ -415,6 +425,7 @@ impl Visit {
             }
             Some(sent) if sent.elapsed() >= PROBE_LIMIT => {
                 (self.probe.sent, self.probe.next) = (None, Instant::now() + PROBE_LIMIT);
+                self.probe.in_a_row = 0;
                 match std::mem::replace(&mut self.probe.hearing, Hearing::Deaf) {
                     // It was not deaf before: a half-open connection, best replaced.
                     Hearing::Proven => return Err(Lost::Closed),

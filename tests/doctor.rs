@@ -1,0 +1,248 @@
+//! `rowcast doctor`: each line that can fail is made to.
+
+use std::collections::BTreeMap;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::support::{JWT_SECRET, TestDb, connect, empty_database, migrated_database, run, text, until};
+
+/// What it found, by what it looked at: verdict and detail.
+pub(crate) struct Report {
+    pub(crate) code: Option<i32>,
+    pub(crate) lines: BTreeMap<String, (String, String)>,
+}
+
+impl Report {
+    /// Whether this line has this verdict and says this.
+    pub(crate) fn says(&self, what: &str, verdict: &str, word: &str) -> bool {
+        self.lines.get(what).is_some_and(|(is, detail)| is == verdict && detail.contains(word))
+    }
+
+    fn expect(&self, what: &str, verdict: &str, word: &str) {
+        assert!(self.says(what, verdict, word), "{what}: {:?}", self.lines.get(what));
+        assert_eq!(self.code, Some(i32::from(self.lines.values().any(|(verdict, _)| verdict == "fail"))));
+    }
+}
+
+pub(crate) async fn examine_with(environment: &[(&str, &str)]) -> Report {
+    let answer = run(&["doctor", "--json"], environment).await;
+    let out = text(&answer.stdout);
+    for (name, value) in environment.iter().filter(|(name, _)| name.contains("SECRET")) {
+        assert!(!out.contains(value), "{name} is printed: {out}");
+    }
+    let line = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let word = |name: &str| line[name].as_str().unwrap().to_owned();
+        (word("what"), (word("verdict"), word("detail")))
+    };
+    Report { code: answer.status.code(), lines: out.lines().map(line).collect() }
+}
+
+pub(crate) async fn examine(url: &str) -> Report {
+    examine_with(&[("DATABASE_URL", url), ("ROWCAST_JWT_SECRET", JWT_SECRET)]).await
+}
+
+async fn altered(sql: &str) -> (TestDb, Report) {
+    let db = migrated_database().await;
+    db.client().await.batch_execute(sql).await.unwrap();
+    let report = examine(&db.url).await;
+    (db, report)
+}
+
+#[tokio::test]
+async fn a_healthy_setting_is_told_line_by_line_without_any_secret() {
+    let db = migrated_database().await;
+    let answer = run(&["doctor"], &[("DATABASE_URL", &db.url), ("ROWCAST_JWT_SECRET", JWT_SECRET)]).await;
+    let out = text(&answer.stdout);
+    assert_eq!(answer.status.code(), Some(0), "{out}");
+    for line in out.lines() {
+        assert!(line.starts_with("ok    "), "{out}");
+    }
+    let password = db.url.split_once("://").unwrap().1.split_once('@').unwrap().0.split_once(':').unwrap().1;
+    assert!(!out.contains(JWT_SECRET) && !out.contains(password), "{out}");
+    let names: Vec<_> = out.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
+    let documented = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/03_API_SPEC.md")).unwrap();
+    let section = documented.split_once("### `rowcast doctor`").unwrap().1.split_once("\n## ").unwrap().0;
+    let rows: Vec<_> =
+        section.lines().filter_map(|l| l.strip_prefix("| `")).filter_map(|l| l.split('`').next()).collect();
+    assert_eq!(names, rows, "the checks are those of the interface's description");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_settings_is_told_and_the_rest_is_looked_at_all_the_same() {
+    let db = migrated_database().await;
+    let url = ("DATABASE_URL", db.url.as_str());
+    let report = examine_with(&[url]).await;
+    report.expect("configuration", "fail", "no key for tokens");
+    report.expect("keys", "fail", "ROWCAST_JWT_SECRET");
+    report.expect("migrations", "ok", "up to date");
+    examine_with(&[url, ("ROWCAST_JWT_SECRET", "short")]).await.expect("keys", "fail", "at least 32 bytes");
+    examine_with(&[url, ("ROWCAST_JWT_SECRET", &"a".repeat(40))]).await.expect("keys", "warn", "only 1 different");
+    let report = examine_with(&[url, ("ROWCAST_FIREBASE_PROJECT", "p")]).await;
+    report.expect("keys", "warn", "ROWCAST_FIREBASE_PROJECT");
+    report.expect("configuration", "warn", "without effect in this version: ROWCAST_FIREBASE_PROJECT");
+    examine_with(&[url, ("ROWCAST_LISTN", "x")]).await.expect("configuration", "fail", "ROWCAST_LISTEN?");
+    examine_with(&[("ROWCAST_JWT_SECRET", JWT_SECRET)]).await.expect("connection", "fail", "DATABASE_URL is not set");
+}
+
+#[tokio::test]
+async fn redis_is_asked_where_it_is_set() {
+    async fn redis(url: &str) -> Report {
+        examine_with(&[
+            ("ROWCAST_JWT_SECRET", JWT_SECRET),
+            ("DATABASE_URL", "host=127.0.0.1 port=1"),
+            ("ROWCAST_REDIS_URL", url),
+        ])
+        .await
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        for answer in ["+PONG\r\n", "-NOAUTH Authentication required.\r\n", "-WRONGPASS no\r\n", "HTTP/1.1 400\r\n"] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 256];
+            let many = stream.read(&mut asked).await.unwrap();
+            assert!(many > 0);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    redis(&format!("redis://{address}")).await.expect("redis", "ok", "answers");
+    redis(&format!("redis://{address}")).await.expect("redis", "fail", "refuses the login");
+    let report = redis(&format!("redis://:hunter2@{address}")).await;
+    report.expect("redis", "fail", "refuses the login");
+    assert!(report.lines.values().all(|(_, detail)| !detail.contains("hunter2")));
+    redis(&format!("redis://{address}")).await.expect("redis", "fail", "not answer as Redis");
+    server.await.unwrap();
+    redis("redis://127.0.0.1:1").await.expect("redis", "fail", "cannot be reached");
+    redis("rediss://127.0.0.1:1").await.expect("redis", "warn", "cannot ask");
+    redis("http://x").await.expect("redis", "warn", "configuration is wrong");
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_reached_is_one_line() {
+    let db = migrated_database().await;
+    let report = examine("postgres://u:hunter2@127.0.0.1:1/d").await;
+    report.expect("connection", "fail", "cannot be reached");
+    assert!(!report.lines.contains_key("migrations") && !report.lines.contains_key("listen"));
+    let report = examine(&db.url_of("postgres", "hunter2")).await;
+    report.expect("connection", "fail", "refuses the login");
+    assert!(report.lines.values().all(|(_, detail)| !detail.contains("hunter2")));
+    examine("postgres://h/d?sslmode=full").await.expect("connection", "fail", "none of disable");
+}
+
+#[tokio::test]
+async fn a_schema_that_is_behind_ahead_or_too_new_is_told() {
+    let db = empty_database().await;
+    let report = examine(&db.url).await;
+    report.expect("migrations", "fail", "missing: V1__journal");
+    assert!(!report.lines.contains_key("partitions"));
+    let newer = "insert into refinery_schema_history values (999, 'future', '2026-01-01T00:00:00Z', '1')";
+    let (db, report) = altered(newer).await;
+    report.expect("migrations", "warn", "V999");
+    db.client().await.batch_execute("update rowcast.journal_state set min_version = 999").await.unwrap();
+    examine(&db.url).await.expect("migrations", "fail", "use a newer rowcast");
+}
+
+#[tokio::test]
+async fn another_encoding_than_utf8_fails() {
+    let db = empty_database().await;
+    let (name, client) = (format!("{}_ascii", db.name), db.client().await);
+    let sql = format!("create database {name} template template0 encoding 'SQL_ASCII' locale 'C'");
+    client.batch_execute(&sql).await.unwrap();
+    let report = examine(&db.url.replace(&db.name, &name)).await;
+    client.batch_execute(&format!("drop database {name} with (force)")).await.unwrap();
+    report.expect("encoding", "fail", "SQL_ASCII");
+}
+
+#[tokio::test]
+async fn missing_rights_are_named() {
+    let db = migrated_database().await;
+    let (user, client) = (format!("{}_server", db.name), db.client().await);
+    client.batch_execute(&format!("create user {user} password 'secret'")).await.unwrap();
+    let url = db.url_of(&user, "secret");
+    examine(&url).await.expect("privileges", "fail", "may not read rowcast.events, nor insert into rowcast.events");
+    client.batch_execute(&format!("grant rowcast_writer to {user}")).await.unwrap();
+    let report = examine(&url).await;
+    report.expect("privileges", "fail", "may not write down the head, nor make partitions");
+    client.batch_execute(&format!("grant rowcast_server to {user}")).await.unwrap();
+    let report = examine(&url).await;
+    report.expect("privileges", "ok", "not the owner's");
+    report.expect("statistics", "warn", "pg_read_all_stats");
+    report.expect("signal", "warn", "pg_signal_backend");
+    client.batch_execute(&format!("grant pg_read_all_stats, pg_signal_backend to {user}")).await.unwrap();
+    let report = examine(&url).await;
+    report.expect("statistics", "ok", "");
+    report.expect("signal", "ok", "");
+    assert!(report.lines.values().all(|(verdict, _)| verdict == "ok"), "rowcast_server is enough for every check");
+    client.batch_execute(&format!("drop user {user}")).await.unwrap();
+}
+
+#[tokio::test]
+async fn partitions_that_run_out_are_told_in_time() {
+    let upper = "(select max((regexp_match(pg_get_expr(relpartbound, oid), 'TO \\(''(\\d+)''\\)'))[1]::bigint) \
+                    from pg_class where relispartition and relname like 'events\\_p%')";
+    let (db, report) = altered(&format!("select setval('rowcast.events_seq_seq', {upper} - 10)")).await;
+    report.expect("partitions", "warn", "9 rows fit");
+    db.client().await.batch_execute(&format!("select setval('rowcast.events_seq_seq', {upper} - 1)")).await.unwrap();
+    examine(&db.url).await.expect("partitions", "fail", "every insert fails");
+    db.client().await.batch_execute("select rowcast.ensure_partitions()").await.unwrap();
+    examine(&db.url).await.expect("partitions", "ok", "25 of 25");
+}
+
+#[tokio::test]
+async fn what_breaks_the_order_of_the_journal_fails() {
+    let insert = "insert into rowcast.events (seq, type) overriding system value values (900, 'far.row')";
+    let (_db, report) = altered(insert).await;
+    report.expect("beyond", "fail", "1 rows beyond the sequence, which is at 0, from seq 900 on");
+    let (_db, report) = altered("alter sequence rowcast.events_seq_seq cache 20").await;
+    report.expect("sequence", "fail", "CACHE 20");
+    for (alter, named) in [
+        ("alter table rowcast.events disable trigger bell", "bell on rowcast.events"),
+        ("alter table rowcast.events enable trigger append_only", "append_only on rowcast.events"),
+        ("alter table rowcast.events_p1 disable trigger append_only", "append_only on rowcast.events_p1"),
+        ("alter table rowcast.journal_state enable replica trigger keep_state", "keep_state on rowcast.journal_state"),
+    ] {
+        altered(alter).await.1.expect("triggers", "fail", named);
+    }
+}
+
+#[tokio::test]
+async fn who_idles_in_a_transaction_that_has_inserted_is_named() {
+    let db = migrated_database().await;
+    let holder = db.client().await;
+    let pid: i32 = holder.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
+    holder.batch_execute("begin; insert into rowcast.events (type) values ('a')").await.unwrap();
+    let url = &db.url;
+    until("it is named", || async move { examine(url).await.says("blockers", "warn", &format!("pid {pid}")) }).await;
+    holder.batch_execute("rollback").await.unwrap();
+    examine(&db.url).await.expect("blockers", "ok", "");
+}
+
+#[tokio::test]
+async fn settings_of_the_login_that_hurt_are_told() {
+    let db = migrated_database().await;
+    let user = format!("{}_odd", db.name);
+    let client = db.client().await;
+    client.batch_execute(&format!("create user {user} password 'secret' in role rowcast_server")).await.unwrap();
+    let url = db.url_of(&user, "secret");
+    examine(&url).await.expect("session", "ok", "");
+    for (setting, value, verdict) in [
+        ("idle_session_timeout", "1s", "warn"),
+        ("statement_timeout", "500ms", "warn"),
+        ("lock_timeout", "10ms", "warn"),
+        ("default_transaction_isolation", "serializable", "warn"),
+        ("rowcast.bell", "off", "warn"),
+        ("synchronous_commit", "off", "warn"),
+        ("default_transaction_read_only", "on", "fail"),
+    ] {
+        client.batch_execute(&format!("alter role {user} set {setting} = '{value}'")).await.unwrap();
+        examine(&url).await.expect("session", verdict, setting);
+        client.batch_execute(&format!("alter role {user} reset {setting}")).await.unwrap();
+    }
+    for (setting, value) in [("idle_session_timeout", "1h"), ("statement_timeout", "10min")] {
+        client.batch_execute(&format!("alter role {user} set {setting} = '{value}'")).await.unwrap();
+    }
+    examine(&url).await.expect("session", "ok", "");
+    connect(&db.url).await.batch_execute(&format!("drop user {user}")).await.unwrap();
+}
