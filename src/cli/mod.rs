@@ -1,6 +1,7 @@
 //! The command line: one binary, a module a command. Data goes to standard output, everything else to standard error;
 //! the exit code is 0, 1 for a failure, 2 for wrong usage.
 
+mod bench;
 mod commands;
 mod dev;
 mod migrate;
@@ -67,7 +68,8 @@ pub fn main() -> ExitCode {
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let Some((name, args)) = matches.subcommand() else { return Ok(()) };
-    let source = source(args)?;
+    // The flags of a command within a command are its own.
+    let source = source(args.subcommand().map_or(args, |(_, inner)| inner))?;
     let log = source.log()?;
     telemetry::start(&log.filter, log.json);
     let runtime = Runtime::new()?;
@@ -76,6 +78,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         "serve" => runtime.block_on(serve::run(&source)),
         "migrate" => runtime.block_on(migrate::run(&source, args)),
         "token" => token::run(&source, args),
+        "bench" => runtime.block_on(bench::run(args)),
         other => unreachable!("clap knows no command {other}"),
     }
 }
