@@ -13,7 +13,7 @@ use super::duty::Duty;
 use super::fence::Fences;
 use super::pace::{BUSY_POLL, DEAF_POLL, IDLE_POLL, Pace};
 use super::pages::{Misstep, PageWriter, Render};
-use super::statements::{self, History, Look, Server};
+use super::statements::{self, History, Look, Prepared, Server};
 use super::status::{Counts, Hearing, Reason, Stalled, Status};
 use crate::db::{Connector, Database, Trouble};
 use crate::journal::{MAX_ROWS, StoredEvent, read_range};
@@ -152,6 +152,8 @@ struct Visit {
     carrier: JoinHandle<()>,
     ear: Ear,
     server: Server,
+    /// Once the session is known to be ours alone.
+    prepared: Option<Prepared>,
     fences: Fences,
     duty: Duty,
     pace: Pace,
@@ -207,6 +209,7 @@ impl Visit {
             carrier,
             ear,
             server,
+            prepared: None,
             fences: Fences::new(decided),
             duty: Duty::Take,
             pace: Pace::default(),
@@ -282,7 +285,9 @@ impl Visit {
             }
         }
         let window = head.saturating_add(FIRST_WINDOW);
-        let (look, rows) = statements::look_and_read(&self.client, &self.server, head, window, FIRST_ROWS).await?;
+        let prepared = self.prepared.as_ref();
+        let (look, rows) =
+            statements::look_and_read(&self.client, prepared, &self.server, head, window, FIRST_ROWS).await?;
         let Look { upto, holders } = look;
         self.duty.taken(upto);
         let decided = self.fences.look(upto, holders);
@@ -291,7 +296,7 @@ impl Visit {
         if decided > head {
             self.hand_out(tail, head, decided, rows).await?;
             if self.hushed {
-                statements::ring(&self.client, decided).await?;
+                statements::ring(&self.client, self.prepared.as_ref(), decided).await?;
                 tail.count(|c| c.rings += 1);
             }
         }
@@ -411,6 +416,7 @@ impl Visit {
                 if std::mem::replace(&mut self.probe.hearing, Hearing::Proven) != Hearing::Proven {
                     // Nobody stands between us and the server: the session is ours.
                     statements::settle(&self.client).await?;
+                    self.prepared = Some(Prepared::new(&self.client).await?);
                 }
             }
             Some(sent) if sent.elapsed() >= PROBE_LIMIT => {
