@@ -163,7 +163,10 @@ struct Visit {
     /// Up to where the sequence had come at the last look.
     reached: i64,
     written: (Instant, i64),
+    /// Since when nothing more was decided although something is to be.
     closed_since: Option<(Instant, SystemTime)>,
+    /// Whether more was decided since this was asked last.
+    moved: bool,
     named: Instant,
     probe: Probe,
 }
@@ -219,6 +222,7 @@ impl Visit {
             reached: decided,
             written: (now, decided),
             closed_since: None,
+            moved: false,
             named: now,
             probe: Probe { number, sent: None, hearing: Hearing::Unproven, next: now },
         })
@@ -294,6 +298,8 @@ impl Visit {
         self.pace.polled(upto > self.reached, decided > head);
         self.reached = upto;
         if decided > head {
+            // Under load some fence is always closed, each for a moment; nobody holds anything back.
+            self.moved = true;
             self.hand_out(tail, head, decided, rows).await?;
             if self.hushed {
                 statements::ring(&self.client, self.prepared.as_ref(), decided).await?;
@@ -364,12 +370,10 @@ impl Visit {
 
     /// Names who has kept a fence closed for a while, and ends an idle one where that is wanted.
     async fn name_blockers<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
-        let Some(holders) = self.fences.blockers() else {
-            if self.closed_since.take().is_some() {
-                self.unstall(tail);
-            }
-            return Ok(());
-        };
+        if (std::mem::take(&mut self.moved) || self.fences.blockers().is_none()) && self.closed_since.take().is_some() {
+            self.unstall(tail);
+        }
+        let Some(holders) = self.fences.blockers() else { return Ok(()) };
         let (closed, since) = *self.closed_since.get_or_insert_with(|| (Instant::now(), SystemTime::now()));
         if closed.elapsed() < NAME_EVERY || self.named.elapsed() < NAME_EVERY {
             return Ok(());
