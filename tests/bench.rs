@@ -6,7 +6,7 @@ const QUICK: [&str; 16] = [
     "bench",
     "journal",
     "--writers",
-    "2,64",
+    "1,3",
     "--rounds",
     "2",
     "--measure",
@@ -46,10 +46,10 @@ async fn the_journal_is_measured_side_by_side_and_nothing_is_left_behind() {
     assert!(report.starts_with("## The journal\n") && report.contains("fsync "), "{report}");
 
     let targets = table(&report, "Targets");
-    assert_eq!(targets.len(), 3, "{report}");
+    assert_eq!(targets.len(), 1, "the others are promised of 64 writers: {report}");
     assert!(targets.iter().all(|row| figure(row[2]) > 0.0), "{report}");
     let appends = table(&report, "Appends per second");
-    assert_eq!(appends.iter().map(|row| row[0]).collect::<Vec<_>>(), ["2", "64"]);
+    assert_eq!(appends.iter().map(|row| row[0]).collect::<Vec<_>>(), ["1", "3"]);
     assert!(appends.iter().all(|row| row.len() == 6 && row[1..].iter().all(|cell| figure(cell) > 0.0)), "{report}");
     let idle = table(&report, "One writer, otherwise idle");
     assert!(idle.len() == 2 && idle.iter().all(|row| row[7] == "36" && figure(row[1]) > 0.0), "{report}");

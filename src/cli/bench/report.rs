@@ -227,3 +227,38 @@ fn verdict(met: bool) -> String {
 pub(super) fn millis(sorted: &[Duration], percent: usize) -> String {
     format!("{:.2}", percentile(sorted, percent).as_secs_f64() * 1000.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rounds(rates: &[[f64; 3]]) -> Vec<Vec<Round>> {
+        let round = |rates: &[f64; 3]| {
+            let of = |(scheme, rate): (Scheme, &f64)| Round { scheme, rate: *rate, busy: None };
+            Scheme::ALL.into_iter().zip(rates).map(of).collect()
+        };
+        rates.iter().map(round).collect()
+    }
+
+    fn delays(millis: u64) -> Delays {
+        Delays { from_call: vec![Duration::from_millis(millis)], ..Delays::default() }
+    }
+
+    #[test]
+    fn a_promise_is_judged_by_the_ratio_of_the_medians() {
+        let throughput = [Throughput {
+            writers: PROMISED_WRITERS,
+            rounds: rounds(&[[100.0, 80.0, 20.0], [200.0, 100.0, 30.0], [50.0, 60.0, 25.0]]),
+        }];
+        let said = targets(&throughput, &[[delays(4), delays(2)]]);
+        let rows: Vec<_> = said.lines().skip(4).collect();
+        assert_eq!(
+            rows,
+            [
+                "| appends, 64 writers, rowcast / plain | at least 0.75 | 0.80 (0.50 to 1.20) | met |",
+                "| appends, 64 writers, rowcast / classic | at least 3.5 | 3.20 (2.40 to 4.00) | **not met** |",
+                "| commit to tail, one writer, p50, tail / bare client | at most 1.5 | 2.00 (2.00 to 2.00) | **not met** |",
+            ]
+        );
+    }
+}
