@@ -7,6 +7,7 @@
 )]
 
 mod bell;
+mod bench;
 mod cli;
 mod cli_publish;
 mod cluster;

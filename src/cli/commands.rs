@@ -28,6 +28,7 @@ pub(super) fn all() -> Command {
         .subcommand(unpublish())
         .subcommand(verify())
         .subcommand(doctor())
+        .subcommand(bench())
 }
 
 fn dev() -> Command {
@@ -201,6 +202,46 @@ fn doctor() -> Command {
     settings(command, &names).after_help("Example:\n  DATABASE_URL=postgres://app@db/app rowcast doctor")
 }
 
+fn bench() -> Command {
+    Command::new("bench")
+        .about("Measures, as docs/BENCHMARKS.md says")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .subcommand(bench_journal())
+        .after_help("Example:\n  rowcast bench journal")
+}
+
+fn bench_journal() -> Command {
+    let number = |name: &'static str, most: u16, default: &'static str, help: &'static str| {
+        let arg = Arg::new(name).long(name).value_name("N").default_value(default).help(help);
+        arg.value_parser(value_parser!(u16).range(1..=i64::from(most)))
+    };
+    let time = |name: &'static str, default: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("DURATION").default_value(default).help(help)
+    };
+    let command = Command::new("journal")
+        .about("What the journal costs its writers, and how soon its tail has what they commit")
+        .arg(number("writers", 150, "16,64", "How many write at the same time").value_delimiter(','))
+        .arg(number("rounds", 100, "3", "How often each is measured, by turns"))
+        .arg(time("measure", "5s", "How long a round of appends is measured"))
+        .arg(time("warm-up", "1s", "How long it runs before that"))
+        .arg(number("inserts", 10_000, "300", "How many inserts a round of the latency has, on each side"))
+        .arg(time("gap", "20ms", "The time between two of them"))
+        .arg(number("threads", 64, "2", "The threads that the writers share"))
+        .arg(Arg::new("server").long("server").value_name("URL").conflicts_with("dir").help(
+            "A Postgres to measure on, in databases made for it and dropped; without it, a throw-away cluster \
+                 (DATABASE_URL is not used, so that no load goes where nobody meant it)",
+        ))
+        .arg(
+            Arg::new("dir")
+                .long("dir")
+                .value_name("DIR")
+                .value_parser(value_parser!(PathBuf))
+                .help("Where the throw-away cluster is made; by default the folder for temporary files"),
+        );
+    settings(command, &[]).after_help("Example:\n  rowcast bench journal --writers 64 --rounds 5 > figures.md")
+}
+
 /// Gives a command the flags of these settings, and of those that every command has.
 fn settings(command: Command, names: &[&'static str]) -> Command {
     let mut all: Vec<_> = names.iter().chain(COMMON).copied().collect();
@@ -220,7 +261,10 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent_and_every_command_shows_an_example() {
         all().debug_assert();
-        for command in all().get_subcommands() {
+        let all = all();
+        for command in
+            all.get_subcommands().flat_map(|command| std::iter::once(command).chain(command.get_subcommands()))
+        {
             let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.starts_with("Example:\n  "), "{}", command.get_name());
         }

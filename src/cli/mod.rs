@@ -2,6 +2,7 @@
 //! the exit code is 0, 1 for a failure, 2 for wrong usage.
 
 mod append;
+mod bench;
 mod commands;
 mod dev;
 mod doctor;
@@ -88,7 +89,8 @@ pub fn main() -> ExitCode {
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let Some((name, args)) = matches.subcommand() else { return Ok(()) };
-    let source = match source(args) {
+    // The flags of a command within a command are its own.
+    let source = match source(args.subcommand().map_or(args, |(_, inner)| inner)) {
         // The doctor tells this as one of its findings.
         Err(error) if name == "doctor" => return doctor::refused(&error, args),
         source => source?,
@@ -107,6 +109,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         "unpublish" => runtime.block_on(publish::unpublish(&source, args)),
         "verify" => runtime.block_on(verify::run(&source, args)),
         "doctor" => runtime.block_on(doctor::run(&source, args)),
+        "bench" => runtime.block_on(bench::run(args)),
         other => unreachable!("clap knows no command {other}"),
     }
 }

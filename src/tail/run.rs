@@ -13,7 +13,7 @@ use super::duty::Duty;
 use super::fence::Fences;
 use super::pace::{BUSY_POLL, DEAF_POLL, IDLE_POLL, Pace};
 use super::pages::{Misstep, PageWriter, Render};
-use super::statements::{self, History, Look, Server};
+use super::statements::{self, History, Look, Prepared, Server};
 use super::status::{Counts, Hearing, Reason, Stalled, Status};
 use crate::db::{Connector, Database, Trouble};
 use crate::journal::{MAX_ROWS, StoredEvent, read_range};
@@ -155,6 +155,8 @@ struct Visit {
     carrier: JoinHandle<()>,
     ear: Ear,
     server: Server,
+    /// Once the session is known to be ours alone.
+    prepared: Option<Prepared>,
     fences: Fences,
     duty: Duty,
     pace: Pace,
@@ -164,7 +166,10 @@ struct Visit {
     /// Up to where the sequence had come at the last look.
     reached: i64,
     written: (Instant, i64),
+    /// Since when nothing more was decided although something is to be.
     closed_since: Option<(Instant, SystemTime)>,
+    /// Whether more was decided since this was asked last.
+    moved: bool,
     named: Instant,
     probe: Probe,
 }
@@ -211,6 +216,7 @@ impl Visit {
             carrier,
             ear,
             server,
+            prepared: None,
             fences: Fences::new(decided),
             duty: Duty::Take,
             pace: Pace::default(),
@@ -220,6 +226,7 @@ impl Visit {
             reached: decided,
             written: (now, decided),
             closed_since: None,
+            moved: false,
             named: now,
             probe: Probe { number, sent: None, hearing: Hearing::Unproven, in_a_row: 0, next: now },
         })
@@ -286,16 +293,20 @@ impl Visit {
             }
         }
         let window = head.saturating_add(FIRST_WINDOW);
-        let (look, rows) = statements::look_and_read(&self.client, &self.server, head, window, FIRST_ROWS).await?;
+        let prepared = self.prepared.as_ref();
+        let (look, rows) =
+            statements::look_and_read(&self.client, prepared, &self.server, head, window, FIRST_ROWS).await?;
         let Look { upto, holders } = look;
         self.duty.taken(upto);
         let decided = self.fences.look(upto, holders);
         self.pace.polled(upto > self.reached, decided > head);
         self.reached = upto;
         if decided > head {
+            // Under load some fence is always closed, each for a moment; nobody holds anything back.
+            self.moved = true;
             self.hand_out(tail, head, decided, rows).await?;
             if self.hushed {
-                statements::ring(&self.client, decided).await?;
+                statements::ring(&self.client, self.prepared.as_ref(), decided).await?;
                 tail.count(|c| c.rings += 1);
             }
         }
@@ -363,12 +374,10 @@ impl Visit {
 
     /// Names who has kept a fence closed for a while, and ends an idle one where that is wanted.
     async fn name_blockers<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
-        let Some(holders) = self.fences.blockers() else {
-            if self.closed_since.take().is_some() {
-                self.unstall(tail);
-            }
-            return Ok(());
-        };
+        if (std::mem::take(&mut self.moved) || self.fences.blockers().is_none()) && self.closed_since.take().is_some() {
+            self.unstall(tail);
+        }
+        let Some(holders) = self.fences.blockers() else { return Ok(()) };
         let (closed, since) = *self.closed_since.get_or_insert_with(|| (Instant::now(), SystemTime::now()));
         if closed.elapsed() < NAME_EVERY || self.named.elapsed() < NAME_EVERY {
             return Ok(());
@@ -421,6 +430,7 @@ impl Visit {
                 if std::mem::replace(&mut self.probe.hearing, Hearing::Proven) != Hearing::Proven {
                     // Nobody stands between us and the server: the session is ours.
                     statements::settle(&self.client).await?;
+                    self.prepared = Some(Prepared::new(&self.client).await?);
                 }
             }
             Some(sent) if sent.elapsed() >= PROBE_LIMIT => {

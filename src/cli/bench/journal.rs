@@ -1,0 +1,158 @@
+//! What the journal costs its writers, and how soon its tail has what they commit.
+
+use std::time::{Duration, Instant};
+
+use super::super::{Failure, output};
+use super::figures::Delays;
+use super::load::{Load, Sample, by_turns};
+use super::place::{Place, Scheme};
+use super::readers::{Fetcher, Follower, Listener};
+use super::report;
+use crate::tail::Counts;
+
+/// How much is measured.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) writers: Vec<usize>,
+    /// The threads that the writers share.
+    pub(super) threads: usize,
+    pub(super) rounds: usize,
+    pub(super) warm_up: Duration,
+    pub(super) measure: Duration,
+    /// In each round of the latency.
+    pub(super) inserts: usize,
+    /// Between two inserts into the same database.
+    pub(super) gap: Duration,
+}
+
+/// One round of one scheme.
+#[derive(Debug, Clone)]
+pub(super) struct Round {
+    pub(super) scheme: Scheme,
+    /// Commits acknowledged per second.
+    pub(super) rate: f64,
+    pub(super) busy: Option<Busy>,
+}
+
+/// What the tail did meanwhile.
+#[derive(Debug, Clone)]
+pub(super) struct Busy {
+    pub(super) seconds: f64,
+    pub(super) polls: u64,
+    pub(super) hushes: u64,
+    pub(super) rings: u64,
+    pub(super) delays: Delays,
+    /// Events handed out in the whole round. They are as many as there are rows, or the round fails.
+    pub(super) events: u64,
+}
+
+/// The rounds of so many writers.
+#[derive(Debug, Clone)]
+pub(super) struct Throughput {
+    pub(super) writers: usize,
+    /// In each, one of every scheme.
+    pub(super) rounds: Vec<Vec<Round>>,
+}
+
+/// One round of the latency: the tail's, then the bare client's.
+pub(super) type Latency = [Delays; 2];
+
+/// Measures all of it and returns the report.
+pub(super) async fn run(place: &Place, plan: &Plan) -> Result<String, Failure> {
+    let begun = report::Machine::now();
+    place.prepare().await?;
+    let mut throughput: Vec<Throughput> =
+        plan.writers.iter().map(|&writers| Throughput { writers, rounds: Vec::new() }).collect();
+    let mut latency = Vec::new();
+    for number in 1..=plan.rounds {
+        for of in &mut throughput {
+            let mut schemes = Vec::new();
+            for scheme in Scheme::ALL {
+                let round = round(place, plan, scheme, of.writers).await?;
+                let (name, rate) = (scheme.name(), round.rate);
+                output::tell(&format!("round {number}, {} writers, {name}: {rate:.0} appends/s", of.writers));
+                schemes.push(round);
+            }
+            of.rounds.push(schemes);
+        }
+        let [tail, bare] = latency_round(place, plan).await?;
+        output::tell(&format!(
+            "round {number}, latency: p50 {} by the tail, {} by a bare client",
+            report::millis(&tail.from_call, 50),
+            report::millis(&bare.from_call, 50)
+        ));
+        latency.push([tail, bare]);
+    }
+    Ok(report::journal(plan, &place.facts().await?, &begun, &throughput, &latency))
+}
+
+async fn round(place: &Place, plan: &Plan, scheme: Scheme, writers: usize) -> Result<Round, Failure> {
+    let connector = place.fresh(scheme).await?;
+    let follower = match scheme {
+        Scheme::Rowcast => Some(Follower::start(&connector).await?),
+        Scheme::Plain | Scheme::Classic => None,
+    };
+    let listener = match scheme {
+        Scheme::Classic => Some(Listener::start(&connector).await?),
+        Scheme::Plain | Scheme::Rowcast => None,
+    };
+    let load = Load::start(&connector, writers, plan.threads).await?;
+    tokio::time::sleep(plan.warm_up).await;
+    let before = follower.as_ref().map(Follower::counts).unwrap_or_default();
+    let (begun, done) = (Instant::now(), load.done());
+    tokio::time::sleep(plan.measure).await;
+    let (ended, appended) = (Instant::now(), load.done() - done);
+    let after = follower.as_ref().map(Follower::counts).unwrap_or_default();
+    let samples = load.stop().await?;
+    let seconds = (ended - begun).as_secs_f64();
+    if listener.is_some_and(|listener| listener.heard() == 0) {
+        return Err(Failure::Io(std::io::Error::other("the classic's client has heard nothing")));
+    }
+    let measured: Vec<Sample> = samples.into_iter().filter(|s| s.called >= begun && s.acknowledged <= ended).collect();
+    let busy = match follower {
+        Some(follower) => Some(Busy { seconds, ..busy(place, follower, &measured, before, after).await? }),
+        None => None,
+    };
+    Ok(Round { scheme, rate: count(appended) / seconds, busy })
+}
+
+async fn busy(
+    place: &Place,
+    follower: Follower,
+    samples: &[Sample],
+    before: Counts,
+    after: Counts,
+) -> Result<Busy, Failure> {
+    let (rows, last) = place.rows(Scheme::Rowcast).await?;
+    let (marks, events) = follower.finish(last).await?;
+    if i64::try_from(events) != Ok(rows) {
+        let why = format!("{rows} rows were committed, and the tail handed out {events}");
+        return Err(Failure::Io(std::io::Error::other(why)));
+    }
+    Ok(Busy {
+        seconds: 0.0,
+        polls: after.polls - before.polls,
+        hushes: after.hushes,
+        rings: after.rings - before.rings,
+        delays: Delays::of(samples, &marks),
+        events,
+    })
+}
+
+async fn latency_round(place: &Place, plan: &Plan) -> Result<Latency, Failure> {
+    let (ours, theirs) = (place.fresh(Scheme::Rowcast).await?, place.fresh(Scheme::Classic).await?);
+    let (follower, fetcher) = (Follower::start(&ours).await?, Fetcher::start(&theirs).await?);
+    let [tail, bare] = by_turns([ours, theirs], plan.inserts, plan.gap).await?;
+    let last = |samples: &[Sample]| samples.last().map_or(0, |sample| sample.seq);
+    let (marks, _) = follower.finish(last(&tail)).await?;
+    let fetched = fetcher.finish(last(&bare)).await?;
+    // The first ones pay for plans, caches and pages of memory.
+    let warm = |samples: &[Sample]| samples[samples.len() / 10..].to_vec();
+    Ok([Delays::of(&warm(&tail), &marks), Delays::of(&warm(&bare), &fetched)])
+}
+
+/// Counts of this size are exact in a float.
+#[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
+pub(super) fn count(number: u64) -> f64 {
+    number as f64
+}

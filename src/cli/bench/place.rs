@@ -1,0 +1,223 @@
+//! Where it is measured: a cluster of its own that is thrown away, or a server that was named; on it, a fresh database
+//! for every round of every scheme, so that all of them begin with tables of the same size.
+
+use std::path::{Path, PathBuf};
+
+use tokio_postgres::Client;
+
+use super::super::Failure;
+use crate::cli::output;
+use crate::config::Secret;
+use crate::db::cluster::{Cluster, Search, find};
+use crate::db::{Connector, DatabaseUrl, Trouble, migrate};
+
+/// As in real life, said aloud; and checkpoints far apart, so that none falls into one scheme's round and not another's.
+const SETTINGS: [(&str, &str); 5] = [
+    ("fsync", "on"),
+    ("synchronous_commit", "on"),
+    ("full_page_writes", "on"),
+    ("max_wal_size", "8GB"),
+    ("checkpoint_timeout", "1h"),
+];
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// The journal's table without its triggers; nobody is told.
+    Plain,
+    /// The journal as it is migrated, with a tail attached.
+    Rowcast,
+    /// The journal's table with what everybody writes first: a row trigger with NOTIFY, and one client that listens.
+    Classic,
+}
+
+impl Scheme {
+    pub(super) const ALL: [Self; 3] = [Self::Plain, Self::Rowcast, Self::Classic];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "plain",
+            Self::Rowcast => "rowcast",
+            Self::Classic => "classic",
+        }
+    }
+
+    /// What is added to its tables. Columns, defaults, checks, indexes and partitions stay as they are.
+    fn change(self) -> &'static str {
+        match self {
+            Self::Plain | Self::Rowcast => "",
+            Self::Classic => concat!(
+                "create function rowcast.classic() returns trigger language plpgsql as ",
+                "$$ begin perform pg_notify('classic', new.seq::text); return null; end $$; ",
+                "create trigger classic after insert on rowcast.events for each row execute function rowcast.classic()"
+            ),
+        }
+    }
+}
+
+/// A trigger of a parent that fires for each row stands on its partitions too, as an internal one.
+const WITHOUT_TRIGGERS: &str = "
+do $$
+declare
+    named record;
+begin
+    for named in
+        select tgname, tgrelid::regclass as journal from pg_catalog.pg_trigger
+         where not tgisinternal and tgrelid in (select relid from pg_catalog.pg_partition_tree('rowcast.events'))
+    loop
+        execute format('drop trigger %I on %s', named.tgname, named.journal);
+    end loop;
+end
+$$";
+
+/// A server to measure on.
+pub(super) struct Place {
+    url: DatabaseUrl,
+    admin: Client,
+    /// What the names of our databases begin with.
+    prefix: String,
+    home: Option<(Cluster, PathBuf)>,
+}
+
+impl Place {
+    /// A cluster in a folder that must not be there yet.
+    pub(super) async fn throw_away(folder: Option<PathBuf>) -> Result<Self, Failure> {
+        let name = format!("rowcast-bench-{}", std::process::id());
+        let folder = folder.unwrap_or_else(std::env::temp_dir).join(name);
+        output::tell(&format!("making a cluster in {}", folder.display()));
+        let opened = {
+            let folder = folder.clone();
+            tokio::task::spawn_blocking(move || open(&folder)).await.map_err(std::io::Error::other)?
+        };
+        let cluster = opened.inspect_err(|_| remove(&folder))?;
+        match Self::of_cluster(&cluster).await {
+            Ok(place) => Ok(Self { home: Some((cluster, folder)), ..place }),
+            Err(failure) => {
+                drop(cluster);
+                remove(&folder);
+                Err(failure)
+            }
+        }
+    }
+
+    /// Through the socket, which costs the least of what is not to be measured.
+    async fn of_cluster(cluster: &Cluster) -> Result<Self, Failure> {
+        let mut url = DatabaseUrl::parse(&Secret::new(cluster.url()))?;
+        let (user, port) = (url.config.get_user().unwrap_or("postgres").to_owned(), url.config.get_ports().to_vec());
+        let mut config = tokio_postgres::Config::new();
+        config.host_path(cluster.socket_dir()).user(user).application_name("rowcast bench");
+        for port in port {
+            config.port(port);
+        }
+        config.dbname("postgres").connect_timeout(crate::db::CONNECT_LIMIT);
+        url.config = config;
+        Self::at(url).await
+    }
+
+    /// A server that was named. The user must be allowed to create databases.
+    pub(super) async fn on(url: &Secret) -> Result<Self, Failure> {
+        Self::at(DatabaseUrl::parse(url)?).await
+    }
+
+    async fn at(url: DatabaseUrl) -> Result<Self, Failure> {
+        let (admin, _carrier) = Connector::new(url.clone())?.connect().await.map_err(Trouble::from)?;
+        let prefix = format!("rowcast_bench_{}", std::process::id());
+        Ok(Self { url, admin, prefix, home: None })
+    }
+
+    /// Makes what each round's databases are copied from.
+    pub(super) async fn prepare(&self) -> Result<(), Failure> {
+        for scheme in Scheme::ALL {
+            let template = self.template(scheme);
+            output::tell(&format!("preparing {}", scheme.name()));
+            self.tell(&format!("create database {template} template template0")).await?;
+            let (mut client, carrier) = self.connector(&template)?.connect().await.map_err(Trouble::from)?;
+            migrate::run(&mut client).await?;
+            if scheme != Scheme::Rowcast {
+                client.batch_execute(WITHOUT_TRIGGERS).await.map_err(Trouble::from)?;
+            }
+            client.batch_execute(scheme.change()).await.map_err(Trouble::from)?;
+            drop(client);
+            carrier.await.map_err(std::io::Error::other)?;
+        }
+        Ok(())
+    }
+
+    /// A database of this scheme that nobody has written into, after a checkpoint.
+    pub(super) async fn fresh(&self, scheme: Scheme) -> Result<Connector, Failure> {
+        let name = format!("{}_{}", self.prefix, scheme.name());
+        self.tell(&format!("drop database if exists {name} with (force)")).await?;
+        self.tell(&format!("create database {name} template {}", self.template(scheme))).await?;
+        self.tell("checkpoint").await?;
+        self.connector(&name)
+    }
+
+    /// How many events the scheme's database holds, and the seq of the last.
+    pub(super) async fn rows(&self, scheme: Scheme) -> Result<(i64, i64), Failure> {
+        let name = format!("{}_{}", self.prefix, scheme.name());
+        let (client, _carrier) = self.connector(&name)?.connect().await.map_err(Trouble::from)?;
+        let sql = "select count(*), coalesce(max(seq), 0) from rowcast.events";
+        let row = client.query_one(sql, &[]).await.map_err(Trouble::from)?;
+        Ok((row.try_get(0).map_err(Trouble::from)?, row.try_get(1).map_err(Trouble::from)?))
+    }
+
+    /// What a reader of the figures has to know of the server.
+    pub(super) async fn facts(&self) -> Result<String, Failure> {
+        let mut facts = Vec::new();
+        for name in
+            ["server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size"]
+        {
+            let row = self.admin.query_one("select current_setting($1)", &[&name]).await.map_err(Trouble::from)?;
+            let value: String = row.try_get(0).map_err(Trouble::from)?;
+            facts.push(format!("{name} {value}"));
+        }
+        let way = if self.home.is_some() { "Unix socket" } else { "the given URL" };
+        Ok(format!("{}; through {way}", facts.join(", ").replace("server_version", "Postgres")))
+    }
+
+    /// Leaves nothing behind.
+    pub(super) async fn end(self) -> Result<(), Failure> {
+        let Some((cluster, folder)) = self.home else {
+            for scheme in Scheme::ALL {
+                for name in [format!("{}_{}", self.prefix, scheme.name()), template(&self.prefix, scheme)] {
+                    let drop = format!("drop database if exists {name} with (force)");
+                    self.admin.batch_execute(&drop).await.map_err(Trouble::from)?;
+                }
+            }
+            return Ok(());
+        };
+        drop(self.admin);
+        let stopped = tokio::task::spawn_blocking(move || cluster.stop()).await.map_err(std::io::Error::other)?;
+        remove(&folder);
+        Ok(stopped?)
+    }
+
+    fn template(&self, scheme: Scheme) -> String {
+        template(&self.prefix, scheme)
+    }
+
+    fn connector(&self, database: &str) -> Result<Connector, Failure> {
+        let mut url = self.url.clone();
+        url.config.dbname(database);
+        Ok(Connector::new(url)?)
+    }
+
+    async fn tell(&self, sql: &str) -> Result<(), Failure> {
+        Ok(self.admin.batch_execute(sql).await.map_err(Trouble::from)?)
+    }
+}
+
+fn template(prefix: &str, scheme: Scheme) -> String {
+    format!("{prefix}_{}_template", scheme.name())
+}
+
+fn open(folder: &Path) -> Result<Cluster, Failure> {
+    let bins = find(&Search::from_env(folder))?;
+    Ok(Cluster::open_with(folder, &bins, &SETTINGS)?)
+}
+
+fn remove(folder: &Path) {
+    if let Err(error) = std::fs::remove_dir_all(folder) {
+        tracing::warn!(%error, folder = %folder.display(), "was not removed");
+    }
+}
