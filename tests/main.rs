@@ -21,3 +21,4 @@ mod serve;
 mod support;
 mod tail;
 mod tls;
+mod torture;
