@@ -7,6 +7,7 @@ mod dice;
 mod ledger;
 mod naive;
 mod node;
+mod redrawn;
 mod server;
 mod writers;
 
