@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_postgres::Client;
 
+use super::WRITERS;
 use super::dice::Dice;
 use super::node::Node;
 use super::server::{Server, Way};
@@ -90,6 +91,7 @@ impl Chaos {
         let mut deck = Vec::new();
         while Instant::now() < end {
             tokio::time::sleep(self.dice.millis(gap.clone())).await;
+            self.writers_go_on().await;
             if deck.is_empty() {
                 deck = DECK.to_vec();
                 self.dice.shuffle(&mut deck);
@@ -100,6 +102,14 @@ impl Chaos {
             self.story.push(format!("{begun:.2?} to {:.2?}: {blow:?}", started.elapsed()));
             *self.dealt.entry(blow).or_default() += 1;
         }
+        self.writers_go_on().await;
+    }
+
+    /// However slow the machine is: nothing is proven by blows that meet nobody.
+    async fn writers_go_on(&self) {
+        let commits = || self.shared.ledger.commits.load(Ordering::Relaxed);
+        let before = commits();
+        until("the writers commit", || async { commits() >= before + WRITERS }).await;
     }
 
     async fn deal(&mut self, blow: Blow) {
