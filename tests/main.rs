@@ -26,4 +26,5 @@ mod serve;
 mod support;
 mod tail;
 mod tls;
+mod torture;
 mod verify;

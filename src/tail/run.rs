@@ -74,6 +74,8 @@ enum Lost {
     /// A fault of ours: what is in memory is dropped, so that nothing wrong is handed out.
     #[error("the pages refuse what was read: {0}")]
     Misstep(#[from] Misstep),
+    #[error("a crash took back numbers that were decided, and rows were committed under them")]
+    Redrawn,
     #[error("this is a standby, and its lock table is not the primary's: the tail needs the primary")]
     Standby,
 }
@@ -116,7 +118,8 @@ impl<R: Render> Tail<R> {
                 }
                 Err(lost) => lost,
             };
-            if let Lost::Misstep(_) = lost {
+            if let Lost::Misstep(_) | Lost::Redrawn = lost {
+                self.count(|c| c.resets += u64::from(matches!(lost, Lost::Redrawn)));
                 self.pages.reset();
                 self.memory = Memory::default();
             }
@@ -323,6 +326,14 @@ impl Visit {
         decided: i64,
         mut rows: Vec<StoredEvent>,
     ) -> Result<(), Lost> {
+        // On a new connection the fences begin behind what was handed out; see `recall`.
+        let handed_out = tail.memory.decided.unwrap_or(0);
+        if head < handed_out && !read_range(&self.client, head, decided.min(handed_out), 1).await?.is_empty() {
+            return Err(Lost::Redrawn);
+        }
+        if decided <= handed_out {
+            return Ok(());
+        }
         if tail.pages.is_far(decided) {
             return tail.jump(&self.client, decided).await;
         }
@@ -330,7 +341,8 @@ impl Visit {
         let mut reached = match rows.last() {
             Some(last) if full => last.seq.min(decided),
             _ => decided.min(head + FIRST_WINDOW),
-        };
+        }
+        .max(handed_out);
         rows.retain(|row| row.seq <= decided);
         tail.advance(rows, reached)?;
         while reached < decided {
@@ -495,8 +507,12 @@ impl Probe {
 }
 
 impl<R: Render> Tail<R> {
-    /// Where to begin on a new connection: where we were, if this is the history that we were in; else where the
-    /// database says that everything is decided.
+    /// Where to begin on a new connection: at the newest event that was handed out, if this is the history that we were
+    /// in; else where the database says that everything is decided.
+    ///
+    /// Not where we were: numbers beyond the newest event were drawn by transactions that rolled back, so nothing has
+    /// made them outlive a crash, and then they are drawn again, perhaps before we are back. Whether they have stayed empty
+    /// is known when a fence taken on this connection has passed them.
     async fn recall(&mut self, client: &Client, server: &Server) -> Result<i64, Lost> {
         let (written, trimmed) = statements::state(client).await?;
         if let Some(decided) = self.memory.decided {
@@ -504,7 +520,6 @@ impl<R: Render> Tail<R> {
                 Some((seq, id)) if seq > trimmed => statements::newest(client, seq).await? == Some((seq, id)),
                 _ => self.memory.history.as_ref() == Some(&server.history),
             };
-            // Numbers drawn by transactions that rolled back are not sure to survive a crash, and then are drawn again.
             let holds = holds && statements::sequence(client).await? >= decided;
             let same = self.memory.history.as_ref() == Some(&server.history);
             self.memory.history = Some(server.history.clone());
@@ -512,7 +527,7 @@ impl<R: Render> Tail<R> {
                 if !same {
                     tracing::warn!("the database was promoted or moved; it holds everything that was handed out");
                 }
-                return Ok(decided);
+                return Ok(self.memory.newest.map_or(0, |(seq, _)| seq));
             }
             tracing::error!(
                 "the database does not hold what was handed out: it was restored, or lost commits in a crash"

@@ -1,0 +1,63 @@
+//! The one thing that a crash takes back although nothing that was committed is lost: numbers of the sequence.
+
+use std::time::{Duration, Instant};
+
+use super::server::{Server, Way};
+use crate::support::{connect, connector, migrate, until};
+use crate::tail::Node;
+
+const INSERT: &str = "insert into rowcast.events (type) values ('torture.redrawn')";
+
+/// A transaction that rolled back has drawn numbers, the tail has found them decided, and the server crashes before its
+/// log has them. It draws them again, for rows that commit, before the tail is back.
+#[tokio::test]
+async fn rows_under_numbers_that_a_crash_gave_back_are_delivered() {
+    let mut server = tokio::task::spawn_blocking(Server::start).await.unwrap();
+    let url = server.url.clone();
+    migrate(&url).await;
+    let mut node = Node::start(&url);
+    node.connected().await;
+    let client = connect(&url).await;
+    let state = "select last_value, log_cnt from rowcast.events_seq_seq";
+    // Until the next number needs a record of its own in the log.
+    until("the numbers in the log are used up", || async {
+        client.batch_execute(INSERT).await.unwrap();
+        client.query_one(state, &[]).await.unwrap().get::<_, i64>(1) == 0
+    })
+    .await;
+    let drawn: i64 = client.query_one(state, &[]).await.unwrap().get(0);
+    client.batch_execute(&format!("begin; {INSERT}; {INSERT}; {INSERT}; rollback")).await.unwrap();
+    until("the numbers that were rolled back are decided", || async { node.pages.position().head == drawn + 3 }).await;
+    drop(client);
+    let restarted = tokio::task::spawn_blocking(move || {
+        server.restart(Way::Immediate);
+        server
+    });
+    let begun = Instant::now();
+    let client = loop {
+        if let Ok((client, _)) = connector(&url).connect().await {
+            break client;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "no server");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    for _ in 0..5 {
+        client.batch_execute(INSERT).await.unwrap();
+    }
+    let first: i64 =
+        client.query_one("select min(seq) from rowcast.events where seq > $1", &[&drawn]).await.unwrap().get(0);
+    eprintln!("handed out up to {}, drawn again from {first} on", drawn + 3);
+    let server = restarted.await.unwrap();
+    let rows = client.query("select seq from rowcast.events order by seq", &[]).await.unwrap();
+    let table: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    let newest = *table.last().unwrap();
+    until("the tail is at the end", || async { node.pages.position().newest == newest }).await;
+    let epoch = node.pages.position().epoch;
+    let mut reader = node.reader();
+    reader.read_to(newest).await;
+    assert_eq!(reader.seen, table);
+    assert!(epoch > 0 || first > drawn + 3, "whoever has a cursor at {} is not told to prove it", drawn + 3);
+    node.stop().await;
+    drop(client);
+    tokio::task::spawn_blocking(|| server.end()).await.unwrap();
+}
