@@ -41,7 +41,10 @@ pub(super) struct Look {
     pub(super) holders: BTreeSet<Holder>,
 }
 
-const SEQUENCE: &str = "select case when is_called then last_value else 0 end from rowcast.events_seq_seq";
+/// Never `select last_value from` the sequence: that reads without the buffer's lock, and every 32 numbers `nextval` writes
+/// there for a moment what it logs, which is 32 more than anybody has drawn. This reads under the lock.
+const SEQUENCE: &str =
+    "select coalesce(pg_catalog.pg_sequence_last_value('rowcast.events_seq_seq'::pg_catalog.regclass), 0)";
 
 const HOLDERS: &str = "select distinct virtualtransaction from pg_catalog.pg_locks \
      where locktype = 'relation' and relation = $1 and database = $2 and mode = 'RowExclusiveLock' and granted";

@@ -251,3 +251,26 @@ async fn a_restored_database_is_noticed_and_followed() {
     assert_eq!((node.counts.borrow().resets, node.pages.position().newest), (1, 1));
     node.stop().await;
 }
+
+/// Every 32 numbers `nextval` writes for a moment 32 more than were drawn, which whoever reads the sequence as a table
+/// may see. The safe head must never be ahead of what was drawn.
+#[tokio::test]
+async fn the_safe_head_is_never_ahead_of_the_sequence() {
+    let db = migrated_database().await;
+    let mut drawers = JoinSet::new();
+    for _ in 0..2 {
+        let client = db.client().await;
+        let draw = "select count(nextval('rowcast.events_seq_seq')) from generate_series(1, 1000000)";
+        drawers.spawn(async move { client.batch_execute(draw).await.unwrap() });
+    }
+    let client = db.client().await;
+    let look = "do $$ declare safe bigint; begin
+        for i in 1 .. 10000 loop
+            safe := rowcast.safe_head();
+            if safe > pg_sequence_last_value('rowcast.events_seq_seq') then raise exception 'ahead'; end if;
+        end loop; end $$";
+    client.batch_execute(look).await.unwrap();
+    while let Some(done) = drawers.join_next().await {
+        done.unwrap();
+    }
+}
