@@ -73,6 +73,9 @@ enum Lost {
     Misstep(#[from] Misstep),
     #[error("this is a standby, and its lock table is not the primary's: the tail needs the primary")]
     Standby,
+    /// A crash took back numbers that were decided, and they were drawn again.
+    #[error("events have taken numbers that were handed out as empty: the database lost them in a crash")]
+    Redrawn,
 }
 
 impl From<tokio_postgres::Error> for Lost {
@@ -113,9 +116,9 @@ impl<R: Render> Tail<R> {
                 }
                 Err(lost) => lost,
             };
-            if let Lost::Misstep(_) = lost {
-                self.pages.reset();
-                self.memory = Memory::default();
+            if matches!(lost, Lost::Misstep(_) | Lost::Redrawn) {
+                self.count(|c| c.resets += u64::from(matches!(lost, Lost::Redrawn)));
+                self.forget();
             }
             let since = SystemTime::now();
             self.status.send_modify(|s| {
@@ -308,6 +311,7 @@ impl Visit {
         decided: i64,
         mut rows: Vec<StoredEvent>,
     ) -> Result<(), Lost> {
+        let handed_out = self.confirm(tail, head).await?;
         if tail.pages.is_far(decided) {
             return tail.jump(&self.client, decided).await;
         }
@@ -315,7 +319,8 @@ impl Visit {
         let mut reached = match rows.last() {
             Some(last) if full => last.seq.min(decided),
             _ => decided.min(head + FIRST_WINDOW),
-        };
+        }
+        .max(handed_out);
         rows.retain(|row| row.seq <= decided);
         tail.advance(rows, reached)?;
         while reached < decided {
@@ -325,6 +330,15 @@ impl Visit {
             tail.advance(rows, reached)?;
         }
         Ok(())
+    }
+
+    /// Up to where the pages are right. A new connection decides anew what lay empty between the newest event and the
+    /// head: no flush held those numbers when their transactions rolled back, so after a crash somebody else may have
+    /// drawn them. Only now, when all who could have are through, does an empty range prove that nobody did.
+    async fn confirm<R: Render>(&self, tail: &Tail<R>, head: i64) -> Result<i64, Lost> {
+        let Some(handed_out) = tail.memory.decided.filter(|decided| *decided > head) else { return Ok(head) };
+        let none = read_range(&self.client, head, handed_out, 1).await?.is_empty();
+        if none { Ok(handed_out) } else { Err(Lost::Redrawn) }
     }
 
     async fn choose_hush<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
@@ -474,8 +488,8 @@ impl Probe {
 }
 
 impl<R: Render> Tail<R> {
-    /// Where to begin on a new connection: where we were, if this is the history that we were in; else where the
-    /// database says that everything is decided.
+    /// Where to begin on a new connection: after the newest event that was handed out, if this is the history that we
+    /// were in; else where the database says that everything is decided.
     async fn recall(&mut self, client: &Client, server: &Server) -> Result<i64, Lost> {
         let (written, trimmed) = statements::state(client).await?;
         if let Some(decided) = self.memory.decided {
@@ -485,23 +499,31 @@ impl<R: Render> Tail<R> {
             };
             // Numbers drawn by transactions that rolled back are not sure to survive a crash, and then are drawn again.
             let holds = holds && statements::sequence(client).await? >= decided;
-            let same = self.memory.history.as_ref() == Some(&server.history);
-            self.memory.history = Some(server.history.clone());
             if holds {
-                if !same {
+                if self.memory.history.as_ref() != Some(&server.history) {
                     tracing::warn!("the database was promoted or moved; it holds everything that was handed out");
+                    self.memory.history = Some(server.history.clone());
                 }
-                return Ok(decided);
+                // The numbers after it hold no event, as far as we know; the first fence proves it (`Visit::confirm`).
+                let proven = self.memory.newest.map_or(trimmed, |(seq, _)| seq.max(trimmed));
+                return Ok(proven.min(decided));
             }
             tracing::error!(
                 "the database does not hold what was handed out: it was restored, or lost commits in a crash"
             );
             self.count(|c| c.resets += 1);
-            self.pages.reset();
+            // Before anything that can fail: empty pages must not be taken for what was handed out.
+            self.forget();
         }
-        self.memory.history = Some(server.history.clone());
         self.jump(client, written).await?;
+        self.memory.history = Some(server.history.clone());
         Ok(written)
+    }
+
+    /// Pages and memory go together.
+    fn forget(&mut self) {
+        self.pages.reset();
+        self.memory = Memory::default();
     }
 
     /// Begins anew at a head, with the page that holds it.

@@ -252,6 +252,49 @@ async fn a_restored_database_is_noticed_and_followed() {
     node.stop().await;
 }
 
+/// Ends every other session of the database.
+const CUT: &str = "select pg_terminate_backend(pid) from pg_stat_activity \
+     where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
+
+#[tokio::test]
+async fn numbers_that_a_crash_took_back_and_others_drew_again_are_found() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    node.connected().await;
+    let client = db.client().await;
+    client.batch_execute(&format!("{INSERT}; begin; {}; rollback", [INSERT; 14].join("; "))).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    // What a crash does, while the tail waits at the state: the sequence is back, and ahead again when it looks.
+    let redraw = [INSERT; 20].join("; ");
+    let crash = format!(
+        "begin; lock table rowcast.journal_state; {CUT}; select setval('rowcast.events_seq_seq', 1); {redraw}; commit"
+    );
+    client.batch_execute(&crash).await.unwrap();
+    let resets = node.counts.wait_for(|c| c.resets == 1);
+    tokio::time::timeout(Duration::from_secs(10), resets).await.unwrap().unwrap();
+    delivers_the_table(&node, &client).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_reset_that_fails_halfway_begins_anew() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    node.connected().await;
+    let client = db.client().await;
+    client.batch_execute(&format!("begin; {}; rollback", [INSERT; 10].join("; "))).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    // Another history, whose rows cannot be read just now.
+    let other = format!("begin; lock table rowcast.events; {CUT}; select setval('rowcast.events_seq_seq', 3)");
+    client.batch_execute(&other).await.unwrap();
+    let resets = node.counts.wait_for(|c| c.resets == 1);
+    tokio::time::timeout(Duration::from_secs(10), resets).await.unwrap().unwrap();
+    client.batch_execute(&format!("select setval('rowcast.events_seq_seq', 10); {CUT}; commit")).await.unwrap();
+    let mut position = node.pages.subscribe();
+    tokio::time::timeout(Duration::from_secs(10), position.wait_for(|p| p.head == 10)).await.unwrap().unwrap();
+    node.stop().await;
+}
+
 /// Every 32 numbers `nextval` writes for a moment 32 more than were drawn, which whoever reads the sequence as a table
 /// may see. The safe head must never be ahead of what was drawn.
 #[tokio::test]
