@@ -1168,7 +1168,8 @@ declare
     reached bigint;
 begin
     if not pg_is_in_recovery() and current_setting('transaction_isolation') in ('read committed', 'read uncommitted') then
-        select case when is_called then last_value else 0 end into strict reached from rowcast.events_seq_seq;
+        -- Not "select last_value": without the buffer's lock it may see what nextval logs, 32 ahead of what was drawn.
+        reached := coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0);
         perform from pg_locks
           where locktype = 'relation' and mode = 'RowExclusiveLock'
             and relation = 'rowcast.events'::regclass

@@ -1,5 +1,6 @@
 //! The tail's one connection and its loop: listen, look, read, hand out, rest.
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
@@ -57,9 +58,24 @@ pub struct Tail<R: Render> {
 #[derive(Debug, Default)]
 struct Memory {
     history: Option<History>,
-    /// The newest event handed out.
-    newest: Option<(i64, Uuid)>,
+    /// The newest events handed out, in order. All of them are looked for on a new connection: a crash that takes
+    /// asynchronous commits goes by when they were made, so the newest of all may be there and one before it not.
+    recent: VecDeque<(i64, Uuid)>,
     decided: Option<i64>,
+}
+
+/// How many of them: more than are committed in the second that Postgres takes at most to write its log.
+const RECENT: usize = 8192;
+
+impl Memory {
+    fn newest(&self) -> Option<i64> {
+        self.recent.back().map(|(seq, _)| *seq)
+    }
+
+    fn handed_out(&mut self, rows: &[(i64, Uuid)]) {
+        self.recent.extend(rows);
+        self.recent.drain(..self.recent.len().saturating_sub(RECENT));
+    }
 }
 
 /// Why a connection ended.
@@ -74,10 +90,11 @@ enum Lost {
     /// A fault of ours: what is in memory is dropped, so that nothing wrong is handed out.
     #[error("the pages refuse what was read: {0}")]
     Misstep(#[from] Misstep),
-    #[error("a crash took back numbers that were decided, and rows were committed under them")]
-    Redrawn,
     #[error("this is a standby, and its lock table is not the primary's: the tail needs the primary")]
     Standby,
+    /// A crash took back numbers that were decided, and they were drawn again.
+    #[error("events have taken numbers that were handed out as empty: the database lost them in a crash")]
+    Redrawn,
 }
 
 impl From<tokio_postgres::Error> for Lost {
@@ -118,10 +135,9 @@ impl<R: Render> Tail<R> {
                 }
                 Err(lost) => lost,
             };
-            if let Lost::Misstep(_) | Lost::Redrawn = lost {
+            if matches!(lost, Lost::Misstep(_) | Lost::Redrawn) {
                 self.count(|c| c.resets += u64::from(matches!(lost, Lost::Redrawn)));
-                self.pages.reset();
-                self.memory = Memory::default();
+                self.forget();
             }
             let since = SystemTime::now();
             self.status.send_modify(|s| {
@@ -326,14 +342,7 @@ impl Visit {
         decided: i64,
         mut rows: Vec<StoredEvent>,
     ) -> Result<(), Lost> {
-        // On a new connection the fences begin behind what was handed out; see `recall`.
-        let handed_out = tail.memory.decided.unwrap_or(0);
-        if head < handed_out && !read_range(&self.client, head, decided.min(handed_out), 1).await?.is_empty() {
-            return Err(Lost::Redrawn);
-        }
-        if decided <= handed_out {
-            return Ok(());
-        }
+        let handed_out = self.confirm(tail, head).await?;
         if tail.pages.is_far(decided) {
             return tail.jump(&self.client, decided).await;
         }
@@ -352,6 +361,15 @@ impl Visit {
             tail.advance(rows, reached)?;
         }
         Ok(())
+    }
+
+    /// Up to where the pages are right. A new connection decides anew what lay empty between the newest event and the
+    /// head: no flush held those numbers when their transactions rolled back, so after a crash somebody else may have
+    /// drawn them. Only now, when all who could have are through, does an empty range prove that nobody did.
+    async fn confirm<R: Render>(&self, tail: &Tail<R>, head: i64) -> Result<i64, Lost> {
+        let Some(handed_out) = tail.memory.decided.filter(|decided| *decided > head) else { return Ok(head) };
+        let none = read_range(&self.client, head, handed_out, 1).await?.is_empty();
+        if none { Ok(handed_out) } else { Err(Lost::Redrawn) }
     }
 
     async fn choose_hush<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
@@ -507,54 +525,68 @@ impl Probe {
 }
 
 impl<R: Render> Tail<R> {
-    /// Where to begin on a new connection: at the newest event that was handed out, if this is the history that we were
-    /// in; else where the database says that everything is decided.
-    ///
-    /// Not where we were: numbers beyond the newest event were drawn by transactions that rolled back, so nothing has
-    /// made them outlive a crash, and then they are drawn again, perhaps before we are back. Whether they have stayed empty
-    /// is known when a fence taken on this connection has passed them.
+    /// Where to begin on a new connection: after the newest event that was handed out, if this is the history that we
+    /// were in; else where the database says that everything is decided.
     async fn recall(&mut self, client: &Client, server: &Server) -> Result<i64, Lost> {
         let (written, trimmed) = statements::state(client).await?;
         if let Some(decided) = self.memory.decided {
-            let holds = match self.memory.newest {
-                Some((seq, id)) if seq > trimmed => statements::newest(client, seq).await? == Some((seq, id)),
+            let known: Vec<(i64, Uuid)> =
+                self.memory.recent.iter().copied().filter(|(seq, _)| *seq > trimmed).collect();
+            let holds = match (known.first(), known.last()) {
+                (Some((first, _)), Some((last, _))) => statements::ids(client, *first, *last).await? == known,
                 _ => self.memory.history.as_ref() == Some(&server.history),
             };
             let holds = holds && statements::sequence(client).await? >= decided;
-            let same = self.memory.history.as_ref() == Some(&server.history);
-            self.memory.history = Some(server.history.clone());
             if holds {
-                if !same {
+                if self.memory.history.as_ref() != Some(&server.history) {
                     tracing::warn!("the database was promoted or moved; it holds everything that was handed out");
+                    self.memory.history = Some(server.history.clone());
                 }
-                return Ok(self.memory.newest.map_or(0, |(seq, _)| seq));
+                // The numbers after it hold no event, as far as we know; the first fence proves it (`Visit::confirm`).
+                let proven = self.memory.newest().map_or(trimmed, |seq| seq.max(trimmed));
+                return Ok(proven.min(decided));
             }
             tracing::error!(
                 "the database does not hold what was handed out: it was restored, or lost commits in a crash"
             );
             self.count(|c| c.resets += 1);
-            self.pages.reset();
+            // Before anything that can fail: empty pages must not be taken for what was handed out.
+            self.forget();
         }
-        self.memory.history = Some(server.history.clone());
         self.jump(client, written).await?;
+        self.memory.history = Some(server.history.clone());
         Ok(written)
+    }
+
+    /// Pages and memory go together.
+    fn forget(&mut self) {
+        self.pages.reset();
+        self.memory = Memory::default();
     }
 
     /// Begins anew at a head, with the page that holds it.
     async fn jump(&mut self, client: &Client, head: i64) -> Result<(), Lost> {
         let rows = read_range(client, PageWriter::<R>::page_start(head), head, MAX_ROWS).await?;
         let newest = statements::newest(client, head).await?;
+        let ids = if rows.is_empty() { newest.into_iter().collect() } else { ids_of(&rows) };
         self.pages.jump(rows, head, newest.map_or(0, |(seq, _)| seq))?;
-        (self.memory.newest, self.memory.decided) = (newest, Some(head));
+        self.memory.recent.clear();
+        self.memory.handed_out(&ids);
+        self.memory.decided = Some(head);
         Ok(())
     }
 
     fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<(), Lost> {
-        let newest = rows.last().map(|last| (last.seq, last.id)).or(self.memory.newest);
+        let ids = ids_of(&rows);
         self.pages.advance(rows, head)?;
-        (self.memory.newest, self.memory.decided) = (newest, Some(head));
+        self.memory.handed_out(&ids);
+        self.memory.decided = Some(head);
         Ok(())
     }
+}
+
+fn ids_of(rows: &[StoredEvent]) -> Vec<(i64, Uuid)> {
+    rows.iter().map(|row| (row.seq, row.id)).collect()
 }
 
 fn blocker_names(blockers: &[blocker::Blocker]) -> Vec<String> {

@@ -42,7 +42,10 @@ pub(super) struct Look {
     pub(super) holders: BTreeSet<Holder>,
 }
 
-const SEQUENCE: &str = "select case when is_called then last_value else 0 end from rowcast.events_seq_seq";
+/// Never `select last_value from` the sequence: that reads without the buffer's lock, and every 32 numbers `nextval` writes
+/// there for a moment what it logs, which is 32 more than anybody has drawn. This reads under the lock.
+const SEQUENCE: &str =
+    "select coalesce(pg_catalog.pg_sequence_last_value('rowcast.events_seq_seq'::pg_catalog.regclass), 0)";
 
 const HOLDERS: &str = "select distinct virtualtransaction from pg_catalog.pg_locks \
      where locktype = 'relation' and relation = $1 and database = $2 and mode = 'RowExclusiveLock' and granted";
@@ -157,6 +160,13 @@ pub(super) async fn newest(client: &Client, upto: i64) -> Result<Option<(i64, Uu
     let sql = "select seq, id from rowcast.events where seq <= $1 order by seq desc limit 1";
     let rows = client.query_typed(sql, &[(&upto, Type::INT8)]).await?;
     rows.first().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
+}
+
+/// The events between two seqs, both included: their seqs and ids.
+pub(super) async fn ids(client: &Client, first: i64, last: i64) -> Result<Vec<(i64, Uuid)>, Error> {
+    let sql = "select seq, id from rowcast.events where seq >= $1 and seq <= $2 order by seq";
+    let rows = client.query_typed(sql, &[(&first, Type::INT8), (&last, Type::INT8)]).await?;
+    rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
 }
 
 /// The head last written and what retention took.

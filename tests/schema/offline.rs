@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
 const DIRECTORY: &str = "sql/migrations";
-const CHECKSUMS: &str = "sql/migrations.sha256";
+const CHECKSUMS: &str = "sql/migrations.sha256sum";
 
 type Files = Vec<(String, String)>;
 
@@ -355,7 +355,7 @@ fn no_line_of_the_checksums_that_landed_is_altered_or_gone() {
 
 #[test]
 fn an_altered_or_removed_line_of_the_checksums_is_noticed() {
-    let history = "--- /dev/null\n+++ b/sql/migrations.sha256\n@@ -0,0 +1,2 @@\n+aa  V1__a.sql\n+bb  V2__b.sql\n";
+    let history = "--- /dev/null\n+++ b/sql/migrations.sha256sum\n@@ -0,0 +1,2 @@\n+aa  V1__a.sql\n+bb  V2__b.sql\n";
     assert!(forgotten(history, "aa  V1__a.sql\nbb  V2__b.sql\ncc  V3__c.sql\n").is_empty());
     assert!(forgotten(history, "aa  V1__a.sql\n")[0].ends_with("gone or altered: bb  V2__b.sql"));
     assert!(forgotten(history, "ab  V1__a.sql\nbb  V2__b.sql\n")[0].ends_with("aa  V1__a.sql"));

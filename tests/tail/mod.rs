@@ -251,3 +251,69 @@ async fn a_restored_database_is_noticed_and_followed() {
     assert_eq!((node.counts.borrow().resets, node.pages.position().newest), (1, 1));
     node.stop().await;
 }
+
+/// Ends every other session of the database.
+const CUT: &str = "select pg_terminate_backend(pid) from pg_stat_activity \
+     where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'";
+
+#[tokio::test]
+async fn numbers_that_a_crash_took_back_and_others_drew_again_are_found() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    node.connected().await;
+    let client = db.client().await;
+    client.batch_execute(&format!("{INSERT}; begin; {}; rollback", [INSERT; 14].join("; "))).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    // What a crash does, while the tail waits at the state: the sequence is back, and ahead again when it looks.
+    let redraw = [INSERT; 20].join("; ");
+    let crash = format!(
+        "begin; lock table rowcast.journal_state; {CUT}; select setval('rowcast.events_seq_seq', 1); {redraw}; commit"
+    );
+    client.batch_execute(&crash).await.unwrap();
+    let resets = node.counts.wait_for(|c| c.resets == 1);
+    tokio::time::timeout(Duration::from_secs(10), resets).await.unwrap().unwrap();
+    delivers_the_table(&node, &client).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_reset_that_fails_halfway_begins_anew() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    node.connected().await;
+    let client = db.client().await;
+    client.batch_execute(&format!("begin; {}; rollback", [INSERT; 10].join("; "))).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    // Another history, whose rows cannot be read just now.
+    let other = format!("begin; lock table rowcast.events; {CUT}; select setval('rowcast.events_seq_seq', 3)");
+    client.batch_execute(&other).await.unwrap();
+    let resets = node.counts.wait_for(|c| c.resets == 1);
+    tokio::time::timeout(Duration::from_secs(10), resets).await.unwrap().unwrap();
+    client.batch_execute(&format!("select setval('rowcast.events_seq_seq', 10); {CUT}; commit")).await.unwrap();
+    let mut position = node.pages.subscribe();
+    tokio::time::timeout(Duration::from_secs(10), position.wait_for(|p| p.head == 10)).await.unwrap().unwrap();
+    node.stop().await;
+}
+
+/// Every 32 numbers `nextval` writes for a moment 32 more than were drawn, which whoever reads the sequence as a table
+/// may see. The safe head must never be ahead of what was drawn.
+#[tokio::test]
+async fn the_safe_head_is_never_ahead_of_the_sequence() {
+    let db = migrated_database().await;
+    let mut drawers = JoinSet::new();
+    for _ in 0..2 {
+        let client = db.client().await;
+        let draw = "select count(nextval('rowcast.events_seq_seq')) from generate_series(1, 1000000)";
+        drawers.spawn(async move { client.batch_execute(draw).await.unwrap() });
+    }
+    let client = db.client().await;
+    let look = "do $$ declare safe bigint; begin
+        for i in 1 .. 10000 loop
+            safe := rowcast.safe_head();
+            if safe > pg_sequence_last_value('rowcast.events_seq_seq') then raise exception 'ahead'; end if;
+        end loop; end $$";
+    client.batch_execute(look).await.unwrap();
+    while let Some(done) = drawers.join_next().await {
+        done.unwrap();
+    }
+}

@@ -61,3 +61,41 @@ async fn rows_under_numbers_that_a_crash_gave_back_are_delivered() {
     drop(client);
     tokio::task::spawn_blocking(|| server.end()).await.unwrap();
 }
+
+/// A crash takes asynchronous commits by when they were made, not by seq: the newest event may be there and one before it
+/// not.
+#[tokio::test]
+async fn an_asynchronous_commit_that_a_crash_took_is_noticed_below_the_newest_event() {
+    let mut server = tokio::task::spawn_blocking(Server::start).await.unwrap();
+    let url = server.url.clone();
+    migrate(&url).await;
+    let (early, late) = (connect(&url).await, connect(&url).await);
+    // The log is written when somebody waits for it, and not before.
+    early.batch_execute("alter system set wal_writer_delay = '10s'").await.unwrap();
+    early.batch_execute(&format!("select pg_reload_conf(); {INSERT}")).await.unwrap();
+    let node = Node::start(&url);
+    until("the first is handed out", || async { node.pages.position().newest == 1 }).await;
+    late.batch_execute(&format!("set synchronous_commit = off; begin; {INSERT}")).await.unwrap();
+    early.batch_execute(INSERT).await.unwrap();
+    late.batch_execute("commit").await.unwrap();
+    until("all are handed out", || async { node.pages.position().newest == 3 }).await;
+    drop((early, late));
+    let server = tokio::task::spawn_blocking(move || {
+        server.restart(Way::Immediate);
+        server
+    });
+    let server = server.await.unwrap();
+    let client = connect(&url).await;
+    let lost = "select count(*) = 0 from rowcast.events where seq = 2";
+    let lost: bool = client.query_one(lost, &[]).await.unwrap().get(0);
+    let connections = node.counts.borrow().connections;
+    until("the tail is back", || async {
+        node.counts.borrow().connections > connections || node.counts.borrow().resets > 0
+    })
+    .await;
+    // Where the commit happened to survive there is nothing to notice.
+    until("what was lost is noticed", || async { node.counts.borrow().resets == u64::from(lost) }).await;
+    drop(client);
+    node.stop().await;
+    tokio::task::spawn_blocking(|| server.end()).await.unwrap();
+}

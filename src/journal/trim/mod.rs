@@ -278,7 +278,7 @@ impl<'a> Trim<'a> {
 
     /// The sequence's position, below which partitions are needed no more.
     async fn used(&self) -> Result<i64, TrimError> {
-        let sql = "select case when is_called then last_value else 0 end from rowcast.events_seq_seq";
+        let sql = "select coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0)";
         Ok(self.client.query_typed_one(sql, &[]).await?.try_get(0)?)
     }
 
