@@ -450,6 +450,28 @@ $$;
 COMMENT ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) IS 'A payload within 256 KiB: its largest values become null and are named in "_truncated".';
 
 --
+-- Name: has_written(bigint); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.has_written(newest bigint) RETURNS boolean
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET plan_cache_mode TO 'force_generic_plan'
+    AS $$
+begin
+    -- Rows of earlier transactions of this session have an xmin before this transaction's own id, those of its
+    -- savepoints one after it.
+    return exists (select from rowcast.events e where e.seq = newest and age(e.xmin) <= 0);
+end
+$$;
+
+--
+-- Name: FUNCTION has_written(newest bigint); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.has_written(newest bigint) IS 'Whether this transaction has written the event of this seq.';
+
+--
 -- Name: hush_key(); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -1120,7 +1142,6 @@ CREATE FUNCTION rowcast.ring_bell() RETURNS trigger
     AS $$
 declare
     newest bigint;
-    mine   boolean;
 begin
     if current_setting('rowcast.bell', true) = any ('{off,rung}')
        or not (pg_try_advisory_lock_shared(rowcast.hush_key()) and pg_advisory_unlock_shared(rowcast.hush_key())) then
@@ -1137,13 +1158,7 @@ begin
     end;
     -- A serializable transaction must not read the journal only to ring: concurrent appenders would then fail for
     -- having read where others write. There a bell without a row is the smaller evil.
-    if current_setting('transaction_isolation') = 'serializable' then
-        mine := true;
-    else
-        -- Dynamic, so that the plan knows the seq: it opens one partition. A generic plan would lock every one of them.
-        execute format('select exists (select from rowcast.events where seq = %s and age(xmin) <= 0)', newest) into mine;
-    end if;
-    if mine then
+    if current_setting('transaction_isolation') = 'serializable' or rowcast.has_written(newest) then
         perform pg_notify('rowcast', newest::text), set_config('rowcast.bell', 'rung', true);
     end if;
     return null;
@@ -1955,6 +1970,12 @@ GRANT ALL ON FUNCTION rowcast.event_word(name text) TO rowcast_server;
 REVOKE ALL ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) TO rowcast_server;
+
+--
+-- Name: FUNCTION has_written(newest bigint); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.has_written(newest bigint) FROM PUBLIC;
 
 --
 -- Name: FUNCTION json_expression(type oid, ref text); Type: ACL; Schema: rowcast; Owner: -
