@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::jitter;
 use crate::config::ServerConfig;
 use crate::db::migrate::{self, MigrateError, Status};
 use crate::db::{Connector, Database, DatabaseUrl, TlsError, Trouble, UrlError};
@@ -156,10 +157,4 @@ async fn look_at_schema(connector: &Connector) -> Result<Status, Look> {
     // The carrier ends once the client is gone; a task that cannot be joined has nothing more to say.
     let _joined = carrier.await;
     status
-}
-
-/// Between 0.5 and 1.0, so that nodes that lost the database together do not come back together.
-fn jitter() -> f64 {
-    let random = getrandom::u32().unwrap_or(u32::MAX);
-    0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0
 }

@@ -31,9 +31,21 @@ impl fmt::Debug for Clock {
     }
 }
 
+/// What a wait between two tries is multiplied by: between 0.5 and 1.0, so that nodes that lost the database together do
+/// not come back together.
+pub fn jitter() -> f64 {
+    let random = getrandom::u32().unwrap_or(u32::MAX);
+    0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn jitter_shortens_a_wait_by_at_most_half() {
+        assert!((0..1000).all(|_| (0.5..=1.0).contains(&jitter())));
+    }
 
     #[test]
     fn a_fixed_clock_stands_still_and_before_1970_is_zero() {

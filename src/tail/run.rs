@@ -16,6 +16,7 @@ use super::pace::{BUSY_POLL, DEAF_POLL, IDLE_POLL, Pace};
 use super::pages::{Misstep, PageWriter, Render};
 use super::statements::{self, History, Look, Prepared, Server};
 use super::status::{Counts, Hearing, Reason, Stalled, Status};
+use crate::clock::jitter;
 use crate::db::{Connector, Database, Trouble};
 use crate::journal::{MAX_ROWS, StoredEvent, read_range};
 use crate::shutdown::Shutdown;
@@ -178,12 +179,6 @@ impl<R: Render> Tail<R> {
     fn count(&self, change: impl FnOnce(&mut Counts)) {
         self.counts.send_modify(change);
     }
-}
-
-/// Between 0.5 and 1.0, so that nodes that lost the database together do not come back together.
-fn jitter() -> f64 {
-    let random = getrandom::u32().unwrap_or(u32::MAX);
-    0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0
 }
 
 /// One connection, from LISTEN to its end. Everything that must not outlive a connection lives here: the virtual

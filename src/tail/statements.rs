@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Error, Row, Statement};
 use uuid::Uuid;
 
 use super::fence::Holder;
-use crate::journal::{StoredEvent, read_range};
+use crate::journal::{StoredEvent, range_sql, read_range};
 
 /// What does not change while a connection lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,12 +104,10 @@ fn names(rows: &[Row]) -> Result<BTreeSet<Holder>, Error> {
 impl Prepared {
     /// On a session that is ours alone, after [`settle`].
     pub(super) async fn new(client: &Client) -> Result<Self, Error> {
-        let columns = StoredEvent::COLUMNS;
-        let rows = format!("select {columns} from rowcast.events where seq > $1 and seq <= $2 order by seq limit $3");
         Ok(Self {
             sequence: client.prepare(SEQUENCE).await?,
             holders: client.prepare(HOLDERS).await?,
-            rows: client.prepare(&rows).await?,
+            rows: client.prepare(&range_sql()).await?,
             ring: client.prepare(RING).await?,
         })
     }
