@@ -52,6 +52,890 @@ CREATE SCHEMA trading;
 COMMENT ON SCHEMA trading IS 'Trades, orders, snapshots and configuration of a trading engine.';
 
 --
+-- Name: conversation_events(text, jsonb, jsonb); Type: FUNCTION; Schema: chat; Owner: -
+--
+
+CREATE FUNCTION chat.conversation_events(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    told jsonb := coalesce(new, old);
+begin
+    type := 'chat.conversation.' || case when op = 'delete' then 'removed'
+                                         when told ->> 'status' = 'open' then 'opened' else 'closed' end;
+    payload := jsonb_strip_nulls(told || jsonb_build_object(
+        'opened_at', chat.instant(told ->> 'opened_at'), 'closed_at', chat.instant(told ->> 'closed_at')));
+end
+$$;
+
+--
+-- Name: FUNCTION conversation_events(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: COMMENT; Schema: chat; Owner: -
+--
+
+COMMENT ON FUNCTION chat.conversation_events(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) IS 'The events of chat.conversations: opened, closed.';
+
+--
+-- Name: instant(text); Type: FUNCTION; Schema: chat; Owner: -
+--
+
+CREATE FUNCTION chat.instant(at text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select to_char(at::timestamptz at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
+$$;
+
+--
+-- Name: FUNCTION instant(at text); Type: COMMENT; Schema: chat; Owner: -
+--
+
+COMMENT ON FUNCTION chat.instant(at text) IS 'A time in UTC with microseconds, as events and answers show it.';
+
+--
+-- Name: rowcast_publish_conversations(); Type: FUNCTION; Schema: chat; Owner: -
+--
+
+CREATE FUNCTION chat.rowcast_publish_conversations() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    AS $$
+-- Written by rowcast.publish for chat.conversations. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op      text := lower(tg_op);
+    word    text;
+    moved   boolean := false;
+    before  jsonb;
+    after   jsonb;
+    subject text;
+    told    record;
+    lost    text[];
+    value   jsonb;
+    large   boolean;
+    room    bigint;
+begin
+    if op = 'truncate' then
+        insert into rowcast.events (type, public_safe) values ('chat.conversation.truncated', 'f');
+        return null;
+    end if;
+    if op = 'update' then
+        moved := record_image_ne(row(old.id, old.owner), row(new.id, new.owner));
+    end if;
+    if op = 'delete' or moved or (op = 'update' and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(old.owner), 0) + coalesce(octet_length(old.status), 0) > 131072;
+        if not large then
+            before := jsonb_build_object('id', to_jsonb(old.id), 'owner', to_jsonb(old.owner), 'status', to_jsonb(old.status), 'opened_at', to_jsonb(old.opened_at), 'closed_at', to_jsonb(old.closed_at));
+            large := octet_length(before::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        before := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.id), 0) <= 1048576 then
+                value := to_jsonb(old.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.owner), 0) <= 1048576 then
+                value := to_jsonb(old.owner);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.owner) = 0 then lost := lost || 'owner'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('owner', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.status), 0) <= 1048576 then
+                value := to_jsonb(old.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.opened_at), 0) <= 1048576 then
+                value := to_jsonb(old.opened_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.opened_at) = 0 then lost := lost || 'opened_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('opened_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.closed_at), 0) <= 1048576 then
+                value := to_jsonb(old.closed_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.closed_at) = 0 then lost := lost || 'closed_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('closed_at', value);
+
+        before := rowcast.fit_payload(before, lost);
+    end if;
+
+    end if;
+    if op <> 'delete' and not (moved and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.owner), 0) + coalesce(octet_length(new.status), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'owner', to_jsonb(new.owner), 'status', to_jsonb(new.status), 'opened_at', to_jsonb(new.opened_at), 'closed_at', to_jsonb(new.closed_at));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.owner), 0) <= 1048576 then
+                value := to_jsonb(new.owner);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.owner) = 0 then lost := lost || 'owner'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('owner', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.status), 0) <= 1048576 then
+                value := to_jsonb(new.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.opened_at), 0) <= 1048576 then
+                value := to_jsonb(new.opened_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.opened_at) = 0 then lost := lost || 'opened_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('opened_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.closed_at), 0) <= 1048576 then
+                value := to_jsonb(new.closed_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.closed_at) = 0 then lost := lost || 'closed_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('closed_at', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    end if;
+    if op = 'delete' or moved then
+        op := 'delete';
+        word := 'deleted';
+        subject := old.id::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from chat.conversation_events(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, case when octet_length(old.owner::text) between 1 and 256 then old.owner::text else 'rowcast:nobody' end);
+        end if;
+    end if;
+    if tg_op <> 'DELETE' then
+        if moved then
+            op := 'insert';
+            before := null;
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.owner), 0) + coalesce(octet_length(new.status), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'owner', to_jsonb(new.owner), 'status', to_jsonb(new.status), 'opened_at', to_jsonb(new.opened_at), 'closed_at', to_jsonb(new.closed_at));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.owner), 0) <= 1048576 then
+                value := to_jsonb(new.owner);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.owner) = 0 then lost := lost || 'owner'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('owner', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.status), 0) <= 1048576 then
+                value := to_jsonb(new.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.opened_at), 0) <= 1048576 then
+                value := to_jsonb(new.opened_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.opened_at) = 0 then lost := lost || 'opened_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('opened_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.closed_at), 0) <= 1048576 then
+                value := to_jsonb(new.closed_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.closed_at) = 0 then lost := lost || 'closed_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('closed_at', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+        end if;
+        word := case when op = 'insert' then 'inserted' else 'updated' end;
+        subject := new.id::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from chat.conversation_events(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, case when octet_length(new.owner::text) between 1 and 256 then new.owner::text else 'rowcast:nobody' end);
+        end if;
+    end if;
+    return null;
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_publish_conversations(); Type: COMMENT; Schema: chat; Owner: -
+--
+
+COMMENT ON FUNCTION chat.rowcast_publish_conversations() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_publish_utterances(); Type: FUNCTION; Schema: chat; Owner: -
+--
+
+CREATE FUNCTION chat.rowcast_publish_utterances() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    AS $$
+-- Written by rowcast.publish for chat.utterances. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op      text := lower(tg_op);
+    word    text;
+    moved   boolean := false;
+    before  jsonb;
+    after   jsonb;
+    subject text;
+    told    record;
+    lost    text[];
+    value   jsonb;
+    large   boolean;
+    room    bigint;
+begin
+    if op = 'truncate' then
+        insert into rowcast.events (type, public_safe) values ('chat.utterance.truncated', 'f');
+        return null;
+    end if;
+    if op = 'update' then
+        moved := record_image_ne(row(old.conversation_id, old.owner), row(new.conversation_id, new.owner));
+    end if;
+    if op = 'delete' or moved or (op = 'update' and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(old.text), 0) + coalesce(octet_length(old.outcome), 0) > 131072;
+        if not large then
+            before := jsonb_build_object('id', to_jsonb(old.id), 'conversation_id', to_jsonb(old.conversation_id), 'position', to_jsonb(old."position"), 'speaker_id', to_jsonb(old.speaker_id), 'text', to_jsonb(old.text), 'said_at', to_jsonb(old.said_at), 'answers', to_jsonb(old.answers), 'final', to_jsonb(old.final), 'outcome', to_jsonb(old.outcome));
+            large := octet_length(before::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        before := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.id), 0) <= 1048576 then
+                value := to_jsonb(old.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.conversation_id), 0) <= 1048576 then
+                value := to_jsonb(old.conversation_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.conversation_id) = 0 then lost := lost || 'conversation_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('conversation_id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old."position"), 0) <= 1048576 then
+                value := to_jsonb(old."position");
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old."position") = 0 then lost := lost || 'position'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('position', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.speaker_id), 0) <= 1048576 then
+                value := to_jsonb(old.speaker_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.speaker_id) = 0 then lost := lost || 'speaker_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('speaker_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.text), 0) <= 1048576 then
+                value := to_jsonb(old.text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.text) = 0 then lost := lost || 'text'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('text', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.said_at), 0) <= 1048576 then
+                value := to_jsonb(old.said_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.said_at) = 0 then lost := lost || 'said_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('said_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.answers), 0) <= 1048576 then
+                value := to_jsonb(old.answers);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.answers) = 0 then lost := lost || 'answers'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('answers', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.final), 0) <= 1048576 then
+                value := to_jsonb(old.final);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.final) = 0 then lost := lost || 'final'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('final', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.outcome), 0) <= 1048576 then
+                value := to_jsonb(old.outcome);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.outcome) = 0 then lost := lost || 'outcome'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('outcome', value);
+
+        before := rowcast.fit_payload(before, lost);
+    end if;
+
+    end if;
+    if op <> 'delete' and not (moved and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.text), 0) + coalesce(octet_length(new.outcome), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'conversation_id', to_jsonb(new.conversation_id), 'position', to_jsonb(new."position"), 'speaker_id', to_jsonb(new.speaker_id), 'text', to_jsonb(new.text), 'said_at', to_jsonb(new.said_at), 'answers', to_jsonb(new.answers), 'final', to_jsonb(new.final), 'outcome', to_jsonb(new.outcome));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.conversation_id), 0) <= 1048576 then
+                value := to_jsonb(new.conversation_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.conversation_id) = 0 then lost := lost || 'conversation_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('conversation_id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new."position"), 0) <= 1048576 then
+                value := to_jsonb(new."position");
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new."position") = 0 then lost := lost || 'position'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('position', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.speaker_id), 0) <= 1048576 then
+                value := to_jsonb(new.speaker_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.speaker_id) = 0 then lost := lost || 'speaker_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('speaker_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.text), 0) <= 1048576 then
+                value := to_jsonb(new.text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.text) = 0 then lost := lost || 'text'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('text', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.said_at), 0) <= 1048576 then
+                value := to_jsonb(new.said_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.said_at) = 0 then lost := lost || 'said_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('said_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.answers), 0) <= 1048576 then
+                value := to_jsonb(new.answers);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.answers) = 0 then lost := lost || 'answers'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('answers', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.final), 0) <= 1048576 then
+                value := to_jsonb(new.final);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.final) = 0 then lost := lost || 'final'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('final', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.outcome), 0) <= 1048576 then
+                value := to_jsonb(new.outcome);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.outcome) = 0 then lost := lost || 'outcome'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('outcome', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    end if;
+    if op = 'delete' or moved then
+        op := 'delete';
+        word := 'deleted';
+        subject := old.conversation_id::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from chat.utterance_events(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, case when octet_length(old.owner::text) between 1 and 256 then old.owner::text else 'rowcast:nobody' end);
+        end if;
+    end if;
+    if tg_op <> 'DELETE' then
+        if moved then
+            op := 'insert';
+            before := null;
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.text), 0) + coalesce(octet_length(new.outcome), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'conversation_id', to_jsonb(new.conversation_id), 'position', to_jsonb(new."position"), 'speaker_id', to_jsonb(new.speaker_id), 'text', to_jsonb(new.text), 'said_at', to_jsonb(new.said_at), 'answers', to_jsonb(new.answers), 'final', to_jsonb(new.final), 'outcome', to_jsonb(new.outcome));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.conversation_id), 0) <= 1048576 then
+                value := to_jsonb(new.conversation_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.conversation_id) = 0 then lost := lost || 'conversation_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('conversation_id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new."position"), 0) <= 1048576 then
+                value := to_jsonb(new."position");
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new."position") = 0 then lost := lost || 'position'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('position', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.speaker_id), 0) <= 1048576 then
+                value := to_jsonb(new.speaker_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.speaker_id) = 0 then lost := lost || 'speaker_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('speaker_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.text), 0) <= 1048576 then
+                value := to_jsonb(new.text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.text) = 0 then lost := lost || 'text'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('text', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.said_at), 0) <= 1048576 then
+                value := to_jsonb(new.said_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.said_at) = 0 then lost := lost || 'said_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('said_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.answers), 0) <= 1048576 then
+                value := to_jsonb(new.answers);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.answers) = 0 then lost := lost || 'answers'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('answers', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.final), 0) <= 1048576 then
+                value := to_jsonb(new.final);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.final) = 0 then lost := lost || 'final'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('final', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.outcome), 0) <= 1048576 then
+                value := to_jsonb(new.outcome);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.outcome) = 0 then lost := lost || 'outcome'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('outcome', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+        end if;
+        word := case when op = 'insert' then 'inserted' else 'updated' end;
+        subject := new.conversation_id::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from chat.utterance_events(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, case when octet_length(new.owner::text) between 1 and 256 then new.owner::text else 'rowcast:nobody' end);
+        end if;
+    end if;
+    return null;
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_publish_utterances(); Type: COMMENT; Schema: chat; Owner: -
+--
+
+COMMENT ON FUNCTION chat.rowcast_publish_utterances() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+
+--
+-- Name: set_owner(); Type: FUNCTION; Schema: chat; Owner: -
+--
+
+CREATE FUNCTION chat.set_owner() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if tg_table_name = 'conversations' then
+        new.owner := (select s.subject from chat.speakers s where s.id = new.speaker_id);
+    else
+        new.owner := (select c.owner from chat.conversations c where c.id = new.conversation_id);
+    end if;
+    return new;
+end
+$$;
+
+--
+-- Name: FUNCTION set_owner(); Type: COMMENT; Schema: chat; Owner: -
+--
+
+COMMENT ON FUNCTION chat.set_owner() IS 'Whose row this is: the subject of the user whose conversation it belongs to.';
+
+--
+-- Name: utterance_events(text, jsonb, jsonb); Type: FUNCTION; Schema: chat; Owner: -
+--
+
+CREATE FUNCTION chat.utterance_events(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) RETURNS record
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    told jsonb := coalesce(new, old);
+begin
+    type := 'chat.utterance.' || case op when 'insert' then 'added' when 'update' then 'changed' else 'removed' end;
+    select jsonb_strip_nulls(told - 'speaker_id' || jsonb_build_object(
+               'said_at', chat.instant(told ->> 'said_at'), 'speaker', s.kind, 'name', s.name))
+      into payload
+      from chat.speakers s where s.id = (told ->> 'speaker_id')::uuid;
+end
+$$;
+
+--
+-- Name: FUNCTION utterance_events(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: COMMENT; Schema: chat; Owner: -
+--
+
+COMMENT ON FUNCTION chat.utterance_events(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) IS 'The events of chat.utterances: added.';
+
+--
 -- Name: append_batch(text, text[], text[], text[], boolean[], text[], uuid[], text[], text[], text[]); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -168,6 +1052,46 @@ $$;
 --
 
 COMMENT ON FUNCTION rowcast.append_events(types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) IS 'append_event for many events in one statement, in the order given, all or none.';
+
+--
+-- Name: append_once(text, text, text[], text[], text[], boolean[], text[], uuid[], text[], text[]); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.append_once(key_scope text, request_key text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[]) RETURNS TABLE(seq bigint, id uuid, repeated boolean)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    total constant integer := coalesce(cardinality(types), 0);
+    stem  constant text    := chr(31) || request_key || chr(31);
+    again integer := 0;
+begin
+    if request_key is null or octet_length(request_key) not between 1 and 240 then
+        raise exception 'request_key must be 1 to 240 bytes' using errcode = 'invalid_parameter_value';
+    end if;
+    for seq, id, repeated in
+        select b.seq, b.id, b.repeated
+          from rowcast.append_batch(key_scope, types, payloads, levels, safe, symbols, trade_ids, subjects, owners,
+                                    array(select stem || place from generate_series(1, total) as place order by place)) b
+    loop
+        again := again + repeated::integer;
+        return next;
+    end loop;
+    -- Another content is refused by append_batch already. What is left: more events than the first request had, and fewer.
+    if again not in (0, total)
+       or exists (select from rowcast.dedupe_keys k where k.scope = key_scope and k.key = stem || (total + 1)) then
+        raise exception 'request_key was used before with another number of events'
+            using errcode = 'unique_violation', column = 'dedupe_key',
+                  hint = 'A key names one request. Use a new key for a new request.';
+    end if;
+end
+$$;
+
+--
+-- Name: FUNCTION append_once(key_scope text, request_key text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[]); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.append_once(key_scope text, request_key text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[]) IS 'append_batch under one key for all of its events: the same request again gets the first answer and inserts nothing.';
 
 --
 -- Name: append_rows(text, text[], text[], text[], boolean[], text[], uuid[], text[], text[], text[]); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -1278,6 +2202,2356 @@ $_$;
 
 COMMENT ON FUNCTION rowcast.unpublish(table_name regclass) IS 'Stops publishing a table; says whether it was published. Events already written stay.';
 
+--
+-- Name: config_event(text, jsonb, jsonb); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.config_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) RETURNS record
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case when op = 'delete' then 'config.removed' else 'config.changed' end,
+           case when op = 'delete' then 'warn' else 'info' end,
+           (now_is - 'value') || jsonb_build_object('setting', jsonb_build_object(now_is ->> 'key', now_is -> 'value'))
+      from (select coalesce(new, old)) as row (now_is)
+$$;
+
+--
+-- Name: FUNCTION config_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.config_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) IS 'What a change of trading.config is called on the stream.';
+
+--
+-- Name: keep_config_versions(); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.keep_config_versions() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if new.key <> old.key then
+        raise exception 'a setting keeps its key' using errcode = 'object_not_in_prerequisite_state';
+    elsif new is distinct from old then
+        if new.version = old.version then
+            new.version := old.version + 1;
+            -- Nor is it known then who it was, unless that was said.
+            if new.updated_by is not distinct from old.updated_by then
+                new.updated_by := null;
+            end if;
+        end if;
+        -- The history is ordered by this.
+        if new.updated_at <= old.updated_at then
+            new.updated_at := greatest(clock_timestamp(), old.updated_at + interval '1 microsecond');
+        end if;
+    end if;
+    return new;
+end
+$$;
+
+--
+-- Name: FUNCTION keep_config_versions(); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.keep_config_versions() IS 'Counts the versions of a setting, also for whoever forgets to.';
+
+--
+-- Name: keep_order_states(); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.keep_order_states() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    told trading.orders;
+begin
+    -- A report that is repeated is no change, also where it writes a number with other zeros.
+    if new is not distinct from old then
+        return old;
+    end if;
+    told := new;
+    told.trade_id := old.trade_id;
+    if row(new.id, new.client_order_id, new.symbol, new.side, new.type, new.quantity, new.limit_price, new.placed_by,
+           new.created_at, new.created_with)
+       is distinct from row(old.id, old.client_order_id, old.symbol, old.side, old.type, old.quantity, old.limit_price,
+           old.placed_by, old.created_at, old.created_with) then
+        raise exception 'what was ordered does not change'
+            using errcode = 'object_not_in_prerequisite_state', detail = old.status;
+    elsif new.trade_id is distinct from old.trade_id and old.trade_id is not null then
+        raise exception 'the order belongs to a trade already'
+            using errcode = 'object_not_in_prerequisite_state', detail = old.status;
+    elsif old.status in ('filled', 'cancelled', 'rejected') and told is distinct from old then
+        raise exception 'the order has ended'
+            using errcode = 'object_not_in_prerequisite_state', detail = old.status;
+    elsif old.status = 'partially_filled' and new.status in ('new', 'rejected') then
+        raise exception 'the order is filled in part already'
+            using errcode = 'object_not_in_prerequisite_state', detail = old.status;
+    elsif new.filled_quantity < old.filled_quantity then
+        raise exception 'more was filled already'
+            using errcode = 'object_not_in_prerequisite_state', detail = old.status;
+    end if;
+    new.updated_at := greatest(clock_timestamp(), old.updated_at);
+    return new;
+end
+$$;
+
+--
+-- Name: FUNCTION keep_order_states(); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.keep_order_states() IS 'Lets an order go from state to state as orders do; what was ordered never changes.';
+
+--
+-- Name: keep_trade_states(); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.keep_trade_states() RETURNS trigger
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if row(new.id, new.client_order_id, new.symbol, new.side, new.status, new.quantity, new.entry_price, new.exit_price,
+           new.fees, new.reason, new.close_reason, new.opened_by, new.opened_at, new.closed_at, new.created_with)
+       is distinct from row(old.id, old.client_order_id, old.symbol, old.side, old.status, old.quantity, old.entry_price,
+           old.exit_price, old.fees, old.reason, old.close_reason, old.opened_by, old.opened_at, old.closed_at,
+           old.created_with) then
+        raise exception 'the trade is closed'
+            using errcode = 'object_not_in_prerequisite_state', detail = old.status;
+    end if;
+    return old;
+end
+$$;
+
+--
+-- Name: FUNCTION keep_trade_states(); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.keep_trade_states() IS 'Keeps a closed trade as it is.';
+
+--
+-- Name: order_event(text, jsonb, jsonb); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.order_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) RETURNS record
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+               when op = 'delete' then 'order.deleted'
+               when op = 'insert' and new ->> 'status' = 'new' then 'order.placed'
+               when op = 'insert' or old ->> 'status' <> new ->> 'status'
+                    or old ->> 'filled_quantity' <> new ->> 'filled_quantity' then 'order.' || (new ->> 'status')
+               else 'order.updated'
+           end,
+           case when op = 'delete' or op = 'insert' and new ->> 'status' = 'rejected'
+                     or old ->> 'status' <> 'rejected' and new ->> 'status' = 'rejected' then 'warn' else 'info' end,
+           coalesce(new, old)
+$$;
+
+--
+-- Name: FUNCTION order_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.order_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) IS 'What a change of trading.orders is called on the stream.';
+
+--
+-- Name: remember_config(); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.remember_config() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    if tg_op = 'DELETE' then
+        insert into trading.config_history (key, version) values (old.key, old.version + 1);
+    else
+        insert into trading.config_history (key, version, value, changed_at, changed_by)
+        values (new.key, new.version, new.value, new.updated_at, new.updated_by);
+    end if;
+    return null;
+end
+$$;
+
+--
+-- Name: FUNCTION remember_config(); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.remember_config() IS 'Writes every version of a setting into trading.config_history.';
+
+--
+-- Name: rowcast_publish_config(); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_publish_config() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    AS $$
+-- Written by rowcast.publish for trading.config. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op      text := lower(tg_op);
+    word    text;
+    moved   boolean := false;
+    before  jsonb;
+    after   jsonb;
+    subject text;
+    told    record;
+    lost    text[];
+    value   jsonb;
+    large   boolean;
+    room    bigint;
+begin
+    if op = 'truncate' then
+        insert into rowcast.events (type, public_safe) values ('config.truncated', 'f');
+        return null;
+    end if;
+    if op = 'update' then
+        moved := record_image_ne(row(old.key), row(new.key));
+    end if;
+    if op = 'delete' or moved or (op = 'update' and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(old.key), 0) + coalesce(pg_column_size(old.value), 0) + coalesce(octet_length(old.updated_by), 0) > 131072;
+        if not large then
+            before := jsonb_build_object('key', to_jsonb(old.key), 'value', to_jsonb(old.value), 'version', to_jsonb(old.version), 'updated_at', to_jsonb(old.updated_at), 'updated_by', to_jsonb(old.updated_by));
+            large := octet_length(before::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        before := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.key), 0) <= 1048576 then
+                value := to_jsonb(old.key);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.key) = 0 then lost := lost || 'key'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('key', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.value), 0) <= 1048576 then
+                value := to_jsonb(old.value);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.value) = 0 then lost := lost || 'value'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('value', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.version), 0) <= 1048576 then
+                value := to_jsonb(old.version);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.version) = 0 then lost := lost || 'version'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('version', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.updated_at), 0) <= 1048576 then
+                value := to_jsonb(old.updated_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.updated_at) = 0 then lost := lost || 'updated_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('updated_at', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.updated_by), 0) <= 1048576 then
+                value := to_jsonb(old.updated_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.updated_by) = 0 then lost := lost || 'updated_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('updated_by', value);
+
+        before := rowcast.fit_payload(before, lost);
+    end if;
+
+    end if;
+    if op <> 'delete' and not (moved and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.key), 0) + coalesce(pg_column_size(new.value), 0) + coalesce(octet_length(new.updated_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('key', to_jsonb(new.key), 'value', to_jsonb(new.value), 'version', to_jsonb(new.version), 'updated_at', to_jsonb(new.updated_at), 'updated_by', to_jsonb(new.updated_by));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.key), 0) <= 1048576 then
+                value := to_jsonb(new.key);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.key) = 0 then lost := lost || 'key'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('key', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.value), 0) <= 1048576 then
+                value := to_jsonb(new.value);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.value) = 0 then lost := lost || 'value'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('value', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.version), 0) <= 1048576 then
+                value := to_jsonb(new.version);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.version) = 0 then lost := lost || 'version'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('version', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.updated_at), 0) <= 1048576 then
+                value := to_jsonb(new.updated_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.updated_at) = 0 then lost := lost || 'updated_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('updated_at', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.updated_by), 0) <= 1048576 then
+                value := to_jsonb(new.updated_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.updated_by) = 0 then lost := lost || 'updated_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('updated_by', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    end if;
+    if op = 'delete' or moved then
+        op := 'delete';
+        word := 'deleted';
+        subject := old.key::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from trading.config_event(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, null);
+        end if;
+    end if;
+    if tg_op <> 'DELETE' then
+        if moved then
+            op := 'insert';
+            before := null;
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.key), 0) + coalesce(pg_column_size(new.value), 0) + coalesce(octet_length(new.updated_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('key', to_jsonb(new.key), 'value', to_jsonb(new.value), 'version', to_jsonb(new.version), 'updated_at', to_jsonb(new.updated_at), 'updated_by', to_jsonb(new.updated_by));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.key), 0) <= 1048576 then
+                value := to_jsonb(new.key);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.key) = 0 then lost := lost || 'key'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('key', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.value), 0) <= 1048576 then
+                value := to_jsonb(new.value);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.value) = 0 then lost := lost || 'value'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('value', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.version), 0) <= 1048576 then
+                value := to_jsonb(new.version);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.version) = 0 then lost := lost || 'version'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('version', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.updated_at), 0) <= 1048576 then
+                value := to_jsonb(new.updated_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.updated_at) = 0 then lost := lost || 'updated_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('updated_at', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.updated_by), 0) <= 1048576 then
+                value := to_jsonb(new.updated_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.updated_by) = 0 then lost := lost || 'updated_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('updated_by', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+        end if;
+        word := case when op = 'insert' then 'inserted' else 'updated' end;
+        subject := new.key::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from trading.config_event(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, null);
+        end if;
+    end if;
+    return null;
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_publish_config(); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_publish_config() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_publish_orders(); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_publish_orders() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    AS $$
+-- Written by rowcast.publish for trading.orders. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op      text := lower(tg_op);
+    word    text;
+    moved   boolean := false;
+    before  jsonb;
+    after   jsonb;
+    subject text;
+    told    record;
+    lost    text[];
+    value   jsonb;
+    large   boolean;
+    room    bigint;
+begin
+    if op = 'truncate' then
+        insert into rowcast.events (type, public_safe) values ('order.truncated', 'f');
+        return null;
+    end if;
+    if op = 'update' then
+        moved := record_image_ne(row(old.id), row(new.id));
+    end if;
+    if op = 'delete' or moved or (op = 'update' and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(old.client_order_id), 0) + coalesce(octet_length(old.symbol), 0) + coalesce(octet_length(old.side), 0) + coalesce(octet_length(old.type), 0) + coalesce(octet_length(old.status), 0) + coalesce(pg_column_size(old.quantity), 0) + coalesce(pg_column_size(old.limit_price), 0) + coalesce(pg_column_size(old.filled_quantity), 0) + coalesce(pg_column_size(old.average_price), 0) + coalesce(pg_column_size(old.fees), 0) + coalesce(octet_length(old.reject_reason), 0) + coalesce(octet_length(old.placed_by), 0) > 131072;
+        if not large then
+            before := jsonb_build_object('id', to_jsonb(old.id), 'client_order_id', to_jsonb(old.client_order_id), 'trade_id', to_jsonb(old.trade_id), 'symbol', to_jsonb(old.symbol), 'side', to_jsonb(old.side), 'type', to_jsonb(old.type), 'status', to_jsonb(old.status), 'quantity', to_jsonb(old.quantity::text), 'limit_price', to_jsonb(old.limit_price::text), 'filled_quantity', to_jsonb(old.filled_quantity::text), 'average_price', to_jsonb(old.average_price::text), 'fees', to_jsonb(old.fees::text), 'reject_reason', to_jsonb(old.reject_reason), 'placed_by', to_jsonb(old.placed_by), 'created_at', to_jsonb(old.created_at), 'updated_at', to_jsonb(old.updated_at));
+            large := octet_length(before::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        before := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.id), 0) <= 1048576 then
+                value := to_jsonb(old.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.client_order_id), 0) <= 1048576 then
+                value := to_jsonb(old.client_order_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.client_order_id) = 0 then lost := lost || 'client_order_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('client_order_id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.trade_id), 0) <= 1048576 then
+                value := to_jsonb(old.trade_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.trade_id) = 0 then lost := lost || 'trade_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('trade_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.symbol), 0) <= 1048576 then
+                value := to_jsonb(old.symbol);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.symbol) = 0 then lost := lost || 'symbol'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('symbol', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.side), 0) <= 1048576 then
+                value := to_jsonb(old.side);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.side) = 0 then lost := lost || 'side'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('side', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.type), 0) <= 1048576 then
+                value := to_jsonb(old.type);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.type) = 0 then lost := lost || 'type'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('type', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.status), 0) <= 1048576 then
+                value := to_jsonb(old.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.quantity), 0) <= 1048576 then
+                value := to_jsonb(old.quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.quantity) = 0 then lost := lost || 'quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.limit_price), 0) <= 1048576 then
+                value := to_jsonb(old.limit_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.limit_price) = 0 then lost := lost || 'limit_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('limit_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.filled_quantity), 0) <= 1048576 then
+                value := to_jsonb(old.filled_quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.filled_quantity) = 0 then lost := lost || 'filled_quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('filled_quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.average_price), 0) <= 1048576 then
+                value := to_jsonb(old.average_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.average_price) = 0 then lost := lost || 'average_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('average_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.fees), 0) <= 1048576 then
+                value := to_jsonb(old.fees::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.fees) = 0 then lost := lost || 'fees'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('fees', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.reject_reason), 0) <= 1048576 then
+                value := to_jsonb(old.reject_reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.reject_reason) = 0 then lost := lost || 'reject_reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('reject_reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.placed_by), 0) <= 1048576 then
+                value := to_jsonb(old.placed_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.placed_by) = 0 then lost := lost || 'placed_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('placed_by', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.created_at), 0) <= 1048576 then
+                value := to_jsonb(old.created_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.created_at) = 0 then lost := lost || 'created_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('created_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.updated_at), 0) <= 1048576 then
+                value := to_jsonb(old.updated_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.updated_at) = 0 then lost := lost || 'updated_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('updated_at', value);
+
+        before := rowcast.fit_payload(before, lost);
+    end if;
+
+    end if;
+    if op <> 'delete' and not (moved and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.client_order_id), 0) + coalesce(octet_length(new.symbol), 0) + coalesce(octet_length(new.side), 0) + coalesce(octet_length(new.type), 0) + coalesce(octet_length(new.status), 0) + coalesce(pg_column_size(new.quantity), 0) + coalesce(pg_column_size(new.limit_price), 0) + coalesce(pg_column_size(new.filled_quantity), 0) + coalesce(pg_column_size(new.average_price), 0) + coalesce(pg_column_size(new.fees), 0) + coalesce(octet_length(new.reject_reason), 0) + coalesce(octet_length(new.placed_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'client_order_id', to_jsonb(new.client_order_id), 'trade_id', to_jsonb(new.trade_id), 'symbol', to_jsonb(new.symbol), 'side', to_jsonb(new.side), 'type', to_jsonb(new.type), 'status', to_jsonb(new.status), 'quantity', to_jsonb(new.quantity::text), 'limit_price', to_jsonb(new.limit_price::text), 'filled_quantity', to_jsonb(new.filled_quantity::text), 'average_price', to_jsonb(new.average_price::text), 'fees', to_jsonb(new.fees::text), 'reject_reason', to_jsonb(new.reject_reason), 'placed_by', to_jsonb(new.placed_by), 'created_at', to_jsonb(new.created_at), 'updated_at', to_jsonb(new.updated_at));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.client_order_id), 0) <= 1048576 then
+                value := to_jsonb(new.client_order_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.client_order_id) = 0 then lost := lost || 'client_order_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('client_order_id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.trade_id), 0) <= 1048576 then
+                value := to_jsonb(new.trade_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.trade_id) = 0 then lost := lost || 'trade_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('trade_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.symbol), 0) <= 1048576 then
+                value := to_jsonb(new.symbol);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.symbol) = 0 then lost := lost || 'symbol'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('symbol', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.side), 0) <= 1048576 then
+                value := to_jsonb(new.side);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.side) = 0 then lost := lost || 'side'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('side', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.type), 0) <= 1048576 then
+                value := to_jsonb(new.type);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.type) = 0 then lost := lost || 'type'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('type', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.status), 0) <= 1048576 then
+                value := to_jsonb(new.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.quantity), 0) <= 1048576 then
+                value := to_jsonb(new.quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.quantity) = 0 then lost := lost || 'quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.limit_price), 0) <= 1048576 then
+                value := to_jsonb(new.limit_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.limit_price) = 0 then lost := lost || 'limit_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('limit_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.filled_quantity), 0) <= 1048576 then
+                value := to_jsonb(new.filled_quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.filled_quantity) = 0 then lost := lost || 'filled_quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('filled_quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.average_price), 0) <= 1048576 then
+                value := to_jsonb(new.average_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.average_price) = 0 then lost := lost || 'average_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('average_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.fees), 0) <= 1048576 then
+                value := to_jsonb(new.fees::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.fees) = 0 then lost := lost || 'fees'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('fees', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.reject_reason), 0) <= 1048576 then
+                value := to_jsonb(new.reject_reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.reject_reason) = 0 then lost := lost || 'reject_reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('reject_reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.placed_by), 0) <= 1048576 then
+                value := to_jsonb(new.placed_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.placed_by) = 0 then lost := lost || 'placed_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('placed_by', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.created_at), 0) <= 1048576 then
+                value := to_jsonb(new.created_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.created_at) = 0 then lost := lost || 'created_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('created_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.updated_at), 0) <= 1048576 then
+                value := to_jsonb(new.updated_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.updated_at) = 0 then lost := lost || 'updated_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('updated_at', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    end if;
+    if op = 'delete' or moved then
+        op := 'delete';
+        word := 'deleted';
+        subject := old.id::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from trading.order_event(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 'f', case when octet_length(old.symbol::text) between 1 and 64 then old.symbol::text end, old.trade_id, subject, null);
+        end if;
+    end if;
+    if tg_op <> 'DELETE' then
+        if moved then
+            op := 'insert';
+            before := null;
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.client_order_id), 0) + coalesce(octet_length(new.symbol), 0) + coalesce(octet_length(new.side), 0) + coalesce(octet_length(new.type), 0) + coalesce(octet_length(new.status), 0) + coalesce(pg_column_size(new.quantity), 0) + coalesce(pg_column_size(new.limit_price), 0) + coalesce(pg_column_size(new.filled_quantity), 0) + coalesce(pg_column_size(new.average_price), 0) + coalesce(pg_column_size(new.fees), 0) + coalesce(octet_length(new.reject_reason), 0) + coalesce(octet_length(new.placed_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'client_order_id', to_jsonb(new.client_order_id), 'trade_id', to_jsonb(new.trade_id), 'symbol', to_jsonb(new.symbol), 'side', to_jsonb(new.side), 'type', to_jsonb(new.type), 'status', to_jsonb(new.status), 'quantity', to_jsonb(new.quantity::text), 'limit_price', to_jsonb(new.limit_price::text), 'filled_quantity', to_jsonb(new.filled_quantity::text), 'average_price', to_jsonb(new.average_price::text), 'fees', to_jsonb(new.fees::text), 'reject_reason', to_jsonb(new.reject_reason), 'placed_by', to_jsonb(new.placed_by), 'created_at', to_jsonb(new.created_at), 'updated_at', to_jsonb(new.updated_at));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.client_order_id), 0) <= 1048576 then
+                value := to_jsonb(new.client_order_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.client_order_id) = 0 then lost := lost || 'client_order_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('client_order_id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.trade_id), 0) <= 1048576 then
+                value := to_jsonb(new.trade_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.trade_id) = 0 then lost := lost || 'trade_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('trade_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.symbol), 0) <= 1048576 then
+                value := to_jsonb(new.symbol);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.symbol) = 0 then lost := lost || 'symbol'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('symbol', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.side), 0) <= 1048576 then
+                value := to_jsonb(new.side);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.side) = 0 then lost := lost || 'side'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('side', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.type), 0) <= 1048576 then
+                value := to_jsonb(new.type);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.type) = 0 then lost := lost || 'type'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('type', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.status), 0) <= 1048576 then
+                value := to_jsonb(new.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.quantity), 0) <= 1048576 then
+                value := to_jsonb(new.quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.quantity) = 0 then lost := lost || 'quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.limit_price), 0) <= 1048576 then
+                value := to_jsonb(new.limit_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.limit_price) = 0 then lost := lost || 'limit_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('limit_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.filled_quantity), 0) <= 1048576 then
+                value := to_jsonb(new.filled_quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.filled_quantity) = 0 then lost := lost || 'filled_quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('filled_quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.average_price), 0) <= 1048576 then
+                value := to_jsonb(new.average_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.average_price) = 0 then lost := lost || 'average_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('average_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.fees), 0) <= 1048576 then
+                value := to_jsonb(new.fees::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.fees) = 0 then lost := lost || 'fees'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('fees', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.reject_reason), 0) <= 1048576 then
+                value := to_jsonb(new.reject_reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.reject_reason) = 0 then lost := lost || 'reject_reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('reject_reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.placed_by), 0) <= 1048576 then
+                value := to_jsonb(new.placed_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.placed_by) = 0 then lost := lost || 'placed_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('placed_by', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.created_at), 0) <= 1048576 then
+                value := to_jsonb(new.created_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.created_at) = 0 then lost := lost || 'created_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('created_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.updated_at), 0) <= 1048576 then
+                value := to_jsonb(new.updated_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.updated_at) = 0 then lost := lost || 'updated_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('updated_at', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+        end if;
+        word := case when op = 'insert' then 'inserted' else 'updated' end;
+        subject := new.id::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from trading.order_event(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 'f', case when octet_length(new.symbol::text) between 1 and 64 then new.symbol::text end, new.trade_id, subject, null);
+        end if;
+    end if;
+    return null;
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_publish_orders(); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_publish_orders() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_publish_snapshots(); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_publish_snapshots() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    AS $$
+-- Written by rowcast.publish for trading.snapshots. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op      text := lower(tg_op);
+    word    text;
+    moved   boolean := false;
+    before  jsonb;
+    after   jsonb;
+    subject text;
+    told    record;
+    lost    text[];
+    value   jsonb;
+    large   boolean;
+    room    bigint;
+begin
+    if op = 'truncate' then
+        insert into rowcast.events (type, public_safe) values ('snapshot.truncated', 't');
+        return null;
+    end if;
+    if op = 'update' then
+        moved := record_image_ne(row(old.id), row(new.id));
+    end if;
+    if op = 'delete' or moved or (op = 'update' and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(pg_column_size(old.equity), 0) + coalesce(pg_column_size(old.cash), 0) + coalesce(pg_column_size(old.unrealized_profit), 0) + coalesce(pg_column_size(old.positions), 0) + coalesce(octet_length(old.taken_by), 0) > 131072;
+        if not large then
+            before := jsonb_build_object('id', to_jsonb(old.id), 'taken_at', to_jsonb(old.taken_at), 'equity', to_jsonb(old.equity::text), 'cash', to_jsonb(old.cash::text), 'unrealized_profit', to_jsonb(old.unrealized_profit::text), 'positions', to_jsonb(old.positions), 'taken_by', to_jsonb(old.taken_by));
+            large := octet_length(before::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        before := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.id), 0) <= 1048576 then
+                value := to_jsonb(old.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.taken_at), 0) <= 1048576 then
+                value := to_jsonb(old.taken_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.taken_at) = 0 then lost := lost || 'taken_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('taken_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.equity), 0) <= 1048576 then
+                value := to_jsonb(old.equity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.equity) = 0 then lost := lost || 'equity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('equity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.cash), 0) <= 1048576 then
+                value := to_jsonb(old.cash::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.cash) = 0 then lost := lost || 'cash'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('cash', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.unrealized_profit), 0) <= 1048576 then
+                value := to_jsonb(old.unrealized_profit::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.unrealized_profit) = 0 then lost := lost || 'unrealized_profit'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('unrealized_profit', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.positions), 0) <= 1048576 then
+                value := to_jsonb(old.positions);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.positions) = 0 then lost := lost || 'positions'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('positions', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.taken_by), 0) <= 1048576 then
+                value := to_jsonb(old.taken_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.taken_by) = 0 then lost := lost || 'taken_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('taken_by', value);
+
+        before := rowcast.fit_payload(before, lost);
+    end if;
+
+    end if;
+    if op <> 'delete' and not (moved and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(pg_column_size(new.equity), 0) + coalesce(pg_column_size(new.cash), 0) + coalesce(pg_column_size(new.unrealized_profit), 0) + coalesce(pg_column_size(new.positions), 0) + coalesce(octet_length(new.taken_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'taken_at', to_jsonb(new.taken_at), 'equity', to_jsonb(new.equity::text), 'cash', to_jsonb(new.cash::text), 'unrealized_profit', to_jsonb(new.unrealized_profit::text), 'positions', to_jsonb(new.positions), 'taken_by', to_jsonb(new.taken_by));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.taken_at), 0) <= 1048576 then
+                value := to_jsonb(new.taken_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.taken_at) = 0 then lost := lost || 'taken_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('taken_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.equity), 0) <= 1048576 then
+                value := to_jsonb(new.equity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.equity) = 0 then lost := lost || 'equity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('equity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.cash), 0) <= 1048576 then
+                value := to_jsonb(new.cash::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.cash) = 0 then lost := lost || 'cash'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('cash', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.unrealized_profit), 0) <= 1048576 then
+                value := to_jsonb(new.unrealized_profit::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.unrealized_profit) = 0 then lost := lost || 'unrealized_profit'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('unrealized_profit', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.positions), 0) <= 1048576 then
+                value := to_jsonb(new.positions);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.positions) = 0 then lost := lost || 'positions'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('positions', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.taken_by), 0) <= 1048576 then
+                value := to_jsonb(new.taken_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.taken_by) = 0 then lost := lost || 'taken_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('taken_by', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    end if;
+    if op = 'delete' or moved then
+        op := 'delete';
+        word := 'deleted';
+        subject := old.id::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from trading.snapshot_event(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 't', null, null, subject, null);
+        end if;
+    end if;
+    if tg_op <> 'DELETE' then
+        if moved then
+            op := 'insert';
+            before := null;
+    lost := '{}';
+    begin
+        large := 0 + coalesce(pg_column_size(new.equity), 0) + coalesce(pg_column_size(new.cash), 0) + coalesce(pg_column_size(new.unrealized_profit), 0) + coalesce(pg_column_size(new.positions), 0) + coalesce(octet_length(new.taken_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'taken_at', to_jsonb(new.taken_at), 'equity', to_jsonb(new.equity::text), 'cash', to_jsonb(new.cash::text), 'unrealized_profit', to_jsonb(new.unrealized_profit::text), 'positions', to_jsonb(new.positions), 'taken_by', to_jsonb(new.taken_by));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.taken_at), 0) <= 1048576 then
+                value := to_jsonb(new.taken_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.taken_at) = 0 then lost := lost || 'taken_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('taken_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.equity), 0) <= 1048576 then
+                value := to_jsonb(new.equity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.equity) = 0 then lost := lost || 'equity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('equity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.cash), 0) <= 1048576 then
+                value := to_jsonb(new.cash::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.cash) = 0 then lost := lost || 'cash'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('cash', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.unrealized_profit), 0) <= 1048576 then
+                value := to_jsonb(new.unrealized_profit::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.unrealized_profit) = 0 then lost := lost || 'unrealized_profit'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('unrealized_profit', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.positions), 0) <= 1048576 then
+                value := to_jsonb(new.positions);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.positions) = 0 then lost := lost || 'positions'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('positions', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.taken_by), 0) <= 1048576 then
+                value := to_jsonb(new.taken_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.taken_by) = 0 then lost := lost || 'taken_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('taken_by', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+        end if;
+        word := case when op = 'insert' then 'inserted' else 'updated' end;
+        subject := new.id::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from trading.snapshot_event(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 't', null, null, subject, null);
+        end if;
+    end if;
+    return null;
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_publish_snapshots(); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_publish_snapshots() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_publish_trades(); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_publish_trades() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    AS $$
+-- Written by rowcast.publish for trading.trades. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op      text := lower(tg_op);
+    word    text;
+    moved   boolean := false;
+    before  jsonb;
+    after   jsonb;
+    subject text;
+    told    record;
+    lost    text[];
+    value   jsonb;
+    large   boolean;
+    room    bigint;
+begin
+    if op = 'truncate' then
+        insert into rowcast.events (type, public_safe) values ('trade.truncated', 't');
+        return null;
+    end if;
+    if op = 'update' then
+        moved := record_image_ne(row(old.id), row(new.id));
+    end if;
+    if op = 'delete' or moved or (op = 'update' and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(old.client_order_id), 0) + coalesce(octet_length(old.symbol), 0) + coalesce(octet_length(old.side), 0) + coalesce(octet_length(old.status), 0) + coalesce(pg_column_size(old.quantity), 0) + coalesce(pg_column_size(old.entry_price), 0) + coalesce(pg_column_size(old.exit_price), 0) + coalesce(pg_column_size(old.fees), 0) + coalesce(pg_column_size(old.profit), 0) + coalesce(octet_length(old.reason), 0) + coalesce(octet_length(old.close_reason), 0) + coalesce(octet_length(old.opened_by), 0) > 131072;
+        if not large then
+            before := jsonb_build_object('id', to_jsonb(old.id), 'client_order_id', to_jsonb(old.client_order_id), 'symbol', to_jsonb(old.symbol), 'side', to_jsonb(old.side), 'status', to_jsonb(old.status), 'quantity', to_jsonb(old.quantity::text), 'entry_price', to_jsonb(old.entry_price::text), 'exit_price', to_jsonb(old.exit_price::text), 'fees', to_jsonb(old.fees::text), 'profit', to_jsonb(old.profit::text), 'reason', to_jsonb(old.reason), 'close_reason', to_jsonb(old.close_reason), 'opened_by', to_jsonb(old.opened_by), 'opened_at', to_jsonb(old.opened_at), 'closed_at', to_jsonb(old.closed_at));
+            large := octet_length(before::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        before := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.id), 0) <= 1048576 then
+                value := to_jsonb(old.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.client_order_id), 0) <= 1048576 then
+                value := to_jsonb(old.client_order_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.client_order_id) = 0 then lost := lost || 'client_order_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('client_order_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.symbol), 0) <= 1048576 then
+                value := to_jsonb(old.symbol);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.symbol) = 0 then lost := lost || 'symbol'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('symbol', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.side), 0) <= 1048576 then
+                value := to_jsonb(old.side);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.side) = 0 then lost := lost || 'side'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('side', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.status), 0) <= 1048576 then
+                value := to_jsonb(old.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.quantity), 0) <= 1048576 then
+                value := to_jsonb(old.quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.quantity) = 0 then lost := lost || 'quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.entry_price), 0) <= 1048576 then
+                value := to_jsonb(old.entry_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.entry_price) = 0 then lost := lost || 'entry_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('entry_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.exit_price), 0) <= 1048576 then
+                value := to_jsonb(old.exit_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.exit_price) = 0 then lost := lost || 'exit_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('exit_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.fees), 0) <= 1048576 then
+                value := to_jsonb(old.fees::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.fees) = 0 then lost := lost || 'fees'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('fees', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.profit), 0) <= 1048576 then
+                value := to_jsonb(old.profit::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.profit) = 0 then lost := lost || 'profit'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('profit', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.reason), 0) <= 1048576 then
+                value := to_jsonb(old.reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.reason) = 0 then lost := lost || 'reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.close_reason), 0) <= 1048576 then
+                value := to_jsonb(old.close_reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.close_reason) = 0 then lost := lost || 'close_reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('close_reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.opened_by), 0) <= 1048576 then
+                value := to_jsonb(old.opened_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.opened_by) = 0 then lost := lost || 'opened_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('opened_by', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.opened_at), 0) <= 1048576 then
+                value := to_jsonb(old.opened_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.opened_at) = 0 then lost := lost || 'opened_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('opened_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(old.closed_at), 0) <= 1048576 then
+                value := to_jsonb(old.closed_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.closed_at) = 0 then lost := lost || 'closed_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('closed_at', value);
+
+        before := rowcast.fit_payload(before, lost);
+    end if;
+
+    end if;
+    if op <> 'delete' and not (moved and 't') then
+        
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.client_order_id), 0) + coalesce(octet_length(new.symbol), 0) + coalesce(octet_length(new.side), 0) + coalesce(octet_length(new.status), 0) + coalesce(pg_column_size(new.quantity), 0) + coalesce(pg_column_size(new.entry_price), 0) + coalesce(pg_column_size(new.exit_price), 0) + coalesce(pg_column_size(new.fees), 0) + coalesce(pg_column_size(new.profit), 0) + coalesce(octet_length(new.reason), 0) + coalesce(octet_length(new.close_reason), 0) + coalesce(octet_length(new.opened_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'client_order_id', to_jsonb(new.client_order_id), 'symbol', to_jsonb(new.symbol), 'side', to_jsonb(new.side), 'status', to_jsonb(new.status), 'quantity', to_jsonb(new.quantity::text), 'entry_price', to_jsonb(new.entry_price::text), 'exit_price', to_jsonb(new.exit_price::text), 'fees', to_jsonb(new.fees::text), 'profit', to_jsonb(new.profit::text), 'reason', to_jsonb(new.reason), 'close_reason', to_jsonb(new.close_reason), 'opened_by', to_jsonb(new.opened_by), 'opened_at', to_jsonb(new.opened_at), 'closed_at', to_jsonb(new.closed_at));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.client_order_id), 0) <= 1048576 then
+                value := to_jsonb(new.client_order_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.client_order_id) = 0 then lost := lost || 'client_order_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('client_order_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.symbol), 0) <= 1048576 then
+                value := to_jsonb(new.symbol);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.symbol) = 0 then lost := lost || 'symbol'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('symbol', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.side), 0) <= 1048576 then
+                value := to_jsonb(new.side);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.side) = 0 then lost := lost || 'side'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('side', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.status), 0) <= 1048576 then
+                value := to_jsonb(new.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.quantity), 0) <= 1048576 then
+                value := to_jsonb(new.quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.quantity) = 0 then lost := lost || 'quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.entry_price), 0) <= 1048576 then
+                value := to_jsonb(new.entry_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.entry_price) = 0 then lost := lost || 'entry_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('entry_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.exit_price), 0) <= 1048576 then
+                value := to_jsonb(new.exit_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.exit_price) = 0 then lost := lost || 'exit_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('exit_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.fees), 0) <= 1048576 then
+                value := to_jsonb(new.fees::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.fees) = 0 then lost := lost || 'fees'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('fees', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.profit), 0) <= 1048576 then
+                value := to_jsonb(new.profit::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.profit) = 0 then lost := lost || 'profit'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('profit', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.reason), 0) <= 1048576 then
+                value := to_jsonb(new.reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.reason) = 0 then lost := lost || 'reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.close_reason), 0) <= 1048576 then
+                value := to_jsonb(new.close_reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.close_reason) = 0 then lost := lost || 'close_reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('close_reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.opened_by), 0) <= 1048576 then
+                value := to_jsonb(new.opened_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.opened_by) = 0 then lost := lost || 'opened_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('opened_by', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.opened_at), 0) <= 1048576 then
+                value := to_jsonb(new.opened_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.opened_at) = 0 then lost := lost || 'opened_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('opened_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.closed_at), 0) <= 1048576 then
+                value := to_jsonb(new.closed_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.closed_at) = 0 then lost := lost || 'closed_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('closed_at', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    end if;
+    if op = 'delete' or moved then
+        op := 'delete';
+        word := 'deleted';
+        subject := old.id::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from trading.trade_event(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 't', case when octet_length(old.symbol::text) between 1 and 64 then old.symbol::text end, old.id, subject, null);
+        end if;
+    end if;
+    if tg_op <> 'DELETE' then
+        if moved then
+            op := 'insert';
+            before := null;
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.client_order_id), 0) + coalesce(octet_length(new.symbol), 0) + coalesce(octet_length(new.side), 0) + coalesce(octet_length(new.status), 0) + coalesce(pg_column_size(new.quantity), 0) + coalesce(pg_column_size(new.entry_price), 0) + coalesce(pg_column_size(new.exit_price), 0) + coalesce(pg_column_size(new.fees), 0) + coalesce(pg_column_size(new.profit), 0) + coalesce(octet_length(new.reason), 0) + coalesce(octet_length(new.close_reason), 0) + coalesce(octet_length(new.opened_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'client_order_id', to_jsonb(new.client_order_id), 'symbol', to_jsonb(new.symbol), 'side', to_jsonb(new.side), 'status', to_jsonb(new.status), 'quantity', to_jsonb(new.quantity::text), 'entry_price', to_jsonb(new.entry_price::text), 'exit_price', to_jsonb(new.exit_price::text), 'fees', to_jsonb(new.fees::text), 'profit', to_jsonb(new.profit::text), 'reason', to_jsonb(new.reason), 'close_reason', to_jsonb(new.close_reason), 'opened_by', to_jsonb(new.opened_by), 'opened_at', to_jsonb(new.opened_at), 'closed_at', to_jsonb(new.closed_at));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.client_order_id), 0) <= 1048576 then
+                value := to_jsonb(new.client_order_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.client_order_id) = 0 then lost := lost || 'client_order_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('client_order_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.symbol), 0) <= 1048576 then
+                value := to_jsonb(new.symbol);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.symbol) = 0 then lost := lost || 'symbol'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('symbol', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.side), 0) <= 1048576 then
+                value := to_jsonb(new.side);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.side) = 0 then lost := lost || 'side'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('side', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.status), 0) <= 1048576 then
+                value := to_jsonb(new.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.quantity), 0) <= 1048576 then
+                value := to_jsonb(new.quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.quantity) = 0 then lost := lost || 'quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.entry_price), 0) <= 1048576 then
+                value := to_jsonb(new.entry_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.entry_price) = 0 then lost := lost || 'entry_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('entry_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.exit_price), 0) <= 1048576 then
+                value := to_jsonb(new.exit_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.exit_price) = 0 then lost := lost || 'exit_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('exit_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.fees), 0) <= 1048576 then
+                value := to_jsonb(new.fees::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.fees) = 0 then lost := lost || 'fees'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('fees', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.profit), 0) <= 1048576 then
+                value := to_jsonb(new.profit::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.profit) = 0 then lost := lost || 'profit'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('profit', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.reason), 0) <= 1048576 then
+                value := to_jsonb(new.reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.reason) = 0 then lost := lost || 'reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.close_reason), 0) <= 1048576 then
+                value := to_jsonb(new.close_reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.close_reason) = 0 then lost := lost || 'close_reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('close_reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.opened_by), 0) <= 1048576 then
+                value := to_jsonb(new.opened_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.opened_by) = 0 then lost := lost || 'opened_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('opened_by', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.opened_at), 0) <= 1048576 then
+                value := to_jsonb(new.opened_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.opened_at) = 0 then lost := lost || 'opened_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('opened_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.closed_at), 0) <= 1048576 then
+                value := to_jsonb(new.closed_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.closed_at) = 0 then lost := lost || 'closed_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('closed_at', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+        end if;
+        word := case when op = 'insert' then 'inserted' else 'updated' end;
+        subject := new.id::text;
+        if octet_length(subject) not between 1 and 1024 then
+            subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
+        end if;
+        select m.type, m.level, m.payload into told from trading.trade_event(op, before, after) m;
+        if told.type is not null and told.payload is not null then
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
+            values (told.type, coalesce(told.level, 'info'), told.payload, 't', case when octet_length(new.symbol::text) between 1 and 64 then new.symbol::text end, new.id, subject, null);
+        end if;
+    end if;
+    return null;
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_publish_trades(); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_publish_trades() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+
+--
+-- Name: snapshot_event(text, jsonb, jsonb); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.snapshot_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) RETURNS record
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case op when 'insert' then 'snapshot.taken' when 'update' then 'snapshot.updated' else 'snapshot.deleted' end,
+           case op when 'insert' then 'info' else 'warn' end,
+           coalesce(new, old)
+$$;
+
+--
+-- Name: FUNCTION snapshot_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.snapshot_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) IS 'What a change of trading.snapshots is called on the stream.';
+
+--
+-- Name: trade_event(text, jsonb, jsonb); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.trade_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) RETURNS record
+    LANGUAGE sql IMMUTABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+               when op = 'delete' then 'trade.deleted'
+               when new ->> 'status' = 'closed' and (op = 'insert' or old ->> 'status' = 'open') then 'trade.closed'
+               when op = 'insert' then 'trade.opened'
+               else 'trade.updated'
+           end,
+           case when op = 'insert' or new ->> 'status' = 'closed' then 'info' else 'warn' end,
+           coalesce(new, old)
+$$;
+
+--
+-- Name: FUNCTION trade_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.trade_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) IS 'What a change of trading.trades is called on the stream.';
+
 SET default_table_access_method = heap;
 
 --
@@ -1290,7 +4564,9 @@ CREATE TABLE chat.conversations (
     status text DEFAULT 'open'::text NOT NULL COLLATE pg_catalog."C",
     opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     closed_at timestamp with time zone,
+    owner text NOT NULL COLLATE pg_catalog."C",
     CONSTRAINT conversations_closed_has_time CHECK (((status = 'closed'::text) = (closed_at IS NOT NULL))),
+    CONSTRAINT conversations_owner_check CHECK (((octet_length(owner) >= 1) AND (octet_length(owner) <= 256))),
     CONSTRAINT conversations_status_check CHECK ((status = ANY (ARRAY['open'::text, 'closed'::text]))),
     CONSTRAINT conversations_times_check CHECK ((isfinite(opened_at) AND isfinite(closed_at) AND (closed_at >= opened_at)))
 );
@@ -1336,6 +4612,15 @@ CREATE TABLE chat.utterances (
     speaker_id uuid NOT NULL,
     text text NOT NULL,
     said_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    owner text NOT NULL COLLATE pg_catalog."C",
+    answers uuid,
+    final boolean DEFAULT true NOT NULL,
+    outcome text COLLATE pg_catalog."C",
+    key text COLLATE pg_catalog."C",
+    CONSTRAINT utterances_key_check CHECK (((octet_length(key) >= 1) AND (octet_length(key) <= 256))),
+    CONSTRAINT utterances_only_answers_have_parts CHECK ((final OR (answers IS NOT NULL))),
+    CONSTRAINT utterances_outcome_check CHECK ((outcome = ANY (ARRAY['answered'::text, 'timeout'::text, 'failed'::text]))),
+    CONSTRAINT utterances_owner_check CHECK (((octet_length(owner) >= 1) AND (octet_length(owner) <= 256))),
     CONSTRAINT utterances_position_check CHECK (("position" >= 1)),
     CONSTRAINT utterances_said_at_check CHECK (isfinite(said_at)),
     CONSTRAINT utterances_text_check CHECK (((length(btrim(text, ' 	
@@ -1497,6 +4782,25 @@ CREATE TABLE trading.config (
 COMMENT ON TABLE trading.config IS 'Settings of the engine, by key.';
 
 --
+-- Name: config_history; Type: TABLE; Schema: trading; Owner: -
+--
+
+CREATE TABLE trading.config_history (
+    id uuid DEFAULT gen_random_uuid() NOT NULL,
+    key text NOT NULL COLLATE pg_catalog."C",
+    version integer NOT NULL,
+    value jsonb,
+    changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    changed_by text
+);
+
+--
+-- Name: TABLE config_history; Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON TABLE trading.config_history IS 'Every version that a setting has had. Written by the trigger of trading.config alone.';
+
+--
 -- Name: orders; Type: TABLE; Schema: trading; Owner: -
 --
 
@@ -1517,8 +4821,10 @@ CREATE TABLE trading.orders (
     placed_by text,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    created_with bytea,
     CONSTRAINT orders_average_price_check CHECK (((average_price > (0)::numeric) AND (average_price < '100000000000000000000'::numeric) AND (scale(average_price) <= 18))),
     CONSTRAINT orders_client_order_id_check CHECK (((octet_length(client_order_id) >= 1) AND (octet_length(client_order_id) <= 128))),
+    CONSTRAINT orders_created_with_check CHECK ((octet_length(created_with) = 32)),
     CONSTRAINT orders_fees_check CHECK (((fees >= (0)::numeric) AND (fees < '100000000000000000000'::numeric) AND (scale(fees) <= 18))),
     CONSTRAINT orders_fill_has_price CHECK (((filled_quantity > (0)::numeric) = (average_price IS NOT NULL))),
     CONSTRAINT orders_filled_quantity_check CHECK (((filled_quantity >= (0)::numeric) AND (filled_quantity <= quantity) AND (scale(filled_quantity) <= 18))),
@@ -1601,10 +4907,12 @@ END * quantity) - fees)) STORED,
     opened_by text,
     opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     closed_at timestamp with time zone,
+    created_with bytea,
     CONSTRAINT trades_client_order_id_check CHECK (((octet_length(client_order_id) >= 1) AND (octet_length(client_order_id) <= 128))),
     CONSTRAINT trades_close_reason_check CHECK (((octet_length(close_reason) >= 1) AND (octet_length(close_reason) <= 4000))),
     CONSTRAINT trades_closed_has_exit CHECK (((status = 'closed'::text) = (exit_price IS NOT NULL))),
     CONSTRAINT trades_closed_has_time CHECK (((status = 'closed'::text) = (closed_at IS NOT NULL))),
+    CONSTRAINT trades_created_with_check CHECK ((octet_length(created_with) = 32)),
     CONSTRAINT trades_entry_price_check CHECK (((entry_price > (0)::numeric) AND (entry_price < '100000000000000000000'::numeric) AND (scale(entry_price) <= 18))),
     CONSTRAINT trades_exit_price_check CHECK (((exit_price > (0)::numeric) AND (exit_price < '100000000000000000000'::numeric) AND (scale(exit_price) <= 18))),
     CONSTRAINT trades_fees_check CHECK (((fees >= (0)::numeric) AND (fees < '100000000000000000000'::numeric) AND (scale(fees) <= 18))),
@@ -1694,6 +5002,13 @@ ALTER TABLE ONLY rowcast.revocations
     ADD CONSTRAINT revocations_pkey PRIMARY KEY (subject);
 
 --
+-- Name: config_history config_history_pkey; Type: CONSTRAINT; Schema: trading; Owner: -
+--
+
+ALTER TABLE ONLY trading.config_history
+    ADD CONSTRAINT config_history_pkey PRIMARY KEY (id);
+
+--
 -- Name: config config_pkey; Type: CONSTRAINT; Schema: trading; Owner: -
 --
 
@@ -1742,6 +5057,12 @@ ALTER TABLE ONLY trading.trades
 CREATE UNIQUE INDEX conversations_one_open_each ON chat.conversations USING btree (speaker_id) WHERE (status = 'open'::text);
 
 --
+-- Name: conversations_opened_at; Type: INDEX; Schema: chat; Owner: -
+--
+
+CREATE INDEX conversations_opened_at ON chat.conversations USING btree (opened_at, id);
+
+--
 -- Name: conversations_speaker_id; Type: INDEX; Schema: chat; Owner: -
 --
 
@@ -1752,6 +5073,12 @@ CREATE INDEX conversations_speaker_id ON chat.conversations USING btree (speaker
 --
 
 CREATE UNIQUE INDEX speakers_bot_name ON chat.speakers USING btree (name) WHERE (kind = 'bot'::text);
+
+--
+-- Name: utterances_key; Type: INDEX; Schema: chat; Owner: -
+--
+
+CREATE UNIQUE INDEX utterances_key ON chat.utterances USING btree (owner, key) WHERE (key IS NOT NULL);
 
 --
 -- Name: dedupe_keys_seq; Type: INDEX; Schema: rowcast; Owner: -
@@ -1796,6 +5123,24 @@ CREATE INDEX events_type_seq ON ONLY rowcast.events USING btree (type, seq);
 CREATE INDEX events_warnings_seq ON ONLY rowcast.events USING btree (seq) WHERE (level = ANY (ARRAY['warn'::text, 'error'::text, 'critical'::text]));
 
 --
+-- Name: events_world_seq; Type: INDEX; Schema: rowcast; Owner: -
+--
+
+CREATE INDEX events_world_seq ON ONLY rowcast.events USING btree (seq) WHERE (public_safe AND (owner IS NULL));
+
+--
+-- Name: config_history_changed_at; Type: INDEX; Schema: trading; Owner: -
+--
+
+CREATE INDEX config_history_changed_at ON trading.config_history USING btree (changed_at, id);
+
+--
+-- Name: config_history_key; Type: INDEX; Schema: trading; Owner: -
+--
+
+CREATE INDEX config_history_key ON trading.config_history USING btree (key, changed_at, id);
+
+--
 -- Name: orders_created_at; Type: INDEX; Schema: trading; Owner: -
 --
 
@@ -1832,6 +5177,66 @@ CREATE INDEX trades_opened_at ON trading.trades USING btree (opened_at, id);
 CREATE INDEX trades_symbol_opened_at ON trading.trades USING btree (symbol, opened_at, id);
 
 --
+-- Name: conversations rowcast_publish_truncate; Type: TRIGGER; Schema: chat; Owner: -
+--
+
+CREATE TRIGGER rowcast_publish_truncate AFTER TRUNCATE ON chat.conversations FOR EACH STATEMENT EXECUTE FUNCTION chat.rowcast_publish_conversations();
+
+ALTER TABLE chat.conversations ENABLE ALWAYS TRIGGER rowcast_publish_truncate;
+
+--
+-- Name: utterances rowcast_publish_truncate; Type: TRIGGER; Schema: chat; Owner: -
+--
+
+CREATE TRIGGER rowcast_publish_truncate AFTER TRUNCATE ON chat.utterances FOR EACH STATEMENT EXECUTE FUNCTION chat.rowcast_publish_utterances();
+
+ALTER TABLE chat.utterances ENABLE ALWAYS TRIGGER rowcast_publish_truncate;
+
+--
+-- Name: conversations rowcast_publish_update; Type: TRIGGER; Schema: chat; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_update AFTER UPDATE ON chat.conversations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (record_image_ne(ROW(old.closed_at, old.id, old.opened_at, old.owner, old.status), ROW(new.closed_at, new.id, new.opened_at, new.owner, new.status))) EXECUTE FUNCTION chat.rowcast_publish_conversations();
+
+ALTER TABLE chat.conversations ENABLE ALWAYS TRIGGER rowcast_publish_update;
+
+--
+-- Name: utterances rowcast_publish_update; Type: TRIGGER; Schema: chat; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_update AFTER UPDATE ON chat.utterances DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (record_image_ne(ROW(old.answers, old.conversation_id, old.final, old.id, old.outcome, old.owner, old."position", old.said_at, old.speaker_id, old.text), ROW(new.answers, new.conversation_id, new.final, new.id, new.outcome, new.owner, new."position", new.said_at, new.speaker_id, new.text))) EXECUTE FUNCTION chat.rowcast_publish_utterances();
+
+ALTER TABLE chat.utterances ENABLE ALWAYS TRIGGER rowcast_publish_update;
+
+--
+-- Name: conversations rowcast_publish_write; Type: TRIGGER; Schema: chat; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON chat.conversations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chat.rowcast_publish_conversations('{"map": "chat.conversation_events(text,jsonb,jsonb)", "columns": ["id", "owner", "status", "opened_at", "closed_at"], "public_safe": false, "type_prefix": "chat.conversation", "owner_column": "owner", "symbol_column": null, "subject_column": null, "trade_id_column": null}');
+
+ALTER TABLE chat.conversations ENABLE ALWAYS TRIGGER rowcast_publish_write;
+
+--
+-- Name: utterances rowcast_publish_write; Type: TRIGGER; Schema: chat; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON chat.utterances DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chat.rowcast_publish_utterances('{"map": "chat.utterance_events(text,jsonb,jsonb)", "columns": ["id", "conversation_id", "position", "speaker_id", "text", "said_at", "answers", "final", "outcome"], "public_safe": false, "type_prefix": "chat.utterance", "owner_column": "owner", "symbol_column": null, "subject_column": "conversation_id", "trade_id_column": null}');
+
+ALTER TABLE chat.utterances ENABLE ALWAYS TRIGGER rowcast_publish_write;
+
+--
+-- Name: conversations set_owner; Type: TRIGGER; Schema: chat; Owner: -
+--
+
+CREATE TRIGGER set_owner BEFORE INSERT ON chat.conversations FOR EACH ROW EXECUTE FUNCTION chat.set_owner();
+
+--
+-- Name: utterances set_owner; Type: TRIGGER; Schema: chat; Owner: -
+--
+
+CREATE TRIGGER set_owner BEFORE INSERT ON chat.utterances FOR EACH ROW EXECUTE FUNCTION chat.set_owner();
+
+--
 -- Name: events append_only; Type: TRIGGER; Schema: rowcast; Owner: -
 --
 
@@ -1864,11 +5269,144 @@ CREATE TRIGGER never_backwards BEFORE UPDATE ON rowcast.journal_state FOR EACH R
 ALTER TABLE rowcast.journal_state ENABLE ALWAYS TRIGGER never_backwards;
 
 --
+-- Name: orders keep_states; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE TRIGGER keep_states BEFORE UPDATE ON trading.orders FOR EACH ROW EXECUTE FUNCTION trading.keep_order_states();
+
+--
+-- Name: trades keep_states; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE TRIGGER keep_states BEFORE UPDATE ON trading.trades FOR EACH ROW WHEN ((old.status = 'closed'::text)) EXECUTE FUNCTION trading.keep_trade_states();
+
+--
+-- Name: config keep_versions; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE TRIGGER keep_versions BEFORE UPDATE ON trading.config FOR EACH ROW EXECUTE FUNCTION trading.keep_config_versions();
+
+--
+-- Name: config remember; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE TRIGGER remember AFTER INSERT OR DELETE ON trading.config FOR EACH ROW EXECUTE FUNCTION trading.remember_config();
+
+--
+-- Name: config remember_update; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE TRIGGER remember_update AFTER UPDATE ON trading.config FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION trading.remember_config();
+
+--
+-- Name: config rowcast_publish_truncate; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE TRIGGER rowcast_publish_truncate AFTER TRUNCATE ON trading.config FOR EACH STATEMENT EXECUTE FUNCTION trading.rowcast_publish_config();
+
+ALTER TABLE trading.config ENABLE ALWAYS TRIGGER rowcast_publish_truncate;
+
+--
+-- Name: orders rowcast_publish_truncate; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE TRIGGER rowcast_publish_truncate AFTER TRUNCATE ON trading.orders FOR EACH STATEMENT EXECUTE FUNCTION trading.rowcast_publish_orders();
+
+ALTER TABLE trading.orders ENABLE ALWAYS TRIGGER rowcast_publish_truncate;
+
+--
+-- Name: snapshots rowcast_publish_truncate; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE TRIGGER rowcast_publish_truncate AFTER TRUNCATE ON trading.snapshots FOR EACH STATEMENT EXECUTE FUNCTION trading.rowcast_publish_snapshots();
+
+ALTER TABLE trading.snapshots ENABLE ALWAYS TRIGGER rowcast_publish_truncate;
+
+--
+-- Name: trades rowcast_publish_truncate; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE TRIGGER rowcast_publish_truncate AFTER TRUNCATE ON trading.trades FOR EACH STATEMENT EXECUTE FUNCTION trading.rowcast_publish_trades();
+
+ALTER TABLE trading.trades ENABLE ALWAYS TRIGGER rowcast_publish_truncate;
+
+--
+-- Name: config rowcast_publish_update; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_update AFTER UPDATE ON trading.config DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (record_image_ne(ROW(old.key, old.updated_at, old.updated_by, old.value, old.version), ROW(new.key, new.updated_at, new.updated_by, new.value, new.version))) EXECUTE FUNCTION trading.rowcast_publish_config();
+
+ALTER TABLE trading.config ENABLE ALWAYS TRIGGER rowcast_publish_update;
+
+--
+-- Name: orders rowcast_publish_update; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_update AFTER UPDATE ON trading.orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (record_image_ne(ROW(old.average_price, old.client_order_id, old.created_at, old.fees, old.filled_quantity, old.id, old.limit_price, old.placed_by, old.quantity, old.reject_reason, old.side, old.status, old.symbol, old.trade_id, old.type, old.updated_at), ROW(new.average_price, new.client_order_id, new.created_at, new.fees, new.filled_quantity, new.id, new.limit_price, new.placed_by, new.quantity, new.reject_reason, new.side, new.status, new.symbol, new.trade_id, new.type, new.updated_at))) EXECUTE FUNCTION trading.rowcast_publish_orders();
+
+ALTER TABLE trading.orders ENABLE ALWAYS TRIGGER rowcast_publish_update;
+
+--
+-- Name: snapshots rowcast_publish_update; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_update AFTER UPDATE ON trading.snapshots DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (record_image_ne(ROW(old.cash, old.equity, old.id, old.positions, old.taken_at, old.taken_by, old.unrealized_profit), ROW(new.cash, new.equity, new.id, new.positions, new.taken_at, new.taken_by, new.unrealized_profit))) EXECUTE FUNCTION trading.rowcast_publish_snapshots();
+
+ALTER TABLE trading.snapshots ENABLE ALWAYS TRIGGER rowcast_publish_update;
+
+--
+-- Name: trades rowcast_publish_update; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_update AFTER UPDATE ON trading.trades DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (record_image_ne(ROW(old.client_order_id, old.close_reason, old.closed_at, old.entry_price, old.exit_price, old.fees, old.id, old.opened_at, old.opened_by, old.profit, old.quantity, old.reason, old.side, old.status, old.symbol), ROW(new.client_order_id, new.close_reason, new.closed_at, new.entry_price, new.exit_price, new.fees, new.id, new.opened_at, new.opened_by, new.profit, new.quantity, new.reason, new.side, new.status, new.symbol))) EXECUTE FUNCTION trading.rowcast_publish_trades();
+
+ALTER TABLE trading.trades ENABLE ALWAYS TRIGGER rowcast_publish_update;
+
+--
+-- Name: config rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.config DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_config('{"map": "trading.config_event(text,jsonb,jsonb)", "columns": ["key", "value", "version", "updated_at", "updated_by"], "public_safe": false, "type_prefix": "config", "owner_column": null, "symbol_column": null, "subject_column": null, "trade_id_column": null}');
+
+ALTER TABLE trading.config ENABLE ALWAYS TRIGGER rowcast_publish_write;
+
+--
+-- Name: orders rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_orders('{"map": "trading.order_event(text,jsonb,jsonb)", "columns": ["id", "client_order_id", "trade_id", "symbol", "side", "type", "status", "quantity", "limit_price", "filled_quantity", "average_price", "fees", "reject_reason", "placed_by", "created_at", "updated_at"], "public_safe": false, "type_prefix": "order", "owner_column": null, "symbol_column": "symbol", "subject_column": null, "trade_id_column": "trade_id"}');
+
+ALTER TABLE trading.orders ENABLE ALWAYS TRIGGER rowcast_publish_write;
+
+--
+-- Name: snapshots rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.snapshots DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_snapshots('{"map": "trading.snapshot_event(text,jsonb,jsonb)", "columns": ["id", "taken_at", "equity", "cash", "unrealized_profit", "positions", "taken_by"], "public_safe": true, "type_prefix": "snapshot", "owner_column": null, "symbol_column": null, "subject_column": null, "trade_id_column": null}');
+
+ALTER TABLE trading.snapshots ENABLE ALWAYS TRIGGER rowcast_publish_write;
+
+--
+-- Name: trades rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
+--
+
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.trades DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_trades('{"map": "trading.trade_event(text,jsonb,jsonb)", "columns": ["id", "client_order_id", "symbol", "side", "status", "quantity", "entry_price", "exit_price", "fees", "profit", "reason", "close_reason", "opened_by", "opened_at", "closed_at"], "public_safe": true, "type_prefix": "trade", "owner_column": null, "symbol_column": "symbol", "subject_column": null, "trade_id_column": "id"}');
+
+ALTER TABLE trading.trades ENABLE ALWAYS TRIGGER rowcast_publish_write;
+
+--
 -- Name: conversations conversations_speaker_id_fkey; Type: FK CONSTRAINT; Schema: chat; Owner: -
 --
 
 ALTER TABLE ONLY chat.conversations
     ADD CONSTRAINT conversations_speaker_id_fkey FOREIGN KEY (speaker_id) REFERENCES chat.speakers(id);
+
+--
+-- Name: utterances utterances_answers_fkey; Type: FK CONSTRAINT; Schema: chat; Owner: -
+--
+
+ALTER TABLE ONLY chat.utterances
+    ADD CONSTRAINT utterances_answers_fkey FOREIGN KEY (answers) REFERENCES chat.utterances(id);
 
 --
 -- Name: utterances utterances_conversation_id_fkey; Type: FK CONSTRAINT; Schema: chat; Owner: -
@@ -1912,6 +5450,42 @@ GRANT USAGE ON SCHEMA rowcast TO rowcast_server;
 GRANT USAGE ON SCHEMA trading TO rowcast_server;
 
 --
+-- Name: FUNCTION conversation_events(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: ACL; Schema: chat; Owner: -
+--
+
+REVOKE ALL ON FUNCTION chat.conversation_events(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) FROM PUBLIC;
+
+--
+-- Name: FUNCTION instant(at text); Type: ACL; Schema: chat; Owner: -
+--
+
+REVOKE ALL ON FUNCTION chat.instant(at text) FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_publish_conversations(); Type: ACL; Schema: chat; Owner: -
+--
+
+REVOKE ALL ON FUNCTION chat.rowcast_publish_conversations() FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_publish_utterances(); Type: ACL; Schema: chat; Owner: -
+--
+
+REVOKE ALL ON FUNCTION chat.rowcast_publish_utterances() FROM PUBLIC;
+
+--
+-- Name: FUNCTION set_owner(); Type: ACL; Schema: chat; Owner: -
+--
+
+REVOKE ALL ON FUNCTION chat.set_owner() FROM PUBLIC;
+
+--
+-- Name: FUNCTION utterance_events(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: ACL; Schema: chat; Owner: -
+--
+
+REVOKE ALL ON FUNCTION chat.utterance_events(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) FROM PUBLIC;
+
+--
 -- Name: FUNCTION append_batch(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]); Type: ACL; Schema: rowcast; Owner: -
 --
 
@@ -1933,6 +5507,13 @@ GRANT ALL ON FUNCTION rowcast.append_event(type text, payload jsonb, level text,
 REVOKE ALL ON FUNCTION rowcast.append_events(types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION rowcast.append_events(types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.append_events(types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]) TO rowcast_server;
+
+--
+-- Name: FUNCTION append_once(key_scope text, request_key text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[]); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.append_once(key_scope text, request_key text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.append_once(key_scope text, request_key text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[]) TO rowcast_server;
 
 --
 -- Name: FUNCTION append_rows(key_scope text, types text[], payloads text[], levels text[], safe boolean[], symbols text[], trade_ids uuid[], subjects text[], owners text[], dedupe_keys text[]); Type: ACL; Schema: rowcast; Owner: -
@@ -2148,10 +5729,94 @@ GRANT ALL ON FUNCTION rowcast.unpublish(table_name regclass) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.unpublish(table_name regclass) TO rowcast_server;
 
 --
+-- Name: FUNCTION config_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.config_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) FROM PUBLIC;
+
+--
+-- Name: FUNCTION keep_config_versions(); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.keep_config_versions() FROM PUBLIC;
+
+--
+-- Name: FUNCTION keep_order_states(); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.keep_order_states() FROM PUBLIC;
+
+--
+-- Name: FUNCTION keep_trade_states(); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.keep_trade_states() FROM PUBLIC;
+
+--
+-- Name: FUNCTION order_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.order_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) FROM PUBLIC;
+
+--
+-- Name: FUNCTION remember_config(); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.remember_config() FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_publish_config(); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_publish_config() FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_publish_orders(); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_publish_orders() FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_publish_snapshots(); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_publish_snapshots() FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_publish_trades(); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_publish_trades() FROM PUBLIC;
+
+--
+-- Name: FUNCTION snapshot_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.snapshot_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) FROM PUBLIC;
+
+--
+-- Name: FUNCTION trade_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.trade_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb) FROM PUBLIC;
+
+--
 -- Name: TABLE conversations; Type: ACL; Schema: chat; Owner: -
 --
 
-GRANT SELECT,INSERT,UPDATE ON TABLE chat.conversations TO rowcast_server;
+GRANT SELECT,INSERT ON TABLE chat.conversations TO rowcast_server;
+
+--
+-- Name: COLUMN conversations.status; Type: ACL; Schema: chat; Owner: -
+--
+
+GRANT UPDATE(status) ON TABLE chat.conversations TO rowcast_server;
+
+--
+-- Name: COLUMN conversations.closed_at; Type: ACL; Schema: chat; Owner: -
+--
+
+GRANT UPDATE(closed_at) ON TABLE chat.conversations TO rowcast_server;
 
 --
 -- Name: TABLE speakers; Type: ACL; Schema: chat; Owner: -
@@ -2225,13 +5890,79 @@ GRANT SELECT,INSERT,UPDATE ON TABLE rowcast.revocations TO rowcast_server;
 -- Name: TABLE config; Type: ACL; Schema: trading; Owner: -
 --
 
-GRANT SELECT,INSERT,UPDATE ON TABLE trading.config TO rowcast_server;
+GRANT SELECT,INSERT ON TABLE trading.config TO rowcast_server;
+
+--
+-- Name: COLUMN config.value; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(value) ON TABLE trading.config TO rowcast_server;
+
+--
+-- Name: COLUMN config.version; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(version) ON TABLE trading.config TO rowcast_server;
+
+--
+-- Name: COLUMN config.updated_at; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(updated_at) ON TABLE trading.config TO rowcast_server;
+
+--
+-- Name: COLUMN config.updated_by; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(updated_by) ON TABLE trading.config TO rowcast_server;
+
+--
+-- Name: TABLE config_history; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT SELECT ON TABLE trading.config_history TO rowcast_server;
 
 --
 -- Name: TABLE orders; Type: ACL; Schema: trading; Owner: -
 --
 
-GRANT SELECT,INSERT,UPDATE ON TABLE trading.orders TO rowcast_server;
+GRANT SELECT,INSERT ON TABLE trading.orders TO rowcast_server;
+
+--
+-- Name: COLUMN orders.trade_id; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(trade_id) ON TABLE trading.orders TO rowcast_server;
+
+--
+-- Name: COLUMN orders.status; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(status) ON TABLE trading.orders TO rowcast_server;
+
+--
+-- Name: COLUMN orders.filled_quantity; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(filled_quantity) ON TABLE trading.orders TO rowcast_server;
+
+--
+-- Name: COLUMN orders.average_price; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(average_price) ON TABLE trading.orders TO rowcast_server;
+
+--
+-- Name: COLUMN orders.fees; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(fees) ON TABLE trading.orders TO rowcast_server;
+
+--
+-- Name: COLUMN orders.reject_reason; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(reject_reason) ON TABLE trading.orders TO rowcast_server;
 
 --
 -- Name: TABLE snapshots; Type: ACL; Schema: trading; Owner: -
@@ -2243,7 +5974,37 @@ GRANT SELECT,INSERT ON TABLE trading.snapshots TO rowcast_server;
 -- Name: TABLE trades; Type: ACL; Schema: trading; Owner: -
 --
 
-GRANT SELECT,INSERT,UPDATE ON TABLE trading.trades TO rowcast_server;
+GRANT SELECT,INSERT ON TABLE trading.trades TO rowcast_server;
+
+--
+-- Name: COLUMN trades.status; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(status) ON TABLE trading.trades TO rowcast_server;
+
+--
+-- Name: COLUMN trades.exit_price; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(exit_price) ON TABLE trading.trades TO rowcast_server;
+
+--
+-- Name: COLUMN trades.fees; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(fees) ON TABLE trading.trades TO rowcast_server;
+
+--
+-- Name: COLUMN trades.close_reason; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(close_reason) ON TABLE trading.trades TO rowcast_server;
+
+--
+-- Name: COLUMN trades.closed_at; Type: ACL; Schema: trading; Owner: -
+--
+
+GRANT UPDATE(closed_at) ON TABLE trading.trades TO rowcast_server;
 
 --
 -- PostgreSQL database dump complete

@@ -16,11 +16,10 @@ const CASES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "alter table trading.config drop column updated_by",
+        "alter table trading.config_history drop column changed_by",
         &[
-            "in the page, not in the database: table trading.config: column updated_by",
-            "table trading.config: columns in order: specified `key, value, version, updated_at, updated_by`, is `key, value, version, updated_at`",
-            "in the page, not in the database: table trading.config: constraint config_updated_by_check `CHECK (((octet_length(updated_by) >= 1) AND (octet_length(updated_by) <= 256)))`",
+            "in the page, not in the database: table trading.config_history: column changed_by",
+            "table trading.config_history: columns in order: specified `id, key, version, value, changed_at, changed_by`, is `id, key, version, value, changed_at`",
         ],
     ),
     (
@@ -31,8 +30,8 @@ const CASES: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "alter table chat.utterances alter column text type text collate \"C\"",
-        &["table chat.utterances: column text: type: specified `text`, is `text collate \"C\"`"],
+        "alter table rowcast.event_types alter column description type text collate \"C\"",
+        &["table rowcast.event_types: column description: type: specified `text`, is `text collate \"C\"`"],
     ),
     (
         "alter table trading.orders alter column side drop not null",
@@ -126,6 +125,11 @@ const CASES: &[(&str, &[&str])] = &[
     (
         "alter table chat.utterances disable trigger all",
         &[
+            "table chat.utterances: trigger rowcast_publish_truncate: enabled: specified `always`, is `disabled`",
+            "table chat.utterances: trigger rowcast_publish_update: enabled: specified `always`, is `disabled`",
+            "table chat.utterances: trigger rowcast_publish_write: enabled: specified `always`, is `disabled`",
+            "table chat.utterances: trigger set_owner: enabled: specified `origin`, is `disabled`",
+            "in the database, not in the page: table chat.utterances: internal triggers of utterances_answers_fkey `not enabled as Postgres made them`",
             "in the database, not in the page: table chat.utterances: internal triggers of utterances_conversation_id_fkey `not enabled as Postgres made them`",
             "in the database, not in the page: table chat.utterances: internal triggers of utterances_speaker_id_fkey `not enabled as Postgres made them`",
         ],

@@ -63,6 +63,10 @@ const SERVER_NEVER: &[&str] = &[
     "update chat.utterances set text = 'Other'",
     "update chat.speakers set subject = 'other'",
     "delete from chat.conversations",
+    "update chat.conversations set owner = 'other'",
+    "update chat.utterances set owner = 'other'",
+    "select chat.utterance_events('insert', null, '{}')",
+    "select chat.conversation_events('insert', null, '{}')",
 ];
 
 const NOBODY: &[&str] = &[
