@@ -1,6 +1,23 @@
 //! Who someone is: tokens and the roles in them.
 
+mod claims;
+mod header;
+mod identity;
+mod json;
+mod key;
+mod key_set;
+mod keys;
+pub mod revocations;
+mod revoked;
+mod rights;
 mod role;
 pub mod token;
+mod verify;
 
+pub use header::MAX_TOKEN_BYTES;
+pub use identity::{Identity, LEEWAY, MAX_SUBJECT_BYTES, is_subject};
+pub use keys::{FETCH_LIMIT, FetchError, FetchKeys, Fetched, MAX_KEYS_BYTES};
+pub use revoked::{Presence, Revoked};
+pub use rights::{Action, Extent};
 pub use role::Role;
+pub use verify::{No, Refused, Verifier};

@@ -1,0 +1,197 @@
+//! Who is shut out, as this node knows it, and who is here now and must go when that changes.
+//!
+//! A live session is told by name: it registers under its subject, and a revocation wakes the sessions of that subject and
+//! no others. Nobody asks again and again, and what everybody waits on does not grow by one more thing for all.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use super::Identity;
+
+/// The revoked subjects of a node. Cloning gives another handle to the same ones.
+#[derive(Debug, Clone, Default)]
+pub struct Revoked(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Subjects, and the second (since 1970) through which their tokens are refused.
+    out: RwLock<HashMap<Box<str>, i64>>,
+    here: Mutex<Here>,
+    numbers: AtomicU64,
+    /// How many lists were read.
+    reads: watch::Sender<u64>,
+    closed: AtomicU64,
+    hurry: Notify,
+}
+
+/// By subject, everyone who is here, by a number.
+type Here = HashMap<Arc<str>, HashMap<u64, Arc<Guest>>>;
+
+/// One who is here.
+#[derive(Debug)]
+struct Guest {
+    issued_at: u64,
+    out: AtomicBool,
+    bell: Notify,
+}
+
+/// The presence of one session or waiting request, until it is dropped.
+#[derive(Debug)]
+pub struct Presence {
+    of: Revoked,
+    subject: Arc<str>,
+    number: u64,
+    guest: Arc<Guest>,
+}
+
+impl Revoked {
+    /// Whether tokens of this subject that were issued then are refused. The second of the revocation counts as before
+    /// it: `iat` knows no fractions.
+    pub fn holds(&self, identity: &Identity) -> bool {
+        self.refuses(identity.subject(), identity.issued_at())
+    }
+
+    fn refuses(&self, subject: &str, issued_at: u64) -> bool {
+        let out = self.0.out.read().unwrap_or_else(PoisonError::into_inner);
+        out.get(subject).is_some_and(|second| i64::try_from(issued_at).is_ok_and(|issued| issued <= *second))
+    }
+
+    /// Registers somebody who stays for a while; none if they are shut out already.
+    pub fn enter(&self, identity: &Identity) -> Option<Presence> {
+        let guest =
+            Arc::new(Guest { issued_at: identity.issued_at(), out: AtomicBool::new(false), bell: Notify::new() });
+        let number = self.0.numbers.fetch_add(1, Ordering::Relaxed);
+        let subject = Arc::clone(identity.subject());
+        self.here().entry(Arc::clone(&subject)).or_default().insert(number, Arc::clone(&guest));
+        let presence = Presence { of: self.clone(), subject, number, guest };
+        // After the registration: a revocation that comes between the two finds them here.
+        (!self.holds(identity)).then_some(presence)
+    }
+
+    /// Takes a new list, and shows out whoever is on it. Returns how many those were.
+    pub(super) fn replace(&self, list: HashMap<Box<str>, i64>) -> usize {
+        *self.0.out.write().unwrap_or_else(PoisonError::into_inner) = list;
+        let mut shown_out = 0;
+        for (subject, guests) in self.here().iter() {
+            for guest in guests.values().filter(|guest| self.refuses(subject, guest.issued_at)) {
+                if !guest.out.swap(true, Ordering::AcqRel) {
+                    guest.bell.notify_one();
+                    shown_out += 1;
+                }
+            }
+        }
+        self.0.closed.fetch_add(u64::try_from(shown_out).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0.reads.send_modify(|reads| *reads += 1);
+        shown_out
+    }
+
+    /// Waits until a list was read at all, for so long: before that nobody can be let in. Whether one was.
+    pub async fn known(&self, limit: Duration) -> bool {
+        if *self.0.reads.borrow() > 0 {
+            return true;
+        }
+        let mut reads = self.0.reads.subscribe();
+        tokio::time::timeout(limit, reads.wait_for(|reads| *reads > 0)).await.is_ok_and(|known| known.is_ok())
+    }
+
+    /// Asks for a look at once: somebody on this node has revoked.
+    pub fn hurry(&self) {
+        self.0.hurry.notify_one();
+    }
+
+    pub(super) async fn hurried(&self) {
+        self.0.hurry.notified().await;
+    }
+
+    /// How many subjects are on the list.
+    pub fn len(&self) -> usize {
+        self.0.out.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether nobody is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many sessions and waiting requests were shown out.
+    pub fn closed_total(&self) -> u64 {
+        self.0.closed.load(Ordering::Relaxed)
+    }
+
+    fn here(&self) -> MutexGuard<'_, Here> {
+        self.0.here.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Presence {
+    /// Waits until the subject is shut out. Can be dropped and called again.
+    pub async fn revoked(&self) {
+        while !self.is_revoked() {
+            self.guest.bell.notified().await;
+        }
+    }
+
+    /// Whether the subject is shut out.
+    pub fn is_revoked(&self) -> bool {
+        self.guest.out.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let mut here = self.of.here();
+        if let Some(guests) = here.get_mut(&self.subject) {
+            guests.remove(&self.number);
+            if guests.is_empty() {
+                here.remove(&self.subject);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::auth::Role;
+
+    fn who(subject: &str, issued_at: u64) -> Identity {
+        Identity::new(subject, Role::Viewer, issued_at, u64::MAX)
+    }
+
+    #[test]
+    fn tokens_through_the_second_of_the_revocation_are_out_and_later_ones_are_not() {
+        let revoked = Revoked::default();
+        revoked.replace(HashMap::from([("a".into(), 100)]));
+        assert!(revoked.holds(&who("a", 99)) && revoked.holds(&who("a", 100)));
+        assert!(!revoked.holds(&who("a", 101)) && !revoked.holds(&who("b", 1)));
+        assert!(revoked.enter(&who("a", 100)).is_none() && revoked.here().is_empty());
+        assert!(!revoked.holds(&who("a", u64::MAX)));
+    }
+
+    #[test]
+    fn only_those_on_the_list_are_woken_and_all_are_forgotten_when_they_go() {
+        let revoked = Revoked::default();
+        let [old, new, other] = [who("a", 5), who("a", 50), who("b", 5)].map(|who| revoked.enter(&who).unwrap());
+        assert_eq!(revoked.replace(HashMap::from([("a".into(), 10)])), 1);
+        assert!(old.revoked().now_or_never().is_some() && old.revoked().now_or_never().is_some());
+        assert!(new.revoked().now_or_never().is_none() && other.revoked().now_or_never().is_none());
+        assert_eq!((revoked.replace(HashMap::from([("a".into(), 10)])), revoked.closed_total()), (0, 1));
+        drop((old, new, other));
+        assert!(revoked.here().is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_let_in_before_the_first_list() {
+        let revoked = Revoked::default();
+        assert!(!revoked.known(Duration::from_secs(5)).await);
+        revoked.replace(HashMap::new());
+        assert!(revoked.known(Duration::from_secs(5)).await && revoked.is_empty());
+    }
+}

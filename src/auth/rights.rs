@@ -1,0 +1,60 @@
+//! What each role may do: one table, which the interface's description repeats and a test compares.
+
+use super::Role;
+
+/// How much of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// Nothing.
+    No,
+    /// One's own.
+    Own,
+    /// All of it.
+    All,
+}
+
+/// What somebody may want to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Action {
+    /// Read events, trades, orders, snapshots and settings. [`Extent::Own`] is the rows that one owns.
+    Read,
+    /// Append events; write trades, orders and snapshots.
+    Write,
+    /// Talk, and read conversations.
+    Chat,
+    /// See the rows that belong to others.
+    OthersRows,
+    /// Change settings, revoke tokens.
+    Administer,
+}
+
+impl Action {
+    /// All of them, in the order of the table's columns.
+    pub const ALL: [Self; 5] = [Self::Read, Self::Write, Self::Chat, Self::OthersRows, Self::Administer];
+}
+
+impl Role {
+    /// How much of this the role may do.
+    pub fn extent(self, action: Action) -> Extent {
+        use Extent::{All, No, Own};
+        let [read, write, chat, others, administer] = match self {
+            Self::User => [Own, No, Own, No, No],
+            Self::Viewer => [All, No, Own, No, No],
+            Self::Engine => [All, All, No, No, No],
+            Self::Operator => [All, All, Own, No, No],
+            Self::Admin => [All, All, All, All, All],
+        };
+        match action {
+            Action::Read => read,
+            Action::Write => write,
+            Action::Chat => chat,
+            Action::OthersRows => others,
+            Action::Administer => administer,
+        }
+    }
+
+    /// Whether the role may do any of it.
+    pub fn may(self, action: Action) -> bool {
+        self.extent(action) > Extent::No
+    }
+}
