@@ -1,0 +1,66 @@
+//! What a client is told of a decision, as the fields of draft-ietf-httpapi-ratelimit-headers.
+
+use std::time::Duration;
+
+use super::{Class, Decision};
+use crate::config::Rate;
+
+/// The values of header fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Headers {
+    /// `RateLimit`: what is left (`r`), and in how many seconds (`t`) all is back or, where it was refused, the same would
+    /// pass: the draft wants that to be the moment of `Retry-After`.
+    pub rate_limit: String,
+    /// `RateLimit-Policy`: the quota (`q`) and its window in seconds (`w`).
+    pub policy: String,
+    /// `Retry-After`, where it was refused: whole seconds, rounded up, at least one.
+    pub retry_after: Option<String>,
+}
+
+impl Decision {
+    /// This decision as header fields.
+    pub fn headers(&self, class: Class, rate: Rate) -> Headers {
+        let name = class.name();
+        let wait = seconds(self.retry_after).max(1);
+        let time = if self.allowed { seconds(self.reset) } else { wait };
+        Headers {
+            rate_limit: format!("\"{name}\";r={};t={time}", self.remaining),
+            policy: format!("\"{name}\";q={};w={}", rate.count, seconds(rate.per)),
+            retry_after: (!self.allowed).then(|| wait.to_string()),
+        }
+    }
+}
+
+/// Rounded up: who waits so long has waited long enough.
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE: Rate = Rate { count: 1200, per: Duration::from_secs(60) };
+
+    #[test]
+    fn what_passes_is_told_what_is_left() {
+        let (reset, retry_after) = (Duration::from_millis(2050), Duration::ZERO);
+        let decision = Decision { allowed: true, limit: 1200, remaining: 1159, reset, retry_after };
+        let headers = decision.headers(Class::Private, RATE);
+        assert_eq!(headers.rate_limit, "\"private\";r=1159;t=3");
+        assert_eq!(headers.policy, "\"private\";q=1200;w=60");
+        assert_eq!(headers.retry_after, None);
+    }
+
+    #[test]
+    fn what_is_refused_is_told_when_to_come_back() {
+        let reset = Duration::from_secs(60);
+        for (micros, said) in [(1, "1"), (1_000_000, "1"), (1_000_001, "2"), (0, "1")] {
+            let retry_after = Duration::from_micros(micros);
+            let decision = Decision { allowed: false, limit: 1200, remaining: 0, reset, retry_after };
+            let headers = decision.headers(Class::Append, RATE);
+            assert_eq!(headers.retry_after.as_deref(), Some(said));
+            assert_eq!(headers.rate_limit, format!("\"append\";r=0;t={said}"));
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! Rate limits: who may ask how often, counted in memory or, through Redis, by all nodes together.
+//!
+//! A quota is a bucket that leaks (GCRA): all of it may be used at once, and it comes back evenly, one by one. Nothing here
+//! knows about HTTP: a door asks [`Limits::check`] and renders the [`Decision`].
+//!
+//! With Redis, each decision is one round trip. Memory is told each answer, so that it knows nearly the same when Redis
+//! fails: then it decides at once, for this node alone, until Redis is back.
+
+mod address;
+mod gcra;
+mod headers;
+mod memory;
+mod places;
+mod redis;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::config::{LimitConfig, Rate};
+use crate::shutdown::Shutdown;
+
+pub use address::{address_key, client_address};
+pub use headers::Headers;
+pub use places::{Place, Places};
+
+pub use self::redis::probe_redis;
+
+use self::gcra::Quota;
+use self::memory::{Digest, Table};
+use self::redis::Redis;
+
+/// How long one decision may wait for Redis before this node decides alone.
+const REDIS_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// What is limited, each by a quota of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Requests to public routes, by client address.
+    Public,
+    /// Requests with a token, by its subject.
+    Private,
+    /// Streams that are opened, by client address.
+    Connect,
+    /// Events that are appended, by subject.
+    Append,
+}
+
+impl Class {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Public, Self::Private, Self::Connect, Self::Append];
+
+    /// Its name in the configuration, in headers, metrics and keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+            Self::Connect => "connect",
+            Self::Append => "append",
+        }
+    }
+}
+
+/// Why limits cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LimitError {
+    /// A class without a rate: the configuration always has one.
+    #[error("ROWCAST_RATE_LIMITS has no rate for {0}")]
+    NoRate(&'static str),
+    /// The URL of Redis makes no sense. What it says is not repeated: it may hold a password.
+    #[error("ROWCAST_REDIS_URL is not a URL of a Redis server: {0}")]
+    Url(String),
+}
+
+/// Whether a request may pass, and what is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it may pass.
+    pub allowed: bool,
+    /// The whole quota.
+    pub limit: u32,
+    /// How many more may pass at once.
+    pub remaining: u32,
+    /// In how long the quota is whole again, if nothing else is asked.
+    pub reset: Duration,
+    /// In how long the same would be allowed; zero when it was.
+    pub retry_after: Duration,
+}
+
+/// What metrics say about the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitStatus {
+    /// Whether a Redis is configured at all.
+    pub configured: bool,
+    /// Whether decisions are made in Redis now.
+    pub shared: bool,
+    /// How often Redis was lost, or not there at the start.
+    pub lost_total: u64,
+    /// How many requests were refused, in the order of [`Class::ALL`].
+    pub denied: [u64; 4],
+}
+
+impl LimitStatus {
+    /// How many requests of a class were refused.
+    pub fn denied(&self, class: Class) -> u64 {
+        self.denied[class as usize]
+    }
+}
+
+/// The limits of one node. Cloning gives another handle to the same ones.
+#[derive(Debug, Clone)]
+pub struct Limits(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    /// In the order of [`Class::ALL`].
+    counters: [Counter; 4],
+    redis: Option<Redis>,
+}
+
+/// One class: its rate, and what this node knows.
+#[derive(Debug)]
+struct Counter {
+    rate: Rate,
+    table: Table,
+    denied: AtomicU64,
+}
+
+impl Counter {
+    fn new(config: &LimitConfig, class: Class) -> Result<Self, LimitError> {
+        let rate = *config.rates.get(class.name()).ok_or(LimitError::NoRate(class.name()))?;
+        Ok(Self { rate, table: Table::new(Quota::new(rate)), denied: AtomicU64::new(0) })
+    }
+}
+
+impl Limits {
+    /// The limits of this configuration. Until [`Self::run`] has reached Redis, they are counted in memory.
+    pub fn new(config: &LimitConfig) -> Result<Self, LimitError> {
+        Self::with_redis_timeout(config, REDIS_TIMEOUT)
+    }
+
+    /// The same with another patience for Redis, for a machine where a tenth of a second says nothing.
+    pub fn with_redis_timeout(config: &LimitConfig, timeout: Duration) -> Result<Self, LimitError> {
+        let counter = |class| Counter::new(config, class);
+        let [public, private, connect, append] = Class::ALL;
+        let counters = [counter(public)?, counter(private)?, counter(connect)?, counter(append)?];
+        let redis = config.redis_url.as_ref().map(|url| Redis::new(url, timeout)).transpose()?;
+        Ok(Self(Arc::new(Inner { counters, redis })))
+    }
+
+    /// Keeps the connection to Redis until the shutdown: opens it, watches it, opens it again. Without Redis it only waits,
+    /// since a task that ends early counts as broken.
+    pub async fn run(&self, shutdown: Shutdown) {
+        match &self.0.redis {
+            Some(redis) => redis.run(shutdown).await,
+            None => shutdown.cancelled().await,
+        }
+    }
+
+    /// Asks for `cost` of the quota of a class for this key: an address ([`address_key`]) or a subject.
+    ///
+    /// A cost beyond the whole quota counts as the whole quota: it passes only when nothing of it is used, instead of
+    /// never. A cost of 0 looks and takes nothing. What is refused costs nothing.
+    ///
+    /// Never fails: without Redis, memory decides.
+    pub async fn check(&self, class: Class, key: &str, cost: u32) -> Decision {
+        let counter = self.counter(class);
+        let digest = Digest::of(class, counter.rate, key);
+        let decision = match self.shared(counter, class, &digest, cost).await {
+            Some(decision) => decision,
+            None => counter.table.take(&digest, cost),
+        };
+        if !decision.allowed {
+            counter.denied.fetch_add(1, Ordering::Relaxed);
+        }
+        decision
+    }
+
+    /// Whether one more would pass, by what this node remembers, and without taking it: a look that waits for nobody.
+    pub fn look(&self, class: Class, key: &str) -> Decision {
+        let counter = self.counter(class);
+        let decision = counter.table.look(&Digest::of(class, counter.rate, key));
+        if !decision.allowed {
+            counter.denied.fetch_add(1, Ordering::Relaxed);
+        }
+        decision
+    }
+
+    /// The decision of Redis, if it makes one.
+    async fn shared(&self, counter: &Counter, class: Class, digest: &Digest, cost: u32) -> Option<Decision> {
+        let redis = self.0.redis.as_ref()?;
+        let line = redis.line()?;
+        let quota = counter.table.quota();
+        let untold = counter.table.untold(digest, line.id());
+        let taken = redis.take(&line, &digest.redis_key(class), quota, cost, untold).await?;
+        counter.table.learn(digest, taken, cost, if redis.is_current(&line) { line.id() } else { 0 });
+        Some(quota.decide(taken, cost))
+    }
+
+    /// The rate of a class.
+    pub fn rate(&self, class: Class) -> Rate {
+        self.counter(class).rate
+    }
+
+    /// What metrics say.
+    pub fn status(&self) -> LimitStatus {
+        let redis = self.0.redis.as_ref();
+        LimitStatus {
+            configured: redis.is_some(),
+            shared: redis.is_some_and(Redis::is_up),
+            lost_total: redis.map_or(0, Redis::lost_total),
+            denied: Class::ALL.map(|class| self.counter(class).denied.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// How many keys are held in memory, all classes together.
+    pub fn keys_in_memory(&self) -> usize {
+        self.0.counters.iter().map(|counter| counter.table.len()).sum()
+    }
+
+    fn counter(&self, class: Class) -> &Counter {
+        &self.0.counters[class as usize]
+    }
+}
