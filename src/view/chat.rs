@@ -1,0 +1,121 @@
+//! The chat as its users see it. The objects are those of the events, field by field, and pass through the same redaction:
+//! what a tab reads is what another tab was told.
+
+use serde::Serialize;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Redaction, instant_text};
+use crate::chat::{Conversation, Exchange, Kind, ListCursor, Listed, Outcome, Status, Utterance};
+
+/// A conversation.
+#[derive(Debug, Serialize)]
+struct ConversationObject<'a> {
+    id: Uuid,
+    owner: &'a str,
+    status: &'static str,
+    opened_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_at: Option<String>,
+}
+
+impl<'a> From<&'a Conversation> for ConversationObject<'a> {
+    fn from(of: &'a Conversation) -> Self {
+        Self {
+            id: of.id,
+            owner: &of.owner,
+            status: Status::as_str(of.status),
+            opened_at: instant_text(of.opened_at),
+            closed_at: of.closed_at.map(instant_text),
+        }
+    }
+}
+
+/// Something that was said.
+#[derive(Debug, Serialize)]
+struct UtteranceObject<'a> {
+    id: Uuid,
+    conversation_id: Uuid,
+    position: i32,
+    speaker: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    text: &'a str,
+    #[serde(serialize_with = "super::instant")]
+    said_at: OffsetDateTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answers: Option<Uuid>,
+    r#final: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'static str>,
+}
+
+impl<'a> From<&'a Utterance> for UtteranceObject<'a> {
+    fn from(of: &'a Utterance) -> Self {
+        Self {
+            id: of.id,
+            conversation_id: of.conversation_id,
+            position: of.position,
+            speaker: Kind::as_str(of.speaker),
+            name: of.name.as_deref(),
+            text: &of.text,
+            said_at: of.said_at,
+            answers: of.answers,
+            r#final: of.is_final,
+            outcome: of.outcome.map(Outcome::as_str),
+        }
+    }
+}
+
+/// A message and its answer.
+#[derive(Debug, Serialize)]
+struct ExchangeObject<'a> {
+    conversation: ConversationObject<'a>,
+    utterance: UtteranceObject<'a>,
+    answer: Vec<UtteranceObject<'a>>,
+    outcome: &'static str,
+}
+
+/// Some of a list.
+#[derive(Debug, Serialize)]
+struct Page<T> {
+    items: Vec<T>,
+    cursor: String,
+    more: bool,
+}
+
+/// A conversation as JSON.
+pub fn conversation(of: &Conversation, redaction: &Redaction) -> String {
+    shown(&ConversationObject::from(of), redaction)
+}
+
+/// A message and its answer as JSON.
+pub fn exchange(of: &Exchange, redaction: &Redaction) -> String {
+    let object = ExchangeObject {
+        conversation: (&of.conversation).into(),
+        utterance: (&of.said).into(),
+        answer: of.answer.iter().map(Into::into).collect(),
+        outcome: of.said.outcome.unwrap_or(Outcome::Failed).as_str(),
+    };
+    shown(&object, redaction)
+}
+
+/// A page of conversations as JSON. The cursor of one without items is that of the request.
+pub fn conversations(of: &Listed<Conversation>, after: Option<ListCursor>, redaction: &Redaction) -> String {
+    let cursor = of.items.last().map(ListCursor::of).or(after).map_or_else(|| "0".to_owned(), |c| c.to_string());
+    let items = of.items.iter().map(ConversationObject::from).collect();
+    shown(&Page { items, cursor, more: of.more }, redaction)
+}
+
+/// A page of utterances as JSON. The cursor of one without items is that of the request.
+pub fn utterances(of: &Listed<Utterance>, after: i32, redaction: &Redaction) -> String {
+    let cursor = of.items.last().map_or(after, |last| last.position).to_string();
+    let items = of.items.iter().map(UtteranceObject::from).collect();
+    shown(&Page { items, cursor, more: of.more }, redaction)
+}
+
+/// Structs of strings and numbers always serialize.
+fn shown(object: &impl Serialize, redaction: &Redaction) -> String {
+    let text = serde_json::to_string(object).unwrap_or_default();
+    redaction.json(&text).into_owned()
+}

@@ -1,0 +1,133 @@
+//! Keeps the taxonomy as it is in the database. It changes by plain SQL and must hold within a second on every node, so
+//! each asks for it about once a second, in one statement that answers with a fingerprint alone while nothing changes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use postgres_types::Type;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::Taxonomy;
+use crate::clock::jitter;
+use crate::db::{Database, Trouble};
+use crate::shutdown::Shutdown;
+
+/// From the beginning of one look to the next: what lies between this and a second is for the look itself and for the
+/// pages to be rendered anew.
+const EVERY: Duration = Duration::from_millis(900);
+/// A look that takes longer has failed.
+const LOOK_LIMIT: Duration = Duration::from_secs(5);
+/// The first wait after that; it doubles up to the longest. No longer than [`EVERY`] by much: a type that was taken off
+/// the list must not stay public.
+const RETRY_MIN: Duration = Duration::from_millis(100);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// All types, if their fingerprint is not the one that is known; else one row with the fingerprint and no type.
+const LOOK: &str = "with types as materialized (select type, public_fields from rowcast.event_types),
+         digests as (select type, sha256(convert_to(type || ' ' || public_fields::text, 'UTF8')) as digest from types),
+         prints as (select sha256(coalesce(string_agg(digest, '' order by type), '')) as print from digests)
+    select prints.print, types.type, types.public_fields
+      from prints left join types on prints.print is distinct from $1";
+
+/// The taxonomy as far as it is known.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// 0 before the first look, when nothing is public yet; then it grows with every change.
+    pub version: u64,
+    /// What is listed.
+    pub taxonomy: Arc<Taxonomy>,
+}
+
+/// Follows the taxonomy of a database.
+#[derive(Debug)]
+pub struct Follower {
+    database: Database,
+    known: watch::Sender<Known>,
+    /// The fingerprint of what is known.
+    print: Option<Vec<u8>>,
+}
+
+impl Follower {
+    /// A follower that knows nothing yet.
+    pub fn new(database: Database) -> Self {
+        Self { database, known: watch::Sender::default(), print: None }
+    }
+
+    /// What is known, now and later.
+    pub fn subscribe(&self) -> watch::Receiver<Known> {
+        self.known.subscribe()
+    }
+
+    /// Follows until the shutdown. While the database is away, what was known last goes on to hold.
+    pub async fn run(mut self, shutdown: Shutdown) {
+        let mut retry = RETRY_MIN;
+        let mut trouble = None;
+        loop {
+            let begun = Instant::now();
+            let looked = tokio::select! {
+                looked = tokio::time::timeout(LOOK_LIMIT, self.look()) => looked.unwrap_or(Err(Trouble::Slow(LOOK_LIMIT))),
+                () = shutdown.cancelled() => return,
+            };
+            tell_changes(&mut trouble, looked.as_ref().err());
+            let next = match looked {
+                Ok(()) => {
+                    retry = RETRY_MIN;
+                    begun + EVERY
+                }
+                Err(_) => {
+                    let next = Instant::now() + retry.mul_f64(jitter());
+                    retry = (retry * 2).min(RETRY_MAX);
+                    next
+                }
+            };
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = shutdown.cancelled() => return,
+            }
+        }
+    }
+
+    /// Looks once, and publishes what has changed.
+    async fn look(&mut self) -> Result<(), Trouble> {
+        let client = self.database.get().await?;
+        let rows = client.query_typed(LOOK, &[(&self.print, Type::BYTEA)]).await?;
+        drop(client);
+        let Some(first) = rows.first() else { return Ok(()) };
+        let print: Vec<u8> = first.try_get(0)?;
+        if self.print.as_ref() == Some(&print) {
+            return Ok(());
+        }
+        let mut listed = Vec::with_capacity(rows.len());
+        for row in &rows {
+            // A row without a type is what an empty list comes as.
+            if let Some(name) = row.try_get::<_, Option<String>>(1)? {
+                listed.push((name, row.try_get::<_, Vec<String>>(2)?));
+            }
+        }
+        let taxonomy: Taxonomy = listed.into_iter().collect();
+        self.print = Some(print);
+        self.known.send_modify(|known| {
+            known.version += 1;
+            known.taxonomy = Arc::new(taxonomy);
+            tracing::info!(version = known.version, types = known.taxonomy.len(), "the public taxonomy is read");
+        });
+        Ok(())
+    }
+}
+
+/// Logs when the trouble becomes another one, not at every look.
+fn tell_changes(before: &mut Option<&'static str>, now: Option<&Trouble>) {
+    let kind = now.map(Trouble::kind);
+    match now {
+        Some(trouble) if *before != kind => {
+            tracing::warn!(
+                reason = trouble.kind(),
+                "the public taxonomy cannot be read, the last one holds: {trouble}"
+            );
+        }
+        None if before.is_some() => tracing::info!("the public taxonomy can be read again"),
+        _ => {}
+    }
+    *before = kind;
+}

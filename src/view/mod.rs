@@ -1,0 +1,101 @@
+//! What clients see: the only types that serialize to them; a stored event cannot. Secrets are hidden everywhere, and the
+//! public sees only what is listed.
+
+pub mod chat;
+mod control;
+mod event;
+pub mod follow;
+mod frames;
+pub mod public;
+pub mod redact;
+pub mod trading;
+
+use tokio::sync::watch;
+
+use crate::journal::StoredEvent;
+use crate::tail::pages::{Pages, Render, View};
+
+pub use control::{Control, Fault, Stall, time_text};
+pub use event::{instant, instant_text};
+pub use follow::{Follower, Known};
+pub use frames::{Frames, Tally, message};
+pub use public::Taxonomy;
+pub use redact::Redaction;
+
+/// What those see who have shown who they are.
+pub const PRIVATE: View = View(0);
+/// What everyone may see.
+pub const PUBLIC: View = View(1);
+
+/// What every view shows, at one time.
+#[derive(Debug, Clone, Default)]
+pub struct Views {
+    redaction: Redaction,
+    known: Known,
+}
+
+impl Views {
+    /// By these rules, and what is known of the taxonomy.
+    pub fn new(redaction: Redaction, known: Known) -> Self {
+        Self { redaction, known }
+    }
+
+    fn private<'a>(&self, event: &'a StoredEvent) -> event::Object<'a> {
+        let text = |text: &'a Option<String>| text.as_deref().map(|text| self.redaction.text(text));
+        event::Object {
+            trade_id: event.trade_id,
+            subject: text(&event.subject),
+            ..self.common(event, event::Payload(self.redaction.json(&event.payload)))
+        }
+    }
+
+    fn public<'a>(&self, event: &'a StoredEvent) -> Option<event::Object<'a>> {
+        let payload = self.known.taxonomy.payload_of(event, &self.redaction)?;
+        Some(self.common(event, event::Payload(payload.into())))
+    }
+
+    /// What both have in common.
+    fn common<'a>(&self, event: &'a StoredEvent, payload: event::Payload<'a>) -> event::Object<'a> {
+        event::Object {
+            seq: event.seq,
+            id: event.id,
+            at: event.at,
+            r#type: self.redaction.text(&event.kind),
+            level: event.level.as_str(),
+            symbol: event.symbol.as_deref().map(|symbol| self.redaction.text(symbol)),
+            trade_id: None,
+            subject: None,
+            payload,
+        }
+    }
+}
+
+impl Render for Views {
+    type Rendered = Frames;
+
+    const VIEWS: usize = 2;
+
+    fn version(&self, view: View) -> u64 {
+        if view == PUBLIC { self.known.version } else { 1 }
+    }
+
+    fn render(&self, view: View, events: &[StoredEvent]) -> Frames {
+        let mut writer = frames::Writer::new(events.len());
+        for event in events {
+            let object = if view == PUBLIC { self.public(event) } else { Some(self.private(event)) };
+            match object {
+                Some(object) => writer.show(event.seq, event.owner.is_some(), |out| object.write(out)),
+                None => writer.hide(),
+            }
+        }
+        writer.finish()
+    }
+}
+
+/// The views, kept as the taxonomy says: whoever reads after a change sees by the new rules.
+pub async fn keep(pages: Pages<Views>, redaction: Redaction, mut known: watch::Receiver<Known>) {
+    while known.changed().await.is_ok() {
+        let known = known.borrow_and_update().clone();
+        pages.set_renderer(Views::new(redaction.clone(), known));
+    }
+}

@@ -1,0 +1,142 @@
+//! What the public may see of an event: nothing, unless its writer, the taxonomy and the list of fields agree on it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::redact::Redaction;
+use super::redact::json::members;
+use crate::journal::StoredEvent;
+
+/// The types that are listed, each with the fields of its payload that are public. Immutable; empty, it shows nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Taxonomy {
+    types: HashMap<String, HashSet<String>>,
+}
+
+impl FromIterator<(String, Vec<String>)> for Taxonomy {
+    fn from_iter<T: IntoIterator<Item = (String, Vec<String>)>>(types: T) -> Self {
+        Self { types: types.into_iter().map(|(name, fields)| (name, fields.into_iter().collect())).collect() }
+    }
+}
+
+impl Taxonomy {
+    /// How many types are listed.
+    pub fn len(&self) -> usize {
+        self.types.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.types.is_empty()
+    }
+
+    /// Whether the public sees this event at all. What belongs to somebody is not for everybody, whatever it is marked.
+    pub fn shows(&self, event: &StoredEvent) -> bool {
+        event.public_safe && event.owner.is_none() && self.types.contains_key(&event.kind)
+    }
+
+    /// The public payload of this event; none if the public does not see it.
+    pub fn payload_of(&self, event: &StoredEvent, redaction: &Redaction) -> Option<String> {
+        self.payload(&event.kind, event.public_safe && event.owner.is_none(), &event.payload, redaction)
+    }
+
+    /// The listed fields of a payload, without what is secret in them; none if the type is not listed, the row not
+    /// public or the payload no object.
+    pub fn payload(
+        &self,
+        event_type: &str,
+        public_safe: bool,
+        payload_text: &str,
+        redaction: &Redaction,
+    ) -> Option<String> {
+        let fields = self.types.get(event_type).filter(|_| public_safe)?;
+        let members = members(payload_text)?;
+        let listed: Vec<_> =
+            members.iter().filter(|member| fields.contains(&*member.key)).map(|member| member.text).collect();
+        let chosen = format!("{{{}}}", listed.join(", "));
+        Some(redaction.json(&chosen).into_owned())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+mod tests {
+    use super::*;
+    use crate::journal::Level;
+
+    fn taxonomy() -> Taxonomy {
+        let list = [("shop.opened", vec!["city", "hours", "password"]), ("shop.closed", vec![])];
+        list.into_iter()
+            .map(|(name, fields)| (name.to_owned(), fields.into_iter().map(str::to_owned).collect()))
+            .collect()
+    }
+
+    fn shown(event_type: &str, public_safe: bool, payload: &str) -> Option<String> {
+        taxonomy().payload(event_type, public_safe, payload, &Redaction::default())
+    }
+
+    #[test]
+    fn only_listed_types_of_rows_marked_public_are_shown() {
+        let payload = r#"{"city": "Bern"}"#;
+        assert_eq!(shown("shop.opened", true, payload).as_deref(), Some(payload));
+        for hidden in ["shop", "shop.opened.twice", "shop.opene", "Shop.opened", "shop.*", ""] {
+            assert_eq!(shown(hidden, true, payload), None, "{hidden}");
+        }
+        assert_eq!(shown("shop.opened", false, payload), None);
+        assert_eq!(Taxonomy::default().payload("shop.opened", true, payload, &Redaction::default()), None);
+    }
+
+    #[test]
+    fn only_listed_fields_at_the_top_are_shown_as_they_are_written() {
+        let cases = [
+            (r#"{"city": "Bern", "rent": 1}"#, r#"{"city": "Bern"}"#),
+            (r#"{"rent": {"city": "x"}, "hours": [1.10, {"rent": 2}]}"#, r#"{"hours": [1.10, {"rent": 2}]}"#),
+            (r#"{"rent": "\"city\": \"x\", "}"#, "{}"),
+            (r#"{"rent": "}", "city": 12345678901234567890.10}"#, r#"{"city": 12345678901234567890.10}"#),
+            (r#"{"c\u0069ty":1,"CITY":2, "city ":3}"#, r#"{"c\u0069ty":1}"#),
+            (r#"{"hours":1,"city":null,"hours":2}"#, r#"{"hours":1, "city":null, "hours":2}"#),
+            (" { } ", "{}"),
+            (r#"{"rent":[]}"#, "{}"),
+        ];
+        for (payload, public) in cases {
+            assert_eq!(shown("shop.opened", true, payload).as_deref(), Some(public), "{payload}");
+        }
+        assert_eq!(shown("shop.closed", true, r#"{"city": "Bern"}"#).as_deref(), Some("{}"));
+    }
+
+    #[test]
+    fn secrets_are_hidden_in_listed_fields_too() {
+        let payload = r#"{"city": "postgres://a:b@c/d", "hours": {"token": 1, "n": 2}, "password": "x"}"#;
+        let public = r#"{"city": "[redacted]", "hours": {"token": "[redacted]", "n": 2}, "password": "[redacted]"}"#;
+        assert_eq!(shown("shop.opened", true, payload).as_deref(), Some(public));
+    }
+
+    #[test]
+    fn what_is_no_object_is_not_shown() {
+        for payload in
+            ["", "[]", "1", "null", "\"city\"", "{", "{\"city\"", "{\"city\":", "{\"city\":1", "{}x", "{\"city\" 1}"]
+        {
+            assert_eq!(shown("shop.opened", true, payload), None, "{payload}");
+        }
+    }
+
+    #[test]
+    fn rows_of_an_owner_are_never_shown() {
+        let mut event = StoredEvent {
+            seq: 1,
+            id: uuid::Uuid::nil(),
+            at: time::OffsetDateTime::UNIX_EPOCH,
+            kind: "shop.opened".to_owned(),
+            level: Level::Info,
+            public_safe: true,
+            symbol: None,
+            trade_id: None,
+            subject: None,
+            owner: None,
+            payload: r#"{"city": "Bern"}"#.to_owned(),
+        };
+        let redaction = Redaction::default();
+        assert!(taxonomy().shows(&event) && taxonomy().payload_of(&event, &redaction).is_some());
+        event.owner = Some("alice".to_owned());
+        assert!(!taxonomy().shows(&event) && taxonomy().payload_of(&event, &redaction).is_none());
+    }
+}

@@ -1,0 +1,114 @@
+//! Redaction: what holds a secret is replaced by `[redacted]` before anybody sees it, in every view and log line.
+//!
+//! Two things give a secret away: the name of its key ([`keys`]) and its own looks ([`values`]). The lists of both are
+//! in the code and can be extended by configuration, never shortened. Everything else passes unchanged to the byte.
+//! The work is linear in the length of the text, whatever it holds, and needs no stack for depth.
+
+mod assigned;
+pub(super) mod json;
+mod keys;
+mod makes;
+mod values;
+
+use std::borrow::Cow;
+use std::sync::{Arc, LazyLock};
+
+use keys::Keys;
+use values::Finder;
+
+/// What stands where a secret was.
+pub const REDACTED: &str = "[redacted]";
+
+/// What is hidden. Immutable, and cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Redaction {
+    keys: Arc<Keys>,
+}
+
+impl Default for Redaction {
+    fn default() -> Self {
+        Self::with::<&str>([])
+    }
+}
+
+impl Redaction {
+    /// The built-in rules alone, for what is no part of an event.
+    pub fn built_in() -> &'static Self {
+        static RULES: LazyLock<Redaction> = LazyLock::new(Redaction::default);
+        &RULES
+    }
+
+    /// The built-in rules, and these names of keys as well, in any case and with anything between their words.
+    pub fn with<W: AsRef<str>>(more_keys: impl IntoIterator<Item = W>) -> Self {
+        Self { keys: Arc::new(Keys::with(more_keys)) }
+    }
+
+    /// The same JSON with `"[redacted]"` for every value under the key of a secret, whatever it is but null, for every
+    /// string in which something looks like a secret, and for keys that do. What is no JSON comes out as `"[redacted]"`,
+    /// since nobody knows what it holds.
+    pub fn json<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        json::rewrite(text, &self.keys, json::Strings::Whole).unwrap_or(Cow::Borrowed("\"[redacted]\""))
+    }
+
+    /// The same text with `[redacted]` for what looks like a secret in it, or stands behind the name of one as in
+    /// `password=…` and `"token":"…"`. What is around it stays.
+    pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        values::rewrite(text, &self.keys)
+    }
+
+    /// A line of JSON from the log: as [`Self::json`], but the rest of a string that only mentions a secret stays, as in
+    /// [`Self::text`]. What is no JSON is treated as text.
+    pub fn json_line<'a>(&self, line: &'a str) -> Cow<'a, str> {
+        json::rewrite(line, &self.keys, json::Strings::Within).unwrap_or_else(|| self.text(line))
+    }
+
+    /// Whether the value under a key of this name is hidden.
+    pub fn is_secret_key(&self, key: &str) -> bool {
+        self.keys.match_key(key)
+    }
+}
+
+/// Whether anything in this text is to be hidden.
+fn hides(text: &str, keys: &Keys) -> bool {
+    Finder::new(text, keys).next().is_some()
+}
+
+/// Parts of a text replaced, in order; nothing is copied before the first.
+struct Rewriting<'a> {
+    text: &'a str,
+    out: String,
+    copied: usize,
+}
+
+impl<'a> Rewriting<'a> {
+    fn of(text: &'a str) -> Self {
+        Self { text, out: String::new(), copied: 0 }
+    }
+
+    /// Puts these one after the other in place of a part that lies behind all earlier ones.
+    fn replace(&mut self, part: std::ops::Range<usize>, with: [&str; 3]) {
+        self.out.push_str(&self.text[self.copied..part.start]);
+        self.out.extend(with);
+        self.copied = part.end;
+    }
+
+    fn finish(mut self) -> Cow<'a, str> {
+        if self.copied == 0 && self.out.is_empty() {
+            return Cow::Borrowed(self.text);
+        }
+        self.out.push_str(&self.text[self.copied..]);
+        Cow::Owned(self.out)
+    }
+}
+
+/// Notes that so many bytes were looked at. The tests hold the cost to the length of the text by it.
+#[cfg(not(test))]
+fn steps(_: usize) {}
+
+#[cfg(test)]
+fn steps(count: usize) {
+    tests::STEPS.with(|steps| steps.set(steps.get() + count));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,295 @@
+//! What clients see of the trading application. As in an event, secrets are hidden: in everything that is text, in the
+//! positions of a snapshot, and in settings both by the name of the setting and by what is in it.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::event::instant;
+use super::redact::{REDACTED, Redaction};
+use crate::trading::{Order, PastSetting, Setting, Snapshot, Trade};
+
+/// A point in time that may not have come yet.
+fn perhaps<S: serde::Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => instant(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[derive(Serialize)]
+struct PrivateTrade<'a> {
+    id: Uuid,
+    client_order_id: Option<&'a str>,
+    symbol: &'a str,
+    side: &'a str,
+    status: &'a str,
+    quantity: &'a str,
+    entry_price: &'a str,
+    exit_price: Option<&'a str>,
+    fees: &'a str,
+    profit: Option<&'a str>,
+    reason: Option<&'a str>,
+    close_reason: Option<&'a str>,
+    opened_by: Option<&'a str>,
+    #[serde(serialize_with = "instant")]
+    opened_at: OffsetDateTime,
+    #[serde(serialize_with = "perhaps")]
+    closed_at: Option<OffsetDateTime>,
+}
+
+/// What was done, and nothing of how much or why: `docs/03_API_SPEC.md` says of each field why it may be seen.
+#[derive(Serialize)]
+struct PublicTrade<'a> {
+    symbol: &'a str,
+    side: &'a str,
+    status: &'a str,
+    entry_price: &'a str,
+    exit_price: Option<&'a str>,
+    #[serde(serialize_with = "instant")]
+    opened_at: OffsetDateTime,
+    #[serde(serialize_with = "perhaps")]
+    closed_at: Option<OffsetDateTime>,
+}
+
+#[derive(Serialize)]
+struct PrivateOrder<'a> {
+    id: Uuid,
+    client_order_id: &'a str,
+    trade_id: Option<Uuid>,
+    symbol: &'a str,
+    side: &'a str,
+    r#type: &'a str,
+    status: &'a str,
+    quantity: &'a str,
+    limit_price: Option<&'a str>,
+    filled_quantity: &'a str,
+    average_price: Option<&'a str>,
+    fees: &'a str,
+    reject_reason: Option<&'a str>,
+    placed_by: Option<&'a str>,
+    #[serde(serialize_with = "instant")]
+    created_at: OffsetDateTime,
+    #[serde(serialize_with = "instant")]
+    updated_at: OffsetDateTime,
+}
+
+#[derive(Serialize)]
+struct PrivateSnapshot<'a> {
+    id: Uuid,
+    #[serde(serialize_with = "instant")]
+    taken_at: OffsetDateTime,
+    equity: &'a str,
+    cash: &'a str,
+    unrealized_profit: &'a str,
+    positions: Option<&'a RawValue>,
+    taken_by: Option<&'a str>,
+}
+
+/// The curve, and nothing of what it is made of.
+#[derive(Serialize)]
+struct PublicSnapshot<'a> {
+    #[serde(serialize_with = "instant")]
+    taken_at: OffsetDateTime,
+    equity: &'a str,
+}
+
+#[derive(Serialize)]
+struct ShownSetting<'a> {
+    key: &'a str,
+    value: Option<&'a RawValue>,
+    version: i32,
+    #[serde(serialize_with = "instant")]
+    updated_at: OffsetDateTime,
+    updated_by: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ShownPast<'a> {
+    key: &'a str,
+    /// Null in the database too where the setting was removed; then it says so.
+    value: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    removed: bool,
+    version: i32,
+    #[serde(serialize_with = "instant")]
+    changed_at: OffsetDateTime,
+    changed_by: Option<&'a str>,
+}
+
+/// A thing as those see it who have shown who they are.
+pub trait Private {
+    /// As JSON.
+    fn private(&self, redaction: &Redaction) -> String;
+}
+
+/// A thing as everyone may see it.
+pub trait Public {
+    /// As JSON, with the listed fields alone.
+    fn public(&self, redaction: &Redaction) -> String;
+}
+
+/// The JSON of a shape, without what is secret in it. Structs of texts always serialize; were one not to, nothing is shown.
+fn render(shape: &impl Serialize, redaction: &Redaction) -> String {
+    let text = serde_json::to_string(shape).unwrap_or_else(|_| "null".to_owned());
+    redaction.json(&text).into_owned()
+}
+
+/// JSON that goes out as it is. What is none is not shown.
+fn raw(text: &str) -> Option<&RawValue> {
+    serde_json::from_str(text).ok()
+}
+
+impl Private for Trade {
+    fn private(&self, redaction: &Redaction) -> String {
+        let shape = PrivateTrade {
+            id: self.id,
+            client_order_id: self.client_order_id.as_deref(),
+            symbol: &self.symbol,
+            side: &self.side,
+            status: &self.status,
+            quantity: &self.quantity,
+            entry_price: &self.entry_price,
+            exit_price: self.exit_price.as_deref(),
+            fees: &self.fees,
+            profit: self.profit.as_deref(),
+            reason: self.reason.as_deref(),
+            close_reason: self.close_reason.as_deref(),
+            opened_by: self.opened_by.as_deref(),
+            opened_at: self.opened_at,
+            closed_at: self.closed_at,
+        };
+        render(&shape, redaction)
+    }
+}
+
+impl Public for Trade {
+    fn public(&self, redaction: &Redaction) -> String {
+        let shape = PublicTrade {
+            symbol: &self.symbol,
+            side: &self.side,
+            status: &self.status,
+            entry_price: &self.entry_price,
+            exit_price: self.exit_price.as_deref(),
+            opened_at: self.opened_at,
+            closed_at: self.closed_at,
+        };
+        render(&shape, redaction)
+    }
+}
+
+impl Private for Order {
+    fn private(&self, redaction: &Redaction) -> String {
+        let shape = PrivateOrder {
+            id: self.id,
+            client_order_id: &self.client_order_id,
+            trade_id: self.trade_id,
+            symbol: &self.symbol,
+            side: &self.side,
+            r#type: &self.kind,
+            status: &self.status,
+            quantity: &self.quantity,
+            limit_price: self.limit_price.as_deref(),
+            filled_quantity: &self.filled_quantity,
+            average_price: self.average_price.as_deref(),
+            fees: &self.fees,
+            reject_reason: self.reject_reason.as_deref(),
+            placed_by: self.placed_by.as_deref(),
+            created_at: self.created_at,
+            updated_at: self.updated_at,
+        };
+        render(&shape, redaction)
+    }
+}
+
+impl Private for Snapshot {
+    fn private(&self, redaction: &Redaction) -> String {
+        let shape = PrivateSnapshot {
+            id: self.id,
+            taken_at: self.taken_at,
+            equity: &self.equity,
+            cash: &self.cash,
+            unrealized_profit: &self.unrealized_profit,
+            positions: raw(&self.positions),
+            taken_by: self.taken_by.as_deref(),
+        };
+        render(&shape, redaction)
+    }
+}
+
+impl Public for Snapshot {
+    fn public(&self, redaction: &Redaction) -> String {
+        render(&PublicSnapshot { taken_at: self.taken_at, equity: &self.equity }, redaction)
+    }
+}
+
+/// The value of a setting; none of it where its key says that it is a secret.
+fn setting_value(key: &str, value: &str, redaction: &Redaction) -> String {
+    if value != "null" && redaction.is_secret_key(key) { format!("\"{REDACTED}\"") } else { value.to_owned() }
+}
+
+impl Private for Setting {
+    fn private(&self, redaction: &Redaction) -> String {
+        let value = setting_value(&self.key, &self.value, redaction);
+        let shape = ShownSetting {
+            key: &self.key,
+            value: raw(&value),
+            version: self.version,
+            updated_at: self.updated_at,
+            updated_by: self.updated_by.as_deref(),
+        };
+        render(&shape, redaction)
+    }
+}
+
+impl Private for PastSetting {
+    fn private(&self, redaction: &Redaction) -> String {
+        let value = self.value.as_deref().map(|value| setting_value(&self.key, value, redaction));
+        let shape = ShownPast {
+            key: &self.key,
+            value: value.as_deref().and_then(raw),
+            removed: self.value.is_none(),
+            version: self.version,
+            changed_at: self.changed_at,
+            changed_by: self.changed_by.as_deref(),
+        };
+        render(&shape, redaction)
+    }
+}
+
+/// A list of things that are JSON already, and where it goes on.
+pub fn list(items: &[String], cursor: Option<&str>, more: bool) -> String {
+    // A cursor is digits and the like, or the key of a setting: nothing in it needs an escape.
+    let cursor = cursor.map_or_else(|| "null".to_owned(), |cursor| format!("\"{cursor}\""));
+    format!(r#"{{"items":[{}],"cursor":{cursor},"more":{more}}}"#, items.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_is_hidden_by_its_key_and_by_what_is_in_it() {
+        let shown = |key: &str, value: &str| {
+            let setting = Setting {
+                key: key.to_owned(),
+                value: value.to_owned(),
+                version: 3,
+                updated_at: OffsetDateTime::UNIX_EPOCH,
+                updated_by: Some("ann".to_owned()),
+            };
+            setting.private(&Redaction::default())
+        };
+        let with = |key: &str, value: &str| {
+            format!(
+                r#"{{"key":"{key}","value":{value},"version":3,"updated_at":"1970-01-01T00:00:00.000000Z","updated_by":"ann"}}"#
+            )
+        };
+        assert_eq!(shown("risk.limit", "1.50"), with("risk.limit", "1.50"));
+        assert_eq!(shown("exchange.api_key", "\"abc\""), with("exchange.api_key", "\"[redacted]\""));
+        assert_eq!(shown("exchange.api_key", "null"), with("exchange.api_key", "null"));
+        assert_eq!(shown("exchange", r#"{"secret":1,"n":2}"#), with("exchange", r#"{"secret":"[redacted]","n":2}"#));
+        assert_eq!(shown("url", r#""postgres://a:b@c/d""#), with("url", "\"[redacted]\""));
+    }
+}
