@@ -1,0 +1,211 @@
+//! Where a reader begins: at a cursor that this history holds, or at one of the two ends, or a few events back.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::live::Live;
+use crate::db::Trouble;
+use crate::journal::{self, Cursor, Filter};
+use crate::tail::pages::{PageError, Position};
+
+/// The most events that `last` goes back.
+pub const MAX_LAST: u32 = 10_000;
+/// How long a reader waits for a node that does not know its head yet, or has just found another history.
+const HEAD_LIMIT: Duration = Duration::from_secs(5);
+
+/// Where a client asks to begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// After this event.
+    After(Cursor),
+    /// Before the oldest event that is kept.
+    Earliest,
+    /// After the newest event.
+    Latest,
+    /// With the newest so many that match.
+    Last(u32),
+}
+
+/// A text that is no beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadStart {
+    /// Not a cursor.
+    #[error("cursor must be a seq like 1042, a seq with its tag like 1042.9f3a11c2, earliest or latest")]
+    Cursor,
+    /// Not a number of events.
+    #[error("last must be a whole number from 0 to {MAX_LAST}")]
+    Last,
+    /// Two beginnings.
+    #[error("cursor and last exclude each other")]
+    Both,
+}
+
+impl Start {
+    /// From the two parameters that say it; none means the newest event.
+    pub fn parse(cursor: Option<&str>, last: Option<&str>) -> Result<Self, BadStart> {
+        match (cursor, last) {
+            (Some(_), Some(_)) => Err(BadStart::Both),
+            (None, None) | (Some("latest"), None) => Ok(Self::Latest),
+            (Some("earliest"), None) => Ok(Self::Earliest),
+            (Some(cursor), None) => Cursor::from_str(cursor).map(Self::After).map_err(|_| BadStart::Cursor),
+            (None, Some(last)) => {
+                let digits = !last.is_empty() && last.bytes().all(|b| b.is_ascii_digit());
+                let number = last.parse().ok().filter(|n| digits && *n <= MAX_LAST);
+                number.map(Self::Last).ok_or(BadStart::Last)
+            }
+        }
+    }
+}
+
+/// A place that this history holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Everything up to here is behind the reader.
+    pub at: i64,
+    /// The newest event at or below that.
+    pub cursor: Cursor,
+    /// The history.
+    pub epoch: u64,
+}
+
+impl Place {
+    /// Behind everything that is decided. Where all of it was trimmed the cursor is that of the trim: with an older one
+    /// nobody could come back.
+    fn end(position: &Position) -> Self {
+        let Position { head, newest, trimmed, epoch, .. } = *position;
+        let cursor = if newest.seq < trimmed { Cursor::bare(trimmed) } else { newest };
+        Self { at: head.max(trimmed), cursor, epoch }
+    }
+}
+
+/// Why a reader cannot begin.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Events after the cursor were trimmed.
+    #[error("events after this cursor were trimmed; the oldest that is kept is {oldest}")]
+    Expired {
+        /// The seq of the oldest event that is kept.
+        oldest: i64,
+    },
+    /// Beyond everything, or of another history.
+    #[error("the cursor is ahead of the stream or belongs to another history of it")]
+    Invalid,
+    /// The journal cannot be asked now.
+    #[error("the journal cannot be read at this moment: {0}")]
+    Unavailable(String),
+}
+
+impl From<PageError> for Refused {
+    fn from(error: PageError) -> Self {
+        Self::Unavailable(error.to_string())
+    }
+}
+
+impl From<Trouble> for Refused {
+    fn from(trouble: Trouble) -> Self {
+        Self::Unavailable(trouble.to_string())
+    }
+}
+
+impl Live {
+    /// Finds the place of a beginning. If the history becomes another meanwhile, whatever was found is void, a refusal too,
+    /// and it is looked for anew.
+    pub async fn place(&self, start: Start, filter: &Filter) -> Result<Place, Refused> {
+        let mut position = self.known().await?;
+        loop {
+            let found = self.place_in(&position, start, filter).await;
+            if self.pages().position().epoch == position.epoch {
+                return found;
+            }
+            position = self.told(|now| now.known && now.epoch != position.epoch).await?;
+        }
+    }
+
+    async fn place_in(&self, position: &Position, start: Start, filter: &Filter) -> Result<Place, Refused> {
+        let epoch = position.epoch;
+        let before_all = if position.trimmed > 0 { Cursor::bare(position.trimmed) } else { Cursor::START };
+        match start {
+            Start::Latest | Start::Last(0) => Ok(Place::end(position)),
+            Start::Earliest => Ok(Place { at: position.trimmed, cursor: before_all, epoch }),
+            Start::Last(n) => self.last(n, filter, position).await,
+            Start::After(cursor) if cursor.seq < position.trimmed => {
+                Err(Refused::Expired { oldest: self.oldest().await? })
+            }
+            Start::After(Cursor { seq: 0, tag: Some(_) }) => Err(Refused::Invalid),
+            Start::After(cursor) if cursor.seq == position.trimmed => {
+                Ok(Place { at: cursor.seq, cursor: Cursor::bare(cursor.seq), epoch })
+            }
+            Start::After(cursor) if cursor.seq > position.head => self.ahead(cursor, epoch).await,
+            Start::After(cursor) => self.after(cursor, position).await,
+        }
+    }
+
+    /// Where the stream stands, as soon as this node knows.
+    pub async fn known(&self) -> Result<Position, Refused> {
+        self.told(|position| position.known).await
+    }
+
+    /// The first position to be announced, from now on, of which this holds.
+    async fn told(&self, holds: impl FnMut(&Position) -> bool) -> Result<Position, Refused> {
+        let mut position = self.subscribe();
+        match tokio::time::timeout(HEAD_LIMIT, position.wait_for(holds)).await {
+            Ok(Ok(position)) => Ok(*position),
+            _ => Err(Refused::Unavailable("this node does not follow the journal yet".to_owned())),
+        }
+    }
+
+    /// A cursor within what is decided. The page that holds it proves it: nobody asks the database for a cursor of his own.
+    async fn after(&self, cursor: Cursor, position: &Position) -> Result<Place, Refused> {
+        let page = self.pages().page_after(cursor.seq - 1).await?;
+        let epoch = page.epoch();
+        let event = page.events().find(|event| event.seq >= cursor.seq).filter(|event| event.seq == cursor.seq);
+        let proven = match event {
+            Some(event) if cursor.agrees_with(event.id) => Cursor::of(event.seq, event.id),
+            // A trimmed event's tag is not checked, and what comes after it is the state machine's to look at.
+            _ if self.pages().position().trimmed >= cursor.seq => Cursor::bare(cursor.seq),
+            _ if cursor.tag.is_some() => return Err(Refused::Invalid),
+            _ => self.before(cursor.seq, position).await,
+        };
+        Ok(Place { at: cursor.seq, cursor: proven, epoch })
+    }
+
+    /// The newest event before a seq that is none. If the database cannot be asked, the seq itself will do.
+    async fn before(&self, seq: i64, position: &Position) -> Cursor {
+        let found =
+            async { Ok::<_, Trouble>(journal::newest(&*self.database().get().await?, position.trimmed, seq).await?) };
+        match found.await {
+            Ok(Some(cursor)) => cursor,
+            Ok(None) => Cursor::bare(position.trimmed),
+            Err(_) => Cursor::bare(seq),
+        }
+    }
+
+    /// A cursor that another node may have handed out before this one decides it.
+    async fn ahead(&self, cursor: Cursor, epoch: u64) -> Result<Place, Refused> {
+        let client = self.database().get().await?;
+        let found = journal::beyond(&client, cursor.seq).await.map_err(Trouble::from)?;
+        let holds = match cursor.tag {
+            Some(_) => found.event.is_some_and(|event| event == cursor),
+            None => cursor.seq <= found.drawn,
+        };
+        if holds { Ok(Place { at: cursor.seq, cursor, epoch }) } else { Err(Refused::Invalid) }
+    }
+
+    async fn last(&self, n: u32, filter: &Filter, position: &Position) -> Result<Place, Refused> {
+        let Position { head, trimmed, epoch, .. } = *position;
+        let client = self.database().get().await?;
+        // Retention says what it takes before it takes it, and this node hears of it a little later: events that are gone
+        // may still stand there, and a reader must not be sent among them.
+        let first = journal::nth_newest(&client, filter, trimmed, head, i64::from(n));
+        let found = tokio::try_join!(biased; first, journal::trimmed_through(&client));
+        let (first, gone) = found.map_err(Trouble::from)?;
+        match first {
+            None => Ok(Place::end(position)),
+            Some(first) if first <= gone => Ok(Place { at: gone, cursor: Cursor::bare(gone), epoch }),
+            Some(first) => {
+                let before = journal::newest(&client, gone, first - 1).await.map_err(Trouble::from)?;
+                Ok(Place { at: first - 1, cursor: before.unwrap_or(Cursor::bare(gone)), epoch })
+            }
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Sessions over a real journal: where they begin, and how many can begin at once.
+
+mod stampede;
+mod starts;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::BoxFuture;
+use rowcast::db::{Database, Trouble};
+use rowcast::journal::{self, Cursor, Filter, Owners, read_range};
+use rowcast::session::{Live, Next, Place, Refused, Room, Run, SEARCH_LIMIT, Start, Walk};
+use rowcast::shutdown::Shutdown;
+use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageWriter, Pages, PostgresLoad};
+use rowcast::view::{PRIVATE, Views};
+use tokio::sync::Semaphore;
+use tokio_postgres::Client;
+
+use crate::support::{TestDb, connector};
+
+/// The real loader, counted, and held back if a test wants it.
+#[derive(Clone)]
+pub(crate) struct Counted {
+    real: PostgresLoad,
+    gate: Arc<Semaphore>,
+    asked: Arc<AtomicUsize>,
+    under_way: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+impl Counted {
+    async fn counted<T>(&self, load: BoxFuture<'_, Result<T, Trouble>>) -> Result<T, Trouble> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        drop(self.gate.acquire().await.unwrap());
+        let loaded = load.await;
+        self.under_way.fetch_sub(1, Ordering::SeqCst);
+        loaded
+    }
+}
+
+impl Load for Counted {
+    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+        Box::pin(self.counted(self.real.range(after, upto)))
+    }
+
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
+        Box::pin(self.counted(self.real.next_after(seq, upto)))
+    }
+}
+
+/// What the readers of a node share, and the test in the place of the tail.
+pub(crate) struct Node {
+    pub(crate) live: Arc<Live>,
+    pub(crate) writer: PageWriter<Views>,
+    pub(crate) loads: Counted,
+    pub(crate) client: Client,
+    shutdown: Shutdown,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl Node {
+    pub(crate) async fn over(db: &TestDb, hot_pages: usize) -> Self {
+        let pool = Database::new(connector(&db.url), 6).unwrap();
+        let loads = Counted {
+            real: PostgresLoad::new(pool.clone()),
+            gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+            asked: Arc::default(),
+            under_way: Arc::default(),
+            most: Arc::default(),
+        };
+        let (pages, writer) =
+            Pages::new(loads.clone(), Views::default(), Limits { hot_pages, ..Limits::within(256 << 20) });
+        let live = Live::new(pages, pool);
+        let shutdown = Shutdown::new();
+        tokio::spawn(Arc::clone(&live).run(shutdown.clone()));
+        Self { live, writer, loads, client: db.client().await, shutdown }
+    }
+
+    /// As the tail does it when it comes to a head for the first time.
+    pub(crate) async fn jump(&mut self, head: i64) {
+        let rows = read_range(&self.client, PageWriter::<Views>::page_start(head), head, PAGE_SPAN).await.unwrap();
+        let newest = journal::newest(&self.client, 0, head).await.unwrap().unwrap_or(Cursor::START);
+        self.writer.trim(journal::trimmed_through(&self.client).await.unwrap());
+        self.writer.jump(rows, head, newest).unwrap();
+        self.announced(head).await;
+    }
+
+    pub(crate) async fn advance(&mut self, head: i64) {
+        let rows = read_range(&self.client, self.writer.position().head, head, 4096).await.unwrap();
+        self.writer.advance(rows, head).unwrap();
+        self.announced(head).await;
+    }
+
+    pub(crate) async fn announced(&self, head: i64) {
+        let epoch = self.writer.position().epoch;
+        let mut told = self.live.subscribe();
+        told.wait_for(|position| position.known && position.epoch == epoch && position.head >= head).await.unwrap();
+    }
+
+    pub(crate) async fn place(&self, start: Start, filter: &Filter) -> Result<Place, Refused> {
+        self.live.place(start, filter).await
+    }
+
+    /// The seqs of a filter, as the table has them.
+    pub(crate) async fn stored(&self, filter: &Filter, after: i64, upto: i64) -> Vec<i64> {
+        let mut seqs = Vec::new();
+        let mut at = after;
+        loop {
+            let found = journal::query(&self.client, filter, at, upto, 4096).await.unwrap();
+            seqs.extend(found.iter().map(|event| event.seq));
+            if found.len() < 4096 {
+                return seqs;
+            }
+            at = *seqs.last().unwrap();
+        }
+    }
+}
+
+/// What a reader went through.
+#[derive(Debug, Default)]
+pub(crate) struct Way {
+    pub(crate) seen: Vec<i64>,
+    pub(crate) pages: usize,
+    pub(crate) searches: usize,
+}
+
+/// Follows from a place until the head has come so far, as the doors do it.
+pub(crate) async fn follow(live: &Arc<Live>, place: Place, filter: Filter, upto: i64) -> Way {
+    let filter = Arc::new(filter);
+    let mut interest = live.interest(&filter);
+    let mut walk = Walk::new(place, filter, PRIVATE);
+    let mut way = Way::default();
+    while !walk.is_past(upto) {
+        let position = interest.look(&mut walk);
+        let runs: Vec<Run> = match walk.next(&position) {
+            Next::Page(after) => {
+                way.pages += 1;
+                let page = live.pages().page_after(after).await.unwrap();
+                walk.take(live.pages(), &page, &mut Room { events: 4096, bytes: 256 << 10 })
+            }
+            Next::Search(after, position) => {
+                way.searches += 1;
+                let client = live.database().get().await.unwrap();
+                let found = journal::query(&client, walk.filter(), after, position.head, SEARCH_LIMIT).await.unwrap();
+                walk.found(live.pages(), found, SEARCH_LIMIT, &position).into_iter().collect()
+            }
+            Next::Live => Vec::new(),
+            Next::Rest if walk.is_past(upto) => break,
+            Next::Rest => {
+                // Whoever sleeps is taken along by a heartbeat.
+                let mut head = live.subscribe();
+                tokio::select! {
+                    () = interest.woken() => {}
+                    _ = head.changed() => {}
+                }
+                Vec::new()
+            }
+            next => panic!("{next:?}"),
+        };
+        way.seen.extend(runs.iter().flat_map(Run::each).map(|(cursor, _)| cursor.seq));
+    }
+    way
+}
+
+pub(crate) fn filter(pairs: &[(&str, &str)], owners: Owners) -> Filter {
+    Filter::parse(pairs.iter().copied()).unwrap().seen_by(owners)
+}
+
+/// So many events: every thousandth of one trade, a few with an owner.
+pub(crate) async fn fill(client: &Client, count: i64) {
+    let sql = "insert into rowcast.events (type, level, symbol, trade_id, subject, owner)
+               select case when i % 10 = 0 then 'trade.opened' else 'system.tick' end,
+                      case when i % 1000 = 1 then 'critical' else 'info' end, 's' || i % 20,
+                      case when i % 1000 = 7 then '00000000-0000-4000-8000-000000000007'::uuid end,
+                      'subject ' || i % 500, case when i % 3 = 0 then 'o' || i % 2 end
+                 from generate_series(1, $1::bigint) i";
+    client.execute(sql, &[&count]).await.unwrap();
+    client.execute("select rowcast.ensure_partitions()", &[]).await.unwrap();
+}
+
+pub(crate) async fn burn(client: &Client, count: i64) {
+    let sql = "select setval('rowcast.events_seq_seq', (select last_value from rowcast.events_seq_seq) + $1)";
+    client.query_one(sql, &[&count]).await.unwrap();
+}
+
+pub(crate) async fn cursor_of(client: &Client, seq: i64) -> Cursor {
+    journal::newest(client, seq - 1, seq).await.unwrap().unwrap()
+}
