@@ -1,0 +1,114 @@
+//! Requests to the HTTP interface: JSON out, JSON in, over one connection that is kept and made anew when it breaks.
+
+use std::fmt;
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+
+use super::connector::CONNECT_LIMIT;
+use super::{Connector, Error, Tokens, Told};
+
+/// How long an answer may take.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// The largest answer: a page of a list is far below it.
+const MAX_ANSWER: usize = 16 << 20;
+/// A server may ask for a longer pause; nobody should have to believe it.
+const MOST_RETRY_AFTER: u64 = 600;
+
+/// A client of one server.
+pub struct Api {
+    connector: Connector,
+    tokens: Tokens,
+    sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Api {
+    /// Asks this server, with these tokens. Nothing is connected before the first request.
+    pub fn new(connector: Connector, tokens: Tokens) -> Self {
+        Self { connector, tokens, sender: None }
+    }
+
+    /// One request, and the JSON of its answer. An answer that is no success is the error that its status means.
+    pub async fn send(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        let asked = tokio::time::timeout(CONNECT_LIMIT + ANSWER_LIMIT, self.ask(method, path, body)).await;
+        let answer = asked.unwrap_or(Err(Error::Timeout(CONNECT_LIMIT + ANSWER_LIMIT)));
+        if answer.as_ref().is_err_and(Error::is_passing) {
+            self.sender = None;
+        }
+        answer
+    }
+
+    async fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
+        let request = self.request(method, path, body)?;
+        let mut sender = match self.sender.take() {
+            Some(sender) if !sender.is_closed() => sender,
+            _ => self.connect().await?,
+        };
+        sender.ready().await.map_err(lost)?;
+        let response = sender.send_request(request).await.map_err(lost)?;
+        let status = response.status().as_u16();
+        let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let bytes =
+            Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|e| Error::Lost(e.to_string()))?;
+        // Read to its end, the answer leaves the connection for the next request.
+        self.sender = Some(sender);
+        let json = serde_json::from_slice::<Value>(&bytes.to_bytes()).unwrap_or(Value::Null);
+        if (200..300).contains(&status) {
+            return Ok(json);
+        }
+        let retry_after = seconds.map(|seconds| Duration::from_secs(seconds.min(MOST_RETRY_AFTER)));
+        Err(Error::of_status(status, told(&json), retry_after))
+    }
+
+    fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Request<Full<Bytes>>, Error> {
+        let text = body.map(Value::to_string);
+        let mut request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(HOST, self.connector.endpoint().authority())
+            .header(USER_AGENT, concat!("rowcast/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = self.tokens.get() {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| Error::BadToken)?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
+        }
+        if text.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let malformed = |_| Error::NotWebSocket("the request cannot be written");
+        request.body(Full::new(Bytes::from(text.unwrap_or_default()))).map_err(malformed)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Error> {
+        let dialled = tokio::time::timeout(CONNECT_LIMIT, self.connector.dial()).await;
+        let socket = dialled.map_err(|_| Error::Timeout(CONNECT_LIMIT))??;
+        let (sender, carrier) = handshake(TokioIo::new(socket)).await.map_err(lost)?;
+        // It ends with the sender; how is told to whoever waits for an answer.
+        tokio::spawn(async move { carrier.await.is_ok() });
+        Ok(sender)
+    }
+}
+
+/// hyper's own word for it says little; what it stands on says more.
+fn lost(error: hyper::Error) -> Error {
+    let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+    Error::Lost(why)
+}
+
+/// What a problem document says.
+fn told(json: &Value) -> Told {
+    let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
+    Told { code: text("code"), message: text("detail"), oldest: json.get("oldest").and_then(Value::as_i64) }
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("connector", &self.connector).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,219 @@
+//! One connection: frames in, each of them checked against what the server promises.
+
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Bytes, Error as WireError, Message};
+
+use super::connector::{CONNECT_LIMIT, Socket};
+use super::frame::{Frame, Hello};
+use super::ledger::Ledger;
+use super::{Error, Told};
+use crate::config::Secret;
+
+/// How long a close may take to be answered.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+/// Heartbeats are not expected more often than this, whatever the server says.
+const LEAST_HEARTBEAT: Duration = Duration::from_millis(100);
+/// What a close without a code counts as.
+const NO_CODE: u16 = 1005;
+
+/// A stream of frames from one session of the server.
+pub struct Connection {
+    socket: WebSocketStream<Box<dyn Socket>>,
+    hello: Hello,
+    ledger: Ledger,
+    /// When something was last heard.
+    heard: Instant,
+    /// How long may be heard nothing.
+    patience: Duration,
+    /// A sign of life to send: the server closes whoever gives none for two heartbeats.
+    owes_sign: bool,
+    /// What the last `error` frame said.
+    told: Told,
+    closed: Option<u16>,
+    unknown: u64,
+}
+
+impl Connection {
+    /// Waits for the `hello` on an open socket.
+    pub(super) async fn begin(
+        socket: WebSocketStream<Box<dyn Socket>>,
+        resumed_after: Option<i64>,
+    ) -> Result<Self, Error> {
+        let none = Hello {
+            session: String::new(),
+            cursor: crate::journal::Cursor { seq: 0, tag: None },
+            head: 0,
+            oldest: 0,
+            heartbeat_ms: 0,
+            view: String::new(),
+        };
+        let mut connection = Self {
+            socket,
+            hello: none,
+            ledger: Ledger::new(resumed_after),
+            heard: Instant::now(),
+            patience: CONNECT_LIMIT,
+            owes_sign: false,
+            told: Told::default(),
+            closed: None,
+            unknown: 0,
+        };
+        let deadline = Instant::now() + CONNECT_LIMIT;
+        let hello = async {
+            loop {
+                match connection.next().await? {
+                    Frame::Hello(_) => return Ok(()),
+                    // The reason of the close that follows, or what a later version says before its hello.
+                    Frame::Error(_) | Frame::Unknown(_) => {}
+                    other => return Err(Error::BadFrame(format!("before the hello came {}", name(&other)))),
+                }
+            }
+        };
+        timeout_at(deadline, hello).await.map_err(|_| Error::Timeout(CONNECT_LIMIT))??;
+        Ok(connection)
+    }
+
+    /// What the server said first.
+    pub fn hello(&self) -> &Hello {
+        &self.hello
+    }
+
+    /// How many frames came that this version does not know.
+    pub fn unknown_frames(&self) -> u64 {
+        self.unknown
+    }
+
+    /// The next frame. Nothing is lost when this is dropped before it is done. After an error there is no other frame.
+    pub async fn next(&mut self) -> Result<Frame, Error> {
+        loop {
+            if let Some(code) = self.closed {
+                return Err(Error::of_close(code, self.told.clone()));
+            }
+            let deadline = self.heard + self.patience;
+            let message = timeout_at(deadline, self.read()).await.map_err(|_| Error::Silent(self.patience))??;
+            self.heard = Instant::now();
+            match message {
+                Message::Text(text) => {
+                    let frame = Frame::read(&text).map_err(|bad| Error::BadFrame(bad.to_string()))?;
+                    self.take(&frame)?;
+                    return Ok(frame);
+                }
+                Message::Close(frame) => {
+                    self.closed = Some(frame.map_or(NO_CODE, |frame| frame.code.into()));
+                    // The answer to the close is on its way out; whether it arrives changes nothing.
+                    let _gone = timeout(CLOSE_LIMIT, self.socket.flush()).await;
+                }
+                Message::Binary(_) => return Err(Error::BadFrame("a binary message".to_owned())),
+                // Answered by the socket itself, and that answer is a sign of life.
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+    }
+
+    async fn read(&mut self) -> Result<Message, Error> {
+        if self.owes_sign {
+            // An unasked pong wants no answer. If it cannot be sent, what is still to be read says why.
+            let _unsent = self.socket.feed(Message::Pong(Bytes::new())).await;
+            self.owes_sign = false;
+        }
+        match self.socket.next().await {
+            Some(message) => message.map_err(wire),
+            None => Err(Error::Lost("it ended".to_owned())),
+        }
+    }
+
+    /// Holds a frame to what came before it.
+    fn take(&mut self, frame: &Frame) -> Result<(), Error> {
+        match frame {
+            Frame::Event(event) => self.ledger.take(event.seq)?,
+            Frame::Hello(hello) => {
+                self.ledger.begin();
+                self.patience = Duration::from_millis(hello.heartbeat_ms).max(LEAST_HEARTBEAT).mul_f64(2.5);
+                self.hello = hello.clone();
+            }
+            Frame::Heartbeat(heartbeat) => {
+                self.owes_sign = true;
+                self.ledger.compare(heartbeat.events, heartbeat.check)?;
+                self.ledger.pass(heartbeat.cursor.seq);
+            }
+            Frame::Live(cursor) | Frame::Drain { cursor, .. } => self.ledger.pass(cursor.seq),
+            Frame::Error(told) => self.told = told.clone(),
+            Frame::Unknown(_) => self.unknown += 1,
+            Frame::AuthExpiring(_) | Frame::AuthOk(_) | Frame::Pong => {}
+        }
+        Ok(())
+    }
+
+    /// Sends a `ping`, which the server answers with [`Frame::Pong`].
+    pub async fn ping(&mut self) -> Result<(), Error> {
+        self.send(&json!({"op": "ping"})).await
+    }
+
+    /// Gives the session another token, before the first one expires; [`Frame::AuthOk`] is the answer.
+    pub async fn authenticate(&mut self, token: &Secret) -> Result<(), Error> {
+        self.send(&json!({"op": "auth", "token": token.expose()})).await
+    }
+
+    async fn send(&mut self, message: &serde_json::Value) -> Result<(), Error> {
+        let sent = self.socket.send(Message::text(message.to_string()));
+        timeout(CONNECT_LIMIT, sent).await.map_err(|_| Error::Timeout(CONNECT_LIMIT))?.map_err(wire)
+    }
+
+    /// Says goodbye and waits a moment for the answer.
+    pub async fn close(mut self) {
+        let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        let _either_way = timeout(CLOSE_LIMIT, async {
+            self.socket.close(Some(goodbye)).await.map_err(wire)?;
+            while let Some(Ok(message)) = self.socket.next().await {
+                if message.is_close() {
+                    break;
+                }
+            }
+            Ok::<_, Error>(())
+        })
+        .await;
+    }
+}
+
+/// What the socket complains about, in our terms.
+fn wire(error: WireError) -> Error {
+    match error {
+        WireError::Io(error) => Error::Lost(error.to_string()),
+        WireError::ConnectionClosed | WireError::AlreadyClosed => Error::Lost("it ended".to_owned()),
+        WireError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Error::Lost("it ended".to_owned()),
+        WireError::Capacity(CapacityError::MessageTooLong { size, max_size }) => {
+            Error::BadFrame(format!("a message of {size} bytes, over {max_size}"))
+        }
+        other => Error::BadFrame(other.to_string()),
+    }
+}
+
+fn name(frame: &Frame) -> &str {
+    match frame {
+        Frame::Hello(_) => "hello",
+        Frame::Event(_) => "event",
+        Frame::Live(_) => "live",
+        Frame::Heartbeat(_) => "heartbeat",
+        Frame::AuthExpiring(_) => "auth_expiring",
+        Frame::AuthOk(_) => "auth_ok",
+        Frame::Drain { .. } => "drain",
+        Frame::Error(_) => "error",
+        Frame::Pong => "pong",
+        Frame::Unknown(op) => op,
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").field("hello", &self.hello).field("ledger", &self.ledger).finish_non_exhaustive()
+    }
+}

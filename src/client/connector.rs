@@ -1,0 +1,145 @@
+//! From an address to an open socket: TCP, TLS, and the upgrade, within one time limit.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::connection::Connection;
+use super::endpoint::{Endpoint, Selection, Start};
+use super::{Error, upgrade};
+use crate::config::Secret;
+
+/// How long TCP, TLS and the upgrade may take together; and how long the `hello` after them.
+pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// The largest message: an event of 256 KiB with all that may stand around it fits.
+const MAX_MESSAGE: usize = 1 << 20;
+/// Small, since a load test has thousands of connections; larger messages get their room when they come.
+const READ_BUFFER: usize = 4 << 10;
+
+/// A socket, with or without TLS.
+pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
+/// Knows where a server is and whom to trust. Cloning shares the certificates.
+#[derive(Clone)]
+pub struct Connector {
+    endpoint: Endpoint,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+/// Why the server's certificate could not be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum TrustError {
+    /// The file of authorities is not what it should be.
+    #[error("cannot use {}: {why}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The machine trusts nobody.
+    #[error("this machine has no trusted certificate authorities: install ca-certificates or name a file of them")]
+    NoRoots,
+    /// The host is neither a name nor an address.
+    #[error("no certificate can be for the host {0:?}")]
+    Host(String),
+    /// rustls refused the whole.
+    #[error("TLS cannot be set up: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+impl Connector {
+    /// Connects to this address. Its certificate is checked against the authorities of the machine, and those of a PEM
+    /// file beside them if one is named.
+    pub fn new(endpoint: Endpoint, authorities: Option<&Path>) -> Result<Self, TrustError> {
+        let tls = if endpoint.is_secure() {
+            let host = endpoint.host().to_owned();
+            let name = ServerName::try_from(host.clone()).map_err(|_| TrustError::Host(host))?;
+            Some((TlsConnector::from(Arc::new(trust(authorities)?)), name))
+        } else {
+            None
+        };
+        Ok(Self { endpoint, tls })
+    }
+
+    /// Where it connects to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// One attempt, up to the server's `hello`.
+    pub async fn connect(
+        &self,
+        start: &Start,
+        selection: &Selection,
+        token: Option<&Secret>,
+    ) -> Result<Connection, Error> {
+        let head = upgrade::Head::new(&self.endpoint, start, selection, token)?;
+        let opened = tokio::time::timeout(CONNECT_LIMIT, self.open(&head)).await;
+        let (socket, read_ahead) = opened.map_err(|_| Error::Timeout(CONNECT_LIMIT))??;
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            // What is sent is small and rare: it goes out at once.
+            .write_buffer_size(0)
+            .max_message_size(Some(MAX_MESSAGE))
+            .max_frame_size(Some(MAX_MESSAGE));
+        let socket = WebSocketStream::from_partially_read(socket, read_ahead, Role::Client, Some(config)).await;
+        let resumed_after = if let Start::After(cursor) = start { Some(cursor.seq) } else { None };
+        Connection::begin(socket, resumed_after).await
+    }
+
+    async fn open(&self, head: &upgrade::Head) -> Result<(Box<dyn Socket>, Vec<u8>), Error> {
+        let mut socket = self.dial().await?;
+        let read_ahead = head.exchange(&mut socket).await?;
+        Ok((socket, read_ahead))
+    }
+
+    /// TCP, and TLS where it is spoken.
+    pub(super) async fn dial(&self) -> Result<Box<dyn Socket>, Error> {
+        let address = (self.endpoint.host(), self.endpoint.port());
+        let tcp = TcpStream::connect(address).await.map_err(Error::Connect)?;
+        tcp.set_nodelay(true).map_err(Error::Connect)?;
+        Ok(match &self.tls {
+            None => Box::new(tcp),
+            Some((tls, name)) => Box::new(tls.connect(name.clone(), tcp).await.map_err(tls_error)?),
+        })
+    }
+}
+
+/// A refused certificate will be refused again; a broken connection may not break again.
+fn tls_error(error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::InvalidData { Error::Tls(error) } else { Error::Connect(error) }
+}
+
+fn trust(authorities: Option<&Path>) -> Result<ClientConfig, TrustError> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if let Some(path) = authorities {
+        let wrong = |why: String| TrustError::File { path: path.to_owned(), why };
+        for certificate in crate::db::read_chain(path).map_err(|error| wrong(error.to_string()))? {
+            store.add(certificate).map_err(|error| wrong(error.to_string()))?;
+        }
+    }
+    if store.is_empty() {
+        return Err(TrustError::NoRoots);
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(store).with_no_client_auth())
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! Why a connection could not be made, or ended: what the server said, typed by what can be done about it.
+
+use std::fmt;
+use std::time::Duration;
+
+/// What the server said about the end, in a problem document or an `error` frame.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// The stable code, for programs.
+    pub code: Option<String>,
+    /// The sentence, for people.
+    pub message: Option<String>,
+    /// The oldest seq that is kept, when a cursor has expired.
+    pub oldest: Option<i64>,
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.code, &self.message) {
+            (Some(code), Some(message)) => write!(f, "{code}: {message}"),
+            (Some(one), None) | (None, Some(one)) => f.write_str(one),
+            (None, None) => f.write_str("no reason given"),
+        }
+    }
+}
+
+/// Why there is no stream.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nobody answers there, or the name is unknown.
+    #[error("cannot connect: {0}")]
+    Connect(#[source] std::io::Error),
+    /// The certificate is not believed.
+    #[error("TLS: {0}")]
+    Tls(#[source] std::io::Error),
+    /// Connecting, or the `hello` after it, took too long.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+    /// The token cannot stand in a header.
+    #[error("the token holds characters that no token has")]
+    BadToken,
+    /// What answers there is no WebSocket server.
+    #[error("this is no WebSocket server: {0}")]
+    NotWebSocket(&'static str),
+    /// 401 or 4401: no token, a bad one, or its end.
+    #[error("not authorized ({0})")]
+    Unauthorized(Told),
+    /// 403 or 4403: the role does not allow it, or the subject was revoked.
+    #[error("forbidden ({0})")]
+    Forbidden(Told),
+    /// 400 or 4400: cursor or filters make no sense.
+    #[error("bad request ({0})")]
+    BadRequest(Told),
+    /// 410 or 4410: retention has taken what comes next.
+    #[error("the cursor has expired{}", oldest_kept(*oldest))]
+    CursorExpired {
+        /// The oldest seq that is kept.
+        oldest: Option<i64>,
+    },
+    /// 4411: the cursor is ahead of the head, or of another history.
+    #[error("the cursor is not of this history ({0})")]
+    CursorInvalid(Told),
+    /// 429 or 4429: too many connects.
+    #[error("too many connections ({told})")]
+    RateLimited {
+        /// In the server's words.
+        told: Told,
+        /// How long the server wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// 502, 503 and their like: not now.
+    #[error("not available, status {status} ({told})")]
+    Unavailable {
+        /// The HTTP status.
+        status: u16,
+        /// In the server's words.
+        told: Told,
+        /// How long the server wants to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// Any other answer than the upgrade.
+    #[error("refused with status {status} ({told})")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// In the server's words.
+        told: Told,
+    },
+    /// The server closed: 1000, 1011, 1012, 4408, 4409 and others that say nothing against coming back.
+    #[error("the server closed with {code} ({told})")]
+    Closed {
+        /// The close code; 1005 if none was given.
+        code: u16,
+        /// In the server's words.
+        told: Told,
+    },
+    /// The connection broke without a close, which is what 1006 means.
+    #[error("the connection was lost: {0}")]
+    Lost(String),
+    /// Not even a heartbeat came.
+    #[error("nothing was heard for {0:?}")]
+    Silent(Duration),
+    /// The server has sent other events than those that came.
+    #[error(
+        "events are missing: the server has sent {sent} with the sum {check}, and {received} with the sum {sum} came"
+    )]
+    Missed {
+        /// How many it has sent.
+        sent: u64,
+        /// How many came.
+        received: u64,
+        /// The sum of the seqs sent.
+        check: u64,
+        /// The sum of those that came.
+        sum: u64,
+    },
+    /// An event came after one that it should have come before.
+    #[error("out of order: seq {seq} came after {after} had passed")]
+    Misordered {
+        /// Its seq.
+        seq: i64,
+        /// What had passed.
+        after: i64,
+    },
+    /// An event came although the cursor stood on it or beyond.
+    #[error("repeated: seq {seq} came after the cursor {cursor}")]
+    Repeated {
+        /// Its seq.
+        seq: i64,
+        /// Where the connection began.
+        cursor: i64,
+    },
+    /// A frame that the interface does not know, or over 1 MiB.
+    #[error("not a frame of the interface: {0}")]
+    BadFrame(String),
+    /// The stream has ended with an error before.
+    #[error("the stream has ended")]
+    Ended,
+}
+
+fn oldest_kept(oldest: Option<i64>) -> String {
+    oldest.map_or_else(String::new, |seq| format!(": the oldest event that is kept is seq {seq}"))
+}
+
+impl Error {
+    /// What an answer to the upgrade means.
+    pub(super) fn of_status(status: u16, told: Told, retry_after: Option<Duration>) -> Self {
+        match status {
+            400 => Self::BadRequest(told),
+            401 => Self::Unauthorized(told),
+            403 => Self::Forbidden(told),
+            409 if told.code.as_deref() == Some("cursor_invalid") => Self::CursorInvalid(told),
+            410 => Self::CursorExpired { oldest: told.oldest },
+            429 => Self::RateLimited { told, retry_after },
+            500..=599 => Self::Unavailable { status, told, retry_after },
+            _ => Self::Refused { status, told },
+        }
+    }
+
+    /// What a close means.
+    pub(super) fn of_close(code: u16, told: Told) -> Self {
+        match code {
+            4400 => Self::BadRequest(told),
+            4401 => Self::Unauthorized(told),
+            4403 => Self::Forbidden(told),
+            4410 => Self::CursorExpired { oldest: told.oldest },
+            4411 => Self::CursorInvalid(told),
+            4429 => Self::RateLimited { told, retry_after: None },
+            _ => Self::Closed { code, told },
+        }
+    }
+
+    /// Whether another try, later and with the same words, may well succeed.
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect(_)
+                | Self::Timeout(_)
+                | Self::RateLimited { .. }
+                | Self::Unavailable { .. }
+                | Self::Closed { .. }
+                | Self::Lost(_)
+                | Self::Silent(_)
+        )
+    }
+
+    /// How long the server wants to be left alone.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
+            _ => None,
+        }
+    }
+}

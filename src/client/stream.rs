@@ -1,0 +1,303 @@
+//! A stream that resumes: after every loss it connects again and goes on behind the last cursor.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use super::Error;
+use super::backoff::Backoff;
+use super::connection::Connection;
+use super::connector::Connector;
+use super::endpoint::{Selection, Start};
+use super::frame::{Event, Frame, Heartbeat, Hello};
+use crate::config::Secret;
+use crate::journal::Cursor;
+
+/// A connection that lived so long was worth its name, even if no event came.
+const HEALTHY: Duration = Duration::from_secs(5);
+/// The longest pause that a server which shuts down may ask for.
+const MOST_DRAIN: Duration = Duration::from_secs(600);
+
+/// Where tokens come from: asked before each connect, and when the server says that the present one expires.
+#[derive(Clone)]
+pub struct Tokens(Arc<dyn Fn() -> Option<Secret> + Send + Sync>);
+
+impl Tokens {
+    /// No token: the public stream.
+    pub fn none() -> Self {
+        Self::from_source(|| None)
+    }
+
+    /// Always the same; its end is the end of the stream.
+    pub fn fixed(token: Secret) -> Self {
+        Self::from_source(move || Some(token.clone()))
+    }
+
+    /// Whatever this answers. It must not block.
+    pub fn from_source(source: impl Fn() -> Option<Secret> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(source))
+    }
+
+    pub(super) fn get(&self) -> Option<Secret> {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tokens")
+    }
+}
+
+/// What to follow, and how.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where to begin. Only the first connection begins there, the later ones go on.
+    pub start: Start,
+    /// Which events are wanted.
+    pub selection: Selection,
+    /// Where tokens come from.
+    pub tokens: Tokens,
+    /// Whether to come back after a loss; if not, a loss is an error.
+    pub reconnect: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { start: Start::Latest, selection: Selection::default(), tokens: Tokens::none(), reconnect: true }
+    }
+}
+
+/// What a stream tells.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Item {
+    /// The first connection stands.
+    Connected(Hello),
+    /// Another connection stands, and goes on behind the cursor.
+    Resumed(Hello),
+    /// The next event.
+    Event(Event),
+    /// The backlog was read; what comes now is new.
+    Live(Cursor),
+    /// A sign of life. Count and sum were right, or it would not have come to here.
+    Heartbeat(Heartbeat),
+    /// The server shuts down and asks to come back after this time.
+    Draining {
+        /// The pause that was asked for.
+        retry_in: Duration,
+    },
+    /// The connection is gone, or could not be made; the next try comes by itself.
+    Lost {
+        /// Why.
+        why: Error,
+        /// When the next try comes.
+        retry_in: Duration,
+    },
+}
+
+enum State {
+    /// To be connected, at once or then.
+    Waiting(Option<Instant>),
+    /// Connected, since then.
+    Open(Box<Connection>, Instant),
+    /// An error that no other try would change has been told.
+    Ended,
+}
+
+/// Follows a stream over any number of connections.
+pub struct Stream {
+    connector: Connector,
+    options: Options,
+    state: State,
+    cursor: Option<Cursor>,
+    backoff: Backoff,
+    /// The token of the last connect.
+    token: Option<Secret>,
+    /// Tokens refused since the last `hello`.
+    refused: bool,
+    /// When the server that is shutting down wants to be asked again.
+    drained: Option<Instant>,
+    connections: u64,
+    /// Whether the present connection has brought an event.
+    fruitful: bool,
+    /// Unknown frames of the connections before the present one.
+    unknown: u64,
+}
+
+impl Stream {
+    /// A stream that connects when it is first asked for something.
+    pub fn new(connector: Connector, options: Options) -> Self {
+        let cursor = if let Start::After(cursor) = options.start { Some(cursor) } else { None };
+        Self {
+            connector,
+            options,
+            state: State::Waiting(None),
+            cursor,
+            backoff: Backoff::default(),
+            token: None,
+            refused: false,
+            drained: None,
+            connections: 0,
+            fruitful: false,
+            unknown: 0,
+        }
+    }
+
+    /// Where a stream that is to go on after this one has to begin; `None` before the first `hello`.
+    pub fn cursor(&self) -> Option<Cursor> {
+        self.cursor
+    }
+
+    /// How many connections stood so far.
+    pub fn connections(&self) -> u64 {
+        self.connections
+    }
+
+    /// How many frames came that this version does not know.
+    pub fn unknown_frames(&self) -> u64 {
+        self.unknown + if let State::Open(connection, _) = &self.state { connection.unknown_frames() } else { 0 }
+    }
+
+    /// The next item. An error is the end: it is one that no other try would change, or a loss while
+    /// [`Options::reconnect`] is off. Nothing is lost when this is dropped before it is done, but a connect that was
+    /// under way begins anew.
+    pub async fn next(&mut self) -> Result<Item, Error> {
+        loop {
+            let outcome = match &mut self.state {
+                State::Ended => return Err(Error::Ended),
+                State::Waiting(until) => {
+                    if let Some(until) = *until {
+                        sleep_until(until).await;
+                    }
+                    self.connect().await.map(Some)
+                }
+                State::Open(connection, _) => match connection.next().await {
+                    Ok(frame) => Ok(self.take(frame).await),
+                    Err(error) => Err(error),
+                },
+            };
+            match outcome {
+                Ok(Some(item)) => return Ok(item),
+                Ok(None) => {}
+                Err(error) => return self.lose(error),
+            }
+        }
+    }
+
+    /// Ends the session, if there is one, with a clean close.
+    pub async fn close(self) {
+        if let State::Open(connection, _) = self.state {
+            connection.close().await;
+        }
+    }
+
+    async fn connect(&mut self) -> Result<Item, Error> {
+        self.token = self.options.tokens.get();
+        let start = match self.cursor {
+            Some(cursor) => Start::After(cursor),
+            None => self.options.start,
+        };
+        let connection = self.connector.connect(&start, &self.options.selection, self.token.as_ref()).await?;
+        let hello = connection.hello().clone();
+        // Without an event of its own yet, the stream begins where the server says.
+        self.cursor.get_or_insert(hello.cursor);
+        self.state = State::Open(Box::new(connection), Instant::now());
+        (self.refused, self.fruitful, self.drained) = (false, false, None);
+        self.connections += 1;
+        Ok(if self.connections == 1 { Item::Connected(hello) } else { Item::Resumed(hello) })
+    }
+
+    async fn take(&mut self, frame: Frame) -> Option<Item> {
+        match frame {
+            Frame::Event(event) => {
+                self.fruitful = true;
+                self.cursor = Some(event.cursor());
+                Some(Item::Event(event))
+            }
+            Frame::Live(cursor) => {
+                self.advance(cursor);
+                Some(Item::Live(cursor))
+            }
+            Frame::Heartbeat(heartbeat) => {
+                self.advance(heartbeat.cursor);
+                Some(Item::Heartbeat(heartbeat))
+            }
+            Frame::Drain { retry, cursor } => {
+                self.advance(cursor);
+                let retry_in = retry.min(MOST_DRAIN);
+                self.drained = Some(Instant::now() + retry_in);
+                Some(Item::Draining { retry_in })
+            }
+            Frame::AuthExpiring(_) => {
+                self.renew().await;
+                None
+            }
+            // A `hello` in the middle begins the server's account anew; the rest is for nobody here.
+            Frame::Hello(_) | Frame::AuthOk(_) | Frame::Error(_) | Frame::Pong | Frame::Unknown(_) => None,
+        }
+    }
+
+    /// Never back: a resume there would bring what came already.
+    fn advance(&mut self, to: Cursor) {
+        let stands = self.cursor.is_some_and(|at| at.seq > to.seq || (at.seq == to.seq && at.tag.is_some()));
+        if !stands {
+            self.cursor = Some(to);
+        }
+    }
+
+    /// Gives the session a new token, if there is one. If that fails, the session ends and the next begins with it.
+    async fn renew(&mut self) {
+        let token = self.options.tokens.get();
+        if token == self.token {
+            return;
+        }
+        if let (State::Open(connection, _), Some(fresh)) = (&mut self.state, token)
+            && connection.authenticate(&fresh).await.is_ok()
+        {
+            self.token = Some(fresh);
+        }
+    }
+
+    fn lose(&mut self, why: Error) -> Result<Item, Error> {
+        if let State::Open(connection, since) = &self.state {
+            self.unknown += connection.unknown_frames();
+            if self.fruitful || since.elapsed() >= HEALTHY {
+                self.backoff.reset();
+            }
+        }
+        self.state = State::Ended;
+        if !self.options.reconnect || !(why.is_passing() || self.may_try_another_token(&why)) {
+            return Err(why);
+        }
+        let now = Instant::now();
+        let until = match self.drained.take() {
+            // The server has spread its clients over time itself.
+            Some(then) => then.max(now),
+            None => now + self.backoff.wait() + why.retry_after().unwrap_or_default(),
+        };
+        self.state = State::Waiting(Some(until));
+        Ok(Item::Lost { why, retry_in: until - now })
+    }
+
+    /// One other token, and only one: a source that makes a new one each time must not knock for ever.
+    fn may_try_another_token(&mut self, why: &Error) -> bool {
+        if !matches!(why, Error::Unauthorized(_)) || self.refused {
+            return false;
+        }
+        self.refused = true;
+        self.options.tokens.get().is_some_and(|fresh| self.token.as_ref() != Some(&fresh))
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stream")
+            .field("endpoint", self.connector.endpoint())
+            .field("cursor", &self.cursor)
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
+    }
+}
