@@ -1,0 +1,167 @@
+//! Lists in pages: every row has a place, the time that it is listed by and its id, and a page begins behind a place. Rows that
+//! come or go meanwhile neither shift nor repeat the others.
+
+use std::fmt;
+use std::str::FromStr;
+
+use postgres_types::{ToSql, Type};
+use time::OffsetDateTime;
+use tokio_postgres::{Client, Row};
+use uuid::Uuid;
+
+use super::Error;
+
+/// Where a row stands in its list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The time that the list is ordered by.
+    pub at: OffsetDateTime,
+    /// What decides between rows of the same time.
+    pub id: Uuid,
+}
+
+/// A text that is no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("cursor must be one that a list has answered with")]
+pub struct BadPlace;
+
+/// Microseconds since 1970, as the database keeps them, and the id.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.at.unix_timestamp_nanos() / 1000, self.id.simple())
+    }
+}
+
+impl FromStr for Place {
+    type Err = BadPlace;
+
+    fn from_str(text: &str) -> Result<Self, BadPlace> {
+        let (micros, id) = text.split_once('.').ok_or(BadPlace)?;
+        let nanos = micros.parse::<i64>().map_err(|_| BadPlace)?;
+        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos) * 1000).map_err(|_| BadPlace)?;
+        let place = Self { at, id: Uuid::try_parse(id).map_err(|_| BadPlace)? };
+        // One way to write it, so that a cursor that comes back is the one that went out.
+        if place.to_string() == text { Ok(place) } else { Err(BadPlace) }
+    }
+}
+
+/// Which part of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// Behind this place.
+    pub after: Option<Place>,
+    /// At most so many rows.
+    pub limit: usize,
+    /// From the oldest to the newest, instead of the other way.
+    pub oldest_first: bool,
+    /// Not before this time.
+    pub since: Option<OffsetDateTime>,
+    /// Before this time.
+    pub until: Option<OffsetDateTime>,
+}
+
+/// Some rows of a list, in its order.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Whether others follow.
+    pub more: bool,
+}
+
+type Value = Box<dyn ToSql + Sync + Send>;
+
+/// A statement that grows with what is asked for.
+pub(super) struct Select {
+    sql: String,
+    values: Vec<(Value, Type)>,
+}
+
+impl Select {
+    /// All rows of a table, as far as its text says.
+    pub(super) fn new(columns: &str, table: &str) -> Self {
+        Self { sql: format!("select {columns} from {table} where true"), values: Vec::new() }
+    }
+
+    fn bind(&mut self, value: impl ToSql + Sync + Send + 'static, kind: Type) -> usize {
+        self.values.push((Box::new(value), kind));
+        self.values.len()
+    }
+
+    /// Only rows with this text there, if there is one.
+    pub(super) fn text(&mut self, column: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            let at = self.bind(value.to_owned(), Type::TEXT);
+            self.sql.push_str(&format!(" and {column} = ${at}"));
+        }
+    }
+
+    /// Only rows with this id there, if there is one.
+    pub(super) fn id(&mut self, column: &str, value: Option<Uuid>) {
+        if let Some(value) = value {
+            let at = self.bind(value, Type::UUID);
+            self.sql.push_str(&format!(" and {column} = ${at}"));
+        }
+    }
+
+    fn time(&mut self, column: &str, comparison: &str, value: Option<OffsetDateTime>) {
+        if let Some(value) = value {
+            let at = self.bind(value, Type::TIMESTAMPTZ);
+            self.sql.push_str(&format!(" and {column} {comparison} ${at}"));
+        }
+    }
+
+    /// The window over it, by this column.
+    pub(super) async fn page<T>(
+        mut self,
+        client: &Client,
+        by: &str,
+        window: &Window,
+        read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<Page<T>, Error> {
+        self.time(by, ">=", window.since);
+        self.time(by, "<", window.until);
+        let (comparison, direction) = if window.oldest_first { (">", "asc") } else { ("<", "desc") };
+        if let Some(place) = window.after {
+            let (at, id) = (self.bind(place.at, Type::TIMESTAMPTZ), self.bind(place.id, Type::UUID));
+            self.sql.push_str(&format!(" and ({by}, id) {comparison} (${at}, ${id})"));
+        }
+        // One more than asked for tells whether there are more.
+        let limit = self.bind(i64::try_from(window.limit).unwrap_or(i64::MAX).saturating_add(1), Type::INT8);
+        self.sql.push_str(&format!(" order by {by} {direction}, id {direction} limit ${limit}"));
+        let values: Vec<(&(dyn ToSql + Sync), Type)> =
+            self.values.iter().map(|(value, kind)| (&**value as &(dyn ToSql + Sync), kind.clone())).collect();
+        let rows = client.query_typed(&self.sql, &values).await?;
+        let more = rows.len() > window.limit;
+        let items = rows.iter().take(window.limit).map(read).collect::<Result<_, _>>()?;
+        Ok(Page { items, more })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_written_in_one_way_and_read_back() {
+        let at = OffsetDateTime::from_unix_timestamp_nanos(1_769_508_000_123_456_000).unwrap();
+        let place = Place { at, id: Uuid::from_u128(7) };
+        assert_eq!(place.to_string(), "1769508000123456.00000000000000000000000000000007");
+        assert_eq!(place.to_string().parse(), Ok(place));
+        for bad in [
+            "",
+            "1",
+            ".",
+            "1.x",
+            "x.00000000000000000000000000000007",
+            "01.00000000000000000000000000000007",
+            "+1.00000000000000000000000000000007",
+            "1.00000000-0000-0000-0000-000000000007",
+            "9223372036854775807.00000000000000000000000000000007",
+            "1.00000000000000000000000000000007\0",
+        ] {
+            assert_eq!(bad.parse::<Place>(), Err(BadPlace), "{bad}");
+        }
+    }
+}

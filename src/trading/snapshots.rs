@@ -1,0 +1,74 @@
+//! Snapshots: the account as it stood at one moment. Taken, and never changed.
+
+use postgres_types::{ToSql, Type};
+use time::OffsetDateTime;
+use tokio_postgres::{Client, Row};
+use uuid::Uuid;
+
+use super::page::Select;
+use super::{Amount, Error, Page, Window};
+
+const COLUMNS: &str =
+    "id, taken_at, equity::text, cash::text, unrealized_profit::text, positions::text as positions, taken_by";
+
+/// One snapshot. Numbers are the digits that the database holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
+pub struct Snapshot {
+    pub id: Uuid,
+    pub taken_at: OffsetDateTime,
+    pub equity: String,
+    pub cash: String,
+    pub unrealized_profit: String,
+    /// A JSON array.
+    pub positions: String,
+    pub taken_by: Option<String>,
+}
+
+impl Snapshot {
+    fn read(row: &Row) -> Result<Self, tokio_postgres::Error> {
+        Ok(Self {
+            id: row.try_get("id")?,
+            taken_at: row.try_get("taken_at")?,
+            equity: row.try_get("equity")?,
+            cash: row.try_get("cash")?,
+            unrealized_profit: row.try_get("unrealized_profit")?,
+            positions: row.try_get("positions")?,
+            taken_by: row.try_get("taken_by")?,
+        })
+    }
+}
+
+/// A snapshot that is to be written down.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
+pub struct NewSnapshot {
+    pub equity: Amount,
+    pub cash: Amount,
+    pub unrealized_profit: Option<Amount>,
+    /// JSON; the database sees to it that it is an array.
+    pub positions: Option<String>,
+}
+
+/// Writes one down.
+pub async fn take(client: &Client, by: &str, new: &NewSnapshot) -> Result<Snapshot, Error> {
+    let sql = format!(
+        "insert into trading.snapshots (equity, cash, unrealized_profit, positions, taken_by)
+         values ($1::text::numeric, $2::text::numeric, coalesce($3::text::numeric, 0), coalesce($4::text::jsonb, '[]'), $5)
+         returning {COLUMNS}"
+    );
+    let values: [(&(dyn ToSql + Sync), Type); 5] = [
+        (&new.equity.as_str(), Type::TEXT),
+        (&new.cash.as_str(), Type::TEXT),
+        (&new.unrealized_profit.as_ref().map(Amount::as_str), Type::TEXT),
+        (&new.positions, Type::TEXT),
+        (&by, Type::TEXT),
+    ];
+    let rows = client.query_typed(&sql, &values).await?;
+    Ok(Snapshot::read(rows.first().ok_or(Error::NotFound)?)?)
+}
+
+/// Snapshots by their time.
+pub async fn list(client: &Client, window: &Window) -> Result<Page<Snapshot>, Error> {
+    Select::new(COLUMNS, "trading.snapshots").page(client, "taken_at", window, Snapshot::read).await
+}
