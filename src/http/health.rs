@@ -4,17 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::SystemTime;
 
-use http_body_util::Full;
 use hyper::Response;
-use hyper::body::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::problem::Problem;
-use super::respond::json_response;
+use super::respond::{Outgoing, json_response};
 use crate::db::Database;
-use crate::tail::pages::{Pages, Seqs};
+use crate::tail::pages::Pages;
 use crate::tail::{Blocker, Counts, Hearing, Reason, Stalled, Status};
+use crate::view::{Redaction, Views};
 
 /// Whether traffic is welcome, apart from the database. A cheap handle; the owner of the server turns it.
 #[derive(Debug, Clone, Default)]
@@ -52,11 +51,11 @@ pub struct TailView {
     /// What it has done.
     pub counts: watch::Receiver<Counts>,
     /// Where it hands out.
-    pub pages: Pages<Seqs>,
+    pub pages: Pages<Views>,
 }
 
 /// The process answers, whatever else is broken.
-pub(super) fn live() -> Response<Full<Bytes>> {
+pub(super) fn live() -> Response<Outgoing> {
     json_response(&json!({ "status": "live" }))
 }
 
@@ -67,7 +66,7 @@ pub(super) async fn ready(
     readiness: &Readiness,
     database: &Database,
     tail: &TailView,
-) -> Result<Response<Full<Bytes>>, Problem> {
+) -> Result<Response<Outgoing>, Problem> {
     readiness.check()?;
     ping(database).await?;
     let status = tail.status.borrow().clone();
@@ -100,11 +99,14 @@ fn tell_stalled(stalled: &Stalled) -> Value {
 }
 
 fn tell_blocker(blocker: &Blocker) -> Value {
-    json!({ "pid": blocker.pid, "gid": blocker.gid, "application": blocker.application, "state": blocker.state })
+    // Whoever opened the transaction chose these names.
+    let shown = |name: &Option<String>| name.as_deref().map(|name| Redaction::built_in().text(name).into_owned());
+    let (gid, application) = (shown(&blocker.gid), shown(&blocker.application));
+    json!({ "pid": blocker.pid, "gid": gid, "application": application, "state": blocker.state })
 }
 
 /// The database answers a simple query, in this time.
-pub(super) async fn db(database: &Database) -> Result<Response<Full<Bytes>>, Problem> {
+pub(super) async fn db(database: &Database) -> Result<Response<Outgoing>, Problem> {
     let took = ping(database).await?;
     Ok(json_response(&json!({ "status": "ok", "latency_ms": took * 1000.0 })))
 }

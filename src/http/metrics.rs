@@ -4,13 +4,13 @@ use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
-use http_body_util::Full;
 use hyper::Response;
-use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use super::health::hearing;
+use super::respond::{Outgoing, whole};
 use super::router::Context;
+use crate::limit::Class;
 use crate::tail::{Hearing, Reason};
 
 /// What the doors count.
@@ -20,7 +20,16 @@ pub(super) struct HttpCounts {
     answers: [AtomicU64; 6],
     accepted: AtomicU64,
     turned_away: AtomicU64,
+    events: AtomicU64,
+    begun: AtomicU64,
+    /// Sessions that were refused because their subject had as many as it may.
+    refused: AtomicU64,
+    /// Sessions that have ended, by the code that says why.
+    ended: [AtomicU64; ENDS.len()],
 }
+
+/// The codes under which sessions end; what is none of them is counted as the last.
+const ENDS: [u16; 12] = [1000, 1009, 1012, 4400, 4401, 4403, 4408, 4409, 4410, 4411, 4429, 1011];
 
 impl HttpCounts {
     pub(super) fn answered(&self, status: u16) {
@@ -31,6 +40,26 @@ impl HttpCounts {
 
     pub(super) fn accepted(&self) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Events that were given to sessions to be written.
+    pub(super) fn events_sent(&self, count: usize) {
+        self.events.fetch_add(u64::try_from(count).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    pub(super) fn session_begun(&self) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn session_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn session_ended(&self, code: u16) {
+        let at = ENDS.iter().position(|known| *known == code).unwrap_or(ENDS.len() - 1);
+        if let Some(ended) = self.ended.get(at) {
+            ended.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn turned_away(&self) {
@@ -67,12 +96,14 @@ impl Page {
 }
 
 /// Everything there is to measure, now.
-pub(super) fn page(context: &Context) -> Response<Full<Bytes>> {
+pub(super) fn page(context: &Context) -> Response<Outgoing> {
     let mut page = Page(String::with_capacity(4096));
     http(&mut page, &context.counts);
     database(&mut page, context);
+    sessions(&mut page, context);
+    access(&mut page, context);
     tail(&mut page, context);
-    let mut response = Response::new(Full::new(Bytes::from(page.0)));
+    let mut response = Response::new(whole(page.0));
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, text);
     response
@@ -104,7 +135,7 @@ fn tail(page: &mut Page, context: &Context) {
     page.metric("gauge", "rowcast_tail_hearing", "Whether bells reach the tail; a deaf one polls.", states);
     page.gauge("rowcast_tail_hushed", "Whether the tail has silenced the bell and polls.", u8::from(status.hushed));
     page.gauge("rowcast_tail_head", "Every seq up to here is decided.", position.head);
-    page.gauge("rowcast_tail_newest", "The seq of the newest event at or below the head.", position.newest);
+    page.gauge("rowcast_tail_newest", "The seq of the newest event at or below the head.", position.newest.seq);
     page.gauge(
         "rowcast_tail_epoch",
         "Which history this is; it moves when the database became another.",
@@ -128,4 +159,45 @@ fn tail(page: &mut Page, context: &Context) {
     page.counter("rowcast_tail_resets_total", "Times that the history was another one.", counts.resets);
     page.counter("rowcast_tail_terminated_total", "Idle transactions that were ended.", counts.terminated);
     page.gauge("rowcast_page_cache_bytes", "Memory of the pages that are not hot.", context.tail.pages.cached_bytes());
+}
+
+fn access(page: &mut Page, context: &Context) {
+    let limits = context.limits.status();
+    let denied = Class::ALL.map(|class| (format!("{{class=\"{}\"}}", class.name()), limits.denied(class)));
+    page.metric("counter", "rowcast_limit_denied_total", "Requests beyond a rate limit, by its class.", denied);
+    page.gauge("rowcast_limit_redis", "Whether a Redis is configured for the limits.", u8::from(limits.configured));
+    page.gauge("rowcast_limit_shared", "Whether limits are counted in Redis now.", u8::from(limits.shared));
+    page.counter("rowcast_limit_redis_lost_total", "Times that Redis was lost.", limits.lost_total);
+    page.gauge(
+        "rowcast_limit_keys",
+        "Addresses and subjects that are counted in memory.",
+        context.limits.keys_in_memory(),
+    );
+    let refused = context.counts.refused.load(Ordering::Relaxed);
+    page.counter("rowcast_sessions_refused_total", "Sessions beyond those that a subject may have.", refused);
+    page.gauge("rowcast_subjects", "Subjects and addresses that have a session.", context.places.subjects());
+    page.gauge("rowcast_revoked_subjects", "Subjects on the list of revocations.", context.revoked.len());
+    page.counter(
+        "rowcast_revoked_sessions_total",
+        "Sessions that a revocation has ended.",
+        context.revoked.closed_total(),
+    );
+}
+
+fn sessions(page: &mut Page, context: &Context) {
+    let counts = &context.counts;
+    let open = context.max_sessions.saturating_sub(context.sessions.available_permits());
+    page.gauge("rowcast_sessions", "Sessions that are open, over WebSocket and SSE.", open);
+    let interests = context.live.interests();
+    page.gauge("rowcast_sessions_filtered", "Places of sessions that are woken by what they want alone.", interests);
+    page.counter("rowcast_sessions_total", "Sessions that have begun.", counts.begun.load(Ordering::Relaxed));
+    let ended = ENDS.iter().zip(&counts.ended);
+    let samples = ended.map(|(code, count)| (format!("{{code=\"{code}\"}}"), count.load(Ordering::Relaxed)));
+    page.metric(
+        "counter",
+        "rowcast_sessions_ended_total",
+        "Sessions that have ended, by the code of their end.",
+        samples,
+    );
+    page.counter("rowcast_events_sent_total", "Events given to sessions.", counts.events.load(Ordering::Relaxed));
 }

@@ -6,6 +6,8 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use uuid::Uuid;
 
+use crate::view::Redaction;
+
 /// Where the id travels, both ways.
 pub(super) static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -16,11 +18,14 @@ const MAX_BYTES: usize = 64;
 pub(super) struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// Takes the caller's id where it is 1 to 64 letters, digits, `-`, `_` or `.`, so that nobody writes our log.
+    /// Takes the caller's id where it is 1 to 64 letters, digits, `-`, `_` or `.` and no secret, so that nobody writes our
+    /// log.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_.".contains(b);
         match headers.get(&X_REQUEST_ID) {
-            Some(id) if (1..=MAX_BYTES).contains(&id.len()) && id.as_bytes().iter().all(plain) => Self(id.clone()),
+            Some(id) if (1..=MAX_BYTES).contains(&id.len()) && id.as_bytes().iter().all(plain) && !is_secret(id) => {
+                Self(id.clone())
+            }
             _ => Self::fresh(),
         }
     }
@@ -39,6 +44,10 @@ impl RequestId {
     pub(super) fn header(&self) -> HeaderValue {
         self.0.clone()
     }
+}
+
+fn is_secret(id: &HeaderValue) -> bool {
+    id.to_str().is_ok_and(|id| Redaction::built_in().text(id) != id)
 }
 
 impl fmt::Display for RequestId {
@@ -60,7 +69,13 @@ mod tests {
     #[test]
     fn a_plain_id_is_kept_and_anything_else_replaced() {
         assert_eq!(of("order-7_a.b"), "order-7_a.b");
-        for odd in ["", "two words", "a\"b", "0123456789012345678901234567890123456789012345678901234567890123X"] {
+        for odd in [
+            "",
+            "two words",
+            "hf_abcdefghijABCDEFGHIJabcdefghijABCD",
+            "a\"b",
+            "0123456789012345678901234567890123456789012345678901234567890123X",
+        ] {
             assert_ne!(of(odd), odd);
             assert_eq!(of(odd).len(), 32);
         }

@@ -2,38 +2,135 @@
 //! its log line, and an answer even when a handler panics.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use http_body_util::Full;
-use hyper::body::{Body, Bytes, Incoming};
+use hyper::body::{Body, Incoming};
 use hyper::{Method, Request, Response};
+use ipnet::IpNet;
+use tokio::sync::Semaphore;
 
+use super::access::Reader;
 use super::health::{self, Readiness, TailView};
 use super::metrics::{self, HttpCounts};
+use super::origin::{Origin, is_preflight};
 use super::problem::Problem;
+use super::query::{Query, readable};
 use super::request_id::RequestId;
-use super::respond;
+use super::respond::{self, Outgoing, json_response};
+use super::visit::Visit;
+use super::ws::Opening;
+use super::{access, append, chat, read, revocations, sse, trading, ws};
+use crate::auth::{Action, Revoked, Verifier};
+use crate::chat::Chat;
+use crate::config::{ServerConfig, StreamConfig};
 use crate::db::Database;
+use crate::limit::{Class, Limits, Places};
+use crate::session::Live;
+use crate::shutdown::Shutdown;
+use crate::view::Redaction;
 
 /// The largest body of any request.
 pub const MAX_BODY_BYTES: u64 = 1 << 20;
 
 /// What the endpoints need.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Context {
     pub(super) database: Database,
     pub(super) readiness: Readiness,
     pub(super) tail: TailView,
-    pub(super) counts: Arc<HttpCounts>,
+    pub(super) live: Arc<Live>,
+    pub(super) verifier: Verifier,
+    pub(super) revoked: Revoked,
+    pub(super) limits: Limits,
+    pub(super) places: Places,
+    pub(super) trusted_proxies: Vec<IpNet>,
+    pub(super) streams: StreamConfig,
+    pub(super) drain: Duration,
+    pub(super) allowed_origins: Vec<String>,
+    pub(super) max_sessions: usize,
+    pub(super) sessions: Arc<Semaphore>,
+    pub(super) shutdown: Shutdown,
+    pub(super) counts: HttpCounts,
+    pub(super) redaction: Redaction,
+    pub(super) chat: Chat,
+}
+
+/// Who gets in, and how often.
+#[derive(Debug, Clone)]
+pub struct Guards {
+    /// Whose tokens are believed.
+    pub verifier: Verifier,
+    /// Whose no longer are.
+    pub revoked: Revoked,
+    /// How often one may ask.
+    pub limits: Limits,
 }
 
 impl Context {
-    /// The database, whether traffic is welcome, and what may be seen of the tail.
-    pub fn new(database: Database, readiness: Readiness, tail: TailView) -> Self {
-        Self { database, readiness, tail, counts: Arc::default() }
+    /// The database, whether traffic is welcome, what may be seen of the tail, what sessions share, and who gets in.
+    pub fn new(
+        config: &ServerConfig,
+        database: Database,
+        readiness: Readiness,
+        tail: TailView,
+        live: Arc<Live>,
+        guards: Guards,
+        shutdown: Shutdown,
+    ) -> Self {
+        let Guards { verifier, revoked, limits } = guards;
+        Self {
+            database,
+            readiness,
+            tail,
+            live,
+            verifier,
+            revoked,
+            limits,
+            places: Places::new(config.limits.sessions_per_subject),
+            trusted_proxies: config.http.trusted_proxies.clone(),
+            streams: config.streams.clone(),
+            drain: config.drain,
+            allowed_origins: config.http.allowed_origins.clone(),
+            max_sessions: config.http.max_sessions,
+            sessions: Arc::new(Semaphore::new(config.http.max_sessions)),
+            shutdown,
+            counts: HttpCounts::default(),
+            redaction: Redaction::with(&config.streams.redact),
+            chat: Chat::default(),
+        }
+    }
+
+    /// The same, with another who answers.
+    #[must_use]
+    pub fn with_chat(self, chat: Chat) -> Self {
+        Self { chat, ..self }
+    }
+}
+
+/// The other side of a connection, and what becomes of the connection when its requests are over.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) address: SocketAddr,
+    upgrade: Mutex<Option<Opening>>,
+}
+
+impl Peer {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { address, upgrade: Mutex::new(None) }
+    }
+
+    /// The connection shall become this session, once the answer is sent.
+    pub(super) fn hand_over(&self, opening: Opening) {
+        *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(opening);
+    }
+
+    /// What the connection shall become.
+    pub(super) fn take_upgrade(&self) -> Option<Opening> {
+        self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -44,23 +141,85 @@ enum Endpoint {
     Ready,
     Database,
     Metrics,
+    Socket,
+    Events,
+    Stream,
+    Me,
+    Revocations,
+    PublicSocket,
+    PublicEvents,
+    PublicStream,
+    Chat(chat::Place),
+    Trading(trading::Route),
+}
+
+/// What an endpoint asks of whoever comes to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Nothing: probes.
+    Nothing,
+    /// Nothing, and it is limited by address.
+    Public,
+    /// A token, whatever its role.
+    Token,
+    /// A token whose role may do this.
+    Right(Action),
 }
 
 impl Endpoint {
-    fn at(path: &str) -> Option<Self> {
+    /// The streams for everybody are only there if they are opened.
+    fn at(path: &str, streams: &StreamConfig) -> Option<Self> {
         Some(match path {
             "/health/live" => Self::Live,
             "/health/ready" => Self::Ready,
             "/health/db" => Self::Database,
             "/metrics" => Self::Metrics,
-            _ => return None,
+            "/ws" => Self::Socket,
+            "/v1/events" => Self::Events,
+            "/v1/events/stream" => Self::Stream,
+            "/v1/me" => Self::Me,
+            "/v1/revocations" => Self::Revocations,
+            "/public/ws" if streams.public => Self::PublicSocket,
+            "/public/v1/events" => Self::PublicEvents,
+            "/public/v1/events/stream" if streams.public => Self::PublicStream,
+            _ => return chat::Place::at(path).map(Self::Chat).or_else(|| trading::Route::at(path).map(Self::Trading)),
         })
     }
 
     /// The methods, as the `Allow` header lists them.
     fn allow(self) -> &'static str {
         match self {
-            Self::Live | Self::Ready | Self::Database | Self::Metrics => "GET, HEAD",
+            Self::Live | Self::Ready | Self::Database | Self::Metrics | Self::Me | Self::PublicEvents => "GET, HEAD",
+            Self::Socket | Self::Stream | Self::PublicSocket | Self::PublicStream => "GET",
+            Self::Events | Self::Revocations => "GET, HEAD, POST",
+            Self::Chat(place) => place.allow(),
+            Self::Trading(route) => route.allow(),
+        }
+    }
+
+    /// Every route stands here with what it needs; none is served without having been asked for it.
+    fn needs(self, method: &Method) -> Need {
+        match self {
+            Self::Live | Self::Ready | Self::Database | Self::Metrics => Need::Nothing,
+            Self::PublicSocket | Self::PublicEvents | Self::PublicStream => Need::Public,
+            Self::Me => Need::Token,
+            Self::Events if method == Method::POST => Need::Right(Action::Write),
+            Self::Socket | Self::Events | Self::Stream => Need::Right(Action::Read),
+            Self::Revocations => Need::Right(Action::Administer),
+            Self::Chat(_) => Need::Right(Action::Chat),
+            Self::Trading(route) => route.needs(method).map_or(Need::Public, Need::Right),
+        }
+    }
+
+    /// What it counts as. Appended events are counted when it is known how many they are.
+    fn class(self, method: &Method) -> Option<Class> {
+        match self {
+            Self::Live | Self::Ready | Self::Database | Self::Metrics => None,
+            Self::Events if method == Method::POST => None,
+            Self::Events | Self::Me | Self::Revocations | Self::Chat(_) => Some(Class::Private),
+            Self::PublicEvents => Some(Class::Public),
+            Self::Trading(route) => Some(if route.is_public() { Class::Public } else { Class::Private }),
+            Self::Socket | Self::Stream | Self::PublicSocket | Self::PublicStream => Some(Class::Connect),
         }
     }
 
@@ -77,15 +236,18 @@ impl Endpoint {
 /// Answers one request, whatever happens.
 pub(super) async fn answer(
     context: Arc<Context>,
+    peer: Arc<Peer>,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Outgoing>, Infallible> {
     let begun = Instant::now();
     let id = RequestId::of(request.headers());
     let method = request.method().clone();
-    let path = request.uri().path().to_owned();
-    let endpoint = Endpoint::at(&path);
+    let path = readable(request.uri().path());
+    let endpoint = Endpoint::at(request.uri().path(), &context.streams);
+    let visit = Arc::new(Visit::new(&context, peer.address, request.headers()));
+    let origin = endpoint.is_none_or(|e| !e.is_probe()).then(|| Origin::of(&context, request.headers()));
 
-    let handled = AssertUnwindSafe(dispatch(&context, endpoint, &request)).catch_unwind().await;
+    let handled = AssertUnwindSafe(dispatch(&context, &peer, &visit, endpoint, request)).catch_unwind().await;
     let outcome = handled.unwrap_or_else(|_panic| {
         // The panic hook has printed where; this line ties it to the request.
         tracing::error!(request_id = %id, %method, path, "a handler panicked");
@@ -93,24 +255,33 @@ pub(super) async fn answer(
     });
     let mut response = outcome.unwrap_or_else(|problem| problem.into_response(&id));
     respond::finish(response.headers_mut(), &id);
+    visit.write(response.headers_mut());
+    if let Some(origin) = origin {
+        origin.write(response.headers_mut());
+    }
 
     let status = response.status().as_u16();
     context.counts.answered(status);
-    let ms = begun.elapsed().as_secs_f64() * 1000.0;
+    let (ms, from) = (begun.elapsed().as_secs_f64() * 1000.0, peer.address);
     if endpoint.is_some_and(Endpoint::is_probe) {
-        tracing::debug!(request_id = %id, %method, path, status, ms, "request");
+        tracing::debug!(request_id = %id, %from, %method, path, status, ms, "request");
     } else {
-        tracing::info!(request_id = %id, %method, path, status, ms, "request");
+        tracing::info!(request_id = %id, %from, %method, path, status, ms, "request");
     }
     Ok(response)
 }
 
 async fn dispatch(
-    context: &Context,
+    context: &Arc<Context>,
+    peer: &Peer,
+    visit: &Arc<Visit>,
     endpoint: Option<Endpoint>,
-    request: &Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Problem> {
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Problem> {
     let endpoint = endpoint.ok_or_else(Problem::not_found)?;
+    if !endpoint.is_probe() && is_preflight(request.method(), request.headers()) {
+        return Origin::of(context, request.headers()).preflight(endpoint.allow());
+    }
     if !endpoint.allows(request.method()) {
         return Err(Problem::method_not_allowed(endpoint.allow()));
     }
@@ -118,10 +289,54 @@ async fn dispatch(
     if request.body().size_hint().lower() > MAX_BODY_BYTES {
         return Err(Problem::body_too_large(MAX_BODY_BYTES));
     }
+    let class = endpoint.class(request.method());
+    if let Some(class @ (Class::Connect | Class::Public)) = class {
+        visit.spend(context, class).await?;
+    }
     match endpoint {
         Endpoint::Live => Ok(health::live()),
         Endpoint::Ready => health::ready(&context.readiness, &context.database, &context.tail).await,
         Endpoint::Database => health::db(&context.database).await,
         Endpoint::Metrics => Ok(metrics::page(context)),
+        Endpoint::Socket => ws::upgrade(context, peer, visit, false, request).await,
+        Endpoint::PublicSocket => ws::upgrade(context, peer, visit, true, request).await,
+        Endpoint::PublicEvents => read::page(context, &Reader::Public, request.uri().query()).await,
+        Endpoint::PublicStream => sse::stream(context, Reader::Public, visit, &request).await,
+        Endpoint::Events | Endpoint::Stream | Endpoint::Me | Endpoint::Revocations | Endpoint::Chat(_) => {
+            private(context, visit, endpoint, request).await
+        }
+        Endpoint::Trading(route) if route.is_public() => trading::public(context, route, request.uri().query()).await,
+        Endpoint::Trading(_) => private(context, visit, endpoint, request).await,
+    }
+}
+
+/// What needs a token.
+async fn private(
+    context: &Arc<Context>,
+    visit: &Visit,
+    endpoint: Endpoint,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Problem> {
+    let identity = access::identify(context, visit, request.headers()).await?;
+    if endpoint.class(request.method()) == Some(Class::Private) {
+        visit.spend_of(context, Class::Private, identity.subject(), 1).await?;
+    }
+    if let Need::Right(action) = endpoint.needs(request.method()) {
+        access::permit(&identity, action)?;
+    }
+    match endpoint {
+        Endpoint::Events if request.method() == Method::POST => append::post(context, &identity, visit, request).await,
+        Endpoint::Events => read::page(context, &Reader::Known(identity), request.uri().query()).await,
+        Endpoint::Stream => sse::stream(context, Reader::Known(identity), visit, &request).await,
+        Endpoint::Revocations if request.method() == Method::POST => {
+            revocations::post(context, &identity, request).await
+        }
+        Endpoint::Chat(place) => chat::answer(context, &identity, place, request).await,
+        Endpoint::Trading(route) => trading::answer(context, &identity, route, request).await,
+        Endpoint::Revocations => revocations::page(context, request.uri().query()).await,
+        _ => {
+            Query::parse(request.uri().query())?.none()?;
+            Ok(json_response(&access::me(&identity)))
+        }
     }
 }

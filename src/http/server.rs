@@ -10,13 +10,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig as RustlsServer;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::router::{Context, answer};
+use super::guarded::{Guarded, Wire};
+use super::router::{Context, Peer, answer};
 use crate::config::{HttpConfig, TlsFiles};
 use crate::db::{TlsError, read_chain, read_key};
 use crate::shutdown::Shutdown;
@@ -92,7 +92,7 @@ impl Server {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(ended) = open.join_next(), if !open.is_empty() => tell_panic(&ended),
-                stream = accept(&self.listener) => doors.admit(stream, &mut open, Some(shutdown.clone())),
+                (stream, from) = accept(&self.listener) => doors.admit(stream, from, &mut open, Some(shutdown.clone())),
             }
         }
         let mut late = JoinSet::new();
@@ -101,7 +101,7 @@ impl Server {
                 tokio::select! {
                     Some(ended) = open.join_next() => tell_panic(&ended),
                     Some(ended) = late.join_next(), if !late.is_empty() => tell_panic(&ended),
-                    stream = accept(&self.listener) => doors.admit(stream, &mut late, None),
+                    (stream, from) = accept(&self.listener) => doors.admit(stream, from, &mut late, None),
                 }
             }
         };
@@ -127,7 +127,7 @@ impl Doors {
 
     /// Serves a connection in a task of its own, or turns it away when there are too many. Without a `shutdown` to
     /// wait for it gets one request.
-    fn admit(&self, stream: TcpStream, tasks: &mut JoinSet<()>, shutdown: Option<Shutdown>) {
+    fn admit(&self, stream: TcpStream, from: SocketAddr, tasks: &mut JoinSet<()>, shutdown: Option<Shutdown>) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             self.context.counts.turned_away();
             turn_away(&stream, self.tls.is_some());
@@ -138,10 +138,10 @@ impl Doors {
         let _not_a_socket_any_more = stream.set_nodelay(true);
         let context = Arc::clone(&self.context);
         match self.tls.clone() {
-            None => drop(tasks.spawn(serve(TokioIo::new(stream), context, shutdown, place))),
+            None => drop(tasks.spawn(serve(stream, from, context, shutdown, place))),
             Some(tls) => drop(tasks.spawn(async move {
                 match tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => serve(TokioIo::new(stream), context, shutdown, place).await,
+                    Ok(Ok(stream)) => serve(stream, from, context, shutdown, place).await,
                     Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                     Err(_) => tracing::debug!("TLS handshake took too long"),
                 }
@@ -150,17 +150,33 @@ impl Doors {
     }
 }
 
-async fn serve<S>(io: TokioIo<S>, context: Arc<Context>, shutdown: Option<Shutdown>, place: OwnedSemaphorePermit)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+/// One connection: requests, and after an upgrade a session. What requests need is freed before a session begins: sessions
+/// are many and last long.
+async fn serve<S: Wire>(
+    stream: S,
+    from: SocketAddr,
+    context: Arc<Context>,
+    shutdown: Option<Shutdown>,
+    place: OwnedSemaphorePermit,
+) {
+    let peer = Arc::new(Peer::new(from));
+    Box::pin(requests(stream, Arc::clone(&peer), context, shutdown)).await;
+    if let Some(opening) = peer.take_upgrade() {
+        drop(peer);
+        opening.serve::<S>().await;
+    }
+    drop(place);
+}
+
+async fn requests<S: Wire>(stream: S, peer: Arc<Peer>, context: Arc<Context>, shutdown: Option<Shutdown>) {
+    let io = TokioIo::new(Guarded::new(stream, context.streams.write_stall));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(HEADER_LIMIT)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEADER_BYTES)
         .keep_alive(shutdown.is_some());
-    let service = service_fn(move |request| answer(Arc::clone(&context), request));
+    let service = service_fn(move |request| answer(Arc::clone(&context), Arc::clone(&peer), request));
     let connection = http.serve_connection(io, service).with_upgrades();
     tokio::pin!(connection);
     let asked_to_end = async {
@@ -180,15 +196,14 @@ where
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended");
     }
-    drop(place);
 }
 
 /// The next connection. Errors of accept belong to one connection or to a machine that is short of something; neither
 /// may end the server, and the second must not spin.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");

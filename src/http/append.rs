@@ -1,0 +1,238 @@
+//! `POST /v1/events`: the body is read whole, and only then does one transaction begin, which takes all of it or nothing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::problem::Problem;
+use super::respond::{Outgoing, json_response};
+use super::router::{Context, MAX_BODY_BYTES};
+use super::visit::Visit;
+use crate::auth::Identity;
+use crate::db::Trouble;
+use crate::journal::{self, AppendError, Appended, MAX_BATCH, MAX_REQUEST_KEY, NewEvent};
+use crate::limit::Class;
+
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// How long a client may take to send its body.
+pub const BODY_LIMIT: Duration = Duration::from_secs(30);
+
+/// What became of one event.
+#[derive(Serialize)]
+struct Told {
+    seq: i64,
+    id: Uuid,
+}
+
+/// Appends what the body holds.
+pub(super) async fn post(
+    context: &Context,
+    identity: &Identity,
+    visit: &Visit,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Problem> {
+    if request.uri().query().is_some_and(|query| !query.is_empty()) {
+        return Err(Problem::bad_request("This request takes no parameters."));
+    }
+    let format = Format::of(request.headers())?;
+    let key = request_key(request.headers())?;
+    let body = read(request.into_body()).await?;
+    let events = format.parse(&body);
+    // What makes no sense costs as one event: to read it cost something too.
+    let cost = events.as_ref().map_or(1, |events| u32::try_from(events.list.len()).unwrap_or(u32::MAX));
+    visit.spend_of(context, Class::Append, identity.subject(), cost).await?;
+    let events = events?;
+    if key.is_some() && events.list.iter().any(|event| event.dedupe_key.is_some()) {
+        return Err(Problem::bad_request("Idempotency-Key and a dedupe_key in an event exclude each other."));
+    }
+    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
+    let appended = match &key {
+        Some(key) => journal::append_once(&client, identity.subject(), key, &events.list).await,
+        None => journal::append_batch(&client, identity.subject(), &events.list).await,
+    };
+    let appended = appended.map_err(|error| problem(error, key.is_some()))?;
+    Ok(created(&appended, events.single))
+}
+
+/// The key that names the whole request, if it carries one.
+fn request_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let (Some(key), second) = (all.next(), all.next()) else { return Ok(None) };
+    let fits = (1..=MAX_REQUEST_KEY).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic);
+    match (key.to_str(), second) {
+        (Ok(key), None) if fits => Ok(Some(key.to_owned())),
+        _ => Err(Problem::bad_request(format!(
+            "Idempotency-Key must be given once, with 1 to {MAX_REQUEST_KEY} visible ASCII characters."
+        ))),
+    }
+}
+
+/// 201, in the form in which the events came: an object for an object, a list for the rest.
+fn created(appended: &[Appended], single: bool) -> Response<Outgoing> {
+    let told = |a: &Appended| Told { seq: a.seq, id: a.id };
+    let mut response = match appended {
+        [one] if single => json_response(&told(one)),
+        all => json_response(&all.iter().map(told).collect::<Vec<_>>()),
+    };
+    *response.status_mut() = StatusCode::CREATED;
+    if appended.iter().all(|a| a.repeated) {
+        response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// For what takes one JSON object.
+pub(super) fn needs_json(headers: &HeaderMap) -> Result<(), Problem> {
+    match Format::of(headers) {
+        Ok(Format::Json) => Ok(()),
+        _ => Err(Problem::unsupported("Content-Type must be application/json.")),
+    }
+}
+
+/// Reads the body to its end.
+pub(super) async fn read(body: Incoming) -> Result<Bytes, Problem> {
+    let limit = usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX);
+    match tokio::time::timeout(BODY_LIMIT, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(Problem::body_too_large(MAX_BODY_BYTES))
+        }
+        Ok(Err(_)) => Err(Problem::bad_request("The body ended early.")),
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The body took too long to come.")),
+    }
+}
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Lines,
+}
+
+/// The events of a body.
+struct Events {
+    list: Vec<NewEvent>,
+    /// Whether it was one object and no list.
+    single: bool,
+}
+
+impl Format {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        // What is compressed may be a thousand times larger than the limit says.
+        if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+            return Err(Problem::unsupported("A body must come without Content-Encoding."));
+        }
+        let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "application/json" => Ok(Self::Json),
+            "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Self::Lines),
+            _ => Err(Problem::unsupported("Content-Type must be application/json or application/x-ndjson.")),
+        }
+    }
+
+    fn parse(self, body: &[u8]) -> Result<Events, Problem> {
+        // All of it at once: what is skipped on the way to an event (spaces, values) would not be looked at otherwise.
+        if let Err(error) = std::str::from_utf8(body) {
+            let before = body.get(..error.valid_up_to()).unwrap_or_default();
+            let last_line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+            return Err(bad_json(line, last_line.len() + 1));
+        }
+        match self {
+            Self::Json if body.trim_ascii_start().first() == Some(&b'[') => list(body),
+            Self::Json => {
+                well_formed(body, 0, 0)?;
+                Ok(Events { list: vec![event(body, 0)?], single: true })
+            }
+            Self::Lines => lines(body),
+        }
+    }
+}
+
+/// A JSON list of events.
+fn list(body: &[u8]) -> Result<Events, Problem> {
+    let raw: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| bad_json(error.line(), error.column()))?;
+    check_count(raw.len())?;
+    let list = raw.iter().enumerate().map(|(index, raw)| event(raw.get().as_bytes(), index));
+    Ok(Events { list: list.collect::<Result<_, _>>()?, single: false })
+}
+
+/// An event a line; blank lines are passed over.
+fn lines(body: &[u8]) -> Result<Events, Problem> {
+    let mut texts = Vec::new();
+    for (number, line) in body.split(|byte| *byte == b'\n').enumerate() {
+        let text = line.trim_ascii_start();
+        if !text.is_empty() {
+            well_formed(text, number, line.len() - text.len())?;
+            texts.push(text);
+        }
+    }
+    check_count(texts.len())?;
+    let list = texts.iter().enumerate().map(|(index, text)| event(text, index));
+    Ok(Events { list: list.collect::<Result<_, _>>()?, single: false })
+}
+
+fn check_count(events: usize) -> Result<(), Problem> {
+    match events {
+        0 => Err(Problem::bad_request("There is no event in the body.")),
+        1..=MAX_BATCH => Ok(()),
+        _ => Err(too_many()),
+    }
+}
+
+fn too_many() -> Problem {
+    Problem::unprocessable("too_many_events", format!("At most {MAX_BATCH} events at once."), None)
+}
+
+pub(super) fn bad_json(line: usize, column: usize) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "bad_json", format!("The body is not JSON at line {line}, column {column}."))
+}
+
+/// JSON that is none is the client's syntax. What stands before the text in the body is so many lines and columns.
+fn well_formed(text: &[u8], lines: usize, columns: usize) -> Result<(), Problem> {
+    match serde_json::from_slice::<IgnoredAny>(text) {
+        Ok(_) => Ok(()),
+        Err(error) if error.line() <= 1 => Err(bad_json(lines + 1, columns + error.column().max(1))),
+        Err(error) => Err(bad_json(lines + error.line(), error.column())),
+    }
+}
+
+/// JSON that is no event is the client's content.
+fn event(text: &[u8], index: usize) -> Result<NewEvent, Problem> {
+    NewEvent::from_json(text)
+        .map_err(|bad| Problem::unprocessable("invalid_event", sentence(&bad.to_string()), Some(index)))
+}
+
+pub(super) fn sentence(text: &str) -> String {
+    format!("{text}.")
+}
+
+fn unavailable(trouble: &Trouble) -> Problem {
+    Problem::database_away("nothing was appended", trouble)
+}
+
+fn problem(error: AppendError, keyed: bool) -> Problem {
+    match error {
+        AppendError::Refused(refusal) => {
+            let conflict = refusal.column.as_deref() == Some("dedupe_key") && refusal.code == "23505";
+            if conflict && keyed {
+                let detail = "Idempotency-Key was used before with another content.";
+                return Problem::unprocessable("idempotency_conflict", detail, refusal.index);
+            }
+            let code = if conflict { "idempotency_conflict" } else { "invalid_event" };
+            Problem::unprocessable(code, sentence(&refusal.reason), refusal.index)
+        }
+        AppendError::TooMany(_) => too_many(),
+        AppendError::Postgres(error) => unavailable(&Trouble::from(error)),
+    }
+}

@@ -1,0 +1,208 @@
+//! The chat over HTTP: saying something, reading what was said, closing a conversation. Nobody learns here that another's
+//! conversation exists.
+
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use serde::Deserialize;
+use serde_json::error::Category;
+use uuid::Uuid;
+
+use super::append::{self, IDEMPOTENCY_KEY};
+use super::path::id_between;
+use super::problem::Problem;
+use super::query::Query;
+use super::respond::{Outgoing, json_text};
+use super::router::Context;
+use crate::auth::{Action, Extent, Identity};
+use crate::chat::{self, ChatError, ListCursor, Message, Status, Text};
+use crate::db::Trouble;
+use crate::view;
+
+/// The most items of one answer, and how many there are if nothing is said.
+const MAX_LIMIT: u16 = 200;
+const USUAL_LIMIT: u16 = 50;
+/// The longest key.
+const MAX_KEY_BYTES: usize = 256;
+
+/// The addresses of the chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Say,
+    Conversations,
+    Utterances(Uuid),
+    Close(Uuid),
+}
+
+impl Place {
+    /// The place at a path.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        let id = |after| id_between(path, "/v1/conversations/", after);
+        match path {
+            "/v1/chat" => Some(Self::Say),
+            "/v1/conversations" => Some(Self::Conversations),
+            _ => id("/utterances").map(Self::Utterances).or_else(|| id("/close").map(Self::Close)),
+        }
+    }
+
+    /// The methods, as the `Allow` header lists them.
+    pub(super) fn allow(self) -> &'static str {
+        match self {
+            Self::Say | Self::Close(_) => "POST",
+            Self::Conversations | Self::Utterances(_) => "GET, HEAD",
+        }
+    }
+}
+
+/// Whose conversations one may see: one's own, or as an administrator everybody's.
+fn seen_by(identity: &Identity) -> Option<&str> {
+    (identity.role().extent(Action::Chat) < Extent::All).then(|| identity.subject().as_ref())
+}
+
+/// Answers a request to one of the places.
+pub(super) async fn answer(
+    context: &Context,
+    identity: &Identity,
+    place: Place,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Problem> {
+    let query = Query::parse(request.uri().query())?;
+    match place {
+        Place::Say => say(context, identity, query, request).await,
+        Place::Conversations => conversations(context, identity, query).await,
+        Place::Utterances(id) => utterances(context, identity, id, query).await,
+        Place::Close(id) => close(context, identity, id, query).await,
+    }
+}
+
+/// What a client says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Said {
+    text: String,
+    #[serde(default)]
+    conversation: Option<Uuid>,
+}
+
+async fn say(
+    context: &Context,
+    identity: &Identity,
+    query: Query,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Problem> {
+    query.none()?;
+    let key = key(request.headers())?;
+    append::needs_json(request.headers())?;
+    let said = said(&append::read(request.into_body()).await?)?;
+    let text = Text::parse(&said.text)
+        .map_err(|bad| Problem::unprocessable("invalid_text", append::sentence(&bad.to_string()), None))?;
+    let message = Message { subject: identity.subject().to_string(), text, conversation: said.conversation, key };
+    let (chat, database) = (context.chat.clone(), context.database.clone());
+    // A task of its own: what was said is kept, and answered, also when the one who said it is gone meanwhile.
+    let saying = tokio::spawn(async move { chat.say(&database, &message).await });
+    let exchange = saying.await.map_err(|_| Problem::internal())??;
+    let mut response = json_text(view::chat::exchange(&exchange, &context.redaction));
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+/// The key of a request that may come again.
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(key) = all.next() else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()) && all.next().is_none());
+    let bad = || Problem::bad_request("Idempotency-Key must be 1 to 256 plain characters, once.");
+    key.map(|key| Some(key.to_owned())).ok_or_else(bad)
+}
+
+/// The message of a body. An object and nothing else: left to itself serde would take a list of its values too.
+fn said(body: &[u8]) -> Result<Said, Problem> {
+    let bad = "The body must be an object with text, and with conversation if it is to be said in that one.";
+    let invalid = || Problem::unprocessable("invalid_message", bad, None);
+    let said = serde_json::from_slice(body).map_err(|error| match error.classify() {
+        Category::Data => invalid(),
+        _ => append::bad_json(error.line(), error.column()),
+    })?;
+    if body.trim_ascii_start().first() == Some(&b'{') { Ok(said) } else { Err(invalid()) }
+}
+
+async fn conversations(
+    context: &Context,
+    identity: &Identity,
+    mut query: Query,
+) -> Result<Response<Outgoing>, Problem> {
+    let limit = limit(&mut query)?;
+    let bad_status = || Problem::bad_request("status must be open or closed");
+    let status = query.take("status").map(|word| Status::parse(&word).ok_or_else(bad_status)).transpose()?;
+    let bad_cursor = |()| Problem::bad_request("cursor must be one that this list has given");
+    let after: Option<ListCursor> = match query.take("cursor").as_deref() {
+        None | Some("0") => None,
+        Some(cursor) => Some(cursor.parse().map_err(bad_cursor)?),
+    };
+    // Only who may see everybody's can ask for somebody's.
+    let asked = if identity.role().may(Action::OthersRows) { query.take("owner") } else { None };
+    if asked.as_ref().is_some_and(|owner| owner.contains('\0')) {
+        return Err(Problem::bad_request("owner must not hold a NUL character"));
+    }
+    query.none()?;
+    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
+    let owner = seen_by(identity).or(asked.as_deref());
+    let found = chat::conversations(&client, owner, status, after, limit).await.map_err(failed)?;
+    Ok(json_text(view::chat::conversations(&found, after, &context.redaction)))
+}
+
+async fn utterances(
+    context: &Context,
+    identity: &Identity,
+    id: Uuid,
+    mut query: Query,
+) -> Result<Response<Outgoing>, Problem> {
+    let limit = limit(&mut query)?;
+    let digits = |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let after: Option<i32> = match query.take("cursor") {
+        None => Some(0),
+        Some(cursor) => Some(cursor).filter(digits).and_then(|cursor| cursor.parse().ok()),
+    };
+    let after = after.ok_or_else(|| Problem::bad_request("cursor must be one that this list has given"))?;
+    query.none()?;
+    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
+    let found = chat::utterances(&client, seen_by(identity), id, after, limit).await.map_err(failed)?;
+    let found = found.ok_or_else(Problem::not_found)?;
+    Ok(json_text(view::chat::utterances(&found, after, &context.redaction)))
+}
+
+async fn close(context: &Context, identity: &Identity, id: Uuid, query: Query) -> Result<Response<Outgoing>, Problem> {
+    query.none()?;
+    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
+    let closed = chat::close(&client, seen_by(identity), id).await.map_err(failed)?;
+    let closed = closed.ok_or_else(Problem::not_found)?;
+    Ok(json_text(view::chat::conversation(&closed, &context.redaction)))
+}
+
+fn limit(query: &mut Query) -> Result<u16, Problem> {
+    let Some(text) = query.take("limit") else { return Ok(USUAL_LIMIT) };
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let limit = text.parse().ok().filter(|limit| digits && (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| Problem::bad_request(format!("limit must be a whole number from 1 to {MAX_LIMIT}")))
+}
+
+impl From<ChatError> for Problem {
+    fn from(error: ChatError) -> Self {
+        match error {
+            ChatError::NotFound => Self::not_found(),
+            ChatError::Closed => Self::conflict("conversation_closed", "The conversation is closed."),
+            ChatError::KeyReused => {
+                let detail = "Idempotency-Key was used before with another content.";
+                Self::unprocessable("idempotency_conflict", detail, None)
+            }
+            ChatError::Database(trouble) => unavailable(&trouble),
+        }
+    }
+}
+
+fn failed(error: tokio_postgres::Error) -> Problem {
+    unavailable(&Trouble::from(error))
+}
+
+fn unavailable(trouble: &Trouble) -> Problem {
+    Problem::database_away("the chat cannot reach its tables", trouble)
+}

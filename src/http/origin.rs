@@ -1,0 +1,83 @@
+//! Browsers: which pages may connect, and what their browser is told of it (CORS).
+//!
+//! Nothing here lets a page use what a browser keeps for the user, since there is no such thing: a token is sent by hand.
+//! So no answer allows credentials, and a foreign page that may not read an answer has lost nothing by asking.
+
+use hyper::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN,
+    VARY,
+};
+use hyper::{HeaderMap, Method, Response, StatusCode};
+
+use super::problem::Problem;
+use super::respond::{Outgoing, whole};
+use super::router::Context;
+
+/// The headers that a page may send.
+const SENT: &str = "authorization, content-type, idempotency-key, last-event-id, x-request-id";
+/// Those of an answer that it may read, beside the few that every page may.
+const READ: &str = "ratelimit, ratelimit-policy, retry-after, x-request-id";
+/// For how many seconds a browser need not ask again.
+const MEMORY: &str = "600";
+
+/// What a request says of the page that makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// It comes from no page, or from one of the server's own.
+    Own,
+    /// From a page of an origin that the configuration names.
+    Welcome(HeaderValue),
+    /// From any other.
+    Foreign,
+}
+
+impl Origin {
+    /// Reads the head of a request. A program sends no `Origin`.
+    pub(super) fn of(context: &Context, headers: &HeaderMap) -> Self {
+        let mut all = headers.get_all(ORIGIN).iter();
+        let Some(origin) = all.next() else { return Self::Own };
+        let lower = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
+        let Some(text) = lower(origin).filter(|_| all.next().is_none()) else { return Self::Foreign };
+        let host = text.strip_prefix("https://").or(text.strip_prefix("http://"));
+        if host.is_some() && host == headers.get(HOST).and_then(lower).as_deref() {
+            return Self::Own;
+        }
+        if context.allowed_origins.contains(&text) { Self::Welcome(origin.clone()) } else { Self::Foreign }
+    }
+
+    /// For what a browser does not ask about beforehand: a WebSocket.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        match self {
+            Self::Own | Self::Welcome(_) => Ok(()),
+            Self::Foreign => Err(Problem::forbidden("Pages of this origin may not connect.")),
+        }
+    }
+
+    /// Tells the browser who may read the answer. Caches are told that it depends on who asked.
+    pub(super) fn write(&self, into: &mut HeaderMap) {
+        into.append(VARY, HeaderValue::from_static("origin"));
+        if let Self::Welcome(origin) = self {
+            into.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+            into.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(READ));
+        }
+    }
+
+    /// The answer to a browser that asks before it sends a page's request.
+    pub(super) fn preflight(&self, allow: &'static str) -> Result<Response<Outgoing>, Problem> {
+        self.check()?;
+        let mut response = Response::new(whole(""));
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(allow));
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(SENT));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MEMORY));
+        headers.append(VARY, HeaderValue::from_static("access-control-request-method, access-control-request-headers"));
+        Ok(response)
+    }
+}
+
+/// Whether a browser asks before it sends what a page wants to send.
+pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
+    method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}

@@ -1,0 +1,212 @@
+//! `GET /v1/events`: a page of the stream, and the wait for one that is not there yet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::Response;
+use tokio::time::Instant;
+
+use super::access::{self, Reader};
+use super::problem::Problem;
+use super::query::Query;
+use super::respond::{Outgoing, json_text};
+use super::router::Context;
+use crate::db::Trouble;
+use crate::journal::{self, Cursor, Filter, QueryError};
+use crate::session::{Next, Refused, Room, Run, SEARCH_LIMIT, Start, Walk};
+use crate::tail::pages::{PageError, Position};
+
+/// The most events of one answer, and how many there are if nothing is said.
+const MAX_LIMIT: usize = 1000;
+const USUAL_LIMIT: usize = 100;
+/// The longest wait for something new.
+const MAX_WAIT: u64 = 30;
+/// How long one answer may look for events among those that are not for this reader. Then it says how far it came, and that
+/// there is more: so nobody has a whole journal gone through at one stroke.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+/// The bytes of one answer, which one event may exceed: events that are large may be fewer than were asked for.
+const MAX_BYTES: usize = 8 << 20;
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Expired { oldest } => Self::cursor_expired(oldest),
+            Refused::Invalid => Self::cursor_invalid(),
+            Refused::Unavailable(why) => {
+                tracing::warn!(why, "the journal cannot be read");
+                Self::unavailable("database_unavailable", "The journal cannot be read at this moment.")
+                    .retry_after(Duration::from_secs(1))
+            }
+        }
+    }
+}
+
+/// What is asked for.
+struct Asked {
+    start: Start,
+    filter: Arc<Filter>,
+    limit: usize,
+    wait: Duration,
+}
+
+impl Asked {
+    fn parse(query: Option<&str>, reader: &Reader) -> Result<Self, Problem> {
+        let bad = |why: &dyn std::fmt::Display| Problem::bad_request(why.to_string());
+        let mut query = Query::parse(query)?;
+        let limit = number(query.take("limit"), 1, MAX_LIMIT as u64)
+            .ok_or_else(|| bad(&format!("limit must be a whole number from 1 to {MAX_LIMIT}")))?;
+        let wait = number(query.take("wait"), 0, MAX_WAIT)
+            .ok_or_else(|| bad(&format!("wait must be a whole number of seconds from 0 to {MAX_WAIT}")))?;
+        let start = Start::parse(query.take("cursor").as_deref(), None).map_err(|why| bad(&why))?;
+        let filter = reader.filter(query.rest()).map_err(|why| bad(&why))?;
+        Ok(Self {
+            start,
+            filter: Arc::new(filter),
+            limit: limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(USUAL_LIMIT),
+            wait: Duration::from_secs(wait.unwrap_or(0)),
+        })
+    }
+}
+
+/// A whole number between two bounds, if there is one. The outer `None` is a text that is none.
+#[allow(clippy::option_option, reason = "three answers: absent, a number, nonsense")]
+pub(super) fn number(text: Option<String>, low: u64, high: u64) -> Option<Option<u64>> {
+    let Some(text) = text else { return Some(None) };
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| digits && (low..=high).contains(number)).map(Some)
+}
+
+/// A page after a cursor; if there is nothing, and the client waits, the first that comes.
+pub(super) async fn page(
+    context: &Arc<Context>,
+    reader: &Reader,
+    query: Option<&str>,
+) -> Result<Response<Outgoing>, Problem> {
+    let asked = Asked::parse(query, reader)?;
+    let presence = access::enter(context, reader)?;
+    let place = context.live.place(asked.start, &asked.filter).await?;
+    let mut walk = Walk::new(place, Arc::clone(&asked.filter), reader.view());
+    let mut interest = context.live.interest(&asked.filter);
+    let begun = Instant::now();
+    let until = begun + asked.wait;
+    let mut found = Found::new(asked.limit);
+    let mut over = asked.wait.is_zero();
+    let position = loop {
+        let position = interest.look(&mut walk);
+        match walk.next(&position) {
+            // When the wait is over it looks once more: what was not for it has moved the head, and moves its cursor.
+            Next::Rest | Next::Live if found.list.is_empty() && !over => {
+                tokio::select! {
+                    () = interest.woken() => {}
+                    () = tokio::time::sleep_until(until) => over = true,
+                    () = context.shutdown.cancelled() => over = true,
+                    () = access::revoked(presence.as_ref()) => return Err(access::NotIn::Revoked.into()),
+                }
+            }
+            Next::Rest | Next::Live => break position,
+            next => {
+                advance(context, &mut walk, next, &mut found).await?;
+                if found.more || begun.elapsed() >= LOOK_LIMIT.max(asked.wait) {
+                    break position;
+                }
+            }
+        }
+    };
+    let cursor = match found.list.last() {
+        Some((cursor, _)) if found.more => *cursor,
+        _ => walk.cursor(),
+    };
+    // Whoever looked long enough goes on from where that was.
+    found.more |= !walk.is_past(position.head);
+    Ok(json_text(body(&found, cursor, &position)))
+}
+
+/// What goes into an answer, and whether there is more than that. One event beyond it is looked for, so that `more` is never
+/// a guess.
+struct Found {
+    list: Vec<(Cursor, Bytes)>,
+    limit: usize,
+    bytes: usize,
+    more: bool,
+}
+
+impl Found {
+    fn new(limit: usize) -> Self {
+        Self { list: Vec::new(), limit, bytes: 0, more: false }
+    }
+
+    /// How much to look for.
+    fn room(&self) -> Room {
+        match (self.limit - self.list.len(), MAX_BYTES.saturating_sub(self.bytes)) {
+            (0, _) | (_, 0) => Room { events: 1, bytes: 1 },
+            (events, bytes) => Room { events: events + 1, bytes },
+        }
+    }
+
+    fn extend(&mut self, run: &Run) {
+        for (cursor, object) in run.each() {
+            if self.list.len() >= self.limit || self.bytes >= MAX_BYTES {
+                self.more = true;
+                return;
+            }
+            self.bytes += object.len() + 1;
+            self.list.push((cursor, object));
+        }
+    }
+}
+
+/// Takes one step of the way.
+async fn advance(context: &Context, walk: &mut Walk, next: Next, found: &mut Found) -> Result<(), Problem> {
+    let live = &context.live;
+    let mut room = found.room();
+    match next {
+        Next::Page(after) => {
+            let page = match live.pages().page_after(after).await {
+                // The next step proves the cursor in the history that there is now.
+                Err(PageError::Reset) => return Ok(()),
+                page => page.map_err(Refused::from)?,
+            };
+            for run in walk.take(live.pages(), &page, &mut room) {
+                found.extend(&run);
+            }
+        }
+        Next::Search(after, position) => {
+            let client = live.database().get().await.map_err(Refused::from)?;
+            let limit = i64::try_from(room.events).unwrap_or(SEARCH_LIMIT).min(SEARCH_LIMIT);
+            let events = match journal::query(&client, walk.filter(), after, position.head, limit).await {
+                Ok(events) => events,
+                Err(QueryError::Expired { .. }) => return Err(expired(context).await),
+                Err(QueryError::Postgres(error)) => return Err(Refused::from(Trouble::from(error)).into()),
+            };
+            if let Some(run) = walk.found(live.pages(), events, limit, &position) {
+                found.extend(&run);
+            }
+        }
+        Next::Expired => return Err(expired(context).await),
+        Next::Prove => {
+            let place = live.place(Start::After(walk.cursor()), walk.filter()).await?;
+            walk.proven(place);
+        }
+        Next::Live | Next::Rest => {}
+    }
+    Ok(())
+}
+
+async fn expired(context: &Context) -> Problem {
+    context.live.oldest().await.map_or_else(|error| Refused::from(error).into(), Problem::cursor_expired)
+}
+
+fn body(found: &Found, cursor: Cursor, position: &Position) -> Vec<u8> {
+    let mut out = Vec::with_capacity(found.bytes + 96);
+    out.extend_from_slice(br#"{"events":["#);
+    for (index, (_, object)) in found.list.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(object);
+    }
+    let (head, more) = (position.newest.seq, found.more);
+    out.extend_from_slice(format!(r#"],"cursor":"{cursor}","head":{head},"more":{more}}}"#).as_bytes());
+    out
+}

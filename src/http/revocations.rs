@@ -1,0 +1,128 @@
+//! `POST` and `GET /v1/revocations`: whose tokens are no longer believed.
+
+use hyper::body::Incoming;
+use hyper::{Request, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use time::OffsetDateTime;
+
+use super::append;
+use super::problem::Problem;
+use super::query::Query;
+use super::read::number;
+use super::respond::{Outgoing, json_response};
+use super::router::Context;
+use crate::auth::revocations::{Revocation, list, revoke};
+use crate::auth::{Identity, MAX_SUBJECT_BYTES, is_subject};
+use crate::db::Trouble;
+use crate::view::Redaction;
+use crate::view::instant;
+
+/// The longest reason, in bytes, as the table has it.
+const MAX_REASON: usize = 1000;
+/// The most of one answer, and how many there are if nothing is said.
+const MAX_LIMIT: u64 = 1000;
+const USUAL_LIMIT: u64 = 100;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    subject: String,
+    reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Told {
+    subject: String,
+    #[serde(serialize_with = "instant")]
+    revoked_at: OffsetDateTime,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    revocations: Vec<Told>,
+    /// The last subject of this page: what to come back with.
+    cursor: Option<String>,
+    more: bool,
+}
+
+impl Told {
+    /// The reason is anybody's words, so it is shown as the text of an event would be.
+    fn of(revocation: Revocation, context: &Context) -> Self {
+        let Revocation { subject, revoked_at, revoked_by, reason } = revocation;
+        let redaction = Redaction::with(&context.streams.redact);
+        let reason = reason.map(|reason| redaction.text(&reason).into_owned());
+        Self { subject, revoked_at, revoked_by, reason }
+    }
+}
+
+/// Revokes, and has this node know at once.
+pub(super) async fn post(
+    context: &Arc<Context>,
+    identity: &Identity,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Problem> {
+    Query::parse(request.uri().query())?.none()?;
+    append::needs_json(request.headers())?;
+    let body = append::read(request.into_body()).await?;
+    let wanted: Wanted = serde_json::from_slice(&body).map_err(|error| match error.classify() {
+        serde_json::error::Category::Data => invalid("The body must be an object with subject and perhaps reason."),
+        _ => Problem::new(StatusCode::BAD_REQUEST, "bad_json", "The body is not JSON."),
+    })?;
+    if !is_subject(&wanted.subject) {
+        return Err(invalid(&format!(
+            "subject must be 1 to {MAX_SUBJECT_BYTES} bytes without control characters and not begin with rowcast:."
+        )));
+    }
+    let fits = |reason: &str| (1..=MAX_REASON).contains(&reason.len()) && !reason.contains('\0');
+    if !wanted.reason.as_deref().is_none_or(fits) {
+        return Err(invalid("reason must be 1 to 1000 bytes without NUL."));
+    }
+    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
+    let done = revoke(&client, &wanted.subject, Some(identity.subject()), wanted.reason.as_deref()).await;
+    let done = done.map_err(|error| unavailable(&error.into()))?;
+    drop(client);
+    context.revoked.hurry();
+    tracing::info!(subject = done.subject, by = %identity.subject(), "a subject is revoked");
+    let mut response = json_response(&Told::of(done, context));
+    *response.status_mut() = StatusCode::CREATED;
+    Ok(response)
+}
+
+/// A page of them, by subject.
+pub(super) async fn page(context: &Arc<Context>, query: Option<&str>) -> Result<Response<Outgoing>, Problem> {
+    let mut query = Query::parse(query)?;
+    let limit = number(query.take("limit"), 1, MAX_LIMIT)
+        .ok_or_else(|| Problem::bad_request(format!("limit must be a whole number from 1 to {MAX_LIMIT}")))?;
+    let after = query.take("cursor").unwrap_or_default();
+    if after.contains('\0') || after.len() > 256 {
+        return Err(Problem::bad_request("cursor must be what the page before said"));
+    }
+    query.none()?;
+    let limit = i64::try_from(limit.unwrap_or(USUAL_LIMIT)).unwrap_or(1);
+    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
+    // One more than asked for tells whether there are more.
+    let mut found = list(&client, &after, limit + 1).await.map_err(|error| unavailable(&error.into()))?;
+    let asked = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = found.len() > asked;
+    found.truncate(asked);
+    let cursor = found.last().map(|last| last.subject.clone());
+    Ok(json_response(&Listed {
+        revocations: found.into_iter().map(|one| Told::of(one, context)).collect(),
+        cursor,
+        more,
+    }))
+}
+
+fn invalid(detail: &str) -> Problem {
+    Problem::unprocessable("invalid_revocation", detail, None)
+}
+
+fn unavailable(trouble: &Trouble) -> Problem {
+    Problem::database_away("revocations cannot be reached", trouble)
+}

@@ -1,0 +1,214 @@
+//! The lists: `{"items":[…],"cursor":…,"more":…}`, a page behind a cursor. Parameters that a list does not know are errors, so
+//! that a misspelt filter does not become none.
+
+use hyper::Response;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
+
+use super::{Route, connection, problem};
+use crate::http::problem::Problem;
+use crate::http::query::Query;
+use crate::http::read::number;
+use crate::http::respond::{Outgoing, json_text};
+use crate::http::router::Context;
+use crate::trading::{
+    self, Error, Order, OrderFilter, Page, PastSetting, Place, Setting, Snapshot, Trade, TradeFilter, Window,
+};
+use crate::view::trading::{Private, Public, list};
+
+/// The most items of one answer, and how many there are if nothing is said.
+const MAX_LIMIT: usize = 1000;
+const USUAL_LIMIT: usize = 100;
+
+/// What those see who have shown who they are.
+pub(super) async fn private(
+    context: &Context,
+    route: Route,
+    query: Option<&str>,
+) -> Result<Response<Outgoing>, Problem> {
+    let mut query = Query::parse(query)?;
+    let redaction = &context.redaction;
+    match route {
+        Route::Trades => {
+            let page = trades(context, query).await?;
+            Ok(answer(&page, |trade| trade.private(redaction), trade_cursor))
+        }
+        Route::Orders => {
+            let page = orders(context, query).await?;
+            Ok(answer(&page, |order| order.private(redaction), order_cursor))
+        }
+        Route::Snapshots => {
+            let page = snapshots(context, query).await?;
+            Ok(answer(&page, |snapshot| snapshot.private(redaction), snapshot_cursor))
+        }
+        Route::Config => match query.take("history").as_deref() {
+            None | Some("false") => {
+                let page = settings(context, query).await?;
+                Ok(answer(&page, |setting| setting.private(redaction), setting_cursor))
+            }
+            Some("true") => {
+                let page = history(context, query).await?;
+                Ok(answer(&page, |setting| setting.private(redaction), past_cursor))
+            }
+            Some(_) => Err(Problem::bad_request("history must be true or false")),
+        },
+        _ => Err(Problem::not_found()),
+    }
+}
+
+/// What everyone may see.
+pub(super) async fn public(
+    context: &Context,
+    route: Route,
+    query: Option<&str>,
+) -> Result<Response<Outgoing>, Problem> {
+    let mut query = Query::parse(query)?;
+    let redaction = &context.redaction;
+    if route == Route::PublicSnapshots {
+        let page = snapshots(context, query).await?;
+        return Ok(answer(&page, |snapshot| snapshot.public(redaction), snapshot_cursor));
+    }
+    // What is not shown is not to be found out by asking for it either.
+    if query.take("client_order_id").is_some() {
+        return Err(unknown("client_order_id"));
+    }
+    let page = trades(context, query).await?;
+    Ok(answer(&page, |trade| trade.public(redaction), trade_cursor))
+}
+
+fn answer<T>(page: &Page<T>, show: impl Fn(&T) -> String, cursor: impl Fn(&T) -> String) -> Response<Outgoing> {
+    let items: Vec<String> = page.items.iter().map(show).collect();
+    json_text(list(&items, page.items.last().map(cursor).as_deref(), page.more))
+}
+
+fn place(at: OffsetDateTime, id: Uuid) -> String {
+    Place { at, id }.to_string()
+}
+
+fn trade_cursor(trade: &Trade) -> String {
+    place(trade.opened_at, trade.id)
+}
+
+fn order_cursor(order: &Order) -> String {
+    place(order.created_at, order.id)
+}
+
+fn snapshot_cursor(snapshot: &Snapshot) -> String {
+    place(snapshot.taken_at, snapshot.id)
+}
+
+fn past_cursor(past: &PastSetting) -> String {
+    place(past.changed_at, past.id)
+}
+
+fn setting_cursor(setting: &Setting) -> String {
+    setting.key.clone()
+}
+
+async fn trades(context: &Context, mut query: Query) -> Result<Page<Trade>, Problem> {
+    let filter = TradeFilter {
+        symbol: text(&mut query, "symbol")?,
+        side: one_of(&mut query, "side", &["long", "short"])?,
+        status: one_of(&mut query, "status", &["open", "closed"])?,
+        client_order_id: text(&mut query, "client_order_id")?,
+    };
+    let window = window(query)?;
+    let client = connection(context).await?;
+    trading::list_trades(&client, &filter, &window).await.map_err(told)
+}
+
+async fn orders(context: &Context, mut query: Query) -> Result<Page<Order>, Problem> {
+    let states = ["new", "partially_filled", "filled", "cancelled", "rejected"];
+    let trade_id = query.take("trade_id").map(|text| Uuid::try_parse(&text)).transpose();
+    let filter = OrderFilter {
+        trade_id: trade_id.map_err(|_| Problem::bad_request("trade_id must be a UUID"))?,
+        symbol: text(&mut query, "symbol")?,
+        side: one_of(&mut query, "side", &["buy", "sell"])?,
+        kind: one_of(&mut query, "type", &["market", "limit"])?,
+        status: one_of(&mut query, "status", &states)?,
+        client_order_id: text(&mut query, "client_order_id")?,
+    };
+    let window = window(query)?;
+    let client = connection(context).await?;
+    trading::list_orders(&client, &filter, &window).await.map_err(told)
+}
+
+async fn snapshots(context: &Context, query: Query) -> Result<Page<Snapshot>, Problem> {
+    let window = window(query)?;
+    let client = connection(context).await?;
+    trading::list_snapshots(&client, &window).await.map_err(told)
+}
+
+async fn settings(context: &Context, mut query: Query) -> Result<Page<Setting>, Problem> {
+    let (key, after, limit) = (text(&mut query, "key")?, text(&mut query, "cursor")?, limit(&mut query)?);
+    nothing_else(&query)?;
+    let client = connection(context).await?;
+    trading::list_settings(&client, key.as_deref(), after.as_deref(), limit).await.map_err(told)
+}
+
+async fn history(context: &Context, mut query: Query) -> Result<Page<PastSetting>, Problem> {
+    let key = text(&mut query, "key")?;
+    let window = window(query)?;
+    let client = connection(context).await?;
+    trading::setting_history(&client, key.as_deref(), &window).await.map_err(told)
+}
+
+/// Of a list nothing is stored, so what cannot be asked for is a parameter.
+fn told(error: Error) -> Problem {
+    match error {
+        Error::Invalid(reason) => Problem::bad_request(reason),
+        other => problem(other, "bad_request"),
+    }
+}
+
+/// The part of the list that is asked for. Takes what is left of the parameters.
+fn window(mut query: Query) -> Result<Window, Problem> {
+    let after = query.take("cursor").map(|text| text.parse()).transpose();
+    let window = Window {
+        after: after.map_err(|bad: trading::BadPlace| Problem::bad_request(bad.to_string()))?,
+        limit: limit(&mut query)?,
+        oldest_first: one_of(&mut query, "order", &["newest", "oldest"])?.as_deref() == Some("oldest"),
+        since: time(&mut query, "since")?,
+        until: time(&mut query, "until")?,
+    };
+    nothing_else(&query)?;
+    Ok(window)
+}
+
+fn limit(query: &mut Query) -> Result<usize, Problem> {
+    let bad = || Problem::bad_request(format!("limit must be a whole number from 1 to {MAX_LIMIT}"));
+    let limit = number(query.take("limit"), 1, MAX_LIMIT as u64).ok_or_else(bad)?;
+    Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(USUAL_LIMIT))
+}
+
+fn time(query: &mut Query, name: &str) -> Result<Option<OffsetDateTime>, Problem> {
+    let bad = |_| Problem::bad_request(format!("{name} must be a time as 2026-01-27T10:00:00Z"));
+    query.take(name).map(|text| OffsetDateTime::parse(&text, &Rfc3339)).transpose().map_err(bad)
+}
+
+fn text(query: &mut Query, name: &str) -> Result<Option<String>, Problem> {
+    match query.take(name) {
+        Some(text) if text.is_empty() || text.contains('\0') => {
+            Err(Problem::bad_request(format!("{name} must be some text without a NUL character")))
+        }
+        text => Ok(text),
+    }
+}
+
+fn one_of(query: &mut Query, name: &str, words: &[&str]) -> Result<Option<String>, Problem> {
+    match query.take(name) {
+        Some(word) if !words.contains(&word.as_str()) => {
+            Err(Problem::bad_request(format!("{name} must be one of {}", words.join(", "))))
+        }
+        word => Ok(word),
+    }
+}
+
+fn nothing_else(query: &Query) -> Result<(), Problem> {
+    Ok(query.none()?)
+}
+
+fn unknown(name: &str) -> Problem {
+    Problem::bad_request(format!("{name} is not known"))
+}

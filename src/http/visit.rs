@@ -1,0 +1,96 @@
+//! One request as the limits see it: from which address it comes, what it has used, and what it is told of that.
+
+use std::net::SocketAddr;
+use std::sync::{Mutex, PoisonError};
+
+use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
+
+use super::problem::Problem;
+use super::router::Context;
+use crate::limit::{Class, Decision, Headers, Place, address_key, client_address};
+
+pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(super) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// One request. Also what an upgraded connection goes on to count by.
+#[derive(Debug)]
+pub(super) struct Visit {
+    address: String,
+    told: Mutex<Option<Headers>>,
+}
+
+impl Visit {
+    /// A request from this peer: behind a proxy that is trusted, from whom the proxy says.
+    pub(super) fn new(context: &Context, peer: SocketAddr, headers: &HeaderMap) -> Self {
+        let fields = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
+        let client = client_address(peer.ip(), fields, &context.trusted_proxies);
+        Self { address: address_key(client), told: Mutex::default() }
+    }
+
+    /// Uses the quota of this visit's address.
+    pub(super) async fn spend(&self, context: &Context, class: Class) -> Result<(), Problem> {
+        self.spend_of(context, class, &self.address, 1).await
+    }
+
+    /// Uses the quota of a subject, or another key. What is left goes into the answer, whatever that is.
+    pub(super) async fn spend_of(&self, context: &Context, class: Class, key: &str, cost: u32) -> Result<(), Problem> {
+        let decision = context.limits.check(class, key, cost).await;
+        self.tell(context, class, &decision)
+    }
+
+    /// Whether this address may still try a token. Refused ones are counted apart from opened streams, at the same rate;
+    /// and once they are used up no token is looked at, so that the right one cannot be found by trying. What this node
+    /// remembers will do: everybody with a token pays for this look.
+    pub(super) fn may_try(&self, context: &Context) -> Result<(), Problem> {
+        let decision = context.limits.look(Class::Connect, &self.refused_key());
+        if decision.allowed { Ok(()) } else { self.tell(context, Class::Connect, &decision) }
+    }
+
+    /// A token from this address was refused.
+    pub(super) async fn tried(&self, context: &Context) {
+        let _the_next_look_tells = context.limits.check(Class::Connect, &self.refused_key(), 1).await;
+    }
+
+    fn refused_key(&self) -> String {
+        format!("{} refused", self.address)
+    }
+
+    /// A place for one more session: of a subject, or of everybody at this address. Subjects do not begin like that.
+    pub(super) fn enter(&self, context: &Context, subject: Option<&str>) -> Result<Place, Problem> {
+        let anonymous = || format!("rowcast:public:{}", self.address);
+        let place = match subject {
+            Some(subject) => context.places.enter(subject),
+            None => context.places.enter(&anonymous()),
+        };
+        place.ok_or_else(|| {
+            context.counts.session_refused();
+            Problem::rate_limited("There are too many sessions of this subject already.")
+                .with(RETRY_AFTER, HeaderValue::from_static("1"))
+        })
+    }
+
+    fn tell(&self, context: &Context, class: Class, decision: &Decision) -> Result<(), Problem> {
+        let headers = decision.headers(class, context.limits.rate(class));
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(headers);
+        if decision.allowed {
+            return Ok(());
+        }
+        let name = class.name();
+        Err(Problem::rate_limited(format!("The rate limit {name} is reached; Retry-After says when to come back.")))
+    }
+
+    /// Writes what was used into the head of the answer.
+    pub(super) fn write(&self, into: &mut HeaderMap) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Headers { rate_limit, policy, retry_after }) = told else { return };
+        let all = [(RATE_LIMIT, Some(rate_limit)), (RATE_LIMIT_POLICY, Some(policy)), (RETRY_AFTER, retry_after)];
+        for (name, value) in all {
+            // Words, numbers and punctuation of our own.
+            if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+                into.insert(name, value);
+            }
+        }
+    }
+}
