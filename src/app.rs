@@ -1,18 +1,24 @@
 //! Builds everything, owns every task, and drains in order.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::jitter;
-use crate::config::ServerConfig;
+use crate::auth::{Revoked, Verifier, revocations};
+use crate::chat::Chat;
+use crate::clock::{Clock, jitter};
+use crate::config::{ConfigError, ServerConfig};
 use crate::db::migrate::{self, MigrateError, Status};
 use crate::db::{Connector, Database, DatabaseUrl, TlsError, Trouble, UrlError};
-use crate::http::{Context, ListenError, Readiness, Server, TailView};
+use crate::http::{Context, Guards, HttpFetch, ListenError, Readiness, Server, TailView};
 use crate::journal::partitions;
+use crate::limit::{self, LimitError};
+use crate::session::Live;
 use crate::shutdown::{Ended, Shutdown, Tasks};
 use crate::tail::Tail;
-use crate::tail::pages::{Limits, Pages, PostgresLoad, Seqs};
+use crate::tail::pages::{Limits, Pages, PostgresLoad};
+use crate::view::{Follower, Known, Redaction, Views, keep};
 
 /// The first wait after Postgres could not be reached at the start; it doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_millis(100);
@@ -30,9 +36,15 @@ pub enum AppError {
     /// TLS to the database cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// What must be known to check tokens makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The pool cannot be built.
     #[error(transparent)]
     Pool(#[from] Trouble),
+    /// The limits make no sense.
+    #[error(transparent)]
+    Limits(#[from] LimitError),
     /// The address or certificate cannot be used.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -50,9 +62,12 @@ pub struct App {
     connector: Connector,
     database: Database,
     server: Server,
-    pages: Pages<Seqs>,
-    tail: Tail<Seqs>,
-    drain: Duration,
+    live: Arc<Live>,
+    tail: Tail<Views>,
+    verifier: Verifier,
+    limits: limit::Limits,
+    config: ServerConfig,
+    chat: Chat,
 }
 
 impl App {
@@ -61,10 +76,22 @@ impl App {
         let connector = Connector::new(DatabaseUrl::parse(&config.database_url)?)?;
         let database = Database::new(connector.clone(), config.db_pool)?;
         let server = Server::bind(&config.http).await?;
+        let redaction = Redaction::with(&config.streams.redact);
         let load = PostgresLoad::new(database.clone());
-        let (pages, writer) = Pages::new(load, Seqs, Limits::within(config.streams.page_cache));
+        let (pages, writer) =
+            Pages::new(load, Views::new(redaction, Known::default()), Limits::within(config.streams.page_cache));
         let tail = Tail::new(connector.clone(), database.clone(), writer, config.streams.blocker_limit);
-        Ok(Self { connector, database, server, pages, tail, drain: config.drain })
+        let live = Live::new(pages, database.clone());
+        let verifier = Verifier::new(&config.tokens, Clock::system(), Arc::new(HttpFetch::new()))?;
+        let limits = limit::Limits::new(&config.limits)?;
+        let (config, chat) = (config.clone(), Chat::default());
+        Ok(Self { connector, database, server, live, tail, verifier, limits, config, chat })
+    }
+
+    /// The same, with another who answers in the chat.
+    #[must_use]
+    pub fn with_chat(self, chat: Chat) -> Self {
+        Self { chat, ..self }
     }
 
     /// The URL of the address it listens on.
@@ -75,16 +102,42 @@ impl App {
     /// Serves until `stop` is ready, then drains. An error means that it ended for another reason.
     pub async fn run(self, stop: impl Future<Output = &'static str>) -> Result<(), AppError> {
         let shutdown = Shutdown::new();
+        // Whoever drops this in the middle ends the tasks that are on threads of their own too.
+        let _told_to_end = shutdown.clone().drop_guard();
         let readiness = Readiness::default();
         let mut tasks = Tasks::default();
-        let tail = TailView { status: self.tail.status(), counts: self.tail.counts(), pages: self.pages };
-        let context = Context::new(self.database.clone(), readiness.clone(), tail);
-        tasks.spawn("http", self.server.run(context, shutdown.clone(), self.drain));
+        let tail =
+            TailView { status: self.tail.status(), counts: self.tail.counts(), pages: self.live.pages().clone() };
+        let drain = self.config.drain;
+        let revoked = Revoked::default();
+        let guards = Guards { verifier: self.verifier.clone(), revoked: revoked.clone(), limits: self.limits.clone() };
+        let context = Context::new(
+            &self.config,
+            self.database.clone(),
+            readiness.clone(),
+            tail,
+            Arc::clone(&self.live),
+            guards,
+            shutdown.clone(),
+        )
+        .with_chat(self.chat.clone());
+        tasks.spawn("http", self.server.run(context, shutdown.clone(), drain));
+        let limits = self.limits;
+        let until = shutdown.clone();
+        tasks.spawn("limits", async move { limits.run(until).await });
+        tasks.spawn("keys", self.verifier.keep_keys(shutdown.clone()));
+        let follower = Follower::new(self.database.clone());
+        let redaction = Redaction::with(&self.config.streams.redact);
+        tasks.spawn("views", keep(self.live.pages().clone(), redaction, follower.subscribe()));
+        tasks.spawn("live", self.live.run(shutdown.clone()));
 
         // What uses the schema waits until it is known to be one that this binary may serve.
         let admitted = CancellationToken::new();
         let keep_ahead = partitions::keep_ahead(self.database.clone(), shutdown.clone());
         tasks.spawn("partitions", once(admitted.clone(), shutdown.clone(), keep_ahead));
+        tasks.spawn("taxonomy", once(admitted.clone(), shutdown.clone(), follower.run(shutdown.clone())));
+        let followed = revocations::Follower::new(self.connector.clone(), revoked).run(shutdown.clone());
+        tasks.spawn("revocations", once(admitted.clone(), shutdown.clone(), followed));
         tasks.spawn("tail", once(admitted.clone(), shutdown.clone(), self.tail.run(shutdown.clone())));
 
         let outcome = tokio::select! {
@@ -98,7 +151,7 @@ impl App {
 
         readiness.draining();
         shutdown.cancel();
-        for late in tasks.drain(self.drain + DRAIN_GRACE).await {
+        for late in tasks.drain(drain + DRAIN_GRACE).await {
             tracing::warn!(task = late, "did not end in time and was aborted");
         }
         self.database.close();

@@ -4,12 +4,18 @@
 
 pub mod app;
 pub mod auth;
+pub mod chat;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod db;
 pub mod http;
 pub mod journal;
+pub mod limit;
+pub mod session;
 pub mod shutdown;
 pub mod tail;
 pub mod telemetry;
+pub mod trading;
+pub mod view;

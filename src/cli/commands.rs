@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
+use crate::client::{Endpoint, Start};
 use crate::config::{SETTINGS, duration, find};
 use crate::journal::Cursor;
 
@@ -22,12 +23,15 @@ pub(super) fn all() -> Command {
         .subcommand(serve())
         .subcommand(migrate())
         .subcommand(append())
+        .subcommand(tail())
         .subcommand(trim())
         .subcommand(token())
+        .subcommand(revoke())
         .subcommand(publish())
         .subcommand(unpublish())
         .subcommand(verify())
         .subcommand(doctor())
+        .subcommand(demo())
         .subcommand(bench())
 }
 
@@ -42,8 +46,9 @@ fn dev() -> Command {
                 .value_parser(value_parser!(PathBuf))
                 .default_value(".rowcast")
                 .help("Where the cluster and what belongs to it lie"),
-        );
-    settings(command, &names).after_help("Example:\n  rowcast dev --listen 127.0.0.1:0")
+        )
+        .arg(Arg::new("demo").long("demo").action(ArgAction::SetTrue).help("Play a market, for something to look at"));
+    settings(command, &names).after_help("Example:\n  rowcast dev --demo")
 }
 
 fn serve() -> Command {
@@ -84,6 +89,47 @@ fn append() -> Command {
     settings(command, &["DATABASE_URL"]).after_help(
         "Example:\n  rowcast append note.added '{\"text\":\"hello\"}'\n  \
          echo '{\"type\":\"note.added\",\"payload\":{\"text\":\"hello\"}}' | rowcast append -",
+    )
+}
+
+fn tail() -> Command {
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let flag = |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+    let cursor = option("cursor", "CURSOR", "Begin after this one; or earliest; latest if nothing is given")
+        .value_parser(super::tail::cursor as fn(&str) -> Result<Start, String>)
+        .conflicts_with("last");
+    let url = option("url", "URL", "The server; with the path /public/ws its public stream, which needs no token")
+        .value_parser(str::parse::<Endpoint>)
+        .default_value("http://127.0.0.1:8080");
+    let command = Command::new("tail")
+        .about("Follows a stream in the terminal; reconnects and resumes by itself")
+        .arg(url)
+        .arg(option("token", "TOKEN", "Who asks; better in ROWCAST_TOKEN, which no list of processes shows"))
+        .arg(cursor)
+        .arg(option("last", "N", "Begin with the newest N that match").value_parser(value_parser!(u32)))
+        .arg(
+            option("type", "TYPES", "Only these: exact types, or all that begin with some words, as trade.*")
+                .value_delimiter(',')
+                .action(ArgAction::Append),
+        )
+        .arg(
+            option("level", "LEVEL", "Only this level and above")
+                .value_parser(["debug", "info", "warn", "error", "critical"]),
+        )
+        .arg(option("symbol", "SYMBOL", "Only this symbol"))
+        .arg(option("trade-id", "UUID", "Only this trade").value_parser(value_parser!(uuid::Uuid)))
+        .arg(option("subject", "SUBJECT", "Only this subject"))
+        .arg(flag("json", "The events as they are, an object a line"))
+        .arg(flag("once", "End when everything up to now is read; a loss is then an error"))
+        .arg(
+            option("ca-file", "FILE", "PEM certificates to trust beside those of this machine")
+                .value_parser(value_parser!(PathBuf)),
+        );
+    settings(command, &["ROWCAST_JWT_SECRET", "ROWCAST_JWT_ISSUER", "ROWCAST_JWT_AUDIENCE"]).after_help(
+        "Example:\n  rowcast tail --last 10 --type 'trade.*'\n  \
+         ROWCAST_TOKEN=… rowcast tail --url https://rowcast.example --cursor earliest --once --json > all.ndjson",
     )
 }
 
@@ -134,6 +180,14 @@ fn token() -> Command {
         .arg(Arg::new("ttl").long("ttl").value_name("DURATION").default_value("1h").help("How long it lives"));
     settings(command, &["ROWCAST_JWT_SECRET", "ROWCAST_JWT_ISSUER", "ROWCAST_JWT_AUDIENCE"])
         .after_help("Example:\n  rowcast token --role viewer --sub alice --ttl 1h")
+}
+
+fn revoke() -> Command {
+    let command = Command::new("revoke")
+        .about("Refuses every token of a subject issued until now, and closes its sessions on every node")
+        .arg(Arg::new("sub").long("sub").value_name("SUBJECT").required(true).help("Whose tokens"))
+        .arg(Arg::new("reason").long("reason").value_name("TEXT").help("Why, for whoever reads the list"));
+    settings(command, &["DATABASE_URL"]).after_help("Example:\n  rowcast revoke --sub alice --reason 'lost her laptop'")
 }
 
 fn publish() -> Command {
@@ -202,12 +256,47 @@ fn doctor() -> Command {
     settings(command, &names).after_help("Example:\n  DATABASE_URL=postgres://app@db/app rowcast doctor")
 }
 
+fn demo() -> Command {
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let command = Command::new("demo")
+        .about("Plays a believable market against a server, through the same routes as an engine that trades")
+        .arg(
+            option("url", "URL", "The server")
+                .value_parser(value_parser!(Endpoint))
+                .default_value("http://127.0.0.1:8080"),
+        )
+        .arg(option(
+            "token",
+            "TOKEN",
+            "The token of an engine; without it ROWCAST_TOKEN, or one minted with the secret",
+        ))
+        .arg(
+            option("seed", "N", "The same seed plays the same day; by default each run plays another")
+                .value_parser(value_parser!(u64)),
+        )
+        .arg(option("rate", "N", "Events a second").value_parser(value_parser!(u32).range(1..=1000)).default_value("2"))
+        .arg(
+            option("events", "N", "End after so many; by default only a signal ends it")
+                .value_parser(value_parser!(u64)),
+        )
+        .arg(
+            option("ca-file", "FILE", "PEM certificates to trust beside those of this machine")
+                .value_parser(value_parser!(PathBuf)),
+        );
+    settings(command, &["ROWCAST_JWT_SECRET", "ROWCAST_JWT_ISSUER", "ROWCAST_JWT_AUDIENCE"])
+        .after_help("Example:\n  ROWCAST_TOKEN=… rowcast demo --seed 7 --rate 50 --events 1000")
+}
+
 fn bench() -> Command {
     Command::new("bench")
         .about("Measures, as docs/BENCHMARKS.md says")
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(bench_journal())
+        .subcommand(bench_sessions())
+        .subcommand(Command::new("relay").hide(true).after_help("Example:\n  rowcast bench relay"))
         .after_help("Example:\n  rowcast bench journal")
 }
 
@@ -227,7 +316,35 @@ fn bench_journal() -> Command {
         .arg(time("warm-up", "1s", "How long it runs before that"))
         .arg(number("inserts", 10_000, "300", "How many inserts a round of the latency has, on each side"))
         .arg(time("gap", "20ms", "The time between two of them"))
-        .arg(number("threads", 64, "2", "The threads that the writers share"))
+        .arg(number("threads", 64, "2", "The threads that the writers share"));
+    let command = bench_place(command);
+    settings(command, &[]).after_help("Example:\n  rowcast bench journal --writers 64 --rounds 5 > figures.md")
+}
+
+fn bench_sessions() -> Command {
+    let number = |name: &'static str, least: u16, most: u16, default: &'static str, help: &'static str| {
+        let arg = Arg::new(name).long(name).value_name("N").default_value(default).help(help);
+        arg.value_parser(value_parser!(u16).range(i64::from(least)..=i64::from(most)))
+    };
+    let time = |name: &'static str, default: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("DURATION").default_value(default).help(help)
+    };
+    let command = Command::new("sessions")
+        .about("What a delivery costs, beside a plain relay, and what a session costs that waits")
+        .arg(number("sessions", 1, 15_000, "1000", "How many follow everything"))
+        .arg(number("subjects", 1, 15_000, "5000", "How many follow one subject each"))
+        .arg(number("idle", 1, 15_000, "10000", "How many wait"))
+        .arg(number("rounds", 1, 100, "3", "How often it is measured, by turns"))
+        .arg(time("measure", "5s", "How long a round is measured"))
+        .arg(time("warm-up", "2s", "How long it runs before that"))
+        .arg(time("idle-for", "40s", "How long the waiting is measured"));
+    let command = bench_place(command);
+    settings(command, &[]).after_help("Example:\n  rowcast bench sessions --rounds 5 > figures.md")
+}
+
+/// Where it is measured.
+fn bench_place(command: Command) -> Command {
+    command
         .arg(Arg::new("server").long("server").value_name("URL").conflicts_with("dir").help(
             "A Postgres to measure on, in databases made for it and dropped; without it, a throw-away cluster \
                  (DATABASE_URL is not used, so that no load goes where nobody meant it)",
@@ -238,8 +355,7 @@ fn bench_journal() -> Command {
                 .value_name("DIR")
                 .value_parser(value_parser!(PathBuf))
                 .help("Where the throw-away cluster is made; by default the folder for temporary files"),
-        );
-    settings(command, &[]).after_help("Example:\n  rowcast bench journal --writers 64 --rounds 5 > figures.md")
+        )
 }
 
 /// Gives a command the flags of these settings, and of those that every command has.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
-use super::{Failure, output};
+use super::{Failure, demo, output};
 use crate::app::{App, AppError};
 use crate::auth::Role;
 use crate::auth::token::Mint;
@@ -25,7 +25,7 @@ pub(super) async fn run(source: Source, args: &ArgMatches) -> Result<(), Failure
     let stop = shutdown::signals()?;
     let dir = args.get_one::<PathBuf>("dir").cloned().unwrap_or_else(|| PathBuf::from(".rowcast"));
     let cluster = on_a_thread(move || open(&dir)).await??;
-    let served = serve(source, &cluster, stop).await;
+    let served = serve(source, &cluster, args.get_flag("demo"), stop).await;
     output::tell("stopping Postgres");
     on_a_thread(move || cluster.stop()).await??;
     served
@@ -37,7 +37,12 @@ fn open(dir: &Path) -> Result<Cluster, cluster::ClusterError> {
     Cluster::open(dir, &bins)
 }
 
-async fn serve(source: Source, cluster: &Cluster, stop: impl Future<Output = &'static str>) -> Result<(), Failure> {
+async fn serve(
+    source: Source,
+    cluster: &Cluster,
+    plays: bool,
+    stop: impl Future<Output = &'static str>,
+) -> Result<(), Failure> {
     let url = Secret::new(cluster.url());
     let connector = Connector::new(DatabaseUrl::parse(&url)?)?;
     let (mut client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
@@ -53,7 +58,14 @@ async fn serve(source: Source, cluster: &Cluster, stop: impl Future<Output = &'s
     let source = source.with("DATABASE_URL", url.expose()).with("ROWCAST_JWT_SECRET", secret.expose());
     let app = listen(&source).await?;
     greet(&app, cluster, &admin_token(&source, &secret)?);
-    Ok(app.run(stop).await?)
+    if !plays {
+        return Ok(app.run(stop).await?);
+    }
+    let url = app.url();
+    tokio::select! {
+        served = app.run(stop) => Ok(served?),
+        () = demo::beside(&source, secret, &url) => Ok(()),
+    }
 }
 
 /// Where nobody asked for a certain address and the usual one is taken, any free port serves a newcomer better than an
@@ -91,6 +103,8 @@ fn greet(app: &App, cluster: &Cluster, token: &Secret) {
         }
         None => output::print("psql         is not on this machine (Debian: apt-get install postgresql-client)"),
     }
+    let program = std::env::current_exe().map_or_else(|_| "rowcast".to_owned(), |path| path.display().to_string());
+    output::print(&format!("follow       ROWCAST_TOKEN={} {program} tail --url {}", token.expose(), app.url()));
     output::print(&format!("database     {}", cluster.url()));
     output::print(&format!("admin token  {}", token.expose()));
     output::print("ready        Ctrl-C stops it; the data stays in .rowcast/");

@@ -4,12 +4,15 @@
 mod append;
 mod bench;
 mod commands;
+mod demo;
 mod dev;
 mod doctor;
 mod migrate;
 mod output;
 mod publish;
+mod revoke;
 mod serve;
+mod tail;
 mod token;
 mod trim;
 mod verify;
@@ -21,6 +24,7 @@ use tokio::runtime::Runtime;
 
 use crate::config::{ConfigError, SETTINGS, Source};
 use crate::telemetry;
+use crate::view::Redaction;
 
 /// Why a command failed: one line for standard error.
 #[derive(Debug, thiserror::Error)]
@@ -96,19 +100,29 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         source => source?,
     };
     let log = source.log()?;
-    telemetry::start(&log.filter, log.json);
+    let redaction = Redaction::with(source.redact()?);
+    telemetry::start(
+        &log.filter,
+        log.json,
+        move |line| {
+            if log.json { redaction.json_line(line) } else { redaction.text(line) }
+        },
+    );
     let runtime = Runtime::new()?;
     match name {
         "dev" => runtime.block_on(dev::run(source, args)),
         "serve" => runtime.block_on(serve::run(&source)),
         "migrate" => runtime.block_on(migrate::run(&source, args)),
         "append" => runtime.block_on(append::run(&source, args)),
+        "tail" => runtime.block_on(tail::run(&source, args)),
         "trim" => runtime.block_on(trim::run(&source, args)),
+        "revoke" => runtime.block_on(revoke::run(&source, args)),
         "token" => token::run(&source, args),
         "publish" => runtime.block_on(publish::publish(&source, args)),
         "unpublish" => runtime.block_on(publish::unpublish(&source, args)),
         "verify" => runtime.block_on(verify::run(&source, args)),
         "doctor" => runtime.block_on(doctor::run(&source, args)),
+        "demo" => runtime.block_on(demo::run(&source, args)),
         "bench" => runtime.block_on(bench::run(args)),
         other => unreachable!("clap knows no command {other}"),
     }

@@ -130,6 +130,11 @@ impl Source {
         Ok((self.optional("ROWCAST_JWT_ISSUER", word)?, self.optional("ROWCAST_JWT_AUDIENCE", word)?))
     }
 
+    /// More names of keys whose values are hidden in views and log.
+    pub fn redact(&self) -> Result<Vec<String>, ConfigError> {
+        Ok(self.optional("ROWCAST_REDACT", |text| values::list(text, values::key_name))?.unwrap_or_default())
+    }
+
     /// What and how to log.
     pub fn log(&self) -> Result<LogConfig, ConfigError> {
         let filter = self.required("ROWCAST_LOG", |text| {
@@ -218,6 +223,8 @@ pub struct LimitConfig {
     pub redis_url: Option<Secret>,
     /// By class of request: `public`, `private`, `connect`, `append`.
     pub rates: BTreeMap<String, Rate>,
+    /// How many sessions one subject may have at once, on each node.
+    pub sessions_per_subject: usize,
 }
 
 /// Streams and pages.
@@ -233,6 +240,8 @@ pub struct StreamConfig {
     pub page_cache: u64,
     /// How long a session may idle in a transaction that holds the stream back before it is ended; for ever if unset.
     pub blocker_limit: Option<Duration>,
+    /// More names of keys whose values are hidden.
+    pub redact: Vec<String>,
 }
 
 impl ServerConfig {
@@ -253,6 +262,7 @@ impl ServerConfig {
                     .required("ROWCAST_WRITE_STALL", within(Duration::from_millis(100), seconds(300)))?,
                 page_cache: source.required("ROWCAST_PAGE_CACHE", values::size)?,
                 blocker_limit: source.optional("ROWCAST_BLOCKER_LIMIT", within(seconds(1), seconds(86_400)))?,
+                redact: source.redact()?,
             },
             drain: source.required("ROWCAST_DRAIN", within(Duration::from_millis(100), seconds(3600)))?,
         })
@@ -285,7 +295,8 @@ impl HttpConfig {
 }
 
 impl TokenConfig {
-    fn read(source: &Source) -> Result<Self, ConfigError> {
+    /// Reads and checks what concerns tokens, which needs no other setting.
+    pub fn read(source: &Source) -> Result<Self, ConfigError> {
         let (issuer, audience) = source.issuer_and_audience()?;
         let tokens = Self {
             secret: source.jwt_secret()?,
@@ -328,7 +339,9 @@ impl LimitConfig {
             rates.extend(values::list(default, Self::class_rate).map_err(ConfigError)?);
         }
         rates.extend(source.required("ROWCAST_RATE_LIMITS", |t| values::list(t, Self::class_rate))?);
-        Ok(Self { redis_url, rates })
+        let sessions_per_subject =
+            source.required("ROWCAST_SESSIONS_PER_SUBJECT", |t| values::count(t, 1, 1_000_000))?;
+        Ok(Self { redis_url, rates, sessions_per_subject })
     }
 
     fn class_rate(text: &str) -> Result<(String, Rate), String> {

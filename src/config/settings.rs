@@ -31,32 +31,34 @@ const fn setting(
     Setting { name, value, default, help, in_effect: true }
 }
 
-const fn later(name: &'static str, value: &'static str, default: Option<&'static str>, help: &'static str) -> Setting {
-    Setting { name, value, default, help, in_effect: false }
-}
-
 /// Every setting there is.
 pub const SETTINGS: &[Setting] = &[
     setting("DATABASE_URL", "URL", None, "Postgres, with any sslmode from disable to verify-full"),
     setting("ROWCAST_LISTEN", "ADDRESS", Some("127.0.0.1:8080"), "Where to listen; port 0 picks one and prints it"),
     setting("ROWCAST_JWT_SECRET", "SECRET", None, "HS256 secret of at least 32 bytes"),
-    later("ROWCAST_JWKS", "URL|FILE", None, "Keys of an identity provider: a JWKS, or Google's x509 map"),
-    later("ROWCAST_FIREBASE_PROJECT", "ID", None, "Presets issuer, audience and keys of Firebase ID tokens"),
-    later("ROWCAST_JWT_ISSUER", "ISS", None, "Required issuer of tokens; needed with ROWCAST_JWKS"),
-    later("ROWCAST_JWT_AUDIENCE", "AUD", None, "Required audience of tokens; needed with ROWCAST_JWKS"),
-    later("ROWCAST_REDIS_URL", "URL", None, "Shares rate limits between nodes; without it they are in memory"),
-    later(
+    setting("ROWCAST_JWKS", "URL|FILE", None, "Keys of an identity provider: a JWKS, or Google's x509 map"),
+    setting("ROWCAST_FIREBASE_PROJECT", "ID", None, "Presets issuer, audience and keys of Firebase ID tokens"),
+    setting("ROWCAST_JWT_ISSUER", "ISS", None, "Required issuer of tokens; needed with ROWCAST_JWKS"),
+    setting("ROWCAST_JWT_AUDIENCE", "AUD", None, "Required audience of tokens; needed with ROWCAST_JWKS"),
+    setting("ROWCAST_REDIS_URL", "URL", None, "Shares rate limits between nodes; without it they are in memory"),
+    setting(
         "ROWCAST_RATE_LIMITS",
         "LIST",
         Some("public=120/m,private=1200/m,connect=60/m,append=6000/m"),
         "Per client address (public, connect) or token subject (private, append)",
     ),
-    later("ROWCAST_TRUSTED_PROXIES", "CIDRS", None, "Networks whose X-Forwarded-For is believed"),
-    later("ROWCAST_ALLOWED_ORIGINS", "ORIGINS", None, "Other origins whose pages may connect; the own one always may"),
-    later("ROWCAST_PUBLIC_STREAM", "on|off", Some("off"), "Opens the public streams"),
-    later("ROWCAST_HEARTBEAT", "DURATION", Some("15s"), "How often a stream shows that it is alive"),
+    setting("ROWCAST_SESSIONS_PER_SUBJECT", "N", Some("1000"), "How many sessions one token subject may have at once"),
+    setting("ROWCAST_TRUSTED_PROXIES", "CIDRS", None, "Networks whose X-Forwarded-For is believed"),
+    setting(
+        "ROWCAST_ALLOWED_ORIGINS",
+        "ORIGINS",
+        None,
+        "Other origins whose pages may connect; the own one always may",
+    ),
+    setting("ROWCAST_PUBLIC_STREAM", "on|off", Some("off"), "Opens the public streams"),
+    setting("ROWCAST_HEARTBEAT", "DURATION", Some("15s"), "How often a stream shows that it is alive"),
     setting("ROWCAST_DRAIN", "DURATION", Some("10s"), "How long a shutdown waits for what is under way"),
-    later("ROWCAST_WRITE_STALL", "DURATION", Some("10s"), "How long a client may take nothing before it is closed"),
+    setting("ROWCAST_WRITE_STALL", "DURATION", Some("10s"), "How long a client may take nothing before it is closed"),
     setting("ROWCAST_MAX_SESSIONS", "N", Some("20000"), "How many clients may be connected at once"),
     setting("ROWCAST_DB_POOL", "N", Some("8"), "Connections to Postgres for requests"),
     setting("ROWCAST_PAGE_CACHE", "SIZE", Some("256MB"), "Memory for pages of the journal"),
@@ -66,6 +68,7 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "Ends a session that idles this long in a transaction that holds the stream back; never, unless set",
     ),
+    setting("ROWCAST_REDACT", "WORDS", None, "More keys whose values are hidden, next to password, token and the like"),
     setting(
         "ROWCAST_TLS_CERT",
         "FILE",
@@ -78,7 +81,7 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// Variables that begin with `ROWCAST_` and belong to the tools around the server.
-pub const TOOL_VARIABLES: &[&str] = &["ROWCAST_PG_BIN"];
+pub const TOOL_VARIABLES: &[&str] = &["ROWCAST_PG_BIN", "ROWCAST_TOKEN"];
 
 /// The setting of a name.
 pub fn find(name: &str) -> Option<&'static Setting> {

@@ -100,6 +100,15 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
     }
 }
 
+/// The name of a key, such as `card_number`: at most 64 bytes, and something in it that is not between words.
+pub(super) fn key_name(text: &str) -> Result<String, String> {
+    if text.len() <= 64 && text.chars().filter(|c| c.is_alphanumeric()).count() >= 2 {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("is not a list of keys like iban,card_number: {text:?}"))
+    }
+}
+
 /// How many in how long: a rate limit such as `120/m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
@@ -183,6 +192,14 @@ mod tests {
         assert_eq!(origin("https://Example.com:8443"), Ok("https://example.com:8443".to_owned()));
         for wrong in ["", "*", "example.com", "ftp://x", "https://x/", "https://x/y", "https://u@x", "https://x?q"] {
             assert!(origin(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn key_names() {
+        assert_eq!(list("iban, card number", key_name), Ok(vec!["iban".to_owned(), "card number".to_owned()]));
+        for wrong in ["", "a", "_-", "iban,", &"x".repeat(65)] {
+            assert!(list(wrong, key_name).is_err(), "{wrong}");
         }
     }
 

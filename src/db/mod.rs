@@ -12,7 +12,7 @@ mod url;
 use std::time::Duration;
 
 pub use connect::Connector;
-pub use pool::{Database, Trouble};
+pub use pool::{Connection, Database, Trouble};
 pub use tls::{TlsError, read_chain, read_key};
 pub use url::{DatabaseUrl, SslMode, UrlError};
 

@@ -21,6 +21,9 @@ const PING_LIMIT: Duration = Duration::from_secs(1);
 /// How long one answer serves everybody who asks, so that a flood of probes is not a flood of queries.
 const PING_MEMORY: Duration = Duration::from_millis(100);
 
+/// A connection from the pool; dropped, it goes back there.
+pub type Connection = Object;
+
 /// A handle to the database: cheap to clone, shared by everyone.
 #[derive(Clone)]
 pub struct Database {
@@ -141,7 +144,7 @@ impl Database {
     }
 
     /// A connection from the pool, for as long as it is held.
-    pub async fn get(&self) -> Result<Object, Trouble> {
+    pub async fn get(&self) -> Result<Connection, Trouble> {
         Ok(self.pool.get().await?)
     }
 

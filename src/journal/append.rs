@@ -14,6 +14,8 @@ use super::NewEvent;
 
 /// The most events of one batch.
 pub const MAX_BATCH: usize = 1000;
+/// The longest key of a request, in bytes: with the place of an event it must still be a dedupe key.
+pub const MAX_REQUEST_KEY: usize = 240;
 /// The scope of the dedupe keys that come by SQL or from the command line.
 pub const SQL_SCOPE: &str = "";
 
@@ -79,43 +81,107 @@ pub async fn append_batch(client: &Client, scope: &str, events: &[NewEvent]) -> 
         return Err(AppendError::TooMany(events.len()));
     }
     refuse_nul(scope, events)?;
-    let column = |name: fn(&NewEvent) -> Option<&str>| events.iter().map(name).collect::<Vec<_>>();
-    let types = column(|e| Some(&e.kind));
-    let payloads = column(|e| Some(e.payload.get()));
-    let levels = column(|e| Some(e.level.as_deref().unwrap_or("info")));
-    let safe: Vec<bool> = events.iter().map(|e| e.public_safe).collect();
-    let symbols = column(|e| e.symbol.as_deref());
-    let trade_ids: Vec<Option<Uuid>> = events.iter().map(|e| e.trade_id).collect();
-    let subjects = column(|e| e.subject.as_deref());
-    let owners = column(|e| e.owner.as_deref());
-    let keys = column(|e| e.dedupe_key.as_deref());
-
-    let arrays: [(&(dyn ToSql + Sync), Type); 9] = [
-        (&types, Type::TEXT_ARRAY),
-        (&payloads, Type::TEXT_ARRAY),
-        (&levels, Type::TEXT_ARRAY),
-        (&safe, Type::BOOL_ARRAY),
-        (&symbols, Type::TEXT_ARRAY),
-        (&trade_ids, Type::UUID_ARRAY),
-        (&subjects, Type::TEXT_ARRAY),
-        (&owners, Type::TEXT_ARRAY),
-        (&keys, Type::TEXT_ARRAY),
-    ];
+    let columns = Columns::of(events);
+    let keys: Vec<Option<&str>> = events.iter().map(|e| e.dedupe_key.as_deref()).collect();
+    let keys: Parameter<'_> = (&keys, Type::TEXT_ARRAY);
     // A plain writer may use the scope of SQL alone, and so another function.
-    let rows = if scope == SQL_SCOPE {
+    if scope == SQL_SCOPE {
         let sql = "select seq, id, repeated from rowcast.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-        client.query_typed(sql, &arrays).await
+        columns.send(client, sql, &[], &[keys]).await
     } else {
         let sql = "select seq, id, repeated from rowcast.append_batch($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-        let scope: (&(dyn ToSql + Sync), Type) = (&scope, Type::TEXT);
-        let all: Vec<_> = std::iter::once(scope).chain(arrays).collect();
-        client.query_typed(sql, &all).await
-    };
-    let rows = rows.map_err(|error| refusal(&error, events.len()).map_or(AppendError::Postgres(error), Into::into))?;
-    let read = |row: &tokio_postgres::Row| {
-        Ok(Appended { seq: row.try_get(0)?, id: row.try_get(1)?, repeated: row.try_get(2)? })
-    };
-    rows.iter().map(read).collect::<Result<_, _>>().map_err(AppendError::Postgres)
+        columns.send(client, sql, &[(&scope, Type::TEXT)], &[keys]).await
+    }
+}
+
+/// Appends the events of a request that carries one key for all of them: the same request again gets the first answer, and
+/// the same key with another one is refused.
+///
+/// The key is 1 to [`MAX_REQUEST_KEY`] bytes, and unique within the scope. The events have no dedupe keys of their own.
+pub async fn append_once(
+    client: &Client,
+    scope: &str,
+    key: &str,
+    events: &[NewEvent],
+) -> Result<Vec<Appended>, AppendError> {
+    if events.is_empty() {
+        return Ok(Vec::new());
+    }
+    if events.len() > MAX_BATCH {
+        return Err(AppendError::TooMany(events.len()));
+    }
+    refuse_nul(scope, events)?;
+    if key.is_empty() || key.len() > MAX_REQUEST_KEY || key.contains('\0') {
+        return Err(unfit_key(None, format!("the key of a request must be 1 to {MAX_REQUEST_KEY} bytes without NUL")));
+    }
+    if let Some(index) = events.iter().position(|event| event.dedupe_key.is_some()) {
+        return Err(unfit_key(Some(index), "dedupe_key must not be set where the request has a key".to_owned()));
+    }
+    let sql = "select seq, id, repeated from rowcast.append_once($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    Columns::of(events).send(client, sql, &[(&scope, Type::TEXT), (&key, Type::TEXT)], &[]).await
+}
+
+fn unfit_key(index: Option<usize>, reason: String) -> AppendError {
+    let code = SqlState::INVALID_PARAMETER_VALUE.code().to_owned();
+    Refusal { index, column: Some("dedupe_key".to_owned()), reason, code }.into()
+}
+
+type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
+
+/// Events column by column, as the functions take them; without the keys.
+struct Columns<'a> {
+    types: Vec<&'a str>,
+    payloads: Vec<&'a str>,
+    levels: Vec<&'a str>,
+    safe: Vec<bool>,
+    symbols: Vec<Option<&'a str>>,
+    trade_ids: Vec<Option<Uuid>>,
+    subjects: Vec<Option<&'a str>>,
+    owners: Vec<Option<&'a str>>,
+}
+
+impl<'a> Columns<'a> {
+    fn of(events: &'a [NewEvent]) -> Self {
+        Self {
+            types: events.iter().map(|e| e.kind.as_str()).collect(),
+            payloads: events.iter().map(|e| e.payload.get()).collect(),
+            levels: events.iter().map(|e| e.level.as_deref().unwrap_or("info")).collect(),
+            safe: events.iter().map(|e| e.public_safe).collect(),
+            symbols: events.iter().map(|e| e.symbol.as_deref()).collect(),
+            trade_ids: events.iter().map(|e| e.trade_id).collect(),
+            subjects: events.iter().map(|e| e.subject.as_deref()).collect(),
+            owners: events.iter().map(|e| e.owner.as_deref()).collect(),
+        }
+    }
+
+    /// Sends a statement with these columns between other parameters, and reads what each event became.
+    async fn send(
+        &self,
+        client: &Client,
+        sql: &str,
+        before: &[Parameter<'_>],
+        after: &[Parameter<'_>],
+    ) -> Result<Vec<Appended>, AppendError> {
+        let columns: [Parameter<'_>; 8] = [
+            (&self.types, Type::TEXT_ARRAY),
+            (&self.payloads, Type::TEXT_ARRAY),
+            (&self.levels, Type::TEXT_ARRAY),
+            (&self.safe, Type::BOOL_ARRAY),
+            (&self.symbols, Type::TEXT_ARRAY),
+            (&self.trade_ids, Type::UUID_ARRAY),
+            (&self.subjects, Type::TEXT_ARRAY),
+            (&self.owners, Type::TEXT_ARRAY),
+        ];
+        let all: Vec<Parameter<'_>> = before.iter().chain(&columns).chain(after).cloned().collect();
+        let rows = client
+            .query_typed(sql, &all)
+            .await
+            .map_err(|error| refusal(&error, self.types.len()).map_or(AppendError::Postgres(error), Into::into))?;
+        let read = |row: &tokio_postgres::Row| {
+            Ok(Appended { seq: row.try_get(0)?, id: row.try_get(1)?, repeated: row.try_get(2)? })
+        };
+        rows.iter().map(read).collect::<Result<_, _>>().map_err(AppendError::Postgres)
+    }
 }
 
 /// A NUL would fail the whole statement before the database looks at any event, so it is found here.

@@ -20,6 +20,14 @@ pub struct Cursor {
 pub struct BadCursor;
 
 impl Cursor {
+    /// Before everything.
+    pub const START: Self = Self::bare(0);
+
+    /// A seq alone.
+    pub const fn bare(seq: i64) -> Self {
+        Self { seq, tag: None }
+    }
+
     /// The cursor of an event.
     pub fn of(seq: i64, id: Uuid) -> Self {
         let [.., a, b, c, d] = *id.as_bytes();

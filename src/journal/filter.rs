@@ -29,6 +29,40 @@ pub struct Filter {
     trade_id: Option<Uuid>,
     subject: Option<String>,
     owner: Option<String>,
+    owners: Owners,
+}
+
+/// Whose events a reader may see: a filter that is not the reader's to choose.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Owners {
+    /// Everybody's.
+    #[default]
+    Any,
+    /// Those that belong to nobody and are marked public: what a public view may show. Which types it lists and which
+    /// fields, only the view knows.
+    Nobody,
+    /// Those that belong to nobody, and this one's.
+    NobodyOr(String),
+    /// This one's alone.
+    Only(String),
+}
+
+/// What an event must have to be worth a closer look: the narrowest condition of a filter, by which those who wait for an
+/// event are found without asking all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// This trade.
+    Trade(Uuid),
+    /// This subject.
+    Subject(String),
+    /// This owner.
+    Owner(String),
+    /// This symbol.
+    Symbol(String),
+    /// This type, or types under this prefix (with the dot).
+    Type(String),
+    /// Nothing in particular.
+    Any,
 }
 
 /// A type, or all types that begin with some words.
@@ -57,7 +91,7 @@ impl Filter {
         let mut seen = Vec::new();
         for (name, value) in pairs {
             let Some((known, longest)) = NAMES.into_iter().find(|(known, _)| *known == name) else {
-                return Err(FilterError { name: name.chars().take(64).collect(), reason: "is not known" });
+                return Err(FilterError { name: tellable(name).to_owned(), reason: "is not known" });
             };
             let refuse = |reason| FilterError { name: known.to_owned(), reason };
             if seen.contains(&known) {
@@ -91,9 +125,48 @@ impl Filter {
         self
     }
 
+    /// The same, for a reader who may see no more than this.
+    #[must_use]
+    pub fn seen_by(mut self, owners: Owners) -> Self {
+        self.owners = owners;
+        self
+    }
+
     /// Whether every event meets it.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether it asks for nothing, so that it passes all that its reader may see.
+    pub fn asks_nothing(&self) -> bool {
+        Self { owners: Owners::Any, ..self.clone() }.is_empty()
+    }
+
+    /// Whose events its reader may see.
+    pub fn owners(&self) -> &Owners {
+        &self.owners
+    }
+
+    /// Its narrowest condition; several if any of several types will do. An event that meets the filter has one of them.
+    pub fn keys(&self) -> Vec<Key> {
+        let owner = self.owner.as_ref().or(match &self.owners {
+            Owners::Only(owner) => Some(owner),
+            _ => None,
+        });
+        let key = (self.trade_id.map(Key::Trade))
+            .or_else(|| self.subject.clone().map(Key::Subject))
+            .or_else(|| owner.cloned().map(Key::Owner))
+            .or_else(|| self.symbol.clone().map(Key::Symbol));
+        match key {
+            Some(key) => vec![key],
+            None if self.types.is_empty() => vec![Key::Any],
+            None => self.types.iter().map(TypePattern::key).collect(),
+        }
+    }
+
+    /// Whether its narrowest condition names one thing of many: a trade, a subject, an owner, a symbol.
+    pub fn is_narrow(&self) -> bool {
+        !self.keys().iter().any(|key| matches!(key, Key::Type(_) | Key::Any))
     }
 
     /// Whether this event meets it.
@@ -105,6 +178,8 @@ impl Filter {
             && (self.trade_id.is_none() || self.trade_id == event.trade_id)
             && is(&self.subject, &event.subject)
             && is(&self.owner, &event.owner)
+            && self.owners.include(event.owner.as_deref())
+            && (event.public_safe || self.owners != Owners::Nobody)
     }
 
     /// The conditions as SQL, with the values in `values`. Only what is asked for stands there, so that the planner
@@ -127,7 +202,44 @@ impl Filter {
         if let Some(trade_id) = self.trade_id {
             sql.push_str(&format!(" and trade_id = {}", values.push(trade_id, Type::UUID)));
         }
+        sql.push_str(&match &self.owners {
+            Owners::Any => String::new(),
+            // So that the newest ten are ten that are shown.
+            Owners::Nobody => {
+                " and owner is null and public_safe and type in (select type from rowcast.event_types)".to_owned()
+            }
+            Owners::NobodyOr(owner) => {
+                format!(" and (owner is null or owner = {})", values.push(owner.clone(), Type::TEXT))
+            }
+            Owners::Only(owner) => format!(" and owner = {}", values.push(owner.clone(), Type::TEXT)),
+        });
         sql
+    }
+}
+
+impl Owners {
+    /// Whether an event of this owner may be seen.
+    pub fn include(&self, owner: Option<&str>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Nobody => owner.is_none(),
+            Self::NobodyOr(own) => owner.is_none_or(|owner| owner == own),
+            Self::Only(own) => owner == Some(own),
+        }
+    }
+}
+
+impl Key {
+    /// Every key by which somebody may wait for this event.
+    pub fn of(event: &StoredEvent) -> Vec<Self> {
+        let mut keys = vec![Self::Any, Self::Type(event.kind.clone())];
+        keys.extend(event.trade_id.map(Self::Trade));
+        keys.extend(event.subject.clone().map(Self::Subject));
+        keys.extend(event.owner.clone().map(Self::Owner));
+        keys.extend(event.symbol.clone().map(Self::Symbol));
+        let dots = event.kind.bytes().enumerate().filter(|(_, byte)| *byte == b'.');
+        keys.extend(dots.filter_map(|(at, _)| Some(Self::Type(event.kind.get(..=at)?.to_owned()))));
+        keys
     }
 }
 
@@ -149,6 +261,12 @@ impl TypePattern {
         }
     }
 
+    fn key(&self) -> Key {
+        match self {
+            Self::Exact(words) | Self::Prefix(words) => Key::Type(words.clone()),
+        }
+    }
+
     fn condition(&self, values: &mut Values) -> String {
         match self {
             Self::Exact(wanted) => format!("type = {}", values.push(wanted.clone(), Type::TEXT)),
@@ -160,6 +278,13 @@ impl TypePattern {
             }
         }
     }
+}
+
+/// A name that somebody gave, as it may be repeated in a message. One that is no plain word may be a secret in the wrong place,
+/// and is not repeated.
+pub fn tellable(name: &str) -> &str {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
+    if name.len() <= 32 && !name.is_empty() && name.bytes().all(plain) { name } else { "a name" }
 }
 
 fn types(list: &str) -> Result<Vec<TypePattern>, &'static str> {
@@ -236,6 +361,58 @@ mod tests {
         assert!(Filter::parse([("type", vec!["a"; 64].join(",").as_str())]).is_ok());
         let twice = Filter::parse([("level", "info"), ("level", "info")]).unwrap_err();
         assert_eq!(twice.to_string(), "level must be given at most once");
+    }
+
+    #[test]
+    fn only_plain_names_are_repeated() {
+        let long = "x".repeat(33);
+        let odd = ["", "Since", "hunter2", "eyJh.eyJz.c2ln", "token=x", "a-b", "\u{e9}", long.as_str()];
+        assert!(odd.iter().all(|name| tellable(name) == "a name"));
+        assert_eq!(tellable("access_token"), "access_token");
+        assert_eq!(Filter::parse([("hunter2", "1")]).unwrap_err().to_string(), "a name is not known");
+    }
+
+    #[test]
+    fn whoever_an_event_is_for_is_found_by_one_of_its_keys() {
+        let filter = |pairs: &[(&str, &str)]| Filter::parse(pairs.iter().copied()).unwrap();
+        let trade = Uuid::from_u128(7).to_string();
+        let event = StoredEvent {
+            seq: 1,
+            id: Uuid::nil(),
+            at: time::OffsetDateTime::UNIX_EPOCH,
+            kind: "trade.order.filled".to_owned(),
+            level: Level::Warn,
+            public_safe: false,
+            symbol: Some("S".to_owned()),
+            trade_id: Some(Uuid::from_u128(7)),
+            subject: Some("s".to_owned()),
+            owner: Some("o".to_owned()),
+            payload: "{}".to_owned(),
+        };
+        let narrow = [("trade_id", trade.as_str()), ("subject", "s"), ("owner", "o"), ("symbol", "S")];
+        let broad = [("type", "trade.*"), ("type", "trade.order.*"), ("type", "trade.order.filled"), ("level", "warn")];
+        for (pair, is_narrow) in narrow.map(|pair| (pair, true)).into_iter().chain(broad.map(|pair| (pair, false))) {
+            let filter = filter(&[pair]);
+            assert!(filter.matches(&event) && filter.is_narrow() == is_narrow, "{pair:?}");
+            assert!(filter.keys().iter().any(|key| Key::of(&event).contains(key)), "{pair:?}");
+        }
+        let several = filter(&[("type", "note.added,trade.order.*")]);
+        assert_eq!(several.keys().iter().filter(|key| Key::of(&event).contains(key)).count(), 1);
+        // The narrowest goes first, and a reader who sees only own rows waits for those.
+        assert_eq!(filter(&[("symbol", "S"), ("subject", "s"), ("type", "a")]).keys(), [Key::Subject("s".to_owned())]);
+        let own = filter(&[("symbol", "S")]).seen_by(Owners::Only("o".to_owned()));
+        assert_eq!((own.keys(), own.asks_nothing()), (vec![Key::Owner("o".to_owned())], false));
+        let all = filter(&[]).seen_by(Owners::NobodyOr("o".to_owned()));
+        assert_eq!((all.keys(), all.asks_nothing(), all.is_empty()), (vec![Key::Any], true, false));
+    }
+
+    #[test]
+    fn a_reader_sees_what_belongs_to_nobody_or_to_them() {
+        let owners = [Owners::Any, Owners::Nobody, Owners::NobodyOr("o".into()), Owners::Only("o".into())];
+        let seen = |owner| owners.clone().map(|owners| owners.include(owner));
+        assert_eq!(seen(None), [true, true, true, false]);
+        assert_eq!(seen(Some("o")), [true, false, true, true]);
+        assert_eq!(seen(Some("p")), [true, false, false, false]);
     }
 
     #[test]

@@ -10,13 +10,15 @@ pub mod partitions;
 mod read;
 pub mod trim;
 
-pub use append::{AppendError, Appended, MAX_BATCH, Refusal, SQL_SCOPE, append, append_batch};
+pub use append::{
+    AppendError, Appended, MAX_BATCH, MAX_REQUEST_KEY, Refusal, SQL_SCOPE, append, append_batch, append_once,
+};
 pub use cursor::{BadCursor, Cursor};
 pub use event::{Level, StoredEvent};
-pub use filter::{Filter, FilterError, MAX_TYPES};
-pub use new_event::{BadEvent, NewEvent};
+pub use filter::{Filter, FilterError, Key, MAX_TYPES, Owners, tellable};
+pub use new_event::{BadEvent, NewEvent, names_a_field};
 pub use partitions::ensure_partitions;
 pub use read::{
-    Bounds, MAX_ROWS, NEWEST_SQL, NEXT_SQL, QueryError, bounds, explain_query, newest, next, oldest, query, range_sql,
-    read_range,
+    Beyond, Bounds, MAX_ROWS, NEWEST_SQL, NEXT_SQL, QueryError, beyond, bounds, explain_nth_newest, explain_query,
+    newest, next, nth_newest, oldest, query, range_sql, read_range, trimmed_through,
 };

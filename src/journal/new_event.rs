@@ -9,6 +9,8 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::filter::tellable;
+
 /// One event to append. What its fields may hold, the database judges: see `docs/JOURNAL.md`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, remote = "Self")]
@@ -106,13 +108,39 @@ fn no_payload() -> Box<RawValue> {
     RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// serde names the field that is unknown, missing or twice; of a value of the wrong kind it would repeat the value.
-fn describe(error: &serde_json::Error) -> String {
+/// The field that serde does not know, and what it says behind it.
+fn unknown(said: &str) -> (&str, &str) {
+    let quoted = said.split_once('`').map_or("", |(_, rest)| rest);
+    quoted.rfind("`, expected").map_or(("", ""), |at| (&quoted[..at], &quoted[at + 1..]))
+}
+
+/// What serde says of a field that is unknown, missing or twice; nothing of other errors. A name that may be a secret in the
+/// wrong place is not repeated.
+pub fn names_a_field(error: &serde_json::Error) -> Option<String> {
     let said = error.to_string();
-    let names_a_field = ["unknown field", "missing field", "duplicate field"].iter().any(|s| said.starts_with(s));
+    let named = ["unknown field", "missing field", "duplicate field"].iter().any(|s| said.starts_with(s));
+    if error.classify() != Category::Data || !named {
+        return None;
+    }
+    if said.starts_with("unknown field") {
+        let (name, rest) = unknown(&said);
+        return Some(if tellable(name) == name { said } else { format!("unknown field{rest}") });
+    }
+    Some(said)
+}
+
+/// What is wrong, without a value: of one of the wrong kind serde would repeat it.
+fn describe(error: &serde_json::Error) -> String {
+    if let Some(named) = names_a_field(error) {
+        return named;
+    }
+    let said = error.to_string();
     match error.classify() {
-        Category::Data if names_a_field => said,
         Category::Data => format!("a value is not of the kind that its field needs, before column {}", error.column()),
+        // As JSON goes it is well formed; no text of Postgres can hold it.
+        Category::Syntax if said.contains("surrogate") || said.starts_with("unexpected end of hex escape") => {
+            format!("a text holds an unpaired surrogate, before column {}", error.column())
+        }
         Category::Eof => "the JSON ends too early".to_owned(),
         Category::Syntax | Category::Io => format!("not JSON at column {}", error.column()),
     }
@@ -141,6 +169,8 @@ mod tests {
     fn what_is_wrong_is_told_without_the_value() {
         for (text, complaint) in [
             (r#"{"type":"a","secret":1}"#, "unknown field `secret`"),
+            (r#"{"type":"a","hunter2":1}"#, "unknown field, expected one of `type`"),
+            (r#"{"type":"a","x`, expected hunter2":1}"#, "unknown field, expected one of `type`"),
             (r#"{"payload":{}}"#, "missing field `type`"),
             (r#"{"type":"a","type":"b"}"#, "duplicate field `type`"),
             (r#"{"type":"a","public_safe":"hunter2"}"#, "a value is not of the kind"),
@@ -148,6 +178,9 @@ mod tests {
             (r#"["hunter2"]"#, "a value is not of the kind"),
             (r#"{"type":"a""#, "the JSON ends too early"),
             (r#"{"type":hunter2}"#, "not JSON at column 9"),
+            (r#"{"type":"\ud800"}"#, "a text holds an unpaired surrogate"),
+            (r#"{"type":"\ud800\u0041"}"#, "a text holds an unpaired surrogate"),
+            (r#"{"type":"\udc00"}"#, "a text holds an unpaired surrogate"),
             ("", "the JSON ends too early"),
         ] {
             let said = NewEvent::from_json(text.as_bytes()).unwrap_err().to_string();

@@ -20,6 +20,8 @@ pub const NEXT_SQL: &str = "select seq from rowcast.events where seq > $1 and se
 pub const NEWEST_SQL: &str =
     "select seq, id from rowcast.events where seq > $1 and seq <= $2 order by seq desc limit 1";
 
+const TRIMMED_SQL: &str = "select trimmed_through from rowcast.journal_state";
+
 /// Between which seqs the journal can be read now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
@@ -70,9 +72,7 @@ pub async fn query(
 ) -> Result<Vec<StoredEvent>, QueryError> {
     let (sql, values) = query_sql(filter, after, upto, limit.min(MAX_ROWS));
     let values = values.all();
-    let trimmed = "select trimmed_through from rowcast.journal_state";
-    let (rows, state) = tokio::try_join!(client.query_typed(&sql, &values), client.query_typed(trimmed, &[]))?;
-    let trimmed_through = state.first().map_or(Ok(0), |row| row.try_get(0))?;
+    let (rows, trimmed_through) = tokio::try_join!(biased; client.query_typed(&sql, &values), trimmed_through(client))?;
     if after < trimmed_through {
         return Err(QueryError::Expired { trimmed_through });
     }
@@ -114,6 +114,58 @@ pub async fn next(client: &Client, after: i64, upto: i64) -> Result<Option<i64>,
 pub async fn newest(client: &Client, after: i64, upto: i64) -> Result<Option<Cursor>, Error> {
     let rows = client.query_typed(NEWEST_SQL, &[(&after, Type::INT8), (&upto, Type::INT8)]).await?;
     rows.first().map(|row| Ok(Cursor::of(row.try_get(0)?, row.try_get(1)?))).transpose()
+}
+
+/// Where the newest `n` events of a filter with `after < seq <= upto` begin: the seq of the oldest of them.
+pub async fn nth_newest(client: &Client, filter: &Filter, after: i64, upto: i64, n: i64) -> Result<Option<i64>, Error> {
+    let (sql, values) = nth_newest_sql(filter, after, upto, n);
+    client.query_typed_one(&sql, &values.all()).await?.try_get(0)
+}
+
+fn nth_newest_sql(filter: &Filter, after: i64, upto: i64, n: i64) -> (String, Values) {
+    let mut values = Values::default();
+    let (from, to) = (values.push(after, Type::INT8), values.push(upto, Type::INT8));
+    let count = values.push(n, Type::INT8);
+    let conditions = filter.conditions(&mut values);
+    let newest = format!(
+        "select seq from rowcast.events where seq > {from} and seq <= {to}{conditions} order by seq desc limit {count}"
+    );
+    (format!("select min(seq) from ({newest}) as newest"), values)
+}
+
+/// How Postgres would answer [`nth_newest`], as `EXPLAIN (FORMAT JSON)` tells it.
+pub async fn explain_nth_newest(
+    client: &Client,
+    filter: &Filter,
+    after: i64,
+    upto: i64,
+    n: i64,
+) -> Result<serde_json::Value, Error> {
+    let (sql, values) = nth_newest_sql(filter, after, upto, n);
+    client.query_typed_one(&format!("explain (format json) {sql}"), &values.all()).await?.try_get(0)
+}
+
+/// What there is beyond a head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beyond {
+    /// How far the sequence has been drawn.
+    pub drawn: i64,
+    /// The event that was asked for, if it is committed.
+    pub event: Option<Cursor>,
+}
+
+/// Looks for an event that a node may not have decided yet.
+pub async fn beyond(client: &Client, seq: i64) -> Result<Beyond, Error> {
+    let sql = "select coalesce(pg_catalog.pg_sequence_last_value('rowcast.events_seq_seq'::pg_catalog.regclass), 0), \
+                      (select id from rowcast.events where seq = $1)";
+    let row = client.query_typed_one(sql, &[(&seq, Type::INT8)]).await?;
+    let id: Option<uuid::Uuid> = row.try_get(1)?;
+    Ok(Beyond { drawn: row.try_get(0)?, event: id.map(|id| Cursor::of(seq, id)) })
+}
+
+/// The newest seq that retention took; 0 if none.
+pub async fn trimmed_through(client: &Client) -> Result<i64, Error> {
+    client.query_typed_one(TRIMMED_SQL, &[]).await?.try_get(0)
 }
 
 /// Between which seqs the journal can be read now.

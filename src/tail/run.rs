@@ -18,7 +18,7 @@ use super::statements::{self, History, Look, Prepared, Server};
 use super::status::{Counts, Hearing, Reason, Stalled, Status};
 use crate::clock::jitter;
 use crate::db::{Connector, Database, Trouble};
-use crate::journal::{MAX_ROWS, StoredEvent, read_range};
+use crate::journal::{Cursor, MAX_ROWS, StoredEvent, read_range, trimmed_through};
 use crate::shutdown::Shutdown;
 
 /// How long one poll may take before the connection is taken for dead.
@@ -29,6 +29,8 @@ const FIRST_ROWS: i64 = 512;
 const FIRST_WINDOW: i64 = 8192;
 /// The head is written down at most this often.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// What retention took is looked up at least this often.
+const NOTICE_EVERY: Duration = Duration::from_secs(1);
 /// A fence that stays closed this long has its holders named, and named anew this often.
 const NAME_EVERY: Duration = Duration::from_secs(1);
 /// How often a probe goes round, how soon it must come back, and how soon a deaf connection is tried again.
@@ -199,6 +201,8 @@ struct Visit {
     /// Up to where the sequence had come at the last look.
     reached: i64,
     written: (Instant, i64),
+    /// When what retention took was last looked up.
+    noticed: Instant,
     /// Since when nothing more was decided although something is to be.
     closed_since: Option<(Instant, SystemTime)>,
     /// Whether more was decided since this was asked last.
@@ -258,6 +262,7 @@ impl Visit {
             hushed: false,
             reached: decided,
             written: (now, decided),
+            noticed: now,
             closed_since: None,
             moved: false,
             named: now,
@@ -294,6 +299,7 @@ impl Visit {
         self.choose_hush(tail).await?;
         self.name_blockers(tail).await?;
         self.write_head().await?;
+        self.notice_trim(tail).await?;
         self.polled = Instant::now();
         Ok(())
     }
@@ -318,7 +324,9 @@ impl Visit {
         let head = self.fences.decided();
         if self.duty.is_paid() && self.fences.blockers().is_none() {
             // Nothing rang: one cheap question a second.
-            let upto = statements::sequence(&self.client).await?;
+            let (upto, trimmed) = statements::idle(&self.client).await?;
+            tail.pages.trim(trimmed);
+            self.noticed = Instant::now();
             if upto <= head {
                 self.reached = upto;
                 self.pace.polled(false, false);
@@ -350,7 +358,7 @@ impl Visit {
 
     /// Hands out what is decided beyond `head`: the rows that came with the look, then what they did not reach.
     async fn hand_out<R: Render>(
-        &self,
+        &mut self,
         tail: &mut Tail<R>,
         head: i64,
         decided: i64,
@@ -360,6 +368,8 @@ impl Visit {
         if tail.pages.is_far(decided) {
             return tail.jump(&self.client, decided).await;
         }
+        // A node that was held up may read when retention has been there before it.
+        self.notice_trim(tail).await?;
         let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= FIRST_ROWS;
         let mut reached = match rows.last() {
             Some(last) if full => last.seq.min(decided),
@@ -412,6 +422,15 @@ impl Visit {
         if decided > self.written.1 && self.written.0.elapsed() >= WRITE_EVERY {
             statements::write_head(&self.client, decided).await?;
             self.written = (Instant::now(), decided);
+        }
+        Ok(())
+    }
+
+    /// Under load too, retention is noticed within a second.
+    async fn notice_trim<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
+        if self.noticed.elapsed() >= NOTICE_EVERY {
+            tail.pages.trim(trimmed_through(&self.client).await?);
+            self.noticed = Instant::now();
         }
         Ok(())
     }
@@ -543,6 +562,7 @@ impl<R: Render> Tail<R> {
     /// were in; else where the database says that everything is decided.
     async fn recall(&mut self, client: &Client, server: &Server) -> Result<i64, Lost> {
         let (written, trimmed) = statements::state(client).await?;
+        self.pages.trim(trimmed);
         if let Some(decided) = self.memory.decided {
             let known: Vec<(i64, Uuid)> =
                 self.memory.recent.iter().copied().filter(|(seq, _)| *seq > trimmed).collect();
@@ -566,6 +586,7 @@ impl<R: Render> Tail<R> {
             self.count(|c| c.resets += 1);
             // Before anything that can fail: empty pages must not be taken for what was handed out.
             self.forget();
+            self.pages.trim(trimmed);
         }
         self.jump(client, written).await?;
         self.memory.history = Some(server.history.clone());
@@ -582,8 +603,10 @@ impl<R: Render> Tail<R> {
     async fn jump(&mut self, client: &Client, head: i64) -> Result<(), Lost> {
         let rows = read_range(client, PageWriter::<R>::page_start(head), head, MAX_ROWS).await?;
         let newest = statements::newest(client, head).await?;
+        // After the rows and before anybody can have them: who takes them must be able to see what they may lack.
+        self.pages.trim(trimmed_through(client).await?);
         let ids = if rows.is_empty() { newest.into_iter().collect() } else { ids_of(&rows) };
-        self.pages.jump(rows, head, newest.map_or(0, |(seq, _)| seq))?;
+        self.pages.jump(rows, head, newest.map_or(Cursor::START, |(seq, id)| Cursor::of(seq, id)))?;
         self.memory.recent.clear();
         self.memory.handed_out(&ids);
         self.memory.decided = Some(head);

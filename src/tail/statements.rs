@@ -86,9 +86,16 @@ pub(super) async fn server(client: &Client) -> Result<Server, Error> {
     })
 }
 
-/// Reads the sequence alone: when it has not moved and nothing is pending, there is nothing to do.
+/// Reads the sequence alone.
 pub(super) async fn sequence(client: &Client) -> Result<i64, Error> {
     one(client, SEQUENCE).await?.try_get(0)
+}
+
+/// What is asked once a second when nothing rings: where the sequence is (when it has not moved and nothing is pending, there
+/// is nothing to do), and what retention took.
+pub(super) async fn idle(client: &Client) -> Result<(i64, i64), Error> {
+    let row = one(client, &format!("{SEQUENCE}, trimmed_through from rowcast.journal_state")).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
 async fn holders(client: &Client, server: &Server) -> Result<BTreeSet<Holder>, Error> {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use tokio_postgres::Client;
+use tokio_postgres::config::Host;
 
 use super::super::Failure;
 use crate::cli::output;
@@ -190,6 +191,34 @@ impl Place {
         let stopped = tokio::task::spawn_blocking(move || cluster.stop()).await.map_err(std::io::Error::other)?;
         remove(&folder);
         Ok(stopped?)
+    }
+
+    /// The URL of the scheme's database.
+    pub(super) fn url(&self, scheme: Scheme) -> String {
+        let name = format!("{}_{}", self.prefix, scheme.name());
+        self.url_of(&name)
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        let config = &self.url.config;
+        let host = match config.get_hosts().first() {
+            Some(Host::Tcp(host)) => host.clone(),
+            Some(Host::Unix(folder)) => folder.display().to_string(),
+            None => String::new(),
+        };
+        let port = config.get_ports().first().copied().unwrap_or(5432);
+        let user = config.get_user().unwrap_or_default();
+        let password = config.get_password().map(String::from_utf8_lossy).unwrap_or_default();
+        let quoted = |text: &str| format!("'{}'", text.replace('\\', r"\\").replace('\'', r"\'"));
+        let parts = [("host", host.as_str()), ("user", user), ("password", &password), ("dbname", database)];
+        let mut url = parts.map(|(name, value)| format!("{name}={}", quoted(value))).join(" ");
+        url.push_str(&format!(" port={port}"));
+        url
+    }
+
+    /// The process of the cluster, if it is ours.
+    pub(super) fn postmaster(&self) -> Option<u32> {
+        self.home.as_ref().and_then(|(cluster, _)| u32::try_from(cluster.pid()).ok())
     }
 
     fn template(&self, scheme: Scheme) -> String {

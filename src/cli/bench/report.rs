@@ -29,6 +29,24 @@ impl Machine {
         Self { at: OffsetDateTime::now_utc(), load }
     }
 
+    /// What a reader of figures has to know.
+    pub(super) fn heading(&self, title: &str, facts: &str, how: &str) -> String {
+        let ended = Self::now();
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let build = if cfg!(debug_assertions) { "a debug build, not for figures" } else { "a release build" };
+        let version = env!("CARGO_PKG_VERSION");
+        format!(
+            "## {title}\n\n\
+             - {}: {cores} cores, load average {} before and {} after\n\
+             - {facts}\n\
+             - rowcast {version}, {build}\n\
+             - {how}",
+            self.minute(),
+            self.load,
+            ended.load,
+        )
+    }
+
     fn minute(&self) -> String {
         self.at.format(format_description!("[year]-[month]-[day] [hour]:[minute] UTC")).unwrap_or_default()
     }
@@ -55,23 +73,13 @@ pub(super) fn journal(
 }
 
 fn heading(plan: &Plan, facts: &str, begun: &Machine) -> String {
-    let ended = Machine::now();
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let build = if cfg!(debug_assertions) { "a debug build, not for figures" } else { "a release build" };
     let Plan { rounds, measure, warm_up, threads, inserts, gap, .. } = plan;
-    let version = env!("CARGO_PKG_VERSION");
     let bytes = payload_bytes();
-    format!(
-        "## The journal\n\n\
-         - {}: {cores} cores, load average {} before and {} after\n\
-         - {facts}\n\
-         - rowcast {version}, {build}\n\
-         - {rounds} rounds. Appends: {measure:?} after {warm_up:?}, {bytes} bytes of payload, writers on {threads} threads. \
-         Latency: {inserts} inserts a round, {gap:?} apart",
-        begun.minute(),
-        begun.load,
-        ended.load,
-    )
+    let how = format!(
+        "{rounds} rounds. Appends: {measure:?} after {warm_up:?}, {bytes} bytes of payload, writers on {threads} threads. \
+         Latency: {inserts} inserts a round, {gap:?} apart"
+    );
+    begun.heading("The journal", facts, &how)
 }
 
 fn targets(throughput: &[Throughput], latency: &[Latency]) -> String {
@@ -181,7 +189,7 @@ fn raw_latency(latency: &[Latency]) -> String {
 }
 
 /// A table that Markdown shows and people can read as it is.
-fn table(title: &str, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(super) fn table(title: &str, header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let line = |cells: Vec<String>| format!("| {} |", cells.join(" | "));
     let mut lines = vec![
         format!("### {title}\n"),
@@ -215,7 +223,7 @@ fn latency_ratio(latency: &[Latency]) -> Spread {
     Spread { median: all(0) / all(1), ..Spread::of(within) }
 }
 
-fn with_bounds(of: &Spread, digits: usize) -> String {
+pub(super) fn with_bounds(of: &Spread, digits: usize) -> String {
     format!("{:.digits$} ({:.digits$} to {:.digits$})", of.median, of.low, of.high)
 }
 

@@ -1,16 +1,15 @@
 //! What needs no database: the configuration, the keys, Redis.
 
-use std::time::Duration;
-
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use std::sync::Arc;
 
 use super::{Finding, Patient, fail, ok, warn};
-use crate::config::{Secret, ServerConfig};
+use crate::auth::Verifier;
+use crate::clock::Clock;
+use crate::config::{Secret, ServerConfig, TokenConfig};
 use crate::db::Trouble;
+use crate::http::HttpFetch;
+use crate::limit;
 
-/// How long Redis may take to answer.
-const REDIS_LIMIT: Duration = Duration::from_secs(3);
 /// A secret with fewer different bytes than this was typed, not drawn.
 const DIFFERENT_BYTES: usize = 10;
 
@@ -27,16 +26,40 @@ pub(super) async fn configuration(patient: &Patient<'_>) -> Result<Finding, Trou
     })
 }
 
-/// Whose tokens would be believed.
+/// Whose tokens would be believed. Keys that are published are fetched, as a server would.
 pub(super) async fn keys(patient: &Patient<'_>) -> Result<Finding, Trouble> {
-    let source = patient.source;
-    let others = ["ROWCAST_JWKS", "ROWCAST_FIREBASE_PROJECT"].into_iter().find(|name| source.is_set(name));
-    Ok(match (source.jwt_secret(), others) {
-        (Err(error), _) => fail(error.to_string()),
-        (Ok(Some(secret)), _) => judge_secret(&secret),
-        (Ok(None), Some(name)) => warn(format!("{name} is set; this version cannot check those keys")),
-        (Ok(None), None) => fail("no key for tokens: set ROWCAST_JWT_SECRET (for example: openssl rand -hex 32)"),
-    })
+    let config = match TokenConfig::read(patient.source) {
+        Ok(config) => config,
+        Err(error) => return Ok(fail(error.to_string())),
+    };
+    let verifier = match Verifier::new(&config, Clock::system(), Arc::new(HttpFetch::new())) {
+        Ok(verifier) => verifier,
+        Err(error) => return Ok(fail(error.to_string())),
+    };
+    let published = verifier.fetch_keys().await.map(|outcome| {
+        let place = verifier.keys_place().unwrap_or_default();
+        match outcome {
+            Ok(_) if is_open(&place) => {
+                warn(format!("the keys from {place} come without TLS: who is between can forge tokens"))
+            }
+            Ok(1) => ok(format!("one key from {place}")),
+            Ok(many) => ok(format!("{many} keys from {place}")),
+            Err(error) => fail(format!("no keys from {place}: {error}")),
+        }
+    });
+    Ok(config.secret.as_ref().map(judge_secret).into_iter().chain(published).fold(ok(""), join))
+}
+
+/// Whether a place is asked over a network without TLS.
+fn is_open(place: &str) -> bool {
+    let here = ["127.0.0.1", "localhost", "[::1]"];
+    place.strip_prefix("http://").is_some_and(|rest| !here.iter().any(|host| rest.starts_with(host)))
+}
+
+/// Both findings as one line, as bad as the worse.
+fn join(one: Finding, other: Finding) -> Finding {
+    let between = if one.detail.is_empty() { "" } else { "; " };
+    Finding { verdict: one.verdict.max(other.verdict), detail: format!("{}{between}{}", one.detail, other.detail) }
 }
 
 fn judge_secret(secret: &Secret) -> Finding {
@@ -53,7 +76,7 @@ fn judge_secret(secret: &Secret) -> Finding {
     ok(format!("ROWCAST_JWT_SECRET has {length} bytes"))
 }
 
-/// Whether Redis answers, where it is set.
+/// Whether Redis would count, where it is set.
 pub(super) async fn redis(patient: &Patient<'_>) -> Result<Finding, Trouble> {
     if !patient.source.is_set("ROWCAST_REDIS_URL") {
         return Ok(ok("not set: rate limits stay in the memory of each node"));
@@ -61,66 +84,10 @@ pub(super) async fn redis(patient: &Patient<'_>) -> Result<Finding, Trouble> {
     let Ok(Some(url)) = ServerConfig::read(patient.source).map(|config| config.limits.redis_url) else {
         return Ok(warn("not asked, as long as the configuration is wrong"));
     };
-    let Some(place) = Place::parse(url.expose()) else {
-        return Ok(warn("set, with TLS or a socket: this version cannot ask it"));
-    };
-    let asked = tokio::time::timeout(REDIS_LIMIT, place.ping()).await;
-    Ok(match asked {
-        Err(_late) => fail(format!("{} did not answer within {REDIS_LIMIT:?}", place.address)),
-        Ok(Err(error)) => fail(format!("{} cannot be reached: {error}", place.address)),
-        Ok(Ok(answer)) if answer.starts_with("+PONG") => ok(format!("{} answers", place.address)),
-        Ok(Ok(answer)) if answer.starts_with("-NOAUTH") || answer.starts_with("-WRONGPASS") => {
-            fail(format!("{} refuses the login: check user and password in ROWCAST_REDIS_URL", place.address))
-        }
-        Ok(Ok(_)) => fail(format!("{} does not answer as Redis does", place.address)),
+    Ok(match limit::probe_redis(&url).await {
+        Ok(place) => ok(format!("{place} answers, and counts")),
+        Err(why) => fail(why),
     })
-}
-
-/// What of `redis://user:password@host:port/db` a PING needs.
-struct Place {
-    address: String,
-    login: Option<Vec<String>>,
-}
-
-impl Place {
-    fn parse(url: &str) -> Option<Self> {
-        let rest = url.strip_prefix("redis://")?;
-        let rest = rest.split(['/', '?']).next().unwrap_or_default();
-        let (login, host) = rest.rsplit_once('@').map_or((None, rest), |(login, host)| (Some(login), host));
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
-        let host = if host.is_empty() { "127.0.0.1" } else { host };
-        let address = if has_port { host.to_owned() } else { format!("{host}:6379") };
-        let login = login.map(|login| {
-            let (user, password) = login.split_once(':').unwrap_or(("", login));
-            [user, password].into_iter().filter(|word| !word.is_empty()).map(str::to_owned).collect()
-        });
-        Some(Self { address, login })
-    }
-
-    /// The answer to PING, or what refuses the login.
-    async fn ping(&self) -> std::io::Result<String> {
-        let mut stream = TcpStream::connect(&self.address).await?;
-        if let Some(login) = &self.login {
-            let mut command = format!("*{}\r\n$4\r\nAUTH\r\n", login.len() + 1);
-            login.iter().for_each(|word| command.push_str(&format!("${}\r\n{word}\r\n", word.len())));
-            stream.write_all(command.as_bytes()).await?;
-            let answer = line(&mut stream).await?;
-            if answer.starts_with('-') {
-                return Ok(answer);
-            }
-        }
-        stream.write_all(b"*1\r\n$4\r\nPING\r\n").await?;
-        line(&mut stream).await
-    }
-}
-
-/// One line, of which the beginning is enough.
-async fn line(stream: &mut TcpStream) -> std::io::Result<String> {
-    let mut line = Vec::new();
-    while line.len() < 256 && !line.ends_with(b"\n") {
-        line.push(stream.read_u8().await?);
-    }
-    Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
 #[cfg(test)]
@@ -135,14 +102,10 @@ mod tests {
     }
 
     #[test]
-    fn the_place_of_redis_is_read_from_its_url() {
-        let parse = |url| Place::parse(url).map(|place| (place.address, place.login));
-        let words = |words: &[&str]| Some(words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>());
-        assert_eq!(parse("redis://h"), Some(("h:6379".to_owned(), None)));
-        assert_eq!(parse("redis://h:7/3"), Some(("h:7".to_owned(), None)));
-        assert_eq!(parse("redis://:p@h:7"), Some(("h:7".to_owned(), words(&["p"]))));
-        assert_eq!(parse("redis://u:p@[::1]:7?x"), Some(("[::1]:7".to_owned(), words(&["u", "p"]))));
-        assert_eq!(parse("redis://[::1]"), Some(("[::1]:6379".to_owned(), None)));
-        assert_eq!(parse("rediss://h"), None);
+    fn keys_that_cross_a_network_in_the_open_are_told() {
+        assert!(is_open("http://keys.example/jwks"));
+        for closed in ["https://keys.example/jwks", "http://127.0.0.1:8/x", "http://[::1]/x", "/etc/http://keys"] {
+            assert!(!is_open(closed), "{closed}");
+        }
     }
 }

@@ -3,17 +3,26 @@
 use futures_util::future::BoxFuture;
 
 use crate::db::{Database, Trouble};
-use crate::journal::{MAX_ROWS, StoredEvent, read_range};
+use crate::journal::{MAX_ROWS, StoredEvent, read_range, trimmed_through};
 
 use super::PAGE_SPAN;
 
 // A page is read by one statement, so one statement must be able to return it whole.
 const _: () = assert!(PAGE_SPAN <= MAX_ROWS);
 
+/// What a load brings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loaded {
+    /// The events, in order.
+    pub events: Vec<StoredEvent>,
+    /// The newest seq that retention had taken when the events had been read: those up to it may be missing.
+    pub trimmed: i64,
+}
+
 /// Where older pages come from. Dropping a future gives its load up.
 pub trait Load: Send + Sync + 'static {
     /// All events with `after < seq <= upto`, in order; never asked for more than a page.
-    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Vec<StoredEvent>, Trouble>>;
+    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>>;
 
     /// The seq of the first event with `seq < it <= upto`.
     fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>>;
@@ -31,8 +40,14 @@ impl PostgresLoad {
 }
 
 impl Load for PostgresLoad {
-    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Vec<StoredEvent>, Trouble>> {
-        Box::pin(async move { Ok(read_range(&*self.0.get().await?, after, upto, PAGE_SPAN).await?) })
+    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+        Box::pin(async move {
+            let client = self.0.get().await?;
+            // In one round trip and in this order: retention says what it takes before it takes it.
+            let rows = read_range(&client, after, upto, PAGE_SPAN);
+            let (events, trimmed) = tokio::try_join!(biased; rows, trimmed_through(&client))?;
+            Ok(Loaded { events, trimmed })
+        })
     }
 
     fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {

@@ -22,10 +22,10 @@ mod page;
 mod render;
 mod store;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
-pub use load::{Load, PostgresLoad};
+pub use load::{Load, Loaded, PostgresLoad};
 pub use page::{Chunk, Page, Part};
 pub use render::{Render, Seqs, View};
 pub use store::Pages;
@@ -34,6 +34,7 @@ pub use writer::{Misstep, PageWriter};
 use std::time::Duration;
 
 use crate::db::Trouble;
+use crate::journal::Cursor;
 
 /// How many seqs a page covers: page 0 is 1 to 512.
 pub const PAGE_SPAN: i64 = 512;
@@ -47,15 +48,26 @@ pub const LOADS: usize = 4;
 pub const LOAD_LIMIT: Duration = Duration::from_secs(10);
 
 /// How far this node's stream is decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Position {
     /// The safe head: every seq up to here is decided.
     pub head: i64,
-    /// The seq of the newest event at or below the head; 0 if there is none.
-    pub newest: i64,
+    /// The newest event at or below the head; [`Cursor::START`] if there is none.
+    pub newest: Cursor,
+    /// The newest seq that retention took, as far as this node knows: by the tail within a second, and with every page that
+    /// is loaded. So a reader that takes a page which lacks trimmed events finds that here.
+    pub trimmed: i64,
+    /// Whether the head is known: not before the tail has found it, and not at the beginning of another history.
+    pub known: bool,
     /// Which history this is. It moves when the database turned out to be another one (restored, promoted), and what a
     /// reader knows from before is void: its cursor must be proven again.
     pub epoch: u64,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self { head: 0, newest: Cursor::START, trimmed: 0, known: false, epoch: 0 }
+    }
 }
 
 /// Why a page could not be had. Nothing of it is remembered: who asks again, tries again.

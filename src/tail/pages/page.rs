@@ -18,7 +18,7 @@ pub struct Chunk<R: Render> {
 
 impl<R: Render> Chunk<R> {
     /// Takes the events over; they are in seq order.
-    pub(super) fn new(mut events: Vec<StoredEvent>) -> Self {
+    pub fn new(mut events: Vec<StoredEvent>) -> Self {
         events.shrink_to_fit();
         let slots: Box<[Slot<R>]> = (0..R::VIEWS).map(|_| Slot::default()).collect();
         let own = size_of::<Self>() + size_of_val::<[_]>(&slots);

@@ -9,7 +9,7 @@ use crate::db::Trouble;
 
 use super::cache::{Cache, Flight, Outcome};
 use super::hot::{Hot, Place};
-use super::load::Load;
+use super::load::{Load, Loaded};
 use super::page::{Chunk, Page};
 use super::render::{Render, View};
 use super::writer::PageWriter;
@@ -99,6 +99,19 @@ impl<R: Render> Pages<R> {
         }
     }
 
+    /// The same, if the page need not be waited for: it is hot, or in the cache.
+    pub fn at_hand(&self, cursor: i64) -> Option<Arc<Page<R>>> {
+        let cursor = cursor.max(0);
+        let position = match self.0.hot().find(cursor) {
+            Place::Hot(page) => return Some(page),
+            Place::Older(position) => position,
+        };
+        let cache = self.0.cache();
+        let page = cache.get(index_of(cursor + 1)).filter(|_| cache.epoch == position.epoch)?;
+        // One that has nothing after the cursor is for `page_after` to go on from.
+        (page.last_seq() > cursor).then_some(page)
+    }
+
     /// What a view shows of a chunk, now: never by rules that were replaced before this was called.
     pub fn rendered(&self, chunk: &Chunk<R>, view: View) -> R::Rendered {
         chunk.rendered(&self.renderer(), view)
@@ -173,9 +186,42 @@ impl<R: Render> Shared<R> {
         Ok(Found::OnItsWay(waiting))
     }
 
+    /// Takes notice of what retention took. Only ever forward, within a history.
+    pub(super) fn trim(&self, through: i64, epoch: u64) {
+        if through <= self.hot().position.trimmed {
+            return;
+        }
+        let position = {
+            let mut hot = self.hot.write().unwrap_or_else(PoisonError::into_inner);
+            if hot.position.epoch != epoch {
+                return;
+            }
+            hot.position.trimmed = hot.position.trimmed.max(through);
+            hot.position
+        };
+        self.tell(position);
+    }
+
+    /// Tells everyone who waits where things stand now. Two may tell at once (the writer, and a load that found a trim), in
+    /// either order: what is told only moves forward.
+    pub(super) fn tell(&self, position: Position) {
+        self.position.send_if_modified(|told| {
+            let before = *told;
+            if (position.epoch, position.head, position.known) > (told.epoch, told.head, told.known) {
+                *told = position;
+            }
+            if before.epoch == position.epoch {
+                told.trimmed = before.trimmed.max(position.trimmed);
+            }
+            *told != before
+        });
+    }
+
     async fn load(&self, index: i64, position: Position) -> Result<Page<R>, Trouble> {
         let (start, end) = (start_of(index), end_of(index));
-        let events = self.loader.range(start, end).await?;
+        let Loaded { events, trimmed } = self.loader.range(start, end).await?;
+        // Before anybody can have the page: who takes it must be able to see what it may lack.
+        self.trim(trimmed, position.epoch);
         if events.is_empty() {
             let next = self.loader.next_after(end, position.head).await?;
             return Ok(Page::burnt(index, position.epoch, next, position.head));

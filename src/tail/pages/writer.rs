@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
-use crate::journal::StoredEvent;
+use crate::journal::{Cursor, StoredEvent};
 
 use super::hot::Hot;
 use super::page::{Chunk, Page};
@@ -76,11 +76,11 @@ impl<R: Render> PageWriter<R> {
             (hot.position, hot.last().filter(|page| !page.is_complete()).cloned())
         };
         check(&rows, before.head, before.head, head)?;
-        if head == before.head {
+        if head == before.head && before.known {
             return Ok(before);
         }
-        let newest = rows.last().map_or(before.newest, |event| event.seq);
-        let position = Position { head, newest, ..before };
+        let newest = rows.last().map_or(before.newest, |event| Cursor::of(event.seq, event.id));
+        let position = Position { head, newest, known: true, ..before };
         let fresh = pages(open.as_deref(), rows, position);
         let (hot, left) = self.0.hot().grown(fresh, position, &self.0.limits);
         self.publish(hot, left);
@@ -88,20 +88,25 @@ impl<R: Render> PageWriter<R> {
     }
 
     /// Starts the hot tail anew at this head: `rows` are all events in `(page_start(head), head]`, `newest` is the
-    /// seq of the newest event up to the head (0 if there is none).
-    pub fn jump(&mut self, rows: Vec<StoredEvent>, head: i64, newest: i64) -> Result<Position, Misstep> {
+    /// newest event up to the head ([`Cursor::START`] if there is none).
+    pub fn jump(&mut self, rows: Vec<StoredEvent>, head: i64, newest: Cursor) -> Result<Position, Misstep> {
         let before = self.position();
         let floor = Self::page_start(head);
         check(&rows, before.head, floor, head)?;
-        let fits = rows.last().map_or((0..=floor).contains(&newest), |event| event.seq == newest);
+        let fits = rows.last().map_or((0..=floor).contains(&newest.seq), |event| event.seq == newest.seq);
         if !fits {
-            return Err(Misstep::Newest(newest));
+            return Err(Misstep::Newest(newest.seq));
         }
-        let position = Position { head, newest, ..before };
+        let position = Position { head, newest, known: true, ..before };
         let page = pages(None, rows, position).pop();
         let left = self.0.hot().complete_below(floor);
         self.publish(Hot::starting_at(position, floor, page), left);
         Ok(position)
+    }
+
+    /// Takes notice of what retention took.
+    pub fn trim(&mut self, through: i64) {
+        self.0.trim(through, self.position().epoch);
     }
 
     /// The history is another: everything is dropped, the epoch moves, and the head is 0 until the next jump.
@@ -116,7 +121,7 @@ impl<R: Render> PageWriter<R> {
             position = hot.position;
         }
         former.end();
-        self.0.position.send_replace(position);
+        self.0.tell(position);
         drop(unknown);
         position
     }
@@ -124,8 +129,7 @@ impl<R: Render> PageWriter<R> {
     /// Hands what leaves the hot tail to the cache, then swaps, then tells: in this order a reader always finds a page in
     /// the one place or the other, and never sees a head without its pages. What is no longer needed is freed at the end,
     /// under no lock.
-    fn publish(&mut self, next: Hot<R>, left: Vec<Arc<Page<R>>>) {
-        let position = next.position;
+    fn publish(&mut self, mut next: Hot<R>, left: Vec<Arc<Page<R>>>) {
         let mut evicted = Vec::new();
         if !left.is_empty() {
             let mut cache = self.0.cache();
@@ -133,8 +137,14 @@ impl<R: Render> PageWriter<R> {
                 cache.put(page, &mut evicted);
             }
         }
-        let former = std::mem::replace(&mut *self.0.hot.write().unwrap_or_else(PoisonError::into_inner), next);
-        self.0.position.send_replace(position);
+        let (former, position) = {
+            let mut hot = self.0.hot.write().unwrap_or_else(PoisonError::into_inner);
+            // A load may have found out meanwhile that more was trimmed.
+            next.position.trimmed = next.position.trimmed.max(hot.position.trimmed);
+            let position = next.position;
+            (std::mem::replace(&mut *hot, next), position)
+        };
+        self.0.tell(position);
         drop((former, evicted));
     }
 }

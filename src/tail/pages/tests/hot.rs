@@ -1,7 +1,9 @@
 //! The hot tail: what it holds is never read again, and it holds no more than it should.
 
+use crate::journal::Cursor;
+
 use super::super::{HOT_BYTES, Limits, Misstep, PAGE_SPAN, PageWriter, Pages, Position, Seqs};
-use super::{Journal, ROOMY, event, events, store_at, walk};
+use super::{Journal, ROOMY, cursor, event, events, store_at, walk};
 
 #[tokio::test]
 async fn what_came_in_through_the_tail_is_never_loaded() {
@@ -44,7 +46,7 @@ async fn the_hot_tail_is_bounded_in_pages_and_in_bytes() {
 fn a_far_head_is_told_from_a_near_one() {
     let (_pages, mut writer) = Pages::new(Journal::new([]), Seqs, Limits { hot_pages: 4, ..ROOMY });
     assert!(!writer.is_far(4 * PAGE_SPAN) && writer.is_far(6 * PAGE_SPAN));
-    writer.jump(vec![], 6 * PAGE_SPAN, 0).unwrap();
+    writer.jump(vec![], 6 * PAGE_SPAN, Cursor::START).unwrap();
     assert!(!writer.is_far(6 * PAGE_SPAN + 1) && !writer.is_far(0) && writer.is_far(i64::MAX));
 }
 
@@ -52,16 +54,16 @@ fn a_far_head_is_told_from_a_near_one() {
 fn a_move_out_of_order_is_refused_and_changes_nothing() {
     let (pages, mut writer) = Pages::new(Journal::new([]), Seqs, ROOMY);
     let begun = writer.advance(events([1, 4]), 5).unwrap();
-    assert_eq!(begun, Position { head: 5, newest: 4, epoch: 0 });
+    assert_eq!(begun, Position { head: 5, newest: cursor(4), known: true, ..Position::default() });
     let row = |seq, after, upto| Err(Misstep::Row { seq, after, upto });
     assert_eq!(writer.advance(vec![], 4), Err(Misstep::Backwards { from: 5, to: 4 }));
-    assert_eq!(writer.jump(vec![], 4, 4), Err(Misstep::Backwards { from: 5, to: 4 }));
+    assert_eq!(writer.jump(vec![], 4, Cursor::bare(4)), Err(Misstep::Backwards { from: 5, to: 4 }));
     assert_eq!(writer.advance(events([5]), 6), row(5, 5, 6));
     assert_eq!(writer.advance(events([7]), 6), row(7, 5, 6));
     assert_eq!(writer.advance(events([6, 6]), 7), row(6, 6, 7));
-    assert_eq!(writer.jump(events([513, 600]), 700, 513), Err(Misstep::Newest(513)));
-    assert_eq!(writer.jump(vec![], 700, 513), Err(Misstep::Newest(513)));
-    assert_eq!(writer.jump(events([512]), 700, 512), row(512, 512, 700));
+    assert_eq!(writer.jump(events([513, 600]), 700, Cursor::bare(513)), Err(Misstep::Newest(513)));
+    assert_eq!(writer.jump(vec![], 700, Cursor::bare(513)), Err(Misstep::Newest(513)));
+    assert_eq!(writer.jump(events([512]), 700, Cursor::bare(512)), row(512, 512, 700));
     assert_eq!(pages.position(), begun);
     assert_eq!(PageWriter::<Seqs>::page_start(513), 512);
 }
@@ -75,7 +77,10 @@ async fn a_head_without_rows_moves_and_wakes_and_the_same_head_does_not() {
     assert!(!position.has_changed().unwrap());
     writer.advance(vec![], 700).unwrap();
     assert!(position.has_changed().unwrap());
-    assert_eq!(*position.borrow_and_update(), Position { head: 700, newest: 1, epoch: 0 });
+    assert_eq!(
+        *position.borrow_and_update(),
+        Position { head: 700, newest: cursor(1), known: true, ..Position::default() }
+    );
     let first = pages.page_after(0).await.unwrap();
     assert!(first.is_complete());
     assert_eq!(walk(&pages, 0).await, [1]);
@@ -88,4 +93,26 @@ fn the_setting_bounds_all_pages_together() {
     let small = Limits::within(10 << 20);
     assert_eq!((small.hot_bytes, small.cache_bytes), (5 << 20, 5 << 20));
     assert_eq!(Limits::within(1).cache_bytes, 1);
+}
+
+#[tokio::test]
+async fn what_retention_took_is_known_with_the_page_that_lacks_it_and_stays_known() {
+    let journal = Journal::new(1..=2000);
+    let (pages, mut writer) = store_at(&journal, 2000, Limits { hot_pages: 1, ..ROOMY });
+    let mut told = pages.subscribe();
+    journal.trim(600);
+    let page = pages.page_after(512).await.unwrap();
+    assert_eq!(page.events().next().map(|event| event.seq), Some(601));
+    assert_eq!((pages.position().trimmed, told.borrow_and_update().trimmed), (600, 600));
+    // The writer's next move keeps it, an older word changes nothing, and a newer one wakes.
+    writer.advance(events([2001]), 2001).unwrap();
+    writer.trim(500);
+    assert_eq!((pages.position().trimmed, told.borrow_and_update().head), (600, 2001));
+    assert_eq!(told.borrow().trimmed, 600);
+    writer.trim(700);
+    assert!(told.has_changed().unwrap());
+    assert_eq!(told.borrow_and_update().trimmed, 700);
+    // Another history begins with nothing taken.
+    assert_eq!(writer.reset(), Position { epoch: 1, ..Position::default() });
+    assert_eq!(*told.borrow_and_update(), pages.position());
 }

@@ -8,7 +8,7 @@ mod rendering;
 mod walks;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::BoxFuture;
@@ -16,13 +16,34 @@ use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{Limits, Load, PageWriter, Pages, Render, Seqs};
+use super::{Limits, Load, Loaded, PageWriter, Pages, Render, Seqs};
 use crate::db::Trouble;
-use crate::journal::{Level, StoredEvent};
+use crate::journal::{Cursor, Level, StoredEvent};
+
+/// A small generator, so that a failing run can be repeated from its number.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn roll(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % below
+    }
+
+    pub(crate) fn seq(&mut self, below: i64) -> i64 {
+        i64::try_from(self.roll(u64::try_from(below).unwrap())).unwrap()
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, those: &'a [T]) -> &'a T {
+        &those[usize::try_from(self.roll(those.len() as u64)).unwrap()]
+    }
+}
 
 /// A journal in memory. Clones share it.
 #[derive(Clone)]
-pub(super) struct Journal(Arc<Inner>);
+pub(crate) struct Journal(Arc<Inner>);
 
 struct Inner {
     events: Mutex<BTreeMap<i64, StoredEvent>>,
@@ -33,13 +54,14 @@ struct Inner {
     gate: Semaphore,
     under_way: AtomicUsize,
     most_under_way: AtomicUsize,
+    trimmed: AtomicI64,
     fails: AtomicBool,
     panics: AtomicBool,
     /// What happens at the very moment in which the next load has its answer.
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
-pub(super) fn event(seq: i64) -> StoredEvent {
+pub(crate) fn event(seq: i64) -> StoredEvent {
     StoredEvent {
         seq,
         id: Uuid::from_u128(u128::try_from(seq).unwrap()),
@@ -55,12 +77,16 @@ pub(super) fn event(seq: i64) -> StoredEvent {
     }
 }
 
-pub(super) fn events(seqs: impl IntoIterator<Item = i64>) -> Vec<StoredEvent> {
+pub(crate) fn cursor(seq: i64) -> Cursor {
+    Cursor::of(seq, event(seq).id)
+}
+
+pub(crate) fn events(seqs: impl IntoIterator<Item = i64>) -> Vec<StoredEvent> {
     seqs.into_iter().map(event).collect()
 }
 
 impl Journal {
-    pub(super) fn new(seqs: impl IntoIterator<Item = i64>) -> Self {
+    pub(crate) fn new(seqs: impl IntoIterator<Item = i64>) -> Self {
         let inner = Inner {
             events: Mutex::new(seqs.into_iter().map(|seq| (seq, event(seq))).collect()),
             ranges: AtomicUsize::new(0),
@@ -68,6 +94,7 @@ impl Journal {
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             under_way: AtomicUsize::new(0),
             most_under_way: AtomicUsize::new(0),
+            trimmed: AtomicI64::new(0),
             fails: AtomicBool::new(false),
             panics: AtomicBool::new(false),
             meanwhile: Mutex::new(None),
@@ -75,15 +102,29 @@ impl Journal {
         Self(Arc::new(inner))
     }
 
-    pub(super) fn store(&self, seqs: impl IntoIterator<Item = i64>) {
+    pub(crate) fn store(&self, seqs: impl IntoIterator<Item = i64>) {
         self.0.events.lock().unwrap().extend(seqs.into_iter().map(|seq| (seq, event(seq))));
     }
 
-    pub(super) fn clear(&self) {
+    pub(crate) fn put(&self, events: impl IntoIterator<Item = StoredEvent>) {
+        self.0.events.lock().unwrap().extend(events.into_iter().map(|event| (event.seq, event)));
+    }
+
+    pub(crate) fn trimmed(&self) -> i64 {
+        self.0.trimmed.load(Ordering::SeqCst)
+    }
+
+    /// Takes the events up to a seq, as retention does.
+    pub(crate) fn trim(&self, through: i64) {
+        self.0.trimmed.store(through, Ordering::SeqCst);
+        self.0.events.lock().unwrap().retain(|seq, _| *seq > through);
+    }
+
+    pub(crate) fn clear(&self) {
         self.0.events.lock().unwrap().clear();
     }
 
-    pub(super) fn between(&self, after: i64, upto: i64) -> Vec<StoredEvent> {
+    pub(crate) fn between(&self, after: i64, upto: i64) -> Vec<StoredEvent> {
         self.0
             .events
             .lock()
@@ -94,32 +135,32 @@ impl Journal {
             .collect()
     }
 
-    pub(super) fn loads(&self) -> (usize, usize) {
+    pub(crate) fn loads(&self) -> (usize, usize) {
         (self.0.ranges.load(Ordering::SeqCst), self.0.nexts.load(Ordering::SeqCst))
     }
 
-    pub(super) fn most_under_way(&self) -> usize {
+    pub(crate) fn most_under_way(&self) -> usize {
         self.0.most_under_way.load(Ordering::SeqCst)
     }
 
     /// From now on loads wait, until so many are let through.
-    pub(super) fn hold(&self) {
+    pub(crate) fn hold(&self) {
         self.0.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
 
-    pub(super) fn let_through(&self, loads: usize) {
+    pub(crate) fn let_through(&self, loads: usize) {
         self.0.gate.add_permits(loads);
     }
 
-    pub(super) fn fail(&self, on: bool) {
+    pub(crate) fn fail(&self, on: bool) {
         self.0.fails.store(on, Ordering::SeqCst);
     }
 
-    pub(super) fn panic(&self, on: bool) {
+    pub(crate) fn panic(&self, on: bool) {
         self.0.panics.store(on, Ordering::SeqCst);
     }
 
-    pub(super) fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
+    pub(crate) fn meanwhile(&self, happens: impl FnOnce() + Send + 'static) {
         *self.0.meanwhile.lock().unwrap() = Some(Box::new(happens));
     }
 
@@ -143,16 +184,16 @@ impl Journal {
 }
 
 impl Load for Journal {
-    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Vec<StoredEvent>, Trouble>> {
+    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         Box::pin(async move {
             self.0.ranges.fetch_add(1, Ordering::SeqCst);
             self.begin().await?;
-            let found = self.between(after, upto);
+            let events = self.between(after, upto);
             let happens = self.0.meanwhile.lock().unwrap().take();
             if let Some(happens) = happens {
                 happens();
             }
-            Ok(found)
+            Ok(Loaded { events, trimmed: self.0.trimmed.load(Ordering::SeqCst) })
         })
     }
 
@@ -166,24 +207,24 @@ impl Load for Journal {
 }
 
 /// Room for everything that a test makes.
-pub(super) const ROOMY: Limits = Limits { hot_pages: 64, hot_bytes: 64 << 20, cache_bytes: 64 << 20, loads: 4 };
+pub(crate) const ROOMY: Limits = Limits { hot_pages: 64, hot_bytes: 64 << 20, cache_bytes: 64 << 20, loads: 4 };
 
 /// A store over this journal whose head is `head`.
-pub(super) fn store_at(journal: &Journal, head: i64, limits: Limits) -> (Pages<Seqs>, PageWriter<Seqs>) {
+pub(crate) fn store_at(journal: &Journal, head: i64, limits: Limits) -> (Pages<Seqs>, PageWriter<Seqs>) {
     let (pages, mut writer) = Pages::new(journal.clone(), Seqs, limits);
     jump(&mut writer, journal, head);
     (pages, writer)
 }
 
 /// Jumps as the tail does.
-pub(super) fn jump<R: Render>(writer: &mut PageWriter<R>, journal: &Journal, head: i64) {
+pub(crate) fn jump<R: Render>(writer: &mut PageWriter<R>, journal: &Journal, head: i64) {
     let rows = journal.between(PageWriter::<R>::page_start(head), head);
-    let newest = journal.between(0, head).last().map_or(0, |event| event.seq);
+    let newest = journal.between(0, head).last().map_or(Cursor::START, |event| Cursor::of(event.seq, event.id));
     writer.jump(rows, head, newest).unwrap();
 }
 
 /// Everything after the cursor up to the head at the time of each step, as a session takes it.
-pub(super) async fn walk<R: Render>(pages: &Pages<R>, mut cursor: i64) -> Vec<i64> {
+pub(crate) async fn walk<R: Render>(pages: &Pages<R>, mut cursor: i64) -> Vec<i64> {
     let mut seen = Vec::new();
     while cursor < pages.position().head {
         let page = pages.page_after(cursor).await.unwrap();

@@ -1,24 +1,7 @@
 //! Whatever happens, a walk from a cursor sees each event after it once, in order, and none that is not decided.
 
 use super::super::{Limits, PAGE_SPAN, PageError, PageWriter, Pages, Seqs};
-use super::{Journal, ROOMY, event, events, jump, store_at, walk};
-
-/// A small generator, so that a failing run can be repeated from its number.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % below
-    }
-
-    fn seq(&mut self, below: i64) -> i64 {
-        i64::try_from(self.roll(u64::try_from(below).unwrap())).unwrap()
-    }
-}
+use super::{Dice, Journal, ROOMY, event, events, jump, store_at, walk};
 
 /// A run: one store, what its journal holds, and a reader that stays through everything.
 struct Run {
@@ -91,7 +74,7 @@ impl Run {
         }
         let position = self.pages.position();
         assert_eq!(*self.pages.subscribe().borrow(), position);
-        assert_eq!(position.newest, self.journal.between(0, position.head).last().map_or(0, |event| event.seq));
+        assert_eq!(position.newest.seq, self.journal.between(0, position.head).last().map_or(0, |event| event.seq));
     }
 
     async fn walk_all(&self, cursor: i64) {

@@ -1,0 +1,422 @@
+//! What a delivery costs: many sessions under saturating appends beside a plain relay, sessions that want one thing each,
+//! and sessions that wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::task::JoinSet;
+
+use super::super::{Failure, output};
+use super::child::{Server, own_cpu, postgres_cpu};
+use super::crowd::{Crowd, Door};
+use super::figures::{Spread, percentile};
+use super::journal::count;
+use super::place::{Place, Scheme};
+use super::report::{Machine, millis, table, with_bounds};
+use crate::auth::Role;
+use crate::auth::token::Mint;
+use crate::clock::Clock;
+use crate::config::Secret;
+use crate::db::{Connector, Trouble};
+
+/// How long the last clients may take for what was written.
+const CATCH_UP: Duration = Duration::from_secs(30);
+/// Connections that write.
+const WRITERS: usize = 16;
+/// The heartbeat of sessions that wait: the default.
+const IDLE_HEARTBEAT: &str = "15s";
+
+/// How much is measured.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    pub(super) sessions: usize,
+    pub(super) subjects: usize,
+    pub(super) idle: usize,
+    pub(super) rounds: usize,
+    pub(super) warm_up: Duration,
+    pub(super) measure: Duration,
+    pub(super) idle_for: Duration,
+}
+
+/// One round of the many sessions, on one side.
+#[derive(Debug, Clone)]
+struct Fan {
+    appends: f64,
+    deliveries: f64,
+    /// Of a core, while it was measured.
+    server: f64,
+    postgres: f64,
+    load: f64,
+    /// Microseconds of the server for a delivery.
+    cost: f64,
+    delays: Vec<Duration>,
+    /// Deliveries that never came.
+    lost: i64,
+}
+
+/// Measures all of it and returns the report.
+pub(super) async fn run(place: &Place, plan: &Plan) -> Result<String, Failure> {
+    let begun = Machine::now();
+    place.prepare().await?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for number in 1..=plan.rounds {
+        for (rounds, side) in [(&mut ours, Side::Rowcast), (&mut theirs, Side::Relay)] {
+            let fan = fan(place, plan, side).await?;
+            output::tell(&format!(
+                "round {number}, {} sessions, {}: {:.0} appends/s, {:.0} deliveries/s, {:.2} us of the server each",
+                plan.sessions,
+                side.name(),
+                fan.appends,
+                fan.deliveries,
+                fan.cost
+            ));
+            rounds.push(fan);
+        }
+    }
+    let mut wakes = Vec::new();
+    let wanted = (plan.subjects / 100).max(1);
+    for sessions in [wanted, plan.subjects] {
+        let cost = wake(place, plan, sessions, wanted).await?;
+        output::tell(&format!("{sessions} sessions of one subject each: {cost:.1} us of the server for an event"));
+        wakes.push((sessions, cost));
+    }
+    let idle = idle(place, plan).await?;
+    output::tell(&format!("{} idle sessions: {:.1} KiB each, {:.2} % of a core", plan.idle, idle.0, idle.1));
+    Ok(report(plan, &place.facts().await?, &begun, &ours, &theirs, &wakes, idle))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Rowcast,
+    Relay,
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rowcast => "rowcast",
+            Self::Relay => "a plain relay",
+        }
+    }
+}
+
+/// A trigger that says the whole row, as home-made relays have it.
+const RELAYED: &str = "create function rowcast.relay() returns trigger language plpgsql as
+    $$ begin
+        perform pg_notify('relay', jsonb_build_object('seq', new.seq, 'id', new.id, 'at', new.at, 'type', new.type,
+                                                      'level', new.level, 'payload', new.payload)::text);
+        return null;
+    end $$;
+    create trigger relay after insert on rowcast.events for each row execute function rowcast.relay()";
+
+fn secret() -> String {
+    "0123456789abcdef".repeat(2)
+}
+
+fn token() -> Result<String, Failure> {
+    let mint =
+        Mint { subject: "bench", role: Role::Viewer, ttl: Duration::from_secs(3600), issuer: None, audience: None };
+    let signed = mint.sign(&Secret::new(secret()), &Clock::system()).map_err(std::io::Error::other)?;
+    Ok(signed.expose().to_owned())
+}
+
+async fn serve(place: &Place, heartbeat: &str) -> Result<(Server, Connector), Failure> {
+    let connector = place.fresh(Scheme::Rowcast).await?;
+    let (url, secret) = (place.url(Scheme::Rowcast), secret());
+    let environment = [
+        ("DATABASE_URL", url.as_str()),
+        ("ROWCAST_JWT_SECRET", secret.as_str()),
+        ("ROWCAST_LISTEN", "127.0.0.1:0"),
+        ("ROWCAST_LOG", "warn"),
+        ("ROWCAST_HEARTBEAT", heartbeat),
+        ("ROWCAST_RATE_LIMITS", "public=1000000/s,private=1000000/s,connect=1000000/s,append=1000000/s"),
+        ("ROWCAST_SESSIONS_PER_SUBJECT", "1000000"),
+    ];
+    let server = Server::start(&["serve"], &environment).await?;
+    server.ready().await?;
+    Ok((server, connector))
+}
+
+async fn fan(place: &Place, plan: &Plan, side: Side) -> Result<Fan, Failure> {
+    let (server, connector, door) = match side {
+        Side::Rowcast => {
+            let (server, connector) = serve(place, "5s").await?;
+            let door = Door { address: server.address.clone(), path: |_| "/ws".to_owned(), token: Some(token()?) };
+            (server, connector, door)
+        }
+        Side::Relay => {
+            let connector = place.fresh(Scheme::Plain).await?;
+            let (client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
+            client.batch_execute(RELAYED).await.map_err(Trouble::from)?;
+            let url = place.url(Scheme::Plain);
+            let server = Server::start(&["bench", "relay"], &[("DATABASE_URL", url.as_str())]).await?;
+            let door = Door { address: server.address.clone(), path: |_| "/".to_owned(), token: None };
+            (server, connector, door)
+        }
+    };
+    let crowd = Crowd::open(door, plan.sessions).await?;
+    let writers = Writers::start(&connector, WRITERS, None, 1).await?;
+    tokio::time::sleep(plan.warm_up).await;
+    let postmaster = place.postmaster();
+    let cpu = || (server.cpu(), postmaster.map_or(Duration::ZERO, postgres_cpu), own_cpu());
+    crowd.sample(true);
+    let (begun, before, done, had) = (Instant::now(), cpu(), writers.done(), crowd.received());
+    tokio::time::sleep(plan.measure).await;
+    let (took, after, did, has) = (begun.elapsed().as_secs_f64(), cpu(), writers.done(), crowd.received());
+    let delays = crowd.sample(false);
+    let written = writers.stop().await?;
+    let wanted = written * u64::try_from(plan.sessions).unwrap_or(u64::MAX);
+    let end = Instant::now();
+    while crowd.received() < wanted && end.elapsed() < CATCH_UP {
+        let before = crowd.received();
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        // The relay has nothing more to say.
+        if side == Side::Relay && crowd.received() == before {
+            break;
+        }
+    }
+    let lost = i64::try_from(wanted).unwrap_or(i64::MAX) - i64::try_from(crowd.received()).unwrap_or(i64::MAX);
+    if side == Side::Rowcast && lost != 0 {
+        return Err(std::io::Error::other(format!("{lost} of {wanted} deliveries did not come")).into());
+    }
+    let share = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64() / took;
+    let deliveries = count(has - had);
+    Ok(Fan {
+        appends: count(did - done) / took,
+        deliveries: deliveries / took,
+        server: share(before.0, after.0),
+        postgres: share(before.1, after.1),
+        load: share(before.2, after.2),
+        cost: share(before.0, after.0) * took / deliveries * 1e6,
+        delays,
+        lost,
+    })
+}
+
+/// What the server takes for an event that one of so many sessions wants, in microseconds. The events are about the subjects
+/// of the first few sessions alone: the others only wait.
+async fn wake(place: &Place, plan: &Plan, sessions: usize, wanted: usize) -> Result<f64, Failure> {
+    let (server, connector) = serve(place, "60s").await?;
+    let door = Door {
+        address: server.address.clone(),
+        path: |number| format!("/ws?subject=s{number}"),
+        token: Some(token()?),
+    };
+    let crowd = Crowd::open(door, sessions).await?;
+    // The same pace whatever the sessions cost, so that what is not theirs is the same in both.
+    let writers = Writers::start(&connector, 4, Some(Duration::from_millis(4)), wanted).await?;
+    tokio::time::sleep(plan.warm_up).await;
+    let (before, done) = (server.cpu(), writers.done());
+    tokio::time::sleep(plan.measure).await;
+    let (after, did) = (server.cpu(), writers.done());
+    let written = writers.stop().await?;
+    let end = Instant::now();
+    while crowd.received() < written && end.elapsed() < CATCH_UP {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    if crowd.received() != written {
+        let why = format!("{} of {written} deliveries came", crowd.received());
+        return Err(std::io::Error::other(why).into());
+    }
+    Ok((after - before).as_secs_f64() / count(did - done).max(1.0) * 1e6)
+}
+
+/// What a session takes that waits: KiB of memory, and percent of a core for all of them.
+async fn idle(place: &Place, plan: &Plan) -> Result<(f64, f64), Failure> {
+    let (server, _connector) = serve(place, IDLE_HEARTBEAT).await?;
+    let door = Door { address: server.address.clone(), path: |_| "/ws".to_owned(), token: Some(token()?) };
+    // What a server takes once, it has taken after the first sessions.
+    drop(Crowd::open(door.clone(), 100.min(plan.idle)).await?);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let empty = server.resident();
+    let crowd = Crowd::open(door, plan.idle).await?;
+    let before = server.cpu();
+    tokio::time::sleep(plan.idle_for).await;
+    let (after, full) = (server.cpu(), server.resident());
+    if crowd.gone() > 0 {
+        return Err(std::io::Error::other(format!("{} idle sessions were closed", crowd.gone())).into());
+    }
+    let each = count(full.saturating_sub(empty)) / count(u64::try_from(plan.idle).unwrap_or(1)) / 1024.0;
+    Ok((each, (after - before).as_secs_f64() / plan.idle_for.as_secs_f64() * 100.0))
+}
+
+/// Connections that insert, each a row at a time.
+struct Writers {
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicU64>,
+    thread: Option<JoinHandle<Result<(), Failure>>>,
+}
+
+impl Writers {
+    /// Begins; the rows are about so many subjects by turns. With a pace, each writer inserts once in that time.
+    async fn start(
+        connector: &Connector,
+        writers: usize,
+        pace: Option<Duration>,
+        subjects: usize,
+    ) -> Result<Self, Failure> {
+        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (theirs, rows, connector) = (Arc::clone(&stop), Arc::clone(&done), connector.clone());
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async move {
+                let mut set = JoinSet::new();
+                for number in 0..writers {
+                    set.spawn(write(connector.clone(), number, pace, subjects, Arc::clone(&theirs), Arc::clone(&rows)));
+                }
+                while let Some(ended) = set.join_next().await {
+                    ended.map_err(std::io::Error::other)??;
+                }
+                Ok(())
+            })
+        });
+        let writers = Self { stop, done, thread: Some(thread) };
+        while writers.done() == 0 {
+            if writers.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                writers.stop().await?;
+                return Err(std::io::Error::other("the writers ended before they had begun").into());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        Ok(writers)
+    }
+
+    fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Ends, and says how many rows there are.
+    async fn stop(mut self) -> Result<u64, Failure> {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let ended = tokio::task::spawn_blocking(move || thread.join()).await.map_err(std::io::Error::other)?;
+            ended.unwrap_or_else(|_| Err(std::io::Error::other("a writer panicked").into()))?;
+        }
+        Ok(self.done())
+    }
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn write(
+    connector: Connector,
+    number: usize,
+    pace: Option<Duration>,
+    subjects: usize,
+    stop: Arc<AtomicBool>,
+    done: Arc<AtomicU64>,
+) -> Result<(), Trouble> {
+    let (client, _carrier) = connector.connect().await?;
+    let insert = "insert into rowcast.events (type, subject, payload) values ('order.filled', $1, $2::text::jsonb)";
+    let insert = client.prepare(insert).await?;
+    // With what stands around it, an event is about 300 bytes on the wire.
+    let note = "partially filled at the best bid, the rest stays in the book until cancelled";
+    let mut turn = number;
+    while !stop.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let payload = format!(r#"{{"note":"{note}","price":"64250.50","quantity":"0.125","t":{now}}}"#);
+        client.execute(&insert, &[&format!("s{}", turn % subjects), &payload]).await?;
+        done.fetch_add(1, Ordering::Relaxed);
+        turn += 1;
+        if let Some(pace) = pace {
+            tokio::time::sleep(pace.saturating_sub(begun.elapsed())).await;
+        }
+    }
+    Ok(())
+}
+
+fn report(
+    plan: &Plan,
+    facts: &str,
+    begun: &Machine,
+    ours: &[Fan],
+    theirs: &[Fan],
+    wakes: &[(usize, f64)],
+    (memory, share): (f64, f64),
+) -> String {
+    let of = |rounds: &[Fan], of: fn(&Fan) -> f64, digits| with_bounds(&Spread::of(rounds.iter().map(of)), digits);
+    let row = |name: &str, rounds: &[Fan]| {
+        let mut delays: Vec<Duration> = rounds.iter().flat_map(|fan| fan.delays.iter().copied()).collect();
+        delays.sort_unstable();
+        vec![
+            name.to_owned(),
+            of(rounds, |fan| fan.appends, 0),
+            of(rounds, |fan| fan.deliveries, 0),
+            of(rounds, |fan| fan.cost, 2),
+            of(rounds, |fan| fan.server * 100.0, 0),
+            of(rounds, |fan| fan.postgres * 100.0, 0),
+            of(rounds, |fan| fan.load * 100.0, 0),
+            millis(&delays, 50),
+            format!("{:.2}", percentile(&delays, 99).as_secs_f64() * 1000.0),
+            rounds.iter().map(|fan| fan.lost).sum::<i64>().to_string(),
+        ]
+    };
+    let header = [
+        "",
+        "appends/s",
+        "deliveries/s",
+        "server, us a delivery",
+        "server, % of a core",
+        "Postgres",
+        "clients and writers",
+        "insert → client p50, ms",
+        "p99",
+        "deliveries that never came",
+    ];
+    let sides = [row("rowcast", ours), row("plain relay", theirs)];
+    let fan = table(&format!("{} sessions, saturating appends", plan.sessions), &header, sides);
+    let wakes = wakes.iter().map(|(sessions, cost)| vec![sessions.to_string(), format!("{cost:.1}")]);
+    let title = format!("Sessions that follow one subject each; events of {} subjects", (plan.subjects / 100).max(1));
+    let wakes = table(&title, &["sessions", "server, us an event"], wakes);
+    let met = |met: bool| (if met { "met" } else { "**not met**" }).to_owned();
+    let waiting = table(
+        &format!("{} idle sessions", plan.idle),
+        &["what", "target", "measured", ""],
+        [
+            vec![
+                "memory of a session, KiB".to_owned(),
+                "at most 12".into(),
+                format!("{memory:.1}"),
+                met(memory <= 12.0),
+            ],
+            vec!["time of all, % of a core".to_owned(), "under 3".into(), format!("{share:.2}"), met(share < 3.0)],
+        ],
+    );
+    [
+        begun.heading(
+            "Sessions",
+            facts,
+            &format!("{} rounds of {:?} after {:?}", plan.rounds, plan.measure, plan.warm_up),
+        ),
+        fan,
+        wakes,
+        waiting,
+    ]
+    .join("\n\n")
+}
+
+/// The plain relay, in this process, until it is ended.
+pub(super) async fn relay(url: &Secret) -> Result<(), Failure> {
+    let connector = Connector::new(crate::db::DatabaseUrl::parse(url)?)?;
+    let (rows, _) = tokio::sync::broadcast::channel(1 << 16);
+    let heard = rows.clone();
+    let hear = move |n: tokio_postgres::Notification| {
+        let _nobody_there = heard.send(n.payload().to_owned().into());
+    };
+    let (client, carrier) = connector.connect_listening(hear).await.map_err(Trouble::from)?;
+    client.batch_execute("listen relay").await.map_err(Trouble::from)?;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    output::print(&format!("listening on http://{}", listener.local_addr()?));
+    tokio::select! {
+        () = crate::http::relay(listener, rows) => {}
+        _ended = carrier => {}
+    }
+    Ok(())
+}
