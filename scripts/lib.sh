@@ -254,6 +254,26 @@ ensure_pgbouncer() {
     if have systemctl; then as_root systemctl disable --now pgbouncer >/dev/null 2>&1 || true; fi
 }
 
+# ---- Redis ---------------------------------------------------------------------------------------------------------
+
+# Wanted by the tests of shared rate limits alone; without it they say that they are skipped.
+ensure_redis() {
+    if have redis-server; then return; fi
+    if have brew && [ "$EUID" -ne 0 ]; then
+        say "installing Redis with brew, for the tests of rate limits"
+        if brew install redis >&2; then return; fi
+    elif have apt-get && can_be_root; then
+        say "installing Redis, for the tests of rate limits"
+        if RUNLEVEL=1 apt_install redis-server; then
+            # The package starts a service of its own on port 6379, which nobody asked for.
+            if have systemctl; then as_root systemctl disable --now redis-server >/dev/null 2>&1 || true; fi
+            return
+        fi
+    fi
+    say "skipped: the tests of shared rate limits need Redis ('apt-get install redis-server', 'dnf install redis' or" \
+        "'brew install redis')"
+}
+
 # ---- building, and the process of scripts/start --------------------------------------------------------------------
 
 # build [--release]: sets PROGRAM.

@@ -77,3 +77,24 @@ async fn what_cannot_be_measured_is_said_in_one_line() {
         assert!(answer.stdout.is_empty());
     }
 }
+
+#[tokio::test]
+async fn sessions_are_measured_beside_a_plain_relay_and_while_they_wait() {
+    let database = empty_database().await;
+    let quick = "bench sessions --sessions 60 --subjects 100 --idle 120 --rounds 1 --measure 300ms --warm-up 200ms --idle-for 300ms";
+    let mut args: Vec<&str> = quick.split(' ').collect();
+    args.extend(["--server", &database.url]);
+    let answer = run(&args, &[]).await;
+    let (report, said) = (text(&answer.stdout), text(&answer.stderr));
+    assert!(answer.status.success(), "{said}");
+    assert!(report.starts_with("## Sessions\n") && report.contains("fsync "), "{report}");
+    let fan = table(&report, "60 sessions, saturating appends");
+    assert_eq!(fan.iter().map(|row| row[0]).collect::<Vec<_>>(), ["rowcast", "plain relay"]);
+    // A run in which an event did not reach everyone fails; the relay may lose what it likes.
+    assert!(fan.iter().all(|row| row.len() == 10 && figure(row[1]) > 0.0 && figure(row[2]) > 0.0), "{report}");
+    assert_eq!(fan[0][9], "0");
+    let wakes = table(&report, "Sessions that follow one subject each; events of 1 subjects");
+    assert_eq!(wakes.iter().map(|row| row[0]).collect::<Vec<_>>(), ["1", "100"]);
+    let idle = table(&report, "120 idle sessions");
+    assert!(idle.len() == 2 && idle.iter().all(|row| figure(row[2]) >= 0.0), "{report}");
+}

@@ -2,8 +2,12 @@
 
 use crate::support::{TestDb, migrated_database, run, text};
 
-const ORDERS: &str = "create schema shop; \
+/// A shop, and nothing published: what the applications publish is not what these tests are about.
+const ORDERS: &str = "select rowcast.unpublish(table_name) from rowcast.published; create schema shop; \
     create table shop.orders (id int primary key, customer text, status text, total numeric, trade uuid)";
+
+/// What the applications publish is none of these tests' business.
+const NOTHING_ELSE: &str = "select rowcast.unpublish(table_name) from rowcast.published";
 
 /// Exit code, standard output, standard error.
 async fn rowcast(db: &TestDb, args: &[&str]) -> (Option<i32>, String, String) {
@@ -21,6 +25,7 @@ async fn refused(db: &TestDb, args: &[&str], complaint: &str) {
 async fn a_table_is_published_listed_and_unpublished() {
     let db = migrated_database().await;
     let client = db.client().await;
+    client.batch_execute(NOTHING_ELSE).await.unwrap();
     client.batch_execute(ORDERS).await.unwrap();
     assert_eq!(rowcast(&db, &["publish", "--list"]).await, (Some(0), String::new(), String::new()));
     let columns = ["publish", "shop.orders", "--columns", "id,status", "--owner-column", "customer"];
@@ -44,6 +49,7 @@ async fn a_table_is_published_listed_and_unpublished() {
 async fn every_option_reaches_the_function_in_the_database() {
     let db = migrated_database().await;
     let client = db.client().await;
+    client.batch_execute(NOTHING_ELSE).await.unwrap();
     client.batch_execute(ORDERS).await.unwrap();
     client
         .batch_execute(

@@ -19,7 +19,12 @@ struct Dev {
 impl Dev {
     /// Starts it and reads what it says, up to the line that begins with `ready`.
     async fn start(folder: &Path) -> Self {
-        let command = binary(&["dev", "--listen", "127.0.0.1:0", "--dir", folder.to_str().unwrap()], &[]);
+        Self::start_with(folder, &[]).await
+    }
+
+    async fn start_with(folder: &Path, more: &[&str]) -> Self {
+        let usual = ["dev", "--listen", "127.0.0.1:0", "--dir", folder.to_str().unwrap()];
+        let command = binary(&[&usual, more].concat(), &[]);
         let mut command = Command::from(command);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -62,8 +67,16 @@ async fn one_command_serves_again_and_again_with_its_data() {
     let dev = Dev::start(&folder).await;
     dev.is_ready().await;
     assert_eq!(dev.said("admin token ").split('.').count(), 3);
+    let follow = format!("{} --cursor earliest --once --json", dev.said("follow "));
     let first = Command::new("sh").args(["-c", dev.said("first event ")]).output().await.unwrap();
     assert!(text(&first.stdout).contains("{\"text\": \"hello\"}"), "{}", text(&first.stderr));
+    // The stream has it a moment after the commit.
+    until("the stream has the event", || async {
+        let followed = Command::new("sh").args(["-c", &follow]).output().await.unwrap();
+        let event: serde_json::Value = serde_json::from_slice(&followed.stdout).unwrap_or_default();
+        event["seq"] == 1 && event["payload"]["text"] == "hello"
+    })
+    .await;
 
     let second = run(&["dev", "--listen", "127.0.0.1:0", "--dir", folder.to_str().unwrap()], &[]).await;
     assert_eq!(second.status.code(), Some(1));
@@ -80,4 +93,15 @@ async fn one_command_serves_again_and_again_with_its_data() {
     let dev = Dev::start(&folder).await;
     assert_eq!(dev.psql("-Atc 'select max(seq) from rowcast.query_events()'").await, "1\n");
     assert_eq!(dev.end(Signal::SIGTERM).await, Some(0));
+}
+
+#[tokio::test]
+async fn with_demo_there_is_something_to_look_at() {
+    let folder = tempfile::tempdir().unwrap();
+    make_enterable(folder.path());
+    let dev = Dev::start_with(&folder.path().join(".rowcast"), &["--demo"]).await;
+    let told = "-Atc \"select exists (select from rowcast.events where type = 'order.placed') \
+                and exists (select from rowcast.events where type = 'decision.made')\"";
+    until("the demo plays", || async { dev.psql(told).await == "t\n" }).await;
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-
+use crate::support::redis::TestRedis;
 use crate::support::{JWT_SECRET, TestDb, connect, empty_database, migrated_database, run, text, until};
+use crate::tokens;
 
 /// What it found, by what it looked at: verdict and detail.
 pub(crate) struct Report {
@@ -79,11 +78,32 @@ async fn what_is_wrong_with_the_settings_is_told_and_the_rest_is_looked_at_all_t
     report.expect("migrations", "ok", "up to date");
     examine_with(&[url, ("ROWCAST_JWT_SECRET", "short")]).await.expect("keys", "fail", "at least 32 bytes");
     examine_with(&[url, ("ROWCAST_JWT_SECRET", &"a".repeat(40))]).await.expect("keys", "warn", "only 1 different");
-    let report = examine_with(&[url, ("ROWCAST_FIREBASE_PROJECT", "p")]).await;
-    report.expect("keys", "warn", "ROWCAST_FIREBASE_PROJECT");
-    report.expect("configuration", "warn", "without effect in this version: ROWCAST_FIREBASE_PROJECT");
+    let report = examine_with(&[url, ("ROWCAST_JWT_SECRET", JWT_SECRET), ("ROWCAST_WRITE_STALL", "9s")]).await;
+    report.expect("configuration", "ok", "complete");
     examine_with(&[url, ("ROWCAST_LISTN", "x")]).await.expect("configuration", "fail", "ROWCAST_LISTEN?");
     examine_with(&[("ROWCAST_JWT_SECRET", JWT_SECRET)]).await.expect("connection", "fail", "DATABASE_URL is not set");
+}
+
+#[tokio::test]
+async fn keys_that_are_published_are_fetched() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.json");
+    let place = file.to_str().unwrap();
+    let keys: &[(&str, &str)] = &[
+        ("DATABASE_URL", "host=127.0.0.1 port=1"),
+        ("ROWCAST_JWKS", place),
+        ("ROWCAST_JWT_ISSUER", "us"),
+        ("ROWCAST_JWT_AUDIENCE", "them"),
+    ];
+    examine_with(keys).await.expect("keys", "fail", "cannot be reached");
+    std::fs::write(&file, tokens::jwks()).unwrap();
+    examine_with(keys).await.expect("keys", "ok", &format!("keys from {place}"));
+    std::fs::write(&file, "{}").unwrap();
+    let both = [keys, &[("ROWCAST_JWT_SECRET", JWT_SECRET)]].concat();
+    let report = examine_with(&both).await;
+    report.expect("keys", "fail", "ROWCAST_JWT_SECRET has 32 bytes; no keys from");
+    let ftp = [("ROWCAST_FIREBASE_PROJECT", "p"), ("ROWCAST_JWKS", "ftp://127.0.0.1/keys")];
+    examine_with(&ftp).await.expect("keys", "fail", "ROWCAST_JWKS is neither a file nor a URL");
 }
 
 #[tokio::test]
@@ -96,27 +116,55 @@ async fn redis_is_asked_where_it_is_set() {
         ])
         .await
     }
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(async move {
-        for answer in ["+PONG\r\n", "-NOAUTH Authentication required.\r\n", "-WRONGPASS no\r\n", "HTTP/1.1 400\r\n"] {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut asked = [0; 256];
-            let many = stream.read(&mut asked).await.unwrap();
-            assert!(many > 0);
-            stream.write_all(answer.as_bytes()).await.unwrap();
-        }
-    });
-    redis(&format!("redis://{address}")).await.expect("redis", "ok", "answers");
-    redis(&format!("redis://{address}")).await.expect("redis", "fail", "refuses the login");
-    let report = redis(&format!("redis://:hunter2@{address}")).await;
+    redis("redis://127.0.0.1:1").await.expect("redis", "fail", "cannot be reached");
+    redis("rediss://127.0.0.1:1").await.expect("redis", "fail", "cannot be reached");
+    redis("redis://:hunter2@h:port").await.expect("redis", "fail", "not a URL of a Redis");
+    redis("http://x").await.expect("redis", "warn", "configuration is wrong");
+    let Some(open) = TestRedis::start(&[]).await else { return };
+    redis(&open.url()).await.expect("redis", "ok", "redis.sock answers, and counts");
+    let closed = TestRedis::start(&["--requirepass", "correct-horse"]).await.unwrap();
+    redis(&closed.url()).await.expect("redis", "fail", "refuses the login");
+    let report = redis(&format!("{}?pass=hunter2", closed.url())).await;
     report.expect("redis", "fail", "refuses the login");
     assert!(report.lines.values().all(|(_, detail)| !detail.contains("hunter2")));
-    redis(&format!("redis://{address}")).await.expect("redis", "fail", "not answer as Redis");
-    server.await.unwrap();
-    redis("redis://127.0.0.1:1").await.expect("redis", "fail", "cannot be reached");
-    redis("rediss://127.0.0.1:1").await.expect("redis", "warn", "cannot ask");
-    redis("http://x").await.expect("redis", "warn", "configuration is wrong");
+    redis(&format!("{}?pass=correct-horse", closed.url())).await.expect("redis", "ok", "answers");
+    // The least that a login needs, as docs/OPERATIONS.md has it.
+    let operations = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATIONS.md")).unwrap();
+    let rule = operations.split_once("`user rowcast on >password ").unwrap().1.split('`').next().unwrap();
+    let rule: Vec<&str> = ["--user", "rowcast", "on", ">password"].into_iter().chain(rule.split(' ')).collect();
+    let least = TestRedis::start(&rule).await.unwrap();
+    redis(&format!("{}?user=rowcast&pass=password", least.url())).await.expect("redis", "ok", "answers");
+    // One that answers, and would not count: a replica is only read.
+    let replica = TestRedis::start(&["--replicaof", "127.0.0.1", "1"]).await.unwrap();
+    redis(&replica.url()).await.expect("redis", "fail", "does not count");
+}
+
+#[tokio::test]
+async fn redis_is_asked_by_tls_with_the_authorities_of_the_machine() {
+    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let options = ["--tls-port", &port.to_string(), "--bind", "127.0.0.1"];
+    let files =
+        ["--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", cert, "--tls-auth-clients", "no"];
+    let Some(_redis) = TestRedis::start(&[&options[..], &files[..]].concat()).await else { return };
+    let url = format!("rediss://localhost:{port}");
+    let base = [
+        ("ROWCAST_JWT_SECRET", JWT_SECRET),
+        ("DATABASE_URL", "host=127.0.0.1 port=1"),
+        ("ROWCAST_REDIS_URL", url.as_str()),
+    ];
+    let trusting = [&base[..], &[("SSL_CERT_FILE", cert)]].concat();
+    examine_with(&trusting).await.expect("redis", "ok", "answers, and counts");
+    let another = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let other = folder.path().join("other.pem");
+    std::fs::write(&other, another.cert.pem()).unwrap();
+    let suspicious = [&base[..], &[("SSL_CERT_FILE", other.to_str().unwrap())]].concat();
+    examine_with(&suspicious).await.expect("redis", "fail", "cannot be reached");
 }
 
 #[tokio::test]

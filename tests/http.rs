@@ -168,6 +168,11 @@ async fn readiness_and_metrics_name_what_holds_the_stream_back() {
     let (holder, writer) = (db.client().await, db.client().await);
     let insert = "insert into rowcast.events (type) values ('http.test')";
     writer.batch_execute(insert).await.unwrap();
+    // Once it is decided, whoever holds can hold back only what comes after.
+    crate::support::until("the first is handed out", || async {
+        server.get("/metrics").await.body.lines().any(|line| line == "rowcast_tail_newest 1")
+    })
+    .await;
     holder.batch_execute(&format!("set application_name = 'holder'; begin; {insert}")).await.unwrap();
     let pid: i32 = holder.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
     crate::support::until("the blocker is named", || async {

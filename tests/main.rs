@@ -6,15 +6,21 @@
     reason = "a test that cannot go on should stop there"
 )]
 
+mod access;
+mod api;
 mod bell;
 mod bench;
+mod chat;
 mod cli;
 mod cli_publish;
+mod cli_tail;
+mod client;
 mod cluster;
 mod dev;
 mod doctor;
 mod http;
 mod journal;
+mod limit;
 mod migrations;
 mod pages;
 mod pooler;
@@ -23,8 +29,13 @@ mod refinery_cli;
 mod repository;
 mod schema;
 mod serve;
+mod sessions;
 mod support;
 mod tail;
+mod taxonomy;
 mod tls;
+mod tokens;
 mod torture;
+mod trading;
 mod verify;
+mod ws;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::{BoxFuture, join_all};
 use rowcast::db::{Database, Trouble};
-use rowcast::journal::{StoredEvent, read_range};
-use rowcast::tail::pages::{Limits, Load, PAGE_SPAN, PageError, PageWriter, Pages, PostgresLoad, Seqs, View};
+use rowcast::journal::{Cursor, read_range};
+use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageError, PageWriter, Pages, PostgresLoad, Seqs, View};
 use tokio_postgres::Client;
 
 use crate::support::{TestDb, connect, connector, migrated_database};
@@ -18,7 +18,7 @@ struct Counted {
 }
 
 impl Load for Counted {
-    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Vec<StoredEvent>, Trouble>> {
+    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.real.range(after, upto)
     }
@@ -51,7 +51,7 @@ impl Node {
         let rows = read_range(&self.client, PageWriter::<Seqs>::page_start(head), head, PAGE_SPAN).await.unwrap();
         let newest = "select coalesce(max(seq), 0) from rowcast.events where seq <= $1";
         let newest = self.client.query_one(newest, &[&head]).await.unwrap().get(0);
-        self.writer.jump(rows, head, newest).unwrap();
+        self.writer.jump(rows, head, Cursor::bare(newest)).unwrap();
     }
 
     async fn walk(&self, mut cursor: i64) -> Vec<i64> {

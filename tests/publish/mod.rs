@@ -23,6 +23,8 @@ pub(crate) struct Shop {
 pub(crate) async fn shop(sql: &str) -> Shop {
     let db = migrated_database().await;
     let shop = Shop { client: db.client().await, _db: db };
+    // What the applications publish is not what these tests are about.
+    shop.run("select rowcast.unpublish(table_name) from rowcast.published").await;
     shop.run("create schema shop").await;
     shop.run(sql).await;
     shop

@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "each test uses the part that it needs")]
 
 pub(crate) mod http;
+pub(crate) mod redis;
+pub(crate) mod script;
 
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -174,9 +176,17 @@ pub(crate) async fn until<F: Future<Output = bool>>(question: &str, mut ask: imp
     }
 }
 
+/// Rates that no test comes near: all of them come from one address.
+pub(crate) const NO_LIMITS: &str = "public=1000000/s,private=1000000/s,connect=1000000/s,append=1000000/s";
+
 /// The settings of a server on this database, on a port that the machine picks.
 pub(crate) fn settings(url: &str, more: &[(&str, &str)]) -> Source {
-    let base = [("DATABASE_URL", url), ("ROWCAST_JWT_SECRET", JWT_SECRET), ("ROWCAST_LISTEN", "127.0.0.1:0")];
+    let base = [
+        ("DATABASE_URL", url),
+        ("ROWCAST_JWT_SECRET", JWT_SECRET),
+        ("ROWCAST_LISTEN", "127.0.0.1:0"),
+        ("ROWCAST_RATE_LIMITS", NO_LIMITS),
+    ];
     let all = base.iter().chain(more).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Source::new(all, []).unwrap()
 }
@@ -193,8 +203,13 @@ pub(crate) struct TestServer {
 impl TestServer {
     /// Starts a server; the database need not be there.
     pub(crate) async fn start(database_url: &str, more: &[(&str, &str)]) -> Self {
+        Self::start_as(database_url, more, |app| app).await
+    }
+
+    /// The same with something about it changed.
+    pub(crate) async fn start_as(database_url: &str, more: &[(&str, &str)], change: impl FnOnce(App) -> App) -> Self {
         let config = ServerConfig::read(&settings(database_url, more)).unwrap();
-        let app = App::new(&config).await.unwrap();
+        let app = change(App::new(&config).await.unwrap());
         let url = app.url();
         let (stop, stopped) = oneshot::channel();
         let running = tokio::spawn(app.run(async {
@@ -207,9 +222,19 @@ impl TestServer {
 
     /// The same, once it is ready.
     pub(crate) async fn ready(database_url: &str, more: &[(&str, &str)]) -> Self {
-        let server = Self::start(database_url, more).await;
+        Self::ready_as(database_url, more, |app| app).await
+    }
+
+    /// The same with something about it changed.
+    pub(crate) async fn ready_as(database_url: &str, more: &[(&str, &str)], change: impl FnOnce(App) -> App) -> Self {
+        let server = Self::start_as(database_url, more, change).await;
         until("the server is ready", || async { server.get("/health/ready").await.status == 200 }).await;
         server
+    }
+
+    /// A server that runs elsewhere, to be asked and not to be stopped.
+    pub(crate) fn at(url: &str) -> Self {
+        Self { url: url.to_owned(), stop: None, running: tokio::spawn(async { Ok(()) }) }
     }
 
     /// Where it listens, as `host:port`.

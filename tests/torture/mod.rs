@@ -9,6 +9,7 @@ mod naive;
 mod node;
 mod redrawn;
 mod server;
+mod sessions;
 mod writers;
 
 use std::collections::HashSet;

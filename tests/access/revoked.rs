@@ -1,0 +1,180 @@
+//! Revocations: by the interface, by the command, by plain SQL; on every node; through an outage.
+
+use std::time::{Duration, Instant};
+
+use rowcast::auth::Role;
+use serde_json::json;
+
+use super::{Session, Sse, ask, bearer, knock, metric, token, token_issued};
+use crate::support::{TestServer, connect, migrated_database, run, text, until};
+
+/// Within a second is the promise; a loaded machine gets a little more before the test fails.
+const SOON: Duration = Duration::from_millis(2500);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_sql_closes_everything_of_a_subject_on_every_node_within_a_second() {
+    let db = migrated_database().await;
+    let servers = [TestServer::ready(&db.url, &[]).await, TestServer::ready(&db.url, &[]).await];
+    let (alice, bob) = (token("alice", Role::Viewer), token("bob", Role::Viewer));
+    let mut closed = Vec::new();
+    let mut stay = Vec::new();
+    for server in &servers {
+        let mut session = Session::of(server, "/ws", &alice).await;
+        session.next_of("hello").await;
+        let mut filtered = Session::of(server, "/ws?symbol=S", &alice).await;
+        filtered.next_of("hello").await;
+        let mut sse = Sse::open(server, "/v1/events/stream", Some(&alice)).await;
+        sse.until(": live").await;
+        closed.push((session, filtered, sse));
+        let mut other = Session::of(server, "/ws", &bob).await;
+        other.next_of("hello").await;
+        // Issued after the revocation: a clock may be that far ahead.
+        let mut later = Session::of(server, "/ws", &token_issued("alice", Role::Viewer, 30)).await;
+        later.next_of("hello").await;
+        stay.push((other, later));
+    }
+    let client = db.client().await;
+    let begun = Instant::now();
+    let long_poll = ask(&servers[0], "GET", "/v1/events?wait=30", &alice, "");
+    let revoke = async {
+        until("the long poll waits", || async { metric(&servers[0], "rowcast_sessions_filtered").await >= 1.0 }).await;
+        let begun = Instant::now();
+        client.batch_execute("insert into rowcast.revocations (subject) values ('alice')").await.unwrap();
+        begun
+    };
+    let (polled, revoked) = tokio::join!(long_poll, revoke);
+    assert_eq!((polled.status, polled.json()["code"].as_str()), (401, Some("unauthorized")));
+    for (session, filtered, sse) in &mut closed {
+        assert_eq!(session.end().await, (4403, "revoked".to_owned()));
+        assert_eq!(filtered.end().await, (4403, "revoked".to_owned()));
+        assert!(sse.until("event: error").await.contains("\"revoked\""));
+    }
+    assert!(revoked.elapsed() < SOON, "{:?} of {:?}", revoked.elapsed(), begun.elapsed());
+    for server in &servers {
+        assert_eq!(ask(server, "GET", "/v1/me", &alice, "").await.status, 401);
+        assert_eq!(knock(server, "/ws", &[("authorization", &bearer(&alice))]).await.1.status, 401);
+        let mut session = Session::open(server, "/ws", &[]).await;
+        session.auth(&alice).await;
+        assert_eq!(session.end().await, (4403, "revoked".to_owned()));
+        let later = token_issued("alice", Role::Viewer, 30);
+        assert_eq!(ask(server, "GET", "/v1/me", &later, "").await.status, 200, "a token issued later is good");
+        assert_eq!(metric(server, "rowcast_revoked_subjects").await, 1.0);
+    }
+    for (other, later) in &mut stay {
+        for session in [other, later] {
+            session.say(json!({"op": "ping"})).await;
+            session.next_of("pong").await;
+        }
+    }
+    // A good session takes no token that was revoked.
+    let (_, later) = &mut stay[0];
+    later.auth(&alice).await;
+    assert_eq!(later.end().await, (4403, "revoked".to_owned()));
+    // What is taken off the list holds no longer, as everything there: whoever may write the table decides.
+    client.batch_execute("delete from rowcast.revocations").await.unwrap();
+    for server in &servers {
+        until("the token is good again", || async { ask(server, "GET", "/v1/me", &alice, "").await.status == 200 })
+            .await;
+    }
+    for server in servers {
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn administrators_revoke_over_http_and_read_the_list_by_pages() {
+    let db = migrated_database().await;
+    let server = TestServer::ready(&db.url, &[]).await;
+    let root = token("root", Role::Admin);
+    let mut session = Session::of(&server, "/ws", &token("u1", Role::User)).await;
+    session.next_of("hello").await;
+    for n in 1..=3 {
+        let body = json!({"subject": format!("u{n}"), "reason": "gone"}).to_string();
+        let answer = ask(&server, "POST", "/v1/revocations", &root, &body).await;
+        let told = answer.json();
+        assert_eq!((answer.status, told["revoked_by"].as_str()), (201, Some("root")), "{told}");
+        assert!(told["revoked_at"].as_str().unwrap().ends_with('Z'));
+    }
+    assert_eq!(session.end().await, (4403, "revoked".to_owned()));
+    let list = async |query: &str| ask(&server, "GET", &format!("/v1/revocations{query}"), &root, "").await.json();
+    let first = list("?limit=2").await;
+    let subjects = |page: &serde_json::Value| -> Vec<String> {
+        page["revocations"].as_array().unwrap().iter().map(|r| r["subject"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(
+        (subjects(&first), &first["cursor"], &first["more"]),
+        (vec!["u1".into(), "u2".into()], &json!("u2"), &json!(true))
+    );
+    let second = list("?limit=2&cursor=u2").await;
+    assert_eq!((subjects(&second), &second["more"]), (vec!["u3".to_owned()], &json!(false)));
+    assert_eq!(list("?cursor=u3").await, json!({"revocations": [], "cursor": null, "more": false}));
+
+    for (body, status) in [
+        ("{}", 422),
+        ("{", 400),
+        (r#"{"subject":""}"#, 422),
+        (r#"{"subject":"rowcast:demo"}"#, 422),
+        (r#"{"subject":"a","reason":""}"#, 422),
+        (r#"{"subject":"a","until":1}"#, 422),
+        (r#"{"subject":"a\u0000"}"#, 422),
+    ] {
+        assert_eq!(ask(&server, "POST", "/v1/revocations", &root, body).await.status, status, "{body}");
+    }
+    for query in ["?limit=0", "?limit=1001", "?cursor=%00", "?subject=u1", "?token=x"] {
+        assert_eq!(ask(&server, "GET", &format!("/v1/revocations{query}"), &root, "").await.status, 400, "{query}");
+    }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_command_revokes_and_says_until_when() {
+    let db = migrated_database().await;
+    let server = TestServer::ready(&db.url, &[]).await;
+    let mut session = Session::of(&server, "/ws", &token("alice", Role::Operator)).await;
+    session.next_of("hello").await;
+    let environment = [("DATABASE_URL", db.url.as_str())];
+    let done = run(&["revoke", "--sub", "alice", "--reason", "lost"], &environment).await;
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).trim().ends_with('Z'));
+    assert_eq!(session.end().await, (4403, "revoked".to_owned()));
+    let sql = "select reason = 'lost' and revoked_by = session_user from rowcast.revocations";
+    assert!(db.client().await.query_one(sql, &[]).await.unwrap().get::<_, bool>(0));
+    assert_eq!(run(&["revoke", "--sub", "rowcast:x"], &environment).await.status.code(), Some(2));
+    assert_eq!(run(&["revoke"], &environment).await.status.code(), Some(2));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_revocation_of_an_outage_holds_when_it_is_over() {
+    let db = migrated_database().await;
+    let server = TestServer::ready(&db.url, &[]).await;
+    let alice = token("alice", Role::Viewer);
+    let mut session = Session::of(&server, "/ws", &alice).await;
+    session.next_of("hello").await;
+    let client = db.client().await;
+    // Postgres closes no database from within.
+    let outside = connect(&db.url.replace(&db.name, "postgres")).await;
+    outside.batch_execute(&format!("alter database {} with allow_connections false", db.name)).await.unwrap();
+    let end = "select pg_terminate_backend(pid) from pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()";
+    client.execute(end, &[]).await.unwrap();
+    until("the outage shows", || async { server.get("/health/ready").await.status == 503 }).await;
+    client.batch_execute("insert into rowcast.revocations (subject) values ('alice')").await.unwrap();
+    // The session stays meanwhile: nobody can know.
+    session.say(json!({"op": "ping"})).await;
+    session.next_of("pong").await;
+    outside.batch_execute(&format!("alter database {} with allow_connections true", db.name)).await.unwrap();
+    assert_eq!(session.end().await, (4403, "revoked".to_owned()));
+    assert_eq!(ask(&server, "GET", "/v1/me", &alice, "").await.status, 401);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_node_that_starts_lets_nobody_in_before_it_has_read_the_list() {
+    let db = migrated_database().await;
+    db.client().await.batch_execute("insert into rowcast.revocations (subject) values ('alice')").await.unwrap();
+    let server = TestServer::start(&db.url, &[]).await;
+    assert_eq!(ask(&server, "GET", "/v1/me", &token("alice", Role::Viewer), "").await.status, 401);
+    assert_eq!(ask(&server, "GET", "/v1/me", &token("bob", Role::Viewer), "").await.status, 200);
+    server.stop().await.unwrap();
+}

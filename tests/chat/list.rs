@@ -1,0 +1,127 @@
+//! Lists and their pages.
+
+use rowcast::auth::Role;
+use serde_json::{Value, json};
+
+use super::{Room, Who, refusal, user};
+
+const ROOT: Who<'static> = Who("root", Role::Admin);
+
+/// Every item of a list, read in pages of this size.
+async fn all(room: &Room, who: Who<'_>, path: &str, limit: usize) -> Vec<Value> {
+    let (mut items, mut cursor) = (Vec::new(), "0".to_owned());
+    loop {
+        let mark = if path.contains('?') { '&' } else { '?' };
+        let page = room.get(who, &format!("{path}{mark}limit={limit}&cursor={cursor}")).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        let page = page.json();
+        let found = page["items"].as_array().unwrap();
+        assert!(found.len() <= limit);
+        items.extend(found.iter().cloned());
+        cursor = page["cursor"].as_str().unwrap().to_owned();
+        if page["more"] == json!(false) {
+            return items;
+        }
+        assert_eq!(found.len(), limit);
+    }
+}
+
+fn ids(items: &[Value]) -> Vec<&str> {
+    items.iter().map(|item| item["id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn conversations_come_newest_first_and_ones_own_alone() {
+    let room = Room::open().await;
+    assert_eq!(
+        room.get(user("ann"), "/v1/conversations").await.json(),
+        json!({ "items": [], "cursor": "0", "more": false })
+    );
+    let mut of_ann = Vec::new();
+    for n in 0..7 {
+        for subject in ["ann", "bob"] {
+            let id = room.say(subject, "Hi").await["conversation"]["id"].clone();
+            if n < 6 {
+                room.close(user(subject), &id).await;
+            }
+            if subject == "ann" {
+                of_ann.insert(0, id.as_str().unwrap().to_owned());
+            }
+        }
+    }
+    for limit in [1, 3, 7, 200] {
+        let found = all(&room, user("ann"), "/v1/conversations", limit).await;
+        assert_eq!(ids(&found), of_ann, "{limit}");
+        assert!(found.iter().all(|c| c["owner"] == "ann"));
+    }
+    let open = all(&room, user("ann"), "/v1/conversations?status=open", 2).await;
+    assert_eq!((ids(&open), open[0].get("closed_at")), (vec![of_ann[0].as_str()], None));
+    assert_eq!(all(&room, user("ann"), "/v1/conversations?status=closed", 4).await.len(), 6);
+    // An administrator sees all, or somebody's.
+    assert_eq!(all(&room, ROOT, "/v1/conversations", 5).await.len(), 14);
+    assert_eq!(ids(&all(&room, ROOT, "/v1/conversations?owner=ann", 5).await), of_ann);
+    assert_eq!(all(&room, ROOT, "/v1/conversations?owner=nobody", 5).await, Vec::<Value>::new());
+    room.stop().await;
+}
+
+#[tokio::test]
+async fn utterances_come_in_order_and_only_to_those_who_may_see_them() {
+    let room = Room::open().await;
+    let mut said = Vec::new();
+    let mut id = Value::Null;
+    for n in 0..5 {
+        let exchange = room.say("ann", &format!("message {n}")).await;
+        said.push(exchange["utterance"].clone());
+        said.extend(exchange["answer"].as_array().unwrap().clone());
+        id = exchange["conversation"]["id"].clone();
+        room.say("bob", "between").await;
+    }
+    let path = format!("/v1/conversations/{}/utterances", id.as_str().unwrap());
+    for limit in [1, 3, 10] {
+        assert_eq!(all(&room, user("ann"), &path, limit).await, said, "{limit}");
+    }
+    assert_eq!(all(&room, ROOT, &path, 4).await, said);
+    let end = room.get(user("ann"), &format!("{path}?cursor=10")).await.json();
+    assert_eq!(end, json!({ "items": [], "cursor": "10", "more": false }));
+    for who in [user("bob"), Who("v", Role::Viewer), Who("o", Role::Operator)] {
+        assert_eq!(refusal(&room.get(who, &path).await), (404, "not_found".to_owned()));
+    }
+    let unknown = "/v1/conversations/00000000-0000-0000-0000-000000000000/utterances";
+    assert_eq!(refusal(&room.get(ROOT, unknown).await), (404, "not_found".to_owned()));
+    room.stop().await;
+}
+
+#[tokio::test]
+async fn parameters_that_make_no_sense_are_refused() {
+    let room = Room::open().await;
+    let id = room.say("ann", "Hi").await["conversation"]["id"].clone();
+    let id = id.as_str().unwrap();
+    let list = "/v1/conversations?";
+    let read = format!("/v1/conversations/{id}/utterances?");
+    for (path, query) in [
+        (list, "limit=0"),
+        (list, "limit=201"),
+        (list, "limit=+5"),
+        (list, "limit="),
+        (list, "status=gone"),
+        (list, "cursor=1"),
+        (list, "cursor=-1.00000000-0000-0000-0000-000000000000"),
+        (list, "cursor=99999999999999999999.00000000-0000-0000-0000-000000000000"),
+        (list, "cursor=%00"),
+        (list, "owner=bob"),
+        (list, "type=a"),
+        (list, "limit=1&limit=2"),
+        (list, "limit=%zz"),
+        (&read, "cursor=-1"),
+        (&read, "cursor=99999999999"),
+        (&read, "cursor="),
+        (&read, "status=open"),
+        (&format!("/v1/conversations/{id}/close?"), "force=1"),
+    ] {
+        let method = if path.contains("close") { "POST" } else { "GET" };
+        let answer = room.ask(user("ann"), method, &format!("{path}{query}"), &[], b"").await;
+        assert_eq!(refusal(&answer), (400, "bad_request".to_owned()), "{path}{query}");
+    }
+    assert_eq!(refusal(&room.get(ROOT, "/v1/conversations?owner=%00").await), (400, "bad_request".to_owned()));
+    room.stop().await;
+}

@@ -1,0 +1,102 @@
+//! Settings: versions, history, who changed them; and secrets that nobody is shown.
+
+use rowcast::auth::Role;
+use serde_json::{Value, json};
+
+use super::{Venue, text};
+
+impl Venue {
+    async fn put(&self, key: &str, body: Value, status: u16) -> Value {
+        let answer = self.ask(Role::Admin, "PUT", &format!("/v1/config/{key}"), &body).await;
+        assert_eq!(answer.status, status, "{key} {body}: {}", answer.body);
+        answer.json()
+    }
+}
+
+#[tokio::test]
+async fn a_setting_has_versions_and_a_history_and_changes_are_told() {
+    let venue = Venue::open().await;
+    let first = venue.put("risk.limit", json!({"value": {"max": 5}}), 201).await;
+    assert_eq!((&first["version"], text(&first, "updated_by")), (&json!(1), "admin"));
+    // The same value again is no change.
+    assert_eq!(venue.put("risk.limit", json!({"value": {"max": 5}}), 200).await, first);
+    let second = venue.put("risk.limit", json!({"value": 7, "version": 1}), 200).await;
+    assert_eq!((&second["version"], &second["value"]), (&json!(2), &json!(7)));
+    assert_eq!(venue.put("risk.limit", json!({"value": 7, "version": 1}), 200).await, second);
+    let late = venue.put("risk.limit", json!({"value": 8, "version": 1}), 409).await;
+    assert_eq!((text(&late, "code"), text(&late, "state")), ("state_conflict", "2"));
+    assert_eq!(text(&venue.put("other", json!({"value": 8, "version": 3}), 409).await, "state"), "0");
+    venue.put("other", json!({"value": null, "version": 0}), 201).await;
+    for (key, body) in [
+        ("Risk", json!({"value": 1})),
+        ("a..b", json!({"value": 1})),
+        ("a", json!({})),
+        ("a", json!({"value": "x".repeat(65_536)})),
+        ("a", json!({"value": {"key": "[redacted]"}})),
+        ("a", json!({"value": "\u{0}"})),
+    ] {
+        assert_eq!(text(&venue.put(key, body, 422).await, "code"), "invalid_setting");
+    }
+    venue.db.client().await.batch_execute("update trading.config set value = '9' where key = 'other'").await.unwrap();
+    venue.db.client().await.batch_execute("delete from trading.config where key = 'other'").await.unwrap();
+
+    let keys: Vec<_> = venue.all("/v1/config").await.iter().map(|item| text(item, "key").to_owned()).collect();
+    assert_eq!(keys, ["risk.limit"]);
+    let history = venue.all("/v1/config?history=true&order=oldest").await;
+    let told: Vec<_> =
+        history.iter().map(|item| format!("{} {} {}", text(item, "key"), item["version"], item["value"])).collect();
+    assert_eq!(
+        told,
+        [r#"risk.limit 1 {"max":5}"#, "risk.limit 2 7", "other 1 null", "other 2 9", "other 3 null"].map(str::to_owned)
+    );
+    assert_eq!((&history[4]["removed"], &history[2]["removed"]), (&json!(true), &Value::Null));
+    // Who changes it by hand and does not say who, is not taken for the one before.
+    assert_eq!((&history[2]["changed_by"], &history[3]["changed_by"]), (&json!("admin"), &Value::Null));
+    assert_eq!(venue.all("/v1/config?history=true&key=risk.limit").await.len(), 2);
+
+    let events = venue.stream().await;
+    let told: Vec<_> = events
+        .iter()
+        .map(|event| {
+            format!(
+                "{} {} {} {}",
+                text(event, "type"),
+                text(event, "subject"),
+                event["payload"]["version"],
+                event["payload"]["setting"]
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            r#"config.changed risk.limit 1 {"risk.limit":{"max":5}}"#,
+            r#"config.changed risk.limit 2 {"risk.limit":7}"#,
+            r#"config.changed other 1 {"other":null}"#,
+            r#"config.changed other 2 {"other":9}"#,
+            r#"config.removed other 2 {"other":9}"#,
+        ]
+    );
+    venue.close().await;
+}
+
+#[tokio::test]
+async fn secrets_are_shown_nowhere_but_kept() {
+    let venue = Venue::open().await;
+    for (key, value) in [
+        ("exchange.api_key", json!("hunter2")),
+        ("exchange", json!({"name": "x", "password": "hunter2"})),
+        ("database", json!("postgres://app:hunter2@db/app")),
+    ] {
+        let shown = venue.put(key, json!({"value": value}), 201).await;
+        assert!(shown.to_string().contains("[redacted]") && !shown.to_string().contains("hunter2"), "{shown}");
+    }
+    for seen in [venue.all("/v1/config").await, venue.all("/v1/config?history=true").await, venue.stream().await] {
+        let seen = json!(seen).to_string();
+        assert!(!seen.contains("hunter2") && seen.matches("[redacted]").count() == 3, "{seen}");
+    }
+    let kept = "select count(*) from trading.config where value::text like '%hunter2%'";
+    let kept: i64 = venue.db.client().await.query_one(kept, &[]).await.unwrap().get(0);
+    assert_eq!(kept, 3);
+    venue.close().await;
+}
