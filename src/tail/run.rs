@@ -126,8 +126,11 @@ impl<R: Render> Tail<R> {
     /// Follows the journal until the shutdown, whatever becomes of connections.
     ///
     /// On a thread of its own, with its connection: each of the few steps from a bell to an event would otherwise wake
-    /// another thread, which costs more than the steps do. A panic there is a panic here.
+    /// another thread, which costs more than the steps do. A panic there is a panic here, and whoever drops this future
+    /// ends the thread too: a runtime waits for it.
     pub async fn run(self, shutdown: Shutdown) {
+        let shutdown = shutdown.child_token();
+        let _dropped = shutdown.clone().drop_guard();
         let follow = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.map(|runtime| runtime.block_on(self.follow(shutdown)))
@@ -158,8 +161,8 @@ impl<R: Render> Tail<R> {
                 Err(lost) => lost,
             };
             if matches!(lost, Lost::Misstep(_) | Lost::Redrawn) {
-                self.count(|c| c.resets += u64::from(matches!(lost, Lost::Redrawn)));
                 self.forget();
+                self.count(|c| c.resets += u64::from(matches!(lost, Lost::Redrawn)));
             }
             let since = SystemTime::now();
             self.status.send_modify(|s| {
@@ -583,10 +586,10 @@ impl<R: Render> Tail<R> {
             tracing::error!(
                 "the database does not hold what was handed out: it was restored, or lost commits in a crash"
             );
-            self.count(|c| c.resets += 1);
             // Before anything that can fail: empty pages must not be taken for what was handed out.
             self.forget();
             self.pages.trim(trimmed);
+            self.count(|c| c.resets += 1);
         }
         self.jump(client, written).await?;
         self.memory.history = Some(server.history.clone());

@@ -8,7 +8,7 @@ use rowcast::tail::Reason;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
-use crate::support::{TestDb, migrated_database, until};
+use crate::support::{PATIENCE, TestDb, migrated_database, until};
 pub(crate) use node::Node;
 
 const INSERT: &str = "insert into rowcast.events (type, payload) values ('tail.test', '{\"n\":1}')";
@@ -271,9 +271,23 @@ async fn numbers_that_a_crash_took_back_and_others_drew_again_are_found() {
     );
     client.batch_execute(&crash).await.unwrap();
     let resets = node.counts.wait_for(|c| c.resets == 1);
-    tokio::time::timeout(Duration::from_secs(10), resets).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, resets).await.unwrap().unwrap();
     delivers_the_table(&node, &client).await;
     node.stop().await;
+}
+
+/// A test that panics drops its runtime, which waits for the tail's thread: it must end without having been told to.
+#[tokio::test]
+async fn whoever_drops_a_tail_ends_it() {
+    let db = migrated_database().await;
+    let (ended, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async { Node::start(&db.url).connected().await });
+        drop(runtime);
+        ended.send(()).unwrap();
+    });
+    tokio::time::timeout(PATIENCE, end).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -288,10 +302,10 @@ async fn a_reset_that_fails_halfway_begins_anew() {
     let other = format!("begin; lock table rowcast.events; {CUT}; select setval('rowcast.events_seq_seq', 3)");
     client.batch_execute(&other).await.unwrap();
     let resets = node.counts.wait_for(|c| c.resets == 1);
-    tokio::time::timeout(Duration::from_secs(10), resets).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, resets).await.unwrap().unwrap();
     client.batch_execute(&format!("select setval('rowcast.events_seq_seq', 10); {CUT}; commit")).await.unwrap();
     let mut position = node.pages.subscribe();
-    tokio::time::timeout(Duration::from_secs(10), position.wait_for(|p| p.head == 10)).await.unwrap().unwrap();
+    tokio::time::timeout(PATIENCE, position.wait_for(|p| p.head == 10)).await.unwrap().unwrap();
     node.stop().await;
 }
 
