@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use postgres_types::{ToSql, Type};
 use time::OffsetDateTime;
 use tokio_postgres::{Client, Row};
@@ -16,8 +17,34 @@ use super::Error;
 pub struct Place {
     /// The time that the list is ordered by.
     pub at: OffsetDateTime,
-    /// What decides between rows of the same time.
-    pub id: Uuid,
+    /// What decides between rows of the same time: the id.
+    pub row: RowName,
+}
+
+/// Which row of its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RowName {
+    /// By its id.
+    Id(Uuid),
+    /// By a digest of its id, for those who may not know ids.
+    Digest(Uuid),
+}
+
+impl Place {
+    /// The place of a row.
+    pub fn new(at: OffsetDateTime, id: Uuid) -> Self {
+        Self { at, row: RowName::Id(id) }
+    }
+
+    /// The same, without the id.
+    #[must_use]
+    pub fn anonymous(self) -> Self {
+        let RowName::Id(id) = self.row else { return self };
+        let sum = digest(&SHA256, id.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.iter_mut().zip(sum.as_ref()).for_each(|(to, from)| *to = *from);
+        Self { row: RowName::Digest(Uuid::from_bytes(bytes)), ..self }
+    }
 }
 
 /// A text that is no place.
@@ -25,10 +52,14 @@ pub struct Place {
 #[error("cursor must be one that a list has answered with")]
 pub struct BadPlace;
 
-/// Microseconds since 1970, as the database keeps them, and the id.
+/// Microseconds since 1970, as the database keeps them, and the id, or `~` and its digest.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.at.unix_timestamp_nanos() / 1000, self.id.simple())
+        let micros = self.at.unix_timestamp_nanos() / 1000;
+        match self.row {
+            RowName::Id(id) => write!(f, "{micros}.{}", id.simple()),
+            RowName::Digest(digest) => write!(f, "{micros}.~{}", digest.simple()),
+        }
     }
 }
 
@@ -36,10 +67,14 @@ impl FromStr for Place {
     type Err = BadPlace;
 
     fn from_str(text: &str) -> Result<Self, BadPlace> {
-        let (micros, id) = text.split_once('.').ok_or(BadPlace)?;
+        let (micros, row) = text.split_once('.').ok_or(BadPlace)?;
         let nanos = micros.parse::<i64>().map_err(|_| BadPlace)?;
         let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos) * 1000).map_err(|_| BadPlace)?;
-        let place = Self { at, id: Uuid::try_parse(id).map_err(|_| BadPlace)? };
+        let row = match row.strip_prefix('~') {
+            Some(digest) => Uuid::try_parse(digest).map(RowName::Digest),
+            None => Uuid::try_parse(row).map(RowName::Id),
+        };
+        let place = Self { at, row: row.map_err(|_| BadPlace)? };
         // One way to write it, so that a cursor that comes back is the one that went out.
         if place.to_string() == text { Ok(place) } else { Err(BadPlace) }
     }
@@ -73,14 +108,15 @@ type Value = Box<dyn ToSql + Sync + Send>;
 
 /// A statement that grows with what is asked for.
 pub(super) struct Select {
+    table: &'static str,
     sql: String,
     values: Vec<(Value, Type)>,
 }
 
 impl Select {
     /// All rows of a table, as far as its text says.
-    pub(super) fn new(columns: &str, table: &str) -> Self {
-        Self { sql: format!("select {columns} from {table} where true"), values: Vec::new() }
+    pub(super) fn new(columns: &str, table: &'static str) -> Self {
+        Self { table, sql: format!("select {columns} from {table} where true"), values: Vec::new() }
     }
 
     fn bind(&mut self, value: impl ToSql + Sync + Send + 'static, kind: Type) -> usize {
@@ -123,8 +159,21 @@ impl Select {
         self.time(by, "<", window.until);
         let (comparison, direction) = if window.oldest_first { (">", "asc") } else { ("<", "desc") };
         if let Some(place) = window.after {
-            let (at, id) = (self.bind(place.at, Type::TIMESTAMPTZ), self.bind(place.id, Type::UUID));
-            self.sql.push_str(&format!(" and ({by}, id) {comparison} (${at}, ${id})"));
+            let at = self.bind(place.at, Type::TIMESTAMPTZ);
+            let id = match place.row {
+                RowName::Id(id) => format!("${}", self.bind(id, Type::UUID)),
+                RowName::Digest(digest) => {
+                    let digest = self.bind(digest, Type::UUID);
+                    // If its row is gone, the others of its time are passed.
+                    let beyond = if window.oldest_first { Uuid::max() } else { Uuid::nil() };
+                    format!(
+                        "coalesce((select id from {table} where {by} = ${at} \
+                         and substr(sha256(uuid_send(id)), 1, 16) = uuid_send(${digest})), '{beyond}')",
+                        table = self.table
+                    )
+                }
+            };
+            self.sql.push_str(&format!(" and ({by}, id) {comparison} (${at}, {id})"));
         }
         // One more than asked for tells whether there are more.
         let limit = self.bind(i64::try_from(window.limit).unwrap_or(i64::MAX).saturating_add(1), Type::INT8);
@@ -146,9 +195,12 @@ mod tests {
     #[test]
     fn a_place_is_written_in_one_way_and_read_back() {
         let at = OffsetDateTime::from_unix_timestamp_nanos(1_769_508_000_123_456_000).unwrap();
-        let place = Place { at, id: Uuid::from_u128(7) };
+        let place = Place::new(at, Uuid::from_u128(7));
         assert_eq!(place.to_string(), "1769508000123456.00000000000000000000000000000007");
         assert_eq!(place.to_string().parse(), Ok(place));
+        let anonymous = place.anonymous();
+        assert_eq!(anonymous.to_string(), "1769508000123456.~6bae426822df52caf9dc36c8319247d6");
+        assert_eq!((anonymous.to_string().parse(), anonymous.anonymous()), (Ok(anonymous), anonymous));
         for bad in [
             "",
             "1",
@@ -160,6 +212,8 @@ mod tests {
             "1.00000000-0000-0000-0000-000000000007",
             "9223372036854775807.00000000000000000000000000000007",
             "1.00000000000000000000000000000007\0",
+            "1.~",
+            "1.~~00000000000000000000000000000007",
         ] {
             assert_eq!(bad.parse::<Place>(), Err(BadPlace), "{bad}");
         }

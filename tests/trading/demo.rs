@@ -129,6 +129,21 @@ fn names(words: &str) -> BTreeSet<String> {
     words.split(' ').map(str::to_owned).collect()
 }
 
+/// Every page of a list that everyone may see.
+async fn public_pages(venue: &Venue, path: &str, begin: &str) -> Vec<Value> {
+    let mut pages = Vec::<Value>::new();
+    let mut cursor = begin.to_owned();
+    loop {
+        let page = request(venue.server.address(), "GET", &format!("{path}{cursor}"), &[], b"").await.json();
+        cursor = format!("&cursor={}", page["cursor"].as_str().unwrap());
+        let more = page["more"] == json!(true);
+        pages.push(page);
+        if !more {
+            return pages;
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_public_sees_the_listed_fields_and_nothing_else() {
     let venue = Venue::open().await;
@@ -137,22 +152,32 @@ async fn the_public_sees_the_listed_fields_and_nothing_else() {
         ("trades", "id client_order_id quantity fees profit reason close_reason opened_by"),
         ("snapshots", "id cash unrealized_profit positions taken_by"),
     ] {
-        let private = venue.get(&format!("/v1/{list}?limit=1000&order=oldest")).await;
-        let path = format!("/public/v1/{list}?limit=1000&order=oldest");
-        let public = request(venue.server.address(), "GET", &path, &[], b"").await.json();
-        let (private, public) = (private["items"].as_array().unwrap(), public["items"].as_array().unwrap());
-        assert!(private.len() > 10 && private.len() == public.len(), "{list}");
-        for (private, public) in private.iter().zip(public) {
-            assert_eq!(taken_out(private, public), names(hidden), "{list}");
+        for order in ["oldest", "newest"] {
+            let private = venue.get(&format!("/v1/{list}?limit=1000&order={order}")).await;
+            let private = private["items"].as_array().unwrap();
+            let pages = public_pages(&venue, &format!("/public/v1/{list}?limit=7&order={order}"), "").await;
+            let public: Vec<&Value> = pages.iter().flat_map(|page| page["items"].as_array().unwrap()).collect();
+            assert!(private.len() > 10 && private.len() == public.len(), "{list}");
+            let text = serde_json::to_string(&pages).unwrap();
+            for (private, public) in private.iter().zip(public) {
+                assert_eq!(taken_out(private, public), names(hidden), "{list}");
+                let id = private["id"].as_str().unwrap();
+                assert!(!text.contains(id) && !text.contains(&id.replace('-', "")), "{list}: an id of a row");
+            }
         }
     }
+    let pages = public_pages(&venue, "/public/v1/events?limit=50", "&cursor=earliest").await;
+    let shown: Vec<&Value> = pages.iter().flat_map(|page| page["events"].as_array().unwrap()).collect();
+    let fields = names("seq id at type level symbol payload");
+    assert!(shown.iter().all(|event| event.as_object().unwrap().keys().all(|name| fields.contains(name))));
 
     let client = venue.db.client().await;
     let listed = client.query("select type, public_fields from rowcast.event_types", &[]).await.unwrap();
     let taxonomy: Taxonomy = listed.iter().map(|row| (row.get(0), row.get(1))).collect();
-    let events = client.query("select type, public_safe, payload::text from rowcast.events", &[]).await.unwrap();
+    let events =
+        client.query("select type, public_safe, payload::text from rowcast.events order by seq", &[]).await.unwrap();
     let mut removed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    let mut unseen = BTreeSet::new();
+    let (mut unseen, mut public_payloads) = (BTreeSet::new(), Vec::new());
     for event in &events {
         let (kind, safe, payload): (String, bool, String) = (event.get(0), event.get(1), event.get(2));
         match taxonomy.payload(&kind, safe, &payload, &Redaction::default()) {
@@ -160,12 +185,14 @@ async fn the_public_sees_the_listed_fields_and_nothing_else() {
                 let (private, public) =
                     (serde_json::from_str(&payload).unwrap(), serde_json::from_str(&public).unwrap());
                 removed.entry(kind).or_default().extend(taken_out(&private, &public));
+                public_payloads.push(public);
             }
             None => {
                 unseen.insert(kind);
             }
         }
     }
+    assert!(shown.iter().map(|event| &event["payload"]).eq(&public_payloads));
     let trade = "id client_order_id symbol quantity fees profit reason close_reason opened_by";
     let expected: BTreeMap<String, BTreeSet<String>> = [
         ("decision.made", "reason confidence venue"),

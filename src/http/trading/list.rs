@@ -1,6 +1,8 @@
 //! The lists: `{"items":[…],"cursor":…,"more":…}`, a page behind a cursor. Parameters that a list does not know are errors, so
 //! that a misspelt filter does not become none.
 
+use std::fmt;
+
 use hyper::Response;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -32,15 +34,15 @@ pub(super) async fn private(
     match route {
         Route::Trades => {
             let page = trades(context, query).await?;
-            Ok(answer(&page, |trade| trade.private(redaction), trade_cursor))
+            Ok(answer(&page, |trade| trade.private(redaction), trade_place))
         }
         Route::Orders => {
             let page = orders(context, query).await?;
-            Ok(answer(&page, |order| order.private(redaction), order_cursor))
+            Ok(answer(&page, |order| order.private(redaction), order_place))
         }
         Route::Snapshots => {
             let page = snapshots(context, query).await?;
-            Ok(answer(&page, |snapshot| snapshot.private(redaction), snapshot_cursor))
+            Ok(answer(&page, |snapshot| snapshot.private(redaction), snapshot_place))
         }
         Route::Config => match query.take("history").as_deref() {
             None | Some("false") => {
@@ -49,7 +51,7 @@ pub(super) async fn private(
             }
             Some("true") => {
                 let page = history(context, query).await?;
-                Ok(answer(&page, |setting| setting.private(redaction), past_cursor))
+                Ok(answer(&page, |setting| setting.private(redaction), past_place))
             }
             Some(_) => Err(Problem::bad_request("history must be true or false")),
         },
@@ -67,39 +69,39 @@ pub(super) async fn public(
     let redaction = &context.redaction;
     if route == Route::PublicSnapshots {
         let page = snapshots(context, query).await?;
-        return Ok(answer(&page, |snapshot| snapshot.public(redaction), snapshot_cursor));
+        return Ok(answer(&page, |snapshot| snapshot.public(redaction), |s| snapshot_place(s).anonymous()));
     }
     // What is not shown is not to be found out by asking for it either.
     if query.take("client_order_id").is_some() {
         return Err(unknown("client_order_id"));
     }
     let page = trades(context, query).await?;
-    Ok(answer(&page, |trade| trade.public(redaction), trade_cursor))
+    Ok(answer(&page, |trade| trade.public(redaction), |trade| trade_place(trade).anonymous()))
 }
 
-fn answer<T>(page: &Page<T>, show: impl Fn(&T) -> String, cursor: impl Fn(&T) -> String) -> Response<Outgoing> {
+fn answer<T, C: fmt::Display>(
+    page: &Page<T>,
+    show: impl Fn(&T) -> String,
+    place: impl Fn(&T) -> C,
+) -> Response<Outgoing> {
     let items: Vec<String> = page.items.iter().map(show).collect();
-    json_text(list(&items, page.items.last().map(cursor).as_deref(), page.more))
+    json_text(list(&items, page.items.last().map(|last| place(last).to_string()).as_deref(), page.more))
 }
 
-fn place(at: OffsetDateTime, id: Uuid) -> String {
-    Place { at, id }.to_string()
+fn trade_place(trade: &Trade) -> Place {
+    Place::new(trade.opened_at, trade.id)
 }
 
-fn trade_cursor(trade: &Trade) -> String {
-    place(trade.opened_at, trade.id)
+fn order_place(order: &Order) -> Place {
+    Place::new(order.created_at, order.id)
 }
 
-fn order_cursor(order: &Order) -> String {
-    place(order.created_at, order.id)
+fn snapshot_place(snapshot: &Snapshot) -> Place {
+    Place::new(snapshot.taken_at, snapshot.id)
 }
 
-fn snapshot_cursor(snapshot: &Snapshot) -> String {
-    place(snapshot.taken_at, snapshot.id)
-}
-
-fn past_cursor(past: &PastSetting) -> String {
-    place(past.changed_at, past.id)
+fn past_place(past: &PastSetting) -> Place {
+    Place::new(past.changed_at, past.id)
 }
 
 fn setting_cursor(setting: &Setting) -> String {
