@@ -15,7 +15,7 @@ use tokio_postgres::{Client, Config, Error};
 use super::Connector;
 
 /// How long a request waits for a free connection.
-const WAIT_LIMIT: Duration = Duration::from_secs(5);
+const WAIT_LIMIT: Duration = Duration::from_secs(10);
 /// How long the database may take to answer that it is there.
 const PING_LIMIT: Duration = Duration::from_secs(1);
 /// How long one answer serves everybody who asks, so that a flood of probes is not a flood of queries.

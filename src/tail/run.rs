@@ -217,10 +217,18 @@ struct Visit {
 /// The probe that proves that bells reach this connection.
 struct Probe {
     number: u64,
-    sent: Option<Instant>,
+    errand: Errand,
     hearing: Hearing,
     in_a_row: u32,
     next: Instant,
+}
+
+/// Where a probe is.
+enum Errand {
+    None,
+    /// It waits for a connection of the pool, which may take a while when requests want them all: the tail goes on meanwhile.
+    Sending(JoinHandle<Result<(), Trouble>>),
+    Sent(Instant),
 }
 
 impl Drop for Visit {
@@ -269,7 +277,7 @@ impl Visit {
             closed_since: None,
             moved: false,
             named: now,
-            probe: Probe { number, sent: None, hearing: Hearing::Unproven, in_a_row: 0, next: now },
+            probe: Probe { number, errand: Errand::None, hearing: Hearing::Unproven, in_a_row: 0, next: now },
         })
     }
 
@@ -482,11 +490,10 @@ impl Visit {
 
     /// Sends the probe when it is due, and draws its conclusion from what comes back.
     async fn follow_probe<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
-        match self.probe.sent {
-            None if Instant::now() >= self.probe.next => self.send_probe(tail).await,
-            None => {}
-            Some(_) if self.ear.has_heard(self.probe.number) => {
-                self.probe.sent = None;
+        match std::mem::replace(&mut self.probe.errand, Errand::None) {
+            Errand::None if Instant::now() >= self.probe.next => self.send_probe(tail),
+            Errand::None => {}
+            _ if self.ear.has_heard(self.probe.number) => {
                 self.probe.in_a_row += 1;
                 if self.probe.in_a_row < PROOFS {
                     self.probe.next = Instant::now();
@@ -499,8 +506,16 @@ impl Visit {
                     self.prepared = Some(Prepared::new(&self.client).await?);
                 }
             }
-            Some(sent) if sent.elapsed() >= PROBE_LIMIT => {
-                (self.probe.sent, self.probe.next) = (None, Instant::now() + PROBE_LIMIT);
+            Errand::Sending(sending) if sending.is_finished() => match sending.await {
+                Ok(Ok(())) => self.probe.errand = Errand::Sent(Instant::now()),
+                Ok(Err(trouble)) => {
+                    tracing::debug!(%trouble, "the probe could not be sent");
+                    self.probe.next = Instant::now() + PROBE_LIMIT;
+                }
+                Err(_) => self.probe.next = Instant::now() + PROBE_LIMIT,
+            },
+            Errand::Sent(sent) if sent.elapsed() >= PROBE_LIMIT => {
+                self.probe.next = Instant::now() + PROBE_LIMIT;
                 self.probe.in_a_row = 0;
                 match std::mem::replace(&mut self.probe.hearing, Hearing::Deaf) {
                     // It was not deaf before: a half-open connection, best replaced.
@@ -511,23 +526,18 @@ impl Visit {
                     Hearing::Deaf => {}
                 }
             }
-            Some(_) => {}
+            waiting => self.probe.errand = waiting,
         }
         self.show(tail);
         Ok(())
     }
 
-    async fn send_probe<R: Render>(&mut self, tail: &Tail<R>) {
+    fn send_probe<R: Render>(&mut self, tail: &Tail<R>) {
         self.probe.number = self.probe.number.wrapping_add(1).max(1);
         let sql = format!("select pg_catalog.pg_notify('rowcast', '{}')", probe_payload(self.probe.number));
-        let sent = async { Ok::<_, Trouble>(tail.database.get().await?.simple_query(&sql).await.map(drop)?) };
-        match sent.await {
-            Ok(()) => self.probe.sent = Some(Instant::now()),
-            Err(trouble) => {
-                tracing::debug!(%trouble, "the probe could not be sent");
-                self.probe.next = Instant::now() + PROBE_LIMIT;
-            }
-        }
+        let database = tail.database.clone();
+        self.probe.errand =
+            Errand::Sending(tokio::spawn(async move { Ok(database.get().await?.simple_query(&sql).await.map(drop)?) }));
     }
 
     fn show<R: Render>(&self, tail: &Tail<R>) {
@@ -553,9 +563,10 @@ impl Visit {
 impl Probe {
     fn due_in(&self) -> Duration {
         let now = Instant::now();
-        match self.sent {
-            Some(sent) => (sent + PROBE_LIMIT).saturating_duration_since(now),
-            None => self.next.saturating_duration_since(now),
+        match self.errand {
+            Errand::None => self.next.saturating_duration_since(now),
+            Errand::Sending(_) => PROBE_LIMIT,
+            Errand::Sent(sent) => (sent + PROBE_LIMIT).saturating_duration_since(now),
         }
     }
 }

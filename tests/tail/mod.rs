@@ -4,11 +4,12 @@ mod node;
 
 use std::time::Duration;
 
+use rowcast::db::Database;
 use rowcast::tail::Reason;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
-use crate::support::{PATIENCE, TestDb, migrated_database, until};
+use crate::support::{PATIENCE, TestDb, connector, migrated_database, until};
 pub(crate) use node::Node;
 
 const INSERT: &str = "insert into rowcast.events (type, payload) values ('tail.test', '{\"n\":1}')";
@@ -272,6 +273,24 @@ async fn numbers_that_a_crash_took_back_and_others_drew_again_are_found() {
     client.batch_execute(&crash).await.unwrap();
     let resets = node.counts.wait_for(|c| c.resets == 1);
     tokio::time::timeout(PATIENCE, resets).await.unwrap().unwrap();
+    delivers_the_table(&node, &client).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn requests_that_want_every_connection_of_the_pool_do_not_hold_the_stream_up() {
+    let db = migrated_database().await;
+    let pool = Database::new(connector(&db.url), 1).unwrap();
+    let taken = pool.get().await.unwrap();
+    let mut node = Node::start_beside(pool, &db.url, None);
+    node.connected().await;
+    let client = db.client().await;
+    client.batch_execute(INSERT).await.unwrap();
+    let mut position = node.pages.subscribe();
+    tokio::time::timeout(PATIENCE, position.wait_for(|p| p.head == 1)).await.unwrap().unwrap();
+    assert_eq!(node.counts.borrow().connections, 1, "the tail waited for the pool and lost its own connection");
+    drop(taken);
+    node.hears().await;
     delivers_the_table(&node, &client).await;
     node.stop().await;
 }

@@ -24,8 +24,12 @@ impl Node {
     }
 
     pub(crate) fn start_with(url: &str, idle_limit: Option<Duration>) -> Self {
+        Self::start_beside(Database::new(connector(url), 4).unwrap(), url, idle_limit)
+    }
+
+    /// With a pool that others use too.
+    pub(crate) fn start_beside(database: Database, url: &str, idle_limit: Option<Duration>) -> Self {
         let connector = connector(url);
-        let database = Database::new(connector.clone(), 4).unwrap();
         let (pages, writer) = Pages::new(PostgresLoad::new(database.clone()), Seqs, Limits::within(64 << 20));
         let tail = Tail::new(connector, database, writer, idle_limit);
         let (status, counts) = (tail.status(), tail.counts());
