@@ -64,7 +64,7 @@ async fn postgres_goes_and_comes_back_below_the_sessions_and_nothing_is_lost_or_
     let cluster = open().await;
     let url = cluster.url();
     migrate(&url).await;
-    let server = TestServer::ready(&url, &[BEAT]).await;
+    let server = TestServer::ready(&url, &[("ROWCAST_HEARTBEAT", "3s")]).await;
     let writer = connect(&url).await;
     append(&writer, 5_000).await;
     settled(&server, &writer).await;
