@@ -81,7 +81,7 @@ async fn what_cannot_be_measured_is_said_in_one_line() {
 #[tokio::test]
 async fn sessions_are_measured_beside_a_plain_relay_and_while_they_wait() {
     let database = empty_database().await;
-    let quick = "bench sessions --sessions 60 --subjects 100 --idle 120 --rounds 1 --measure 300ms --warm-up 200ms --idle-for 300ms";
+    let quick = "bench sessions --sessions 60 --subjects 100 --idle 120 --rounds 1 --measure 1s --warm-up 200ms --idle-for 300ms";
     let mut args: Vec<&str> = quick.split(' ').collect();
     args.extend(["--server", &database.url]);
     let answer = run(&args, &[]).await;

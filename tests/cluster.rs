@@ -16,6 +16,8 @@ use rowcast::db::cluster::{Binaries, Cluster, ClusterError, DevState, Search, fi
 use tempfile::TempDir;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
+use crate::support::quick_folder;
+
 const KILLABLE_DIR: &str = "TEST_CLUSTER_DIR";
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,7 +30,7 @@ impl Checkout {
     }
 
     fn with_mode(mode: u32) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = quick_folder("rowcast-test-");
         fs::set_permissions(dir.path(), Permissions::from_mode(mode)).unwrap();
         Self(dir)
     }

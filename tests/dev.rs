@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::support::http::request;
-use crate::support::{PATIENCE, binary, make_enterable, run, text, until};
+use crate::support::{PATIENCE, binary, quick_folder, run, text, until};
 
 struct Dev {
     child: Child,
@@ -61,8 +61,7 @@ impl Dev {
 
 #[tokio::test]
 async fn one_command_serves_again_and_again_with_its_data() {
-    let folder = tempfile::tempdir().unwrap();
-    make_enterable(folder.path());
+    let folder = quick_folder("rowcast-test-");
     let folder = folder.path().join(".rowcast");
     let dev = Dev::start(&folder).await;
     dev.is_ready().await;
@@ -97,8 +96,7 @@ async fn one_command_serves_again_and_again_with_its_data() {
 
 #[tokio::test]
 async fn with_demo_there_is_something_to_look_at() {
-    let folder = tempfile::tempdir().unwrap();
-    make_enterable(folder.path());
+    let folder = quick_folder("rowcast-test-");
     let dev = Dev::start_with(&folder.path().join(".rowcast"), &["--demo"]).await;
     let told = "-Atc \"select exists (select from rowcast.events where type = 'order.placed') \
                 and exists (select from rowcast.events where type = 'decision.made')\"";

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use rowcast::config::{SETTINGS, TOOL_VARIABLES};
 
+use crate::support::in_time;
+
 /// Every top-level module and its layer. One may use only those of smaller layers; those of the last, each other too.
 const LAYERS: &[(&str, u32)] = &[
     ("config", 0),
@@ -343,7 +345,7 @@ fn every_script_says_what_it_does_from_any_folder() {
         assert!(said.status.success(), "{script} --help: {}: {errors}", said.status);
         assert!(text.starts_with(&format!("Usage: {script}")), "{script} --help begins with {text:?}");
         assert!(text.lines().count() >= 3, "{script} --help says nearly nothing: {text:?}");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{script} --help took {:?}", begun.elapsed());
+        in_time(begun, Duration::from_secs(5));
     }
 }
 

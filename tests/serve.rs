@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::TcpListener;
 
 use crate::support::{
-    JWT_SECRET, PATIENCE, TestServer, binary, empty_database, make_enterable, migrate, migrated_database, until,
+    JWT_SECRET, PATIENCE, TestServer, binary, empty_database, in_time, migrate, migrated_database, quick_folder, until,
 };
 
 #[tokio::test]
@@ -52,8 +52,7 @@ struct OwnCluster {
 
 impl OwnCluster {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        make_enterable(folder.path());
+        let folder = quick_folder("rowcast-test-");
         let mut own = Self { folder, url: String::new(), cluster: None };
         own.open().await;
         own.url = own.cluster.as_ref().unwrap().url();
@@ -80,7 +79,7 @@ async fn an_outage_of_postgres_shows_and_passes() {
     postgres.close().await;
     let begun = Instant::now();
     until("the outage shows", || async { server.get("/health/ready").await.status == 503 }).await;
-    assert!(begun.elapsed() < Duration::from_secs(2));
+    in_time(begun, Duration::from_secs(2));
     assert_eq!(server.get("/health/live").await.status, 200);
     let answer = server.get("/health/db").await;
     assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("database_unavailable")));

@@ -9,7 +9,7 @@ use rowcast::config::Secret;
 use rowcast::db::cluster::{Cluster, Search, find};
 use rowcast::db::{Connector, DatabaseUrl, Trouble};
 
-use crate::support::{connect, make_enterable};
+use crate::support::{connect, quick_folder};
 
 /// A Postgres whose certificate is made for `localhost` and no address.
 struct Server {
@@ -19,8 +19,7 @@ struct Server {
 
 impl Server {
     async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        make_enterable(folder.path());
+        let folder = quick_folder("rowcast-test-");
         let dir = folder.path().join("dev");
         let open = move || Cluster::open_with(&dir, &find(&Search::from_env(&dir)).unwrap(), &[("fsync", "off")]);
         let cluster = tokio::task::spawn_blocking(open).await.unwrap().unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use super::{Session, Sse};
-use crate::support::{TestServer, migrated_database, until};
+use crate::support::{TestServer, in_time, migrated_database, until};
 
 /// A second, the look itself, and a machine that has much to do.
 const SOON: Duration = Duration::from_millis(2500);
@@ -26,7 +26,7 @@ async fn change(client: &Client, servers: &[TestServer], sql: &str, mut wanted: 
     client.batch_execute(sql).await.unwrap();
     let begun = Instant::now();
     join_all(servers.iter().map(async |server| until(sql, || async { seen(server).await == wanted }).await)).await;
-    assert!(begun.elapsed() < SOON, "{sql}: after {:?}", begun.elapsed());
+    in_time(begun, SOON);
     for server in servers {
         let mut session = Session::open(server, "/public/ws?cursor=0", &[]).await;
         let mut sse = Sse::open(server, "/public/v1/events/stream?cursor=0", None).await;

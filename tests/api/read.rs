@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::{Api, bearer, code_of, head_of, send, seqs_of};
-use crate::support::{TestServer, migrated_database, run, until};
+use crate::support::{TestServer, in_time, migrated_database, run, until};
 use crate::tokens::{AUDIENCE, ISSUER, attacks, jwks};
 
 fn viewer() -> String {
@@ -302,7 +302,7 @@ async fn a_wait_ends_with_the_first_event_that_is_for_its_reader() {
     };
     let begun = Instant::now();
     let (answers, ()) = tokio::join!(join_all(asked), insert);
-    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    in_time(begun, Duration::from_secs(20));
     for ((_, query, kind), answer) in waits.iter().zip(&answers) {
         assert_eq!(&answer.json()["events"][0]["type"], kind, "{query}");
     }
@@ -346,7 +346,7 @@ async fn who_waits_is_answered_when_the_server_ends() {
     let mut text = String::new();
     stream.read_to_string(&mut text).await.unwrap();
     assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("\"more\":false}"), "{text}");
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    in_time(begun, Duration::from_secs(5));
     api.server.ended().await.unwrap();
 }
 

@@ -180,7 +180,7 @@ async fn a_server_that_ends_says_when_to_come_back_and_from_where() {
 
 #[tokio::test]
 async fn a_reader_that_takes_nothing_is_cut_off_and_resumes_without_loss() {
-    let api = Api::start(&[("ROWCAST_WRITE_STALL", "200ms")]).await;
+    let api = Api::start(&[("ROWCAST_WRITE_STALL", "1s")]).await;
     let insert = "insert into rowcast.events (type, payload) select 'a.large', jsonb_build_object('x', repeat('y', 100000), 'n', i)
                   from generate_series(1, 300) i";
     api.insert(insert).await;

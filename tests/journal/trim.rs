@@ -7,7 +7,7 @@ use rowcast::journal;
 use tokio_postgres::Client;
 
 use super::{append_keyed, database_of, fill, number, partitions, write_head};
-use crate::support::{TestDb, binary, connect, run, text, until};
+use crate::support::{TestDb, binary, connect, in_time, run, text, until};
 
 async fn trim(db: &TestDb, args: &[&str]) -> Output {
     let args: Vec<_> = ["trim"].iter().chain(args).copied().collect();
@@ -187,15 +187,14 @@ async fn writers_and_partitions_go_on_while_a_trim_waits_for_an_open_transaction
     client.batch_execute("set lock_timeout = '1s'").await.unwrap();
     client.batch_execute("update rowcast.journal_state set partitions_ahead = 9").await.unwrap();
     assert!(journal::ensure_partitions(&client).await.unwrap() > 0);
-    let (begun, mut slowest) = (Instant::now(), Duration::ZERO);
+    let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(1500) {
         let one = Instant::now();
         fill(&client, 10).await;
         append_keyed(&client, "a", "one").await;
         journal::query(&client, &Default::default(), 2399, 5000, 100).await.unwrap();
-        slowest = slowest.max(one.elapsed());
+        in_time(one, Duration::from_millis(900));
     }
-    assert!(slowest < Duration::from_millis(900), "{slowest:?}");
     assert!(detach_pending(&client).await, "the trim did not wait");
 
     transaction.commit().await.unwrap();
@@ -217,7 +216,7 @@ async fn a_trim_that_waited_long_enough_leaves_no_lock_and_the_next_one_finishes
 
     let begun = Instant::now();
     let answer = trim(&db, &["--before", "2400", "--wait", "1200ms"]).await;
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    in_time(begun, Duration::from_secs(10));
     let told = text(&answer.stderr);
     assert_eq!(answer.status.code(), Some(1), "{told}");
     assert!(told.contains("gave up after waiting 1.2s for pid") && told.contains("through 2399 are gone"), "{told}");

@@ -23,6 +23,9 @@ pub(crate) const JWT_SECRET: &str = "0123456789abcdef0123456789abcdef";
 /// How long a test waits for what must happen; only a failing test waits this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Free memory from which on clusters are kept there: more than all tests together need at any moment.
+const ROOM: u64 = 4 << 30;
+
 /// The cluster of this run: `TEST_DATABASE_URL`, or one that is started at the first need and ends with this process.
 struct Shared {
     admin_url: String,
@@ -60,10 +63,10 @@ fn start() -> Shared {
 /// A cluster in a temporary folder. A shell that waits for the end of this process, whatever ends it, stops the server
 /// and removes the folder: it reads from a pipe whose other end only this process holds.
 fn throwaway_cluster() -> (String, Child) {
-    let folder = tempfile::Builder::new().prefix("rowcast-test-").tempdir().unwrap().keep();
-    make_enterable(&folder);
+    let folder = quick_folder("rowcast-test-").keep();
     let bins = find(&Search::from_env(&folder)).unwrap();
-    let settings = [("fsync", "off"), ("full_page_writes", "off"), ("max_connections", "300")];
+    let settings =
+        [("fsync", "off"), ("full_page_writes", "off"), ("max_connections", "300"), ("max_wal_size", "256MB")];
     let cluster = Cluster::open_with(&folder, &bins, &settings).unwrap();
     let (url, pid) = (cluster.url(), cluster.pid());
     cluster.leave_running();
@@ -79,6 +82,21 @@ fn throwaway_cluster() -> (String, Child) {
         .spawn()
         .unwrap();
     (url, keeper)
+}
+
+/// A folder for a cluster, which Postgres may enter: in memory where there is room, since a database is some 600 files,
+/// which cost a disk more than everything else that a test does.
+pub(crate) fn quick_folder(prefix: &str) -> tempfile::TempDir {
+    let memory = std::path::Path::new("/dev/shm");
+    let roomy = nix::sys::statvfs::statvfs(memory)
+        .is_ok_and(|room| room.blocks_available().saturating_mul(room.fragment_size()) >= ROOM);
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.prefix(prefix);
+    // A container may have the folder and no right to write there.
+    let in_memory = if roomy { builder.tempdir_in(memory).ok() } else { None };
+    let folder = in_memory.unwrap_or_else(|| builder.tempdir().unwrap());
+    make_enterable(folder.path());
+    folder
 }
 
 /// Postgres may run as another user than the tests do.
@@ -154,11 +172,19 @@ pub(crate) async fn migrated_database() -> TestDb {
     create(&shared().await.template).await
 }
 
+/// The statement that copies a template, file by file: writing the log of all its pages, as Postgres 15 and newer would,
+/// takes longer.
+async fn copy_of(admin: &Client, name: &str, template: &str) -> String {
+    let version: String = admin.query_one("show server_version_num", &[]).await.unwrap().get(0);
+    let strategy = if version.parse::<u32>().unwrap() >= 150_000 { " strategy file_copy" } else { "" };
+    format!("create database {name} template {template}{strategy}")
+}
+
 async fn create(template: &str) -> TestDb {
     let admin_url = shared().await.admin_url.clone();
     let name = unique("test");
-    let sql = format!("create database {name} template {template}");
-    connect(&admin_url).await.batch_execute(&sql).await.unwrap();
+    let admin = connect(&admin_url).await;
+    admin.batch_execute(&copy_of(&admin, &name, template).await).await.unwrap();
     TestDb { url: with_database(&admin_url, &name), name, admin_url }
 }
 
@@ -174,6 +200,25 @@ pub(crate) async fn until<F: Future<Output = bool>>(question: &str, mut ask: imp
         assert!(begun.elapsed() < PATIENCE, "in vain: {question}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// That this took no longer than it may. A machine with more to do than it has cores is given that many times as long.
+#[track_caller]
+pub(crate) fn in_time(begun: Instant, limit: Duration) {
+    let took = begun.elapsed();
+    let limit = limit.mul_f64(load());
+    assert!(took < limit, "it took {took:?} and may take {limit:?}");
+}
+
+/// How many want each core, over the last minute or just now; 1 where nobody has to wait, or nothing is told.
+pub(crate) fn load() -> f64 {
+    let told = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let mut fields = told.split(' ');
+    let minute: f64 = fields.next().and_then(|field| field.parse().ok()).unwrap_or(0.0);
+    let now: f64 = fields.nth(2).and_then(|field| field.split_once('/')?.0.parse().ok()).unwrap_or(0.0);
+    let cores =
+        std::thread::available_parallelism().map_or(1.0, |cores| f64::from(u16::try_from(cores.get()).unwrap()));
+    (minute.max(now) / cores).max(1.0)
 }
 
 /// Rates that no test comes near: all of them come from one address.

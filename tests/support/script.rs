@@ -171,8 +171,19 @@ impl Peer {
     }
 
     pub(crate) async fn event(&mut self, seq: i64) {
+        self.tell(seq).await.unwrap();
+    }
+
+    /// An event for a client that may be gone.
+    pub(crate) async fn tell(&mut self, seq: i64) -> Result<(), tokio_tungstenite::tungstenite::Error> {
         self.count(seq);
-        self.send(json!({"op": "event", "event": event(seq)})).await;
+        self.socket.send(Message::text(json!({"op": "event", "event": event(seq)}).to_string())).await
+    }
+
+    /// Whether the client goes within this time.
+    pub(crate) async fn is_gone_within(&mut self, time: Duration) -> bool {
+        let gone = async { while let Some(Ok(_)) = self.socket.next().await {} };
+        tokio::time::timeout(time, gone).await.is_ok()
     }
 
     /// Takes an event for sent that is not.

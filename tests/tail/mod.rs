@@ -9,7 +9,7 @@ use rowcast::tail::Reason;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
-use crate::support::{PATIENCE, TestDb, connector, migrated_database, until};
+use crate::support::{PATIENCE, TestDb, connector, in_time, migrated_database, until};
 pub(crate) use node::Node;
 
 const INSERT: &str = "insert into rowcast.events (type, payload) values ('tail.test', '{\"n\":1}')";
@@ -74,7 +74,7 @@ async fn an_open_transaction_delays_the_stream_is_named_and_blocks_no_writer() {
         s.stalled.as_ref().is_some_and(|s| matches!(&s.reason, Reason::Transaction(b) if !b.is_empty()))
     });
     let stalled = status.await.stalled.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    in_time(begun, Duration::from_secs(3));
     let Reason::Transaction(blockers) = stalled.reason else { panic!("{stalled:?}") };
     let pid: i32 = holder.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
     assert_eq!((blockers[0].pid, blockers[0].application.as_deref()), (Some(pid), Some("the holder")));

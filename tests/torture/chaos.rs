@@ -15,7 +15,7 @@ use super::dice::Dice;
 use super::node::Node;
 use super::server::{Server, Way};
 use super::writers::Shared;
-use crate::support::{connector, until};
+use crate::support::{connector, load, until};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Blow {
@@ -227,7 +227,7 @@ impl Chaos {
                 if at != frozen {
                     self.longest.0 = self.longest.0.max(mark.1.elapsed());
                     assert!(
-                        mark.1.elapsed() < STANDSTILL,
+                        mark.1.elapsed() < STANDSTILL.mul_f64(load()),
                         "{} stands still at {now} since another is frozen\n{}",
                         node.name,
                         node.log()
@@ -238,7 +238,7 @@ impl Chaos {
                 }
             }
             self.longest.1 = self.longest.1.max(written.1.elapsed());
-            assert!(written.1.elapsed() < STANDSTILL, "the writers stand still while a node is frozen");
+            assert!(written.1.elapsed() < STANDSTILL.mul_f64(load()), "the writers stand still while a node is frozen");
             if commits() != written.0 {
                 written = (commits(), Instant::now());
             }

@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use rowcast::db::cluster::{Binaries, Cluster, Search, find};
 
-use crate::support::make_enterable;
+use crate::support::quick_folder;
 
 /// Only processes die, never the machine. The log of the journal is written late, so that a crash loses more of it.
 const SETTINGS: &[(&str, &str)] =
@@ -40,8 +40,7 @@ rm -rf "$0"
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let folder = tempfile::Builder::new().prefix("rowcast-torture-").tempdir().unwrap().keep();
-        make_enterable(&folder);
+        let folder = quick_folder("rowcast-torture-").keep();
         std::fs::create_dir(folder.join("nodes")).unwrap();
         let keeper = Command::new("/bin/sh")
             .args(["-c", KEEPER])

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::raw::Client;
 use super::{Stage, append, settled, token};
-use crate::support::{TestServer, connect, make_enterable, migrate};
+use crate::support::{TestServer, connect, migrate, quick_folder};
 
 const BEAT: (&str, &str) = ("ROWCAST_HEARTBEAT", "1s");
 
@@ -54,8 +54,7 @@ async fn a_transaction_that_holds_the_stream_back_shows_and_who_it_is_is_for_adm
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_goes_and_comes_back_below_the_sessions_and_nothing_is_lost_or_repeated() {
-    let folder = tempfile::tempdir().unwrap();
-    make_enterable(folder.path());
+    let folder = quick_folder("rowcast-test-");
     let dir = folder.path().join("dev");
     let open = || {
         let dir = dir.clone();
@@ -65,7 +64,7 @@ async fn postgres_goes_and_comes_back_below_the_sessions_and_nothing_is_lost_or_
     let cluster = open().await;
     let url = cluster.url();
     migrate(&url).await;
-    let server = TestServer::ready(&url, &[BEAT]).await;
+    let server = TestServer::ready(&url, &[("ROWCAST_HEARTBEAT", "3s")]).await;
     let writer = connect(&url).await;
     append(&writer, 5_000).await;
     settled(&server, &writer).await;
