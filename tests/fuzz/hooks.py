@@ -6,9 +6,22 @@ import re
 
 import requests
 import schemathesis
+from hypothesis import strategies as st
 
 # The subjects of the tokens in scripts/fuzz.
 OWN = re.compile(r"fuzz-[a-z]+\Z")
+
+
+# Of itself schemathesis knows times in UTC alone, and none at the ends of what can be written.
+schemathesis.openapi.format(
+    "date-time",
+    st.builds(
+        "{}{}".format,
+        st.sampled_from(["0000-01-01T00:00:00", "9999-12-31T23:59:59.999999999", "2016-02-29T12:00:00"])
+        | st.datetimes().map(lambda at: at.isoformat()),
+        st.sampled_from(["Z", "z", "+00:00", "-00:00", "+23:59", "-23:59", "+01:00"]),
+    ),
+)
 
 
 @schemathesis.serializer("application/x-ndjson", "application/ndjson", "application/jsonl")
