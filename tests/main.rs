@@ -22,6 +22,7 @@ mod http;
 mod journal;
 mod limit;
 mod migrations;
+mod openapi;
 mod pages;
 mod pooler;
 mod publish;

@@ -7,6 +7,7 @@ mod fetch;
 mod guarded;
 mod health;
 mod metrics;
+mod openapi;
 mod origin;
 mod path;
 mod problem;

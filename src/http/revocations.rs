@@ -3,6 +3,7 @@
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -70,10 +71,7 @@ pub(super) async fn post(
     Query::parse(request.uri().query())?.none()?;
     append::needs_json(request.headers())?;
     let body = append::read(request.into_body()).await?;
-    let wanted: Wanted = serde_json::from_slice(&body).map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => invalid("The body must be an object with subject and perhaps reason."),
-        _ => Problem::new(StatusCode::BAD_REQUEST, "bad_json", "The body is not JSON."),
-    })?;
+    let wanted = wanted(&body)?;
     if !is_subject(&wanted.subject) {
         return Err(invalid(&format!(
             "subject must be 1 to {MAX_SUBJECT_BYTES} bytes without control characters and not begin with rowcast:."
@@ -92,6 +90,16 @@ pub(super) async fn post(
     let mut response = json_response(&Told::of(done, context));
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
+}
+
+/// What a body asks for. An object and nothing else: left to itself serde would take a list of its values too.
+fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
+    let not_one = || invalid("The body must be an object with subject and perhaps reason.");
+    let wanted = serde_json::from_slice(body).map_err(|error| match error.classify() {
+        Category::Data => not_one(),
+        _ => append::bad_json(error.line(), error.column()),
+    })?;
+    if body.trim_ascii_start().first() == Some(&b'{') { Ok(wanted) } else { Err(not_one()) }
 }
 
 /// A page of them, by subject.

@@ -23,7 +23,7 @@ use super::request_id::RequestId;
 use super::respond::{self, Outgoing, json_response};
 use super::visit::Visit;
 use super::ws::Opening;
-use super::{access, append, chat, read, revocations, sse, trading, ws};
+use super::{access, append, chat, openapi, read, revocations, sse, trading, ws};
 use crate::auth::{Action, Revoked, Verifier};
 use crate::chat::Chat;
 use crate::config::{ServerConfig, StreamConfig};
@@ -136,11 +136,12 @@ impl Peer {
 
 /// What there is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Endpoint {
+pub(super) enum Endpoint {
     Live,
     Ready,
     Database,
     Metrics,
+    Description,
     Socket,
     Events,
     Stream,
@@ -155,7 +156,7 @@ enum Endpoint {
 
 /// What an endpoint asks of whoever comes to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Need {
+pub(super) enum Need {
     /// Nothing: probes.
     Nothing,
     /// Nothing, and it is limited by address.
@@ -168,12 +169,13 @@ enum Need {
 
 impl Endpoint {
     /// The streams for everybody are only there if they are opened.
-    fn at(path: &str, streams: &StreamConfig) -> Option<Self> {
+    pub(super) fn at(path: &str, streams: &StreamConfig) -> Option<Self> {
         Some(match path {
             "/health/live" => Self::Live,
             "/health/ready" => Self::Ready,
             "/health/db" => Self::Database,
             "/metrics" => Self::Metrics,
+            "/openapi.json" => Self::Description,
             "/ws" => Self::Socket,
             "/v1/events" => Self::Events,
             "/v1/events/stream" => Self::Stream,
@@ -187,9 +189,10 @@ impl Endpoint {
     }
 
     /// The methods, as the `Allow` header lists them.
-    fn allow(self) -> &'static str {
+    pub(super) fn allow(self) -> &'static str {
         match self {
-            Self::Live | Self::Ready | Self::Database | Self::Metrics | Self::Me | Self::PublicEvents => "GET, HEAD",
+            Self::Live | Self::Ready | Self::Database | Self::Metrics => "GET, HEAD",
+            Self::Description | Self::Me | Self::PublicEvents => "GET, HEAD",
             Self::Socket | Self::Stream | Self::PublicSocket | Self::PublicStream => "GET",
             Self::Events | Self::Revocations => "GET, HEAD, POST",
             Self::Chat(place) => place.allow(),
@@ -198,10 +201,10 @@ impl Endpoint {
     }
 
     /// Every route stands here with what it needs; none is served without having been asked for it.
-    fn needs(self, method: &Method) -> Need {
+    pub(super) fn needs(self, method: &Method) -> Need {
         match self {
             Self::Live | Self::Ready | Self::Database | Self::Metrics => Need::Nothing,
-            Self::PublicSocket | Self::PublicEvents | Self::PublicStream => Need::Public,
+            Self::Description | Self::PublicSocket | Self::PublicEvents | Self::PublicStream => Need::Public,
             Self::Me => Need::Token,
             Self::Events if method == Method::POST => Need::Right(Action::Write),
             Self::Socket | Self::Events | Self::Stream => Need::Right(Action::Read),
@@ -217,7 +220,7 @@ impl Endpoint {
             Self::Live | Self::Ready | Self::Database | Self::Metrics => None,
             Self::Events if method == Method::POST => None,
             Self::Events | Self::Me | Self::Revocations | Self::Chat(_) => Some(Class::Private),
-            Self::PublicEvents => Some(Class::Public),
+            Self::Description | Self::PublicEvents => Some(Class::Public),
             Self::Trading(route) => Some(if route.is_public() { Class::Public } else { Class::Private }),
             Self::Socket | Self::Stream | Self::PublicSocket | Self::PublicStream => Some(Class::Connect),
         }
@@ -298,6 +301,7 @@ async fn dispatch(
         Endpoint::Ready => health::ready(&context.readiness, &context.database, &context.tail).await,
         Endpoint::Database => health::db(&context.database).await,
         Endpoint::Metrics => Ok(metrics::page(context)),
+        Endpoint::Description => openapi::document(request.uri().query()),
         Endpoint::Socket => ws::upgrade(context, peer, visit, false, request).await,
         Endpoint::PublicSocket => ws::upgrade(context, peer, visit, true, request).await,
         Endpoint::PublicEvents => read::page(context, &Reader::Public, request.uri().query()).await,

@@ -57,6 +57,9 @@ async fn filters_are_joined_and_unknown_ones_are_errors() {
         ("?since=2026-01-27T11:00:00.000001Z", 41),
         ("?since=2026-01-27T12:00:00.000001%2B01:00&until=2026-01-27T12:00:00Z", 20),
         ("?until=2026-01-27T10:00:00.000001Z", 0),
+        // The ends of what RFC 3339 can write, from where it is another year in UTC.
+        ("?since=0000-01-01T00:00:00%2B23:59&until=9999-12-31T23:59:59-23:59", 60),
+        ("?since=9999-12-31T23:59:59-23:59", 0),
     ] {
         assert_eq!(venue.all(&format!("/v1/trades{filter}")).await.len(), count, "{filter}");
     }

@@ -23,6 +23,10 @@ async fn a_setting_has_versions_and_a_history_and_changes_are_told() {
     let second = venue.put("risk.limit", json!({"value": 7, "version": 1}), 200).await;
     assert_eq!((&second["version"], &second["value"]), (&json!(2), &json!(7)));
     assert_eq!(venue.put("risk.limit", json!({"value": 7, "version": 1}), 200).await, second);
+    assert_eq!(venue.put("risk.limit", json!({"value": 7, "version": 1.0}), 200).await, second, "1.0 is 1");
+    for no_version in [json!(-1), json!(1.5), json!("1"), json!(2_147_483_648_i64)] {
+        venue.put("risk.limit", json!({"value": 7, "version": no_version}), 422).await;
+    }
     let late = venue.put("risk.limit", json!({"value": 8, "version": 1}), 409).await;
     assert_eq!((text(&late, "code"), text(&late, "state")), ("state_conflict", "2"));
     assert_eq!(text(&venue.put("other", json!({"value": 8, "version": 3}), 409).await, "state"), "0");

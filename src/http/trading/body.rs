@@ -2,8 +2,8 @@
 
 use hyper::Request;
 use hyper::body::Incoming;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -70,7 +70,16 @@ struct SnapshotBody {
 #[serde(deny_unknown_fields)]
 struct SettingBody {
     value: Box<RawValue>,
+    #[serde(default, deserialize_with = "whole")]
     version: Option<i32>,
+}
+
+/// A whole number from 0 on, however it is written: in JSON 2.0 is 2.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+    let number = Option::<f64>::deserialize(deserializer)?;
+    let exact = |number: f64| format!("{number}").parse().ok().filter(|version| *version >= 0);
+    let bad = || Error::custom("a version is a whole number from 0 on");
+    number.map(|number| exact(number).ok_or_else(bad)).transpose()
 }
 
 /// A trade that is to be opened.

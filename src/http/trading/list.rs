@@ -4,8 +4,8 @@
 use std::fmt;
 
 use hyper::Response;
-use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use uuid::Uuid;
 
 use super::{Route, connection, problem};
@@ -186,7 +186,10 @@ fn limit(query: &mut Query) -> Result<usize, Problem> {
 
 fn time(query: &mut Query, name: &str) -> Result<Option<OffsetDateTime>, Problem> {
     let bad = |_| Problem::bad_request(format!("{name} must be a time as 2026-01-27T10:00:00Z"));
-    query.take(name).map(|text| OffsetDateTime::parse(&text, &Rfc3339)).transpose().map_err(bad)
+    let at = query.take(name).map(|text| OffsetDateTime::parse(&text, &Rfc3339)).transpose().map_err(bad)?;
+    // West of Greenwich the year 9999 ends later than any time that can be told in UTC; to go there would panic.
+    let utc = |at: OffsetDateTime| at.checked_to_offset(UtcOffset::UTC);
+    Ok(at.map(|at| utc(at).unwrap_or(PrimitiveDateTime::MAX.assume_utc())))
 }
 
 fn text(query: &mut Query, name: &str) -> Result<Option<String>, Problem> {
