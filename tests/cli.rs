@@ -54,9 +54,10 @@ async fn a_token_is_minted_for_a_role() {
         (["token", "--role", "viewer", "--sub", "a", "--ttl", "366d"], "at most 365 days"),
     ] {
         let answer = run(&args, &[("ROWCAST_JWT_SECRET", JWT_SECRET)]).await;
-        assert_eq!(answer.status.code(), Some(1));
+        assert_eq!(answer.status.code(), Some(2));
         assert!(text(&answer.stderr).contains(complaint), "{}", text(&answer.stderr));
     }
     let answer = run(&["token", "--role", "viewer", "--sub", "a"], &[]).await;
+    assert_eq!(answer.status.code(), Some(1));
     assert!(text(&answer.stderr).contains("ROWCAST_JWT_SECRET is not set"));
 }

@@ -55,6 +55,14 @@ impl Revocation {
     }
 }
 
+/// The longest reason, in bytes, as the table has it.
+pub const MAX_REASON_BYTES: usize = 1000;
+
+/// Whether the table takes this as a reason.
+pub fn is_reason(text: &str) -> bool {
+    (1..=MAX_REASON_BYTES).contains(&text.len()) && !text.contains('\0')
+}
+
 /// Refuses every token of a subject that was issued until now. Once more, the later time counts.
 pub async fn revoke(
     client: &Client,

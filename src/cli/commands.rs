@@ -235,6 +235,10 @@ fn verify() -> Command {
                 .long("from")
                 .value_name("CURSOR")
                 .default_value("earliest")
+                .value_parser(|text: &str| match text {
+                    "earliest" => Ok(None),
+                    text => text.parse::<Cursor>().map(Some),
+                })
                 .help("Compare what comes after this cursor"),
         )
         .arg(

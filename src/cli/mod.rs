@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use tokio::runtime::Runtime;
 
+use crate::auth::token::MintError;
 use crate::config::{ConfigError, SETTINGS, Source};
 use crate::telemetry;
 use crate::view::Redaction;
@@ -36,7 +37,7 @@ enum Failure {
     #[error(transparent)]
     Migrate(#[from] crate::db::migrate::MigrateError),
     #[error(transparent)]
-    Mint(#[from] crate::auth::token::MintError),
+    Mint(#[from] MintError),
     #[error(transparent)]
     Trouble(#[from] crate::db::Trouble),
     #[error(transparent)]
@@ -68,6 +69,17 @@ enum Failure {
     Told,
 }
 
+impl Failure {
+    /// Whether an argument is to blame, whatever the machine, the database and the server are like.
+    fn is_usage(&self) -> bool {
+        match self {
+            Self::Usage(_) => true,
+            Self::Mint(refused) => matches!(refused, MintError::Subject | MintError::Ttl),
+            _ => false,
+        }
+    }
+}
+
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {
     let matches = match commands::all().try_get_matches() {
@@ -86,7 +98,7 @@ pub fn main() -> ExitCode {
             if !line.is_empty() {
                 output::complain(&line);
             }
-            if matches!(failure, Failure::Usage(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
+            if failure.is_usage() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
 }

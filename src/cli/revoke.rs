@@ -17,9 +17,13 @@ pub(super) async fn run(source: &Source, args: &ArgMatches) -> Result<(), Failur
             "--sub must be 1 to {MAX_SUBJECT_BYTES} bytes without control characters and not begin with rowcast:"
         )));
     }
+    let reason = text("reason");
+    if !reason.is_none_or(revocations::is_reason) {
+        return Err(Failure::Usage(format!("--reason must be 1 to {} bytes", revocations::MAX_REASON_BYTES)));
+    }
     let connector = Connector::new(DatabaseUrl::parse(&source.database_url()?)?)?;
     let (client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
-    let done = revocations::revoke(&client, subject, None, text("reason")).await.map_err(Trouble::from)?;
+    let done = revocations::revoke(&client, subject, None, reason).await.map_err(Trouble::from)?;
     output::print(&instant_text(done.revoked_at));
     output::tell(&format!("tokens of {subject} issued until then are refused; sessions close within a second"));
     Ok(())

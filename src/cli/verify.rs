@@ -15,9 +15,9 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::{Failure, output};
-use crate::config::{ConfigError, Source};
+use crate::config::Source;
 use crate::db::{Connector, Database, DatabaseUrl, Trouble};
-use crate::journal::{Level, StoredEvent};
+use crate::journal::{Cursor, Level, StoredEvent};
 use crate::shutdown::{Shutdown, Tasks};
 use crate::tail::Tail;
 use crate::tail::pages::{Limits, PageError, Pages, PostgresLoad, Seqs};
@@ -77,7 +77,7 @@ impl fmt::Display for Difference {
 
 /// Compares, and says how it went.
 pub(super) async fn run(source: &Source, args: &ArgMatches) -> Result<(), Failure> {
-    let cursor = args.get_one::<String>("from").map_or("earliest", String::as_str);
+    let cursor = args.get_one::<Option<Cursor>>("from").copied().flatten();
     let seconds = args.get_one::<u32>("seconds").copied().unwrap_or(0);
     let connector = Connector::new(DatabaseUrl::parse(&source.database_url()?)?)?;
     let (client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
@@ -103,27 +103,19 @@ pub(super) async fn run(source: &Source, args: &ArgMatches) -> Result<(), Failur
     if compared? { Ok(()) } else { Err(Failure::Told) }
 }
 
-/// The seq after which to begin: that of the cursor, if this history holds it.
-async fn begin_after(client: &Client, cursor: &str) -> Result<i64, Failure> {
+/// The seq after which to begin: that of the cursor, if this history holds it; none is the earliest.
+async fn begin_after(client: &Client, cursor: Option<Cursor>) -> Result<i64, Failure> {
     let trimmed = number(client, TRIMMED).await?;
-    if cursor == "earliest" {
-        return Ok(trimmed);
-    }
-    let wrong = || ConfigError::new(format!("--from is not a cursor like 1042 or 1042.9f3a11c2: {cursor:?}"));
-    let (seq, tag) = cursor.split_once('.').map_or((cursor, None), |(seq, tag)| (seq, Some(tag)));
-    let digits = seq.bytes().all(|b| b.is_ascii_digit());
-    let seq: i64 = seq.parse().ok().filter(|_| digits).ok_or_else(wrong)?;
-    if tag.is_some_and(|tag| tag.len() != 8 || !tag.bytes().all(|b| b.is_ascii_hexdigit())) {
-        return Err(wrong().into());
-    }
+    let Some(cursor) = cursor else { return Ok(trimmed) };
+    let seq = cursor.seq;
     if seq < trimmed {
         return Err(Failure::Said(format!("the cursor has expired: events through seq {trimmed} were trimmed")));
     }
-    if let Some(tag) = tag.filter(|_| seq > trimmed) {
+    if cursor.tag.is_some() && seq > trimmed {
         let sql = "select id from rowcast.events where seq = $1";
         let row = client.query_typed(sql, &[(&seq, Type::INT8)]).await.map_err(Trouble::from)?;
         let id: Option<Uuid> = row.first().map(|row| row.try_get(0)).transpose().map_err(Trouble::from)?;
-        if !id.is_some_and(|id| id.simple().to_string().ends_with(&tag.to_ascii_lowercase())) {
+        if !id.is_some_and(|id| cursor.agrees_with(id)) {
             return Err(Failure::Said(format!("the cursor {cursor} is of another history than this database's")));
         }
     } else if seq > number(client, LAST_VALUE).await? {

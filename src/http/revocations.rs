@@ -14,14 +14,12 @@ use super::query::Query;
 use super::read::number;
 use super::respond::{Outgoing, json_response};
 use super::router::Context;
-use crate::auth::revocations::{Revocation, list, revoke};
+use crate::auth::revocations::{MAX_REASON_BYTES, Revocation, is_reason, list, revoke};
 use crate::auth::{Identity, MAX_SUBJECT_BYTES, is_subject};
 use crate::db::Trouble;
 use crate::view::Redaction;
 use crate::view::instant;
 
-/// The longest reason, in bytes, as the table has it.
-const MAX_REASON: usize = 1000;
 /// The most of one answer, and how many there are if nothing is said.
 const MAX_LIMIT: u64 = 1000;
 const USUAL_LIMIT: u64 = 100;
@@ -77,9 +75,8 @@ pub(super) async fn post(
             "subject must be 1 to {MAX_SUBJECT_BYTES} bytes without control characters and not begin with rowcast:."
         )));
     }
-    let fits = |reason: &str| (1..=MAX_REASON).contains(&reason.len()) && !reason.contains('\0');
-    if !wanted.reason.as_deref().is_none_or(fits) {
-        return Err(invalid("reason must be 1 to 1000 bytes without NUL."));
+    if !wanted.reason.as_deref().is_none_or(is_reason) {
+        return Err(invalid(&format!("reason must be 1 to {MAX_REASON_BYTES} bytes without NUL.")));
     }
     let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
     let done = revoke(&client, &wanted.subject, Some(identity.subject()), wanted.reason.as_deref()).await;

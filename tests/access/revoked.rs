@@ -140,6 +140,8 @@ async fn the_command_revokes_and_says_until_when() {
     let sql = "select reason = 'lost' and revoked_by = session_user from rowcast.revocations";
     assert!(db.client().await.query_one(sql, &[]).await.unwrap().get::<_, bool>(0));
     assert_eq!(run(&["revoke", "--sub", "rowcast:x"], &environment).await.status.code(), Some(2));
+    let long = "x".repeat(1001);
+    assert_eq!(run(&["revoke", "--sub", "bob", "--reason", &long], &environment).await.status.code(), Some(2));
     assert_eq!(run(&["revoke"], &environment).await.status.code(), Some(2));
     server.stop().await.unwrap();
 }
