@@ -200,7 +200,7 @@ async fn a_cursor_that_is_not_of_this_history_or_gone_is_refused_and_one_a_littl
 
 #[tokio::test]
 async fn filters_pass_what_they_name_and_heartbeats_move_the_cursor_past_the_rest() {
-    let stage = Stage::set(&[BEAT]).await;
+    let stage = Stage::set(&[("ROWCAST_HEARTBEAT", "500ms")]).await;
     let trade = "4c0c4b2e-55b1-4a57-9d7e-1b1f4f6f7a10";
     for (columns, values) in [
         ("type", "'trade.opened'".to_owned()),
