@@ -9,9 +9,6 @@ use crate::shutdown;
 pub(super) async fn run(source: &Source) -> Result<(), Failure> {
     let stop = shutdown::signals()?;
     let config = ServerConfig::read(source)?;
-    for name in source.set_without_effect() {
-        tracing::warn!(setting = name, "is set, and has no effect in this version yet");
-    }
     let app = App::new(&config).await?;
     output::print(&format!("listening on {}", app.url()));
     Ok(app.run(stop).await?)

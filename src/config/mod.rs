@@ -98,12 +98,6 @@ impl Source {
         self.optional(name, parse)?.ok_or_else(|| ConfigError(format!("{name} is not set")))
     }
 
-    /// Settings that are set but that this version does not act on.
-    pub fn set_without_effect(&self) -> Vec<&'static str> {
-        let set = |s: &&Setting| self.flags.contains_key(s.name) || self.environment.contains_key(s.name);
-        SETTINGS.iter().filter(|s| !s.in_effect).filter(set).map(|s| s.name).collect()
-    }
-
     /// The URL of the database, unparsed: `db` knows its grammar.
     pub fn database_url(&self) -> Result<Secret, ConfigError> {
         self.required("DATABASE_URL", |text| Ok(Secret::new(text)))

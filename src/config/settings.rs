@@ -11,8 +11,6 @@ pub struct Setting {
     pub default: Option<&'static str>,
     /// One line of help.
     pub help: &'static str,
-    /// Whether this version acts on it. What it does not act on yet is checked all the same, and the start says so.
-    pub in_effect: bool,
 }
 
 impl Setting {
@@ -28,7 +26,7 @@ const fn setting(
     default: Option<&'static str>,
     help: &'static str,
 ) -> Setting {
-    Setting { name, value, default, help, in_effect: true }
+    Setting { name, value, default, help }
 }
 
 /// Every setting there is.

@@ -113,12 +113,6 @@ fn nothing_prints_a_secret() {
 }
 
 #[test]
-fn every_setting_has_an_effect() {
-    let source = source(&[("ROWCAST_REDIS_URL", "redis://h"), ("ROWCAST_PUBLIC_STREAM", "on")]).unwrap();
-    assert_eq!(source.set_without_effect(), Vec::<&str>::new());
-}
-
-#[test]
 fn files_of_the_certificate_come_together() {
     let config = read(&[("ROWCAST_TLS_CERT", "/c"), ("ROWCAST_TLS_KEY", "/k")]).unwrap();
     assert_eq!(config.http.tls, Some(TlsFiles { cert: "/c".into(), key: "/k".into() }));

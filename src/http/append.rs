@@ -12,16 +12,16 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::problem::Problem;
+use super::idempotency;
+use super::problem::{Problem, sentence};
 use super::respond::{Outgoing, json_response};
 use super::router::{Context, MAX_BODY_BYTES};
 use super::visit::Visit;
 use crate::auth::Identity;
 use crate::db::Trouble;
-use crate::journal::{self, AppendError, Appended, MAX_BATCH, MAX_REQUEST_KEY, NewEvent};
+use crate::journal::{self, AppendError, Appended, MAX_BATCH, NewEvent};
 use crate::limit::Class;
 
-pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// How long a client may take to send its body.
 pub const BODY_LIMIT: Duration = Duration::from_secs(30);
@@ -44,7 +44,7 @@ pub(super) async fn post(
         return Err(Problem::bad_request("This request takes no parameters."));
     }
     let format = Format::of(request.headers())?;
-    let key = request_key(request.headers())?;
+    let key = idempotency::key(request.headers())?;
     let body = read(request.into_body()).await?;
     let events = format.parse(&body);
     // What makes no sense costs as one event: to read it cost something too.
@@ -61,19 +61,6 @@ pub(super) async fn post(
     };
     let appended = appended.map_err(|error| problem(error, key.is_some()))?;
     Ok(created(&appended, events.single))
-}
-
-/// The key that names the whole request, if it carries one.
-fn request_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let (Some(key), second) = (all.next(), all.next()) else { return Ok(None) };
-    let fits = (1..=MAX_REQUEST_KEY).contains(&key.len()) && key.as_bytes().iter().all(u8::is_ascii_graphic);
-    match (key.to_str(), second) {
-        (Ok(key), None) if fits => Ok(Some(key.to_owned())),
-        _ => Err(Problem::bad_request(format!(
-            "Idempotency-Key must be given once, with 1 to {MAX_REQUEST_KEY} visible ASCII characters."
-        ))),
-    }
 }
 
 /// 201, in the form in which the events came: an object for an object, a list for the rest.
@@ -211,10 +198,6 @@ fn well_formed(text: &[u8], lines: usize, columns: usize) -> Result<(), Problem>
 fn event(text: &[u8], index: usize) -> Result<NewEvent, Problem> {
     NewEvent::from_json(text)
         .map_err(|bad| Problem::unprocessable("invalid_event", sentence(&bad.to_string()), Some(index)))
-}
-
-pub(super) fn sentence(text: &str) -> String {
-    format!("{text}.")
 }
 
 fn unavailable(trouble: &Trouble) -> Problem {

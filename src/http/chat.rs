@@ -2,17 +2,16 @@
 //! conversation exists.
 
 use hyper::body::Incoming;
-use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::error::Category;
 use uuid::Uuid;
 
-use super::append::{self, IDEMPOTENCY_KEY};
-use super::path::id_between;
-use super::problem::Problem;
+use super::problem::{Problem, sentence};
 use super::query::Query;
 use super::respond::{Outgoing, json_text};
 use super::router::Context;
+use super::{append, idempotency, path};
 use crate::auth::{Action, Extent, Identity};
 use crate::chat::{self, ChatError, ListCursor, Message, Status, Text};
 use crate::db::Trouble;
@@ -21,8 +20,6 @@ use crate::view;
 /// The most items of one answer, and how many there are if nothing is said.
 const MAX_LIMIT: u16 = 200;
 const USUAL_LIMIT: u16 = 50;
-/// The longest key.
-const MAX_KEY_BYTES: usize = 256;
 
 /// The addresses of the chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,13 +32,15 @@ pub(super) enum Place {
 
 impl Place {
     /// The place at a path.
-    pub(super) fn at(path: &str) -> Option<Self> {
-        let id = |after| id_between(path, "/v1/conversations/", after);
-        match path {
-            "/v1/chat" => Some(Self::Say),
-            "/v1/conversations" => Some(Self::Conversations),
-            _ => id("/utterances").map(Self::Utterances).or_else(|| id("/close").map(Self::Close)),
-        }
+    pub(super) fn at(address: &str) -> Option<Self> {
+        let parts: Vec<&str> = address.strip_prefix('/')?.split('/').collect();
+        Some(match parts.as_slice() {
+            ["v1", "chat"] => Self::Say,
+            ["v1", "conversations"] => Self::Conversations,
+            ["v1", "conversations", id, "utterances"] => Self::Utterances(path::id(id)?),
+            ["v1", "conversations", id, "close"] => Self::Close(path::id(id)?),
+            _ => return None,
+        })
     }
 
     /// The methods, as the `Allow` header lists them.
@@ -90,11 +89,11 @@ async fn say(
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
     query.none()?;
-    let key = key(request.headers())?;
+    let key = idempotency::key(request.headers())?;
     append::needs_json(request.headers())?;
     let said = said(&append::read(request.into_body()).await?)?;
     let text = Text::parse(&said.text)
-        .map_err(|bad| Problem::unprocessable("invalid_text", append::sentence(&bad.to_string()), None))?;
+        .map_err(|bad| Problem::unprocessable("invalid_text", sentence(&bad.to_string()), None))?;
     let message = Message { subject: identity.subject().to_string(), text, conversation: said.conversation, key };
     let (chat, database) = (context.chat.clone(), context.database.clone());
     // A task of its own: what was said is kept, and answered, also when the one who said it is gone meanwhile.
@@ -103,15 +102,6 @@ async fn say(
     let mut response = json_text(view::chat::exchange(&exchange, &context.redaction));
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
-}
-
-/// The key of a request that may come again.
-fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
-    let Some(key) = all.next() else { return Ok(None) };
-    let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len()) && all.next().is_none());
-    let bad = || Problem::bad_request("Idempotency-Key must be 1 to 256 plain characters, once.");
-    key.map(|key| Some(key.to_owned())).ok_or_else(bad)
 }
 
 /// The message of a body. An object and nothing else: left to itself serde would take a list of its values too.

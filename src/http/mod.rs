@@ -6,6 +6,7 @@ mod chat;
 mod fetch;
 mod guarded;
 mod health;
+mod idempotency;
 mod metrics;
 mod openapi;
 mod origin;

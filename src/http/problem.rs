@@ -208,3 +208,8 @@ impl Problem {
         response
     }
 }
+
+/// A reason as the other details are written, with a full stop.
+pub(super) fn sentence(text: &str) -> String {
+    format!("{text}.")
+}

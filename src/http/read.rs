@@ -12,10 +12,9 @@ use super::problem::Problem;
 use super::query::Query;
 use super::respond::{Outgoing, json_text};
 use super::router::Context;
-use crate::db::Trouble;
-use crate::journal::{self, Cursor, Filter, QueryError};
-use crate::session::{Next, Refused, Room, Run, SEARCH_LIMIT, Start, Walk};
-use crate::tail::pages::{PageError, Position};
+use crate::journal::{Cursor, Filter};
+use crate::session::{Refused, Room, Run, Start, Step, Walker};
+use crate::tail::pages::Position;
 
 /// The most events of one answer, and how many there are if nothing is said.
 const MAX_LIMIT: usize = 1000;
@@ -86,39 +85,39 @@ pub(super) async fn page(
     let asked = Asked::parse(query, reader)?;
     let presence = access::enter(context, reader)?;
     let place = context.live.place(asked.start, &asked.filter).await?;
-    let mut walk = Walk::new(place, Arc::clone(&asked.filter), reader.view());
-    let mut interest = context.live.interest(&asked.filter);
+    let mut walker = Walker::new(&context.live, place, Arc::clone(&asked.filter), reader.view());
     let begun = Instant::now();
     let until = begun + asked.wait;
     let mut found = Found::new(asked.limit);
     let mut over = asked.wait.is_zero();
     let position = loop {
-        let position = interest.look(&mut walk);
-        match walk.next(&position) {
-            // When the wait is over it looks once more: what was not for it has moved the head, and moves its cursor.
-            Next::Rest | Next::Live if found.list.is_empty() && !over => {
-                tokio::select! {
-                    () = interest.woken() => {}
-                    () = tokio::time::sleep_until(until) => over = true,
-                    () = context.shutdown.cancelled() => over = true,
-                    () = access::revoked(presence.as_ref()) => return Err(access::NotIn::Revoked.into()),
-                }
-            }
-            Next::Rest | Next::Live => break position,
-            next => {
-                advance(context, &mut walk, next, &mut found).await?;
+        match walker.step(found.room()) {
+            Step::Went(runs) => {
+                runs.iter().for_each(|run| found.extend(run));
                 if found.more || begun.elapsed() >= LOOK_LIMIT.max(asked.wait) {
-                    break position;
+                    break walker.look();
                 }
             }
+            Step::Live => {}
+            Step::Rests(position) if over || !found.list.is_empty() => break position,
+            // When the wait is over it looks once more: what was not for it has moved the head, and moves its cursor.
+            Step::Rests(_) => tokio::select! {
+                () = walker.ready() => {}
+                () = tokio::time::sleep_until(until) => over = true,
+                () = context.shutdown.cancelled() => over = true,
+                () = access::revoked(presence.as_ref()) => return Err(access::NotIn::Revoked.into()),
+            },
+            Step::Waits => walker.ready().await,
+            Step::Away(why) => return Err(Refused::Unavailable(why).into()),
+            Step::Ended(refused) => return Err(refused.into()),
         }
     };
     let cursor = match found.list.last() {
         Some((cursor, _)) if found.more => *cursor,
-        _ => walk.cursor(),
+        _ => walker.cursor(),
     };
     // Whoever looked long enough goes on from where that was.
-    found.more |= !walk.is_past(position.head);
+    found.more |= !walker.is_past(position.head);
     Ok(json_text(body(&found, cursor, &position)))
 }
 
@@ -154,47 +153,6 @@ impl Found {
             self.list.push((cursor, object));
         }
     }
-}
-
-/// Takes one step of the way.
-async fn advance(context: &Context, walk: &mut Walk, next: Next, found: &mut Found) -> Result<(), Problem> {
-    let live = &context.live;
-    let mut room = found.room();
-    match next {
-        Next::Page(after) => {
-            let page = match live.pages().page_after(after).await {
-                // The next step proves the cursor in the history that there is now.
-                Err(PageError::Reset) => return Ok(()),
-                page => page.map_err(Refused::from)?,
-            };
-            for run in walk.take(live.pages(), &page, &mut room) {
-                found.extend(&run);
-            }
-        }
-        Next::Search(after, position) => {
-            let client = live.database().get().await.map_err(Refused::from)?;
-            let limit = i64::try_from(room.events).unwrap_or(SEARCH_LIMIT).min(SEARCH_LIMIT);
-            let events = match journal::query(&client, walk.filter(), after, position.head, limit).await {
-                Ok(events) => events,
-                Err(QueryError::Expired { .. }) => return Err(expired(context).await),
-                Err(QueryError::Postgres(error)) => return Err(Refused::from(Trouble::from(error)).into()),
-            };
-            if let Some(run) = walk.found(live.pages(), events, limit, &position) {
-                found.extend(&run);
-            }
-        }
-        Next::Expired => return Err(expired(context).await),
-        Next::Prove => {
-            let place = live.place(Start::After(walk.cursor()), walk.filter()).await?;
-            walk.proven(place);
-        }
-        Next::Live | Next::Rest => {}
-    }
-    Ok(())
-}
-
-async fn expired(context: &Context) -> Problem {
-    context.live.oldest().await.map_or_else(|error| Refused::from(error).into(), Problem::cursor_expired)
 }
 
 fn body(found: &Found, cursor: Cursor, position: &Position) -> Vec<u8> {

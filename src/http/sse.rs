@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
@@ -22,17 +21,13 @@ use super::router::Context;
 use super::visit::Visit;
 use crate::auth::{Identity, Presence};
 use crate::clock::jitter;
-use crate::journal::{self, QueryError};
 use crate::limit::Place;
-use crate::session::{Interest, Next, Refused, Room, Run, SEARCH_LIMIT, Start, Walk};
-use crate::tail::pages::PageError;
+use crate::session::{Refused, Room, Run, Start, Step, Walker};
 use crate::view::{Control, Fault};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// How much is put together for one write.
 const ROOM: Room = Room { events: 1024, bytes: 64 << 10 };
-/// The longest wait before a page that could not be loaded is asked for again.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Begins a stream. What is wrong with the request is answered before it begins.
 pub(super) async fn stream(
@@ -48,22 +43,21 @@ pub(super) async fn stream(
     // A browser comes back to the same address: what it has read since goes before what that says.
     let start = resumed(request.headers())?.unwrap_or(asked);
     let filter = Arc::new(reader.filter(query.rest()).map_err(|why| bad(&why))?);
-    let place = Arc::clone(&context.sessions).try_acquire_owned();
-    let place = place.map_err(|_| Problem::too_many_sessions())?;
+    let permit = Arc::clone(&context.sessions).try_acquire_owned();
+    let permit = permit.map_err(|_| Problem::too_many_sessions())?;
     let seat = visit.enter(context, reader.identity().map(|identity| &**identity.subject()))?;
     let presence = access::enter(context, &reader)?;
-    let walk = Walk::new(context.live.place(start, &filter).await?, Arc::clone(&filter), reader.view());
+    let place = context.live.place(start, &filter).await?;
     let left = access::until(reader.identity().map_or(u64::MAX, Identity::ends_at));
     let session = Session {
-        interest: context.live.interest(&filter),
+        walker: Walker::new(&context.live, place, filter, reader.view()),
         context: Arc::clone(context),
-        walk,
         heartbeat: Instant::now() + context.streams.heartbeat,
         ends: Instant::now() + left,
         begun: false,
         over: None,
         presence,
-        _place: (place, seat),
+        _place: (permit, seat),
     };
     context.counts.session_begun();
     let chunks = stream::unfold(session, |mut session| async move {
@@ -93,8 +87,7 @@ fn resumed(headers: &HeaderMap) -> Result<Option<Start>, Problem> {
 /// One stream, which is asked for its next chunk when the connection has room for it.
 struct Session {
     context: Arc<Context>,
-    walk: Walk,
-    interest: Interest,
+    walker: Walker,
     heartbeat: Instant,
     ends: Instant,
     /// The first chunk was handed out.
@@ -123,86 +116,54 @@ impl Session {
             return Some(self.note("hello"));
         }
         loop {
-            let position = self.interest.look(&mut self.walk);
-            let next = self.walk.next(&position);
-            match next {
-                Next::Live => return Some(self.note("live")),
-                Next::Rest => {
-                    let context = Arc::clone(&self.context);
-                    tokio::select! {
-                        () = self.interest.woken() => {}
-                        () = tokio::time::sleep_until(self.heartbeat.min(self.ends)) => return Some(self.beat()),
-                        () = context.shutdown.cancelled() => return Some(self.leave()),
-                        () = access::revoked(self.presence.as_ref()) => return Some(self.shown_out()),
+            // Also on the way through much that is not for this reader.
+            if let Some(chunk) = self.due() {
+                return Some(chunk);
+            }
+            match self.walker.step(ROOM) {
+                Step::Went(runs) => {
+                    if let Some(chunk) = self.chunk(&runs) {
+                        return Some(chunk);
                     }
                 }
-                _ if self.context.shutdown.is_cancelled() => return Some(self.leave()),
-                _ if self.presence.as_ref().is_some_and(Presence::is_revoked) => return Some(self.shown_out()),
-                // Also on the way through much that is not for this reader.
-                _ if Instant::now() >= self.heartbeat.min(self.ends) => return Some(self.beat()),
-                next => {
-                    let context = Arc::clone(&self.context);
-                    let step = tokio::select! {
-                        biased;
-                        step = self.step(next) => step,
-                        () = context.shutdown.cancelled() => return Some(self.leave()),
-                    };
-                    match step {
-                        Ok(Some(chunk)) => return Some(chunk),
-                        Ok(None) => {}
-                        Err(Refused::Unavailable(_)) => self.pause().await,
-                        Err(refused) => return Some(self.refuse(refused)),
-                    }
-                }
+                Step::Live => return Some(self.note("live")),
+                Step::Rests(_) | Step::Waits | Step::Away(_) => self.wait().await,
+                Step::Ended(refused) => return Some(self.refuse(refused)),
             }
         }
     }
 
-    /// Before the journal is asked again.
-    async fn pause(&self) {
-        let again = Instant::now() + RETRY.mul_f64(jitter());
+    /// Until the next step may come to something, or something else is due.
+    async fn wait(&mut self) {
         tokio::select! {
-            () = tokio::time::sleep_until(again.min(self.heartbeat).min(self.ends)) => {}
+            () = self.walker.ready() => {}
+            () = tokio::time::sleep_until(self.heartbeat.min(self.ends)) => {}
             () = self.context.shutdown.cancelled() => {}
+            () = access::revoked(self.presence.as_ref()) => {}
         }
     }
 
-    async fn step(&mut self, next: Next) -> Result<Option<Bytes>, Refused> {
-        let live = Arc::clone(&self.context.live);
-        let runs: Vec<Run> = match next {
-            Next::Page(after) => {
-                let page = match live.pages().page_after(after).await {
-                    Err(PageError::Reset) => return Ok(None),
-                    page => page?,
-                };
-                self.walk.take(live.pages(), &page, &mut { ROOM })
-            }
-            Next::Search(after, position) => {
-                let client = live.database().get().await?;
-                match journal::query(&client, self.walk.filter(), after, position.head, SEARCH_LIMIT).await {
-                    Ok(events) => self.walk.found(live.pages(), events, SEARCH_LIMIT, &position).into_iter().collect(),
-                    Err(QueryError::Expired { .. }) => return Err(Refused::Expired { oldest: live.oldest().await? }),
-                    Err(QueryError::Postgres(error)) => return Err(crate::db::Trouble::from(error).into()),
-                }
-            }
-            Next::Expired => return Err(Refused::Expired { oldest: live.oldest().await? }),
-            Next::Prove => {
-                let place = live.place(Start::After(self.walk.cursor()), self.walk.filter()).await?;
-                self.walk.proven(place);
-                return Ok(None);
-            }
-            Next::Live | Next::Rest => Vec::new(),
-        };
+    /// What goes before events.
+    fn due(&mut self) -> Option<Bytes> {
+        if self.context.shutdown.is_cancelled() {
+            return Some(self.leave());
+        }
+        if self.presence.as_ref().is_some_and(Presence::is_revoked) {
+            return Some(self.shown_out());
+        }
+        (Instant::now() >= self.heartbeat.min(self.ends)).then(|| self.beat())
+    }
+
+    /// The events, if there are any.
+    fn chunk(&self, runs: &[Run]) -> Option<Bytes> {
         let mut out = BytesMut::new();
-        let mut count = 0;
         for (cursor, object) in runs.iter().flat_map(Run::each) {
             out.put_slice(format!("id: {cursor}\ndata: ").as_bytes());
             out.put_slice(&object);
             out.put_slice(b"\n\n");
-            count += 1;
         }
-        self.context.counts.events_sent(count);
-        Ok((!out.is_empty()).then(|| out.freeze()))
+        self.context.counts.events_sent(runs.iter().map(Run::count).sum());
+        (!out.is_empty()).then(|| out.freeze())
     }
 
     /// A comment that shows that the stream lives, with the cursor, which moves while filtered events pass by too.
@@ -212,19 +173,20 @@ impl Session {
             return self.end(4401, "token_expired", "The token has expired.", None);
         }
         self.heartbeat = now + self.context.streams.heartbeat;
+        self.walker.look();
         self.note("heartbeat")
     }
 
     /// A comment with the cursor. A browser dispatches no event for it, and remembers the id.
     fn note(&self, word: &str) -> Bytes {
-        Bytes::from(format!("id: {}\n: {word}\n\n", self.walk.cursor()))
+        Bytes::from(format!("id: {}\n: {word}\n\n", self.walker.cursor()))
     }
 
     /// The server shuts down: the browser comes back after a pause of its own.
     fn leave(&mut self) -> Bytes {
         self.over = Some(1012);
         let pause = self.context.drain.mul_f64((jitter() - 0.5) * 1.6).as_millis();
-        Bytes::from(format!("retry: {pause}\nid: {}\n: drain\n\n", self.walk.cursor()))
+        Bytes::from(format!("retry: {pause}\nid: {}\n: drain\n\n", self.walker.cursor()))
     }
 
     fn shown_out(&mut self) -> Bytes {

@@ -185,7 +185,7 @@ impl Live {
     }
 
     /// Begins to wait for what a filter passes. Until this is dropped.
-    pub fn interest(self: &Arc<Self>, filter: &Arc<Filter>) -> Interest {
+    pub(super) fn interest(self: &Arc<Self>, filter: &Arc<Filter>) -> Interest {
         let everything = filter.asks_nothing() && filter.keys() == [Key::Any];
         let way = if everything { Waiting::Head(self.subscribe()) } else { self.register(filter) };
         Interest { live: Arc::clone(self), way }
@@ -221,7 +221,7 @@ fn wake(wants: &Wants, event: &StoredEvent) -> usize {
 
 /// One reader's place among those who wait.
 #[derive(Debug)]
-pub struct Interest {
+pub(super) struct Interest {
     live: Arc<Live>,
     way: Waiting,
 }
@@ -237,7 +237,7 @@ enum Waiting {
 
 impl Interest {
     /// The position to go by, asked before each step. A reader that has nothing to look at up to it is moved there.
-    pub fn look(&mut self, walk: &mut Walk) -> Position {
+    pub(super) fn look(&mut self, walk: &mut Walk) -> Position {
         match &mut self.way {
             Waiting::Head(announced) => *announced.borrow_and_update(),
             Waiting::Wanted { want, look_upto, head, .. } => {
@@ -259,7 +259,7 @@ impl Interest {
     }
 
     /// Waits until there may be something new. Can be dropped and called again.
-    pub async fn woken(&mut self) {
+    pub(super) async fn woken(&mut self) {
         match &mut self.way {
             Waiting::Head(head) => moved(head).await,
             Waiting::Wanted { want, head: None, .. } => want.bell.notified().await,

@@ -11,7 +11,7 @@ use crate::tail::pages::{Chunk, PAGE_SPAN, Page, Pages, Part, Position, View};
 use crate::view::{Frames, Tally, Views};
 
 /// The most events of one search through an index.
-pub const SEARCH_LIMIT: i64 = 256;
+pub(super) const SEARCH_LIMIT: i64 = 256;
 /// A reader that is nearer to the head than this takes pages whatever it looks for: they are in memory.
 const NEAR: i64 = 8 * PAGE_SPAN;
 /// A filter that passes fewer events than one in this many is worth a search; one that passes more is not.
@@ -21,7 +21,7 @@ const JUDGED: i64 = 8 * PAGE_SPAN;
 
 /// Where a reader is, what it looks for, and what it was sent.
 #[derive(Debug, Clone)]
-pub struct Walk {
+pub(super) struct Walk {
     filter: Arc<Filter>,
     view: View,
     /// Everything up to here was taken.
@@ -60,7 +60,7 @@ impl Way {
 
 /// What a reader does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Next {
+pub(super) enum Next {
     /// Take the page after this seq.
     Page(i64),
     /// Look for what the filter wants after this seq and up to this position.
@@ -97,6 +97,11 @@ impl Run {
         })
     }
 
+    /// How many events they are.
+    pub fn count(&self) -> usize {
+        usize::try_from(self.tally().events).unwrap_or(usize::MAX)
+    }
+
     fn tally(&self) -> Tally {
         self.frames.tally(self.events.clone())
     }
@@ -117,22 +122,21 @@ impl Room {
     }
 
     fn take(&mut self, run: &Run) {
-        let events = usize::try_from(run.tally().events).unwrap_or(usize::MAX);
-        self.events = self.events.saturating_sub(events);
+        self.events = self.events.saturating_sub(run.count());
         self.bytes = self.bytes.saturating_sub(run.frames.weight(run.events.clone()));
     }
 }
 
 impl Walk {
     /// A reader at a place.
-    pub fn new(place: Place, filter: Arc<Filter>, view: View) -> Self {
+    pub(super) fn new(place: Place, filter: Arc<Filter>, view: View) -> Self {
         let (way, tally, Place { at, cursor, epoch }) = (Way::of(&filter), Tally::default(), place);
         let (live, trimmed, superseded, asked) = (false, 0, false, None);
         Self { filter, view, at, cursor, epoch, tally, began: at, live, way, trimmed, superseded, asked }
     }
 
     /// The newest event that it is past: what to come back with.
-    pub fn cursor(&self) -> Cursor {
+    pub(super) fn cursor(&self) -> Cursor {
         self.cursor
     }
 
@@ -143,17 +147,17 @@ impl Walk {
     }
 
     /// What it was sent.
-    pub fn tally(&self) -> Tally {
+    pub(super) fn tally(&self) -> Tally {
         self.tally
     }
 
     /// What it looks for.
-    pub fn filter(&self) -> &Arc<Filter> {
+    pub(super) fn filter(&self) -> &Arc<Filter> {
         &self.filter
     }
 
     /// Whether everything up to this seq is behind it.
-    pub fn is_past(&self, seq: i64) -> bool {
+    pub(super) fn is_past(&self, seq: i64) -> bool {
         self.at >= seq
     }
 
@@ -163,7 +167,7 @@ impl Walk {
     }
 
     /// What to do, the stream being decided up to this position.
-    pub fn next(&mut self, position: &Position) -> Next {
+    pub(super) fn next(&mut self, position: &Position) -> Next {
         if position.epoch != self.epoch || !position.known {
             return Next::Prove;
         }
@@ -193,14 +197,14 @@ impl Walk {
     }
 
     /// Its cursor was proven in the history that there is now.
-    pub fn proven(&mut self, place: Place) {
+    pub(super) fn proven(&mut self, place: Place) {
         let Place { at, cursor, epoch } = place;
         (self.at, self.began, self.cursor, self.epoch) = (at, at, cursor, epoch);
         (self.trimmed, self.superseded, self.asked) = (0, false, None);
     }
 
     /// From here on it looks for this. The answer to a search that is under way is no longer what it looks for.
-    pub fn refilter(&mut self, filter: Arc<Filter>) {
+    pub(super) fn refilter(&mut self, filter: Arc<Filter>) {
         self.way = Way::of(&filter);
         self.filter = filter;
         self.asked = None;
@@ -219,12 +223,12 @@ impl Walk {
     }
 
     /// From here on it sees this.
-    pub fn see(&mut self, view: View) {
+    pub(super) fn see(&mut self, view: View) {
         self.view = view;
     }
 
     /// Nothing up to this position is for this reader: what the node knows of those who wait (`live`).
-    pub fn pass(&mut self, position: &Position) {
+    pub(super) fn pass(&mut self, position: &Position) {
         if position.epoch == self.epoch && position.known && position.head > self.at {
             self.at = position.head;
             self.advance(position.newest);
@@ -239,7 +243,7 @@ impl Walk {
 
     /// Takes what is for this reader out of a page, as far as there is room, and moves on. Nothing, if the page turns out to
     /// lack what was trimmed, or to be of another history: then [`Self::next`] says so.
-    pub fn take(&mut self, pages: &Pages<Views>, page: &Page<Views>, room: &mut Room) -> Vec<Run> {
+    pub(super) fn take(&mut self, pages: &Pages<Views>, page: &Page<Views>, room: &mut Room) -> Vec<Run> {
         let (from, mut runs) = (self.at, Vec::new());
         if !self.may_take(pages, page.epoch()) {
             return runs;
@@ -328,7 +332,7 @@ impl Walk {
 
     /// Takes what a search has found: all that the filter wants up to the position, or as much of it as the limit was.
     /// Nothing, if the reader is no longer where it asked from, or looks for something else by now.
-    pub fn found(
+    pub(super) fn found(
         &mut self,
         pages: &Pages<Views>,
         events: Vec<StoredEvent>,

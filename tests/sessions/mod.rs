@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::BoxFuture;
 use rowcast::db::{Database, Trouble};
 use rowcast::journal::{self, Cursor, Filter, Owners, read_range};
-use rowcast::session::{Live, Next, Place, Refused, Room, Run, SEARCH_LIMIT, Start, Walk};
+use rowcast::session::{Live, Place, Refused, Room, Run, Start, Step, Walker};
 use rowcast::shutdown::Shutdown;
 use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageWriter, Pages, PostgresLoad};
 use rowcast::view::{PRIVATE, Views};
@@ -127,44 +127,33 @@ impl Node {
 #[derive(Debug, Default)]
 pub(crate) struct Way {
     pub(crate) seen: Vec<i64>,
-    pub(crate) pages: usize,
-    pub(crate) searches: usize,
+    /// Pages and searches.
+    pub(crate) steps: usize,
 }
 
 /// Follows from a place until the head has come so far, as the doors do it.
 pub(crate) async fn follow(live: &Arc<Live>, place: Place, filter: Filter, upto: i64) -> Way {
-    let filter = Arc::new(filter);
-    let mut interest = live.interest(&filter);
-    let mut walk = Walk::new(place, filter, PRIVATE);
+    let mut walker = Walker::new(live, place, Arc::new(filter), PRIVATE);
     let mut way = Way::default();
-    while !walk.is_past(upto) {
-        let position = interest.look(&mut walk);
-        let runs: Vec<Run> = match walk.next(&position) {
-            Next::Page(after) => {
-                way.pages += 1;
-                let page = live.pages().page_after(after).await.unwrap();
-                walk.take(live.pages(), &page, &mut Room { events: 4096, bytes: 256 << 10 })
+    while !walker.is_past(upto) {
+        match walker.step(Room { events: 4096, bytes: 256 << 10 }) {
+            Step::Went(runs) => {
+                way.steps += 1;
+                way.seen.extend(runs.iter().flat_map(Run::each).map(|(cursor, _)| cursor.seq));
             }
-            Next::Search(after, position) => {
-                way.searches += 1;
-                let client = live.database().get().await.unwrap();
-                let found = journal::query(&client, walk.filter(), after, position.head, SEARCH_LIMIT).await.unwrap();
-                walk.found(live.pages(), found, SEARCH_LIMIT, &position).into_iter().collect()
-            }
-            Next::Live => Vec::new(),
-            Next::Rest if walk.is_past(upto) => break,
-            Next::Rest => {
+            Step::Live => {}
+            Step::Waits => walker.ready().await,
+            Step::Rests(_) if walker.is_past(upto) => break,
+            Step::Rests(_) => {
                 // Whoever sleeps is taken along by a heartbeat.
                 let mut head = live.subscribe();
                 tokio::select! {
-                    () = interest.woken() => {}
+                    () = walker.ready() => {}
                     _ = head.changed() => {}
                 }
-                Vec::new()
             }
-            next => panic!("{next:?}"),
-        };
-        way.seen.extend(runs.iter().flat_map(Run::each).map(|(cursor, _)| cursor.seq));
+            step => panic!("{step:?}"),
+        }
     }
     way
 }

@@ -106,13 +106,8 @@ async fn a_selective_filter_far_behind_goes_by_its_index_and_joins_the_pages_at_
         let way = tokio::time::timeout(PATIENCE, reader).await.unwrap().unwrap();
         assert_eq!(way.seen, node.stored(filter, 0, last).await, "{filter:?}");
         if filter.owners() == &Owners::Any {
-            // Some pages to find out that they are the wrong way, or none.
-            assert!(
-                way.searches >= 1 && way.pages < 80,
-                "{} searches, {} pages for {filter:?}",
-                way.searches,
-                way.pages
-            );
+            // Some pages to find out that they are the wrong way, or none, and then searches.
+            assert!(way.steps < 100, "{} steps for {filter:?}", way.steps);
         }
     }
 }

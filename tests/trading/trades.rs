@@ -14,6 +14,8 @@ async fn a_trade_is_opened_and_closed_and_both_are_told() {
     assert_eq!((text(&opened, "entry_price"), &opened["profit"]), ("100.10", &Value::Null));
     let path = format!("/v1/trades/{}", text(&opened, "id"));
     assert_eq!(venue.get(&path).await, opened);
+    // It has this address and no other.
+    venue.engine("GET", &format!("/v1/trades/{}", text(&opened, "id").replace('-', "")), Value::Null, 404).await;
     let closing = json!({"exit_price": "110.3", "fees": "3.25", "reason": "enough"});
     let closed = venue.engine("POST", &format!("{path}/close"), closing.clone(), 200).await;
     assert_eq!((text(&closed, "status"), text(&closed, "profit"), text(&closed, "fees")), ("closed", "22.250", "3.25"));

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use rowcast::auth::Role;
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
-use super::raw::{Client, PONG, frame};
+use super::raw::{Client, PONG, TEXT, frame, head};
 use super::{Stage, token};
 
 /// The names of an object's fields, in order of the alphabet.
@@ -67,6 +68,33 @@ async fn every_frame_has_its_fields_and_no_others() {
     client.text("nonsense").await;
     let error = client.refused(4400, "bad_request").await;
     assert_eq!(fields(&error), ["code", "message", "op"]);
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn nothing_is_said_before_the_hello() {
+    let stage = Stage::set(&[]).await;
+    let token = token(Role::Viewer, "vera");
+    let (bearer, auth) = (format!("Bearer {token}"), json!({"op": "auth", "token": token}).to_string());
+    let ping = r#"{"op":"ping"}"#;
+    // All of it comes together with the upgrade.
+    for (known, messages, answer) in [
+        (true, vec![ping], "pong"),
+        (true, vec![auth.as_str()], "auth_ok"),
+        (false, vec![auth.as_str(), ping], "pong"),
+        (false, vec![auth.as_str(), auth.as_str()], "auth_ok"),
+    ] {
+        let header = [("authorization", bearer.as_str())];
+        let mut bytes = head("/ws", if known { &header } else { &[] }).into_bytes();
+        bytes.extend(messages.iter().flat_map(|message| frame(TEXT, message.as_bytes())));
+        let mut client = Client::over(TcpStream::connect(stage.server.address()).await.unwrap(), &bytes).await;
+        client.op("hello").await;
+        let said = [client.json().await, client.json().await];
+        assert!(
+            said.iter().any(|said| said["op"] == answer) && said.iter().any(|said| said["op"] == "live"),
+            "{said:?}"
+        );
+    }
     stage.end().await;
 }
 
@@ -172,7 +200,7 @@ async fn a_cursor_that_is_not_of_this_history_or_gone_is_refused_and_one_a_littl
 
 #[tokio::test]
 async fn filters_pass_what_they_name_and_heartbeats_move_the_cursor_past_the_rest() {
-    let stage = Stage::set(&[BEAT]).await;
+    let stage = Stage::set(&[("ROWCAST_HEARTBEAT", "500ms")]).await;
     let trade = "4c0c4b2e-55b1-4a57-9d7e-1b1f4f6f7a10";
     for (columns, values) in [
         ("type", "'trade.opened'".to_owned()),

@@ -3,6 +3,7 @@
 mod ends;
 mod follow;
 mod frames;
+mod fuzz;
 mod outage;
 mod raw;
 mod rfc6455;

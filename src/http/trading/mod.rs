@@ -9,8 +9,8 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use uuid::Uuid;
 
-use super::append;
-use super::problem::Problem;
+use super::path;
+use super::problem::{Problem, sentence};
 use super::respond::{Outgoing, json_text};
 use super::router::Context;
 use crate::auth::{Action, Extent, Identity};
@@ -135,7 +135,7 @@ fn no_parameters(request: &Request<Incoming>) -> Result<(), Problem> {
 
 /// The id in the address. What is no id names nothing that there is.
 fn id(request: &Request<Incoming>) -> Result<Uuid, Problem> {
-    let id = route::parameter(request.uri().path()).and_then(|text| Uuid::try_parse(text).ok());
+    let id = route::parameter(request.uri().path()).and_then(path::id);
     id.ok_or_else(Problem::not_found)
 }
 
@@ -156,9 +156,4 @@ fn problem(error: Error, invalid: &'static str) -> Problem {
         Error::Invalid(reason) => Problem::unprocessable(invalid, sentence(&reason), None),
         Error::Postgres(error) => unavailable(&Trouble::from(error)),
     }
-}
-
-/// As the other details, with a full stop.
-fn sentence(text: &str) -> String {
-    append::sentence(text)
 }

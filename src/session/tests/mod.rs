@@ -1,7 +1,9 @@
 //! What a session promises, without a socket and without Postgres: a journal in memory stands behind the pages.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
+mod texts;
 mod wakes;
+mod walkers;
 mod walks;
 
 use std::sync::Arc;

@@ -10,7 +10,9 @@ use uuid::Uuid;
 
 use super::{filter, node};
 use crate::journal::{Filter, StoredEvent};
-use crate::session::{GATHER, GATHER_FROM, Interest, Live, Next, Place, Room, Run, Start, Walk};
+use crate::session::live::Interest;
+use crate::session::walk::{Next, Walk};
+use crate::session::{GATHER, GATHER_FROM, Live, Place, Room, Run, Start};
 use crate::shutdown::Shutdown;
 use crate::tail::pages::tests::{Journal, ROOMY, cursor, event};
 use crate::tail::pages::{Limits, PageWriter};

@@ -8,7 +8,9 @@ use futures_util::FutureExt;
 
 use super::{any_event, any_filter, any_owners, filter, node};
 use crate::journal::{Cursor, Filter, StoredEvent};
-use crate::session::{Interest, Live, Next, Place, Refused, Room, Run, Start, Walk};
+use crate::session::live::Interest;
+use crate::session::walk::{Next, Walk};
+use crate::session::{Live, Place, Refused, Room, Run, Start};
 use crate::tail::pages::tests::{Dice, Journal, ROOMY, cursor, events, jump};
 use crate::tail::pages::{Limits, PAGE_SPAN, Page, PageWriter, Position};
 use crate::view::{PRIVATE, Tally, Views};

@@ -1,0 +1,135 @@
+//! Why a session ends, under which code, and what is said last.
+
+use std::time::Duration;
+
+use super::MAX_MESSAGE;
+use crate::http::access::NotIn;
+use crate::http::guarded::Wire;
+use crate::http::problem::Problem;
+use crate::http::router::Context;
+use crate::http::socket::{Gone, Socket};
+use crate::session::Refused;
+use crate::view::{Control, Fault};
+
+/// How long the other side may take to answer a close.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// How long a client that had stalled may take to read that it was closed, and why.
+const STALL_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Why a session ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The other side has closed, or is gone.
+    Left,
+    /// Nothing could be written for too long.
+    Stalled,
+    /// The server shuts down.
+    Drained,
+    /// For this reason, under this code.
+    Closed(u16, Fault),
+}
+
+impl End {
+    pub(super) fn closed(close: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self::Closed(close, Fault { code, message: message.into(), oldest: None })
+    }
+
+    pub(super) fn revoked() -> Self {
+        Self::closed(4403, "revoked", "The tokens of this subject were revoked.")
+    }
+
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::closed(4400, "bad_request", message)
+    }
+
+    /// The code under which it is counted.
+    pub(super) fn code(&self) -> u16 {
+        match self {
+            Self::Left => 1000,
+            Self::Stalled => 4409,
+            Self::Drained => 1012,
+            Self::Closed(code, _) => *code,
+        }
+    }
+}
+
+impl From<Gone> for End {
+    fn from(gone: Gone) -> Self {
+        match gone {
+            Gone::Away => Self::Left,
+            Gone::TooBig => {
+                Self::closed(1009, "message_too_big", format!("A message may be at most {MAX_MESSAGE} bytes."))
+            }
+            Gone::Utf8 => Self::bad_request("A text message must be UTF-8."),
+            Gone::Protocol => Self::bad_request("The client breaks the WebSocket protocol."),
+        }
+    }
+}
+
+impl From<Refused> for End {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Expired { oldest } => {
+                let message = "Events after this cursor were trimmed.".to_owned();
+                Self::Closed(4410, Fault { code: "cursor_expired", message, oldest: Some(oldest) })
+            }
+            Refused::Invalid => {
+                Self::closed(4411, "cursor_invalid", "The cursor is ahead of the stream or of another history.")
+            }
+            Refused::Unavailable(why) => {
+                tracing::debug!(why, "a session cannot begin");
+                Self::closed(1011, "database_unavailable", "The journal cannot be read at this moment.")
+            }
+        }
+    }
+}
+
+impl From<Problem> for End {
+    /// What a problem with who it is means for a session.
+    fn from(problem: Problem) -> Self {
+        let close = match &problem {
+            problem if problem.is_forbidden() => 4403,
+            problem if problem.is_rate_limited() => 4429,
+            problem if problem.is_unavailable() => 1011,
+            _ => 4401,
+        };
+        Self::closed(close, problem.code(), problem.detail())
+    }
+}
+
+impl From<NotIn> for End {
+    fn from(not_in: NotIn) -> Self {
+        match not_in {
+            NotIn::Refused(problem) => problem.into(),
+            NotIn::Revoked => Self::revoked(),
+        }
+    }
+}
+
+/// Says why, and closes.
+pub(super) async fn finish<S: Wire>(context: &Context, mut socket: Socket<S>, end: End) {
+    // Within the window of a drain there is a tenth for the close, and another for the end of the connection.
+    let limit = if context.shutdown.is_cancelled() { CLOSE_LIMIT.min(context.drain / 10) } else { CLOSE_LIMIT };
+    match end {
+        End::Left => socket.end(limit).await,
+        End::Drained => socket.close(1012, "restart", limit).await,
+        End::Closed(code, fault) => {
+            let reason = fault.code;
+            socket.put(Control::Error(fault).message());
+            socket.close(code, reason, limit).await;
+        }
+        End::Stalled => {
+            // What is under way must be whole before anything else can be said; the kernel is asked to take that little.
+            // Whoever reads on answers what lies before the close, pings for example: that must find an open connection,
+            // or the kernel would answer with a reset and drop the rest.
+            socket.cut();
+            socket.stream().let_go();
+            let message = "Nothing could be written for too long; come back with the cursor.".to_owned();
+            socket.put(Control::Error(Fault { code: "stalled", message, oldest: None }).message());
+            tokio::select! {
+                () = socket.close(4409, "stalled", STALL_PATIENCE) => {}
+                () = context.shutdown.cancelled() => {}
+            }
+        }
+    }
+}

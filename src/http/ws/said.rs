@@ -1,0 +1,191 @@
+//! What a client may say, in a message or in the address that it comes to.
+
+use serde::Deserialize;
+
+use crate::http::access::Reader;
+use crate::http::query::Query;
+use crate::journal::{Filter, tellable};
+use crate::session::Start;
+
+/// What a client may send.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Said {
+    Ping {},
+    Auth { token: String },
+    Subscribe(Subscription),
+}
+
+/// What to follow, and from where.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Subscription {
+    cursor: Option<Text>,
+    last: Option<Text>,
+    r#type: Option<String>,
+    level: Option<String>,
+    symbol: Option<String>,
+    trade_id: Option<String>,
+    subject: Option<String>,
+}
+
+/// A text, or a number as programs write a bare seq.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Text {
+    Text(String),
+    Number(u64),
+}
+
+impl Text {
+    fn into_string(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+        }
+    }
+}
+
+impl Said {
+    /// One JSON object; arrays, which serde would take for one too, are none.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
+    }
+}
+
+impl Subscription {
+    /// From the parameters of an address.
+    pub(super) fn parse(query: Option<&str>) -> Result<Self, String> {
+        let mut query = Query::parse(query).map_err(|bad| bad.to_string())?;
+        let subscription = Self {
+            cursor: query.take("cursor").map(Text::Text),
+            last: query.take("last").map(Text::Text),
+            r#type: query.take("type"),
+            level: query.take("level"),
+            symbol: query.take("symbol"),
+            trade_id: query.take("trade_id"),
+            subject: query.take("subject"),
+        };
+        match query.rest().next() {
+            Some((name, _)) => Err(format!("{} is not known", tellable(name))),
+            None => Ok(subscription),
+        }
+    }
+
+    pub(super) fn read(self, reader: &Reader) -> Result<(Start, Filter), String> {
+        let (cursor, last) = (self.cursor.map(Text::into_string), self.last.map(Text::into_string));
+        let start = Start::parse(cursor.as_deref(), last.as_deref()).map_err(|bad| bad.to_string())?;
+        let wanted = [
+            ("type", &self.r#type),
+            ("level", &self.level),
+            ("symbol", &self.symbol),
+            ("trade_id", &self.trade_id),
+            ("subject", &self.subject),
+        ];
+        let pairs = wanted.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        let filter = reader.filter(pairs).map_err(|bad| bad.to_string())?;
+        Ok((start, filter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::tail::pages::tests::Dice;
+
+    /// What the interface says of a message, the slow way.
+    fn is_one(message: &Map<String, Value>) -> bool {
+        let text = |name: &str| message.get(name).is_some_and(Value::is_string);
+        let fits = |(name, value): (&String, &Value)| match name.as_str() {
+            "op" => true,
+            "cursor" | "last" => value.is_null() || value.is_string() || value.is_u64(),
+            "type" | "level" | "symbol" | "trade_id" | "subject" => value.is_null() || value.is_string(),
+            _ => false,
+        };
+        match message.get("op").and_then(Value::as_str) {
+            Some("ping") => message.len() == 1,
+            Some("auth") => message.len() == 2 && text("token"),
+            Some("subscribe") => message.iter().all(fits),
+            _ => false,
+        }
+    }
+
+    fn any_value(dice: &mut Dice) -> Value {
+        let words = ["ping", "auth", "subscribe", "", "5", "earliest", "a\0b", "\u{202e}🙂", "Ping"];
+        match dice.roll(12) {
+            0 => json!(null),
+            1 => json!(dice.roll(u64::MAX)),
+            2 => json!(-5),
+            3 => json!(5.0),
+            4 => json!(true),
+            5 => json!([]),
+            6 => json!({"op": "ping"}),
+            _ => json!(dice.pick(&words)),
+        }
+    }
+
+    #[test]
+    fn a_message_is_taken_if_and_only_if_the_interface_knows_it() {
+        let mut dice = Dice(7);
+        let names = ["token", "cursor", "last", "type", "level", "symbol", "trade_id", "subject", "owner", "", "Op"];
+        let mut taken = 0;
+        for _ in 0..20_000 {
+            let mut message = Map::new();
+            if dice.roll(20) > 0 {
+                let op = *dice.pick(&["ping", "auth", "subscribe", "subscribe"]);
+                message.insert("op".to_owned(), if dice.roll(20) > 0 { json!(op) } else { any_value(&mut dice) });
+            }
+            for _ in 0..dice.roll(3) {
+                message.insert((*dice.pick(&names)).to_owned(), any_value(&mut dice));
+            }
+            let text = Value::Object(message.clone()).to_string();
+            assert_eq!(Said::parse(&text).is_some(), is_one(&message), "{text}");
+            taken += u32::from(is_one(&message));
+            // Two readers would read two things where a name stands twice.
+            for name in message.keys() {
+                for twice in [format!("{{\"{name}\":{},", message[name]), format!("{{\"{name}\":null,")] {
+                    let twice = text.replacen('{', &twice, 1);
+                    assert!(Said::parse(&twice).is_none(), "{twice}");
+                }
+            }
+        }
+        assert!(taken > 2_000, "{taken}");
+    }
+
+    #[test]
+    fn noise_is_no_message_and_harms_nothing() {
+        let mut dice = Dice(8);
+        let whole = r#" {"op":"subscribe","cursor":5,"type":"trade.*","level":null,"subject":"\ud83d\ude42"}"#;
+        for _ in 0..20_000 {
+            let mut bytes = whole.as_bytes().to_vec();
+            for _ in 0..=dice.roll(3) {
+                let at = usize::try_from(dice.roll(bytes.len() as u64)).unwrap();
+                let byte = dice.roll(256).to_le_bytes()[0];
+                match dice.roll(3) {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, byte),
+                    _ => bytes.truncate(at + 1),
+                }
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            if let Some(said) = Said::parse(&text) {
+                let value: Value = serde_json::from_str(&text).unwrap();
+                assert!(is_one(value.as_object().unwrap()), "{text}: {said:?}");
+            }
+        }
+        for depth in [127, 128, 129, 30_000] {
+            let nested = "[".repeat(depth) + &"]".repeat(depth);
+            for text in [
+                nested.clone(),
+                format!(r#"{{"op":"ping","x":{nested}}}"#),
+                format!(r#"{{"cursor":{nested},"op":"subscribe"}}"#),
+            ] {
+                assert!(Said::parse(&text).is_none(), "{depth}");
+            }
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! Whoever drives a reader, and however it stops waiting for it, the reader is sent what its filter passes: all of it, in
+//! order, once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::time::Instant;
+
+use super::{any_event, any_filter, any_owners, filter, node};
+use crate::journal::{Cursor, Filter, StoredEvent};
+use crate::session::{Live, RETRY, Refused, Room, Run, Start, Step, Walker};
+use crate::tail::pages::tests::{Dice, Journal, ROOMY, cursor, event, jump};
+use crate::tail::pages::{Limits, PAGE_SPAN, PageWriter};
+use crate::view::{PRIVATE, Tally, Views};
+
+const ROOM: Room = Room { events: 4096, bytes: 256 << 10 };
+
+/// A node that holds these events, and has announced them.
+fn begun(seqs: std::ops::RangeInclusive<i64>, limits: Limits) -> (Journal, Arc<Live>, PageWriter<Views>) {
+    let head = *seqs.end();
+    let journal = Journal::new(seqs);
+    let (live, mut writer) = node(&journal, limits);
+    jump(&mut writer, &journal, head);
+    live.announce(live.pages().position());
+    (journal, live, writer)
+}
+
+/// One that keeps no more than the newest page.
+const FORGETFUL: Limits = Limits { hot_pages: 1, ..ROOMY };
+
+async fn walker(live: &Arc<Live>, start: Start, filter: Arc<Filter>) -> Walker {
+    Walker::new(live, live.place(start, &filter).await.unwrap(), filter, PRIVATE)
+}
+
+fn seqs(runs: &[Run]) -> Vec<i64> {
+    runs.iter().flat_map(Run::each).map(|(cursor, _)| cursor.seq).collect()
+}
+
+/// Steps until it rests; what it was sent on the way.
+async fn to_the_end(walker: &mut Walker) -> Vec<i64> {
+    let mut taken = Vec::new();
+    loop {
+        match walker.step(ROOM) {
+            Step::Went(runs) => taken.extend(seqs(&runs)),
+            Step::Live => {}
+            Step::Rests(position) => {
+                assert!(walker.is_past(position.head), "it rests before the head: {walker:?}");
+                return taken;
+            }
+            Step::Waits => walker.ready().await,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// One that is driven as doors do: it may be left alone at any moment, asked for a sign of life, or made another's.
+struct Driven {
+    walker: Walker,
+    filter: Filter,
+    /// Since when it looks for this, and what it was sent since.
+    since: i64,
+    taken: Vec<i64>,
+    tally: Tally,
+    live: u32,
+}
+
+impl Driven {
+    fn drive(&mut self, dice: &mut Dice, all: &BTreeMap<i64, StoredEvent>) {
+        match dice.roll(12) {
+            0 => {
+                let before = self.walker.cursor().seq;
+                let position = self.walker.look();
+                assert!(self.walker.cursor().seq >= before && position.known);
+            }
+            1 => {
+                // What it was sent up to here is judged; what comes is seen with other eyes.
+                self.judge(all, self.walker.cursor().seq);
+                let owners = any_owners(dice);
+                self.filter = self.filter.clone().seen_by(owners.clone());
+                self.walker.see_as(owners, PRIVATE);
+                (self.since, self.taken) = (self.walker.cursor().seq, Vec::new());
+            }
+            2..5 => {
+                // A door that is woken by something else drops the wait.
+                let _either_way = self.walker.ready().now_or_never();
+            }
+            _ => {
+                let room = Room { events: *dice.pick(&[1, 3, 4096]), bytes: *dice.pick(&[1, 3000, 256 << 10]) };
+                match self.walker.step(room) {
+                    Step::Went(runs) => self.take(&runs),
+                    Step::Live => self.live += 1,
+                    Step::Rests(position) => assert!(self.walker.is_past(position.head)),
+                    Step::Waits => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert_eq!(self.walker.tally(), self.tally);
+    }
+
+    fn take(&mut self, runs: &[Run]) {
+        for seq in seqs(runs) {
+            self.taken.push(seq);
+            self.tally.add(Tally::of(seq));
+        }
+        assert_eq!(runs.iter().map(Run::count).sum::<usize>(), seqs(runs).len());
+    }
+
+    fn judge(&self, all: &BTreeMap<i64, StoredEvent>, upto: i64) {
+        let since = all.range(self.since + 1..=upto.max(self.since + 1)).filter(|(seq, _)| **seq <= upto);
+        let right: Vec<i64> = since.filter(|(_, event)| self.filter.matches(event)).map(|(seq, _)| *seq).collect();
+        assert_eq!(self.taken, right, "from {} to {upto} by {:?}", self.since, self.walker);
+    }
+}
+
+async fn run(seed: u64) {
+    let mut dice = Dice(seed);
+    let journal = Journal::new([]);
+    let limits = Limits { hot_pages: *dice.pick(&[1, 2, 64]), ..ROOMY };
+    let (live, mut writer) = node(&journal, limits);
+    let mut all = BTreeMap::new();
+    let mut drawn = 0;
+    // Not so far that an index would be searched: there is no database behind this journal.
+    let mut driven = Vec::new();
+    for round in 0..400 {
+        if (round == 0 || dice.roll(4) == 0) && drawn < 7 * PAGE_SPAN {
+            let mut new = Vec::new();
+            for seq in drawn + 1..=drawn + 1 + dice.seq(60) {
+                drawn = seq;
+                if dice.roll(5) > 0 {
+                    new.push(any_event(seq, 0, &mut dice));
+                }
+            }
+            journal.put(new.iter().cloned());
+            all.extend(new.iter().map(|event| (event.seq, event.clone())));
+            writer.advance(new, drawn).unwrap();
+            live.announce(live.pages().position());
+        }
+        if driven.len() < 6 {
+            let filter = any_filter(&mut dice);
+            let start = if dice.roll(2) == 0 { Start::Earliest } else { Start::Latest };
+            let walker = walker(&live, start, Arc::new(filter.clone())).await;
+            let since = if start == Start::Earliest { 0 } else { live.position().head };
+            driven.push(Driven { walker, filter, since, taken: Vec::new(), tally: Tally::default(), live: 0 });
+        }
+        for one in &mut driven {
+            one.drive(&mut dice, &all);
+        }
+        tokio::task::yield_now().await;
+    }
+    for one in &mut driven {
+        loop {
+            match one.walker.step(ROOM) {
+                Step::Went(runs) => one.take(&runs),
+                Step::Live => one.live += 1,
+                Step::Rests(_) => break,
+                Step::Waits => one.walker.ready().await,
+                other => panic!("{other:?}"),
+            }
+        }
+        one.judge(&all, drawn);
+        assert_eq!(one.live, 1);
+    }
+    drop(driven);
+    assert_eq!(live.interests(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_a_door_does_meanwhile_nothing_is_lost_or_repeated() {
+    for seed in 0..40 {
+        if let Err(panic) = std::panic::AssertUnwindSafe(run(seed)).catch_unwind().await {
+            let why = panic.downcast_ref::<String>().map_or("see above", String::as_str);
+            panic!("the run of seed {seed}: {why}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_of_life_takes_a_sleeper_along_and_the_next_wait_ends_at_once() {
+    let (_journal, live, mut writer) = begun(1..=3, ROOMY);
+    let mut walker = walker(&live, Start::Latest, filter(&[("symbol", "s")])).await;
+    assert_eq!(to_the_end(&mut walker).await, [0; 0]);
+    let _its_first_look_is_over = walker.ready().now_or_never();
+    assert!(matches!(walker.step(ROOM), Step::Rests(_)));
+    live.announce(writer.advance(vec![event(4)], 4).unwrap());
+    assert!(walker.ready().now_or_never().is_none(), "it was woken by what it does not want");
+    assert_eq!((walker.look().head, walker.cursor()), (4, cursor(4)));
+    // What the look has seen must not be waited for a second time.
+    live.announce(writer.advance(vec![StoredEvent { symbol: Some("s".to_owned()), ..event(5) }], 5).unwrap());
+    walker.look();
+    assert!(walker.ready().now_or_never().is_some());
+    assert_eq!(to_the_end(&mut walker).await, [5]);
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_is_not_lost_when_nobody_waits_for_it() {
+    let (journal, live, _writer) = begun(1..=3 * PAGE_SPAN, FORGETFUL);
+    let mut walker = walker(&live, Start::Earliest, filter(&[])).await;
+    journal.hold();
+    assert!(matches!(walker.step(ROOM), Step::Waits));
+    for _ in 0..3 {
+        assert!(walker.ready().now_or_never().is_none());
+        assert!(matches!(walker.step(ROOM), Step::Waits));
+    }
+    journal.let_through(100);
+    assert_eq!(to_the_end(&mut walker).await, (1..=3 * PAGE_SPAN).collect::<Vec<_>>());
+    // It was sent for once.
+    assert!(journal.loads().0 <= 3, "{:?}", journal.loads());
+}
+
+#[tokio::test]
+async fn what_was_asked_for_with_other_eyes_is_not_taken() {
+    let (journal, live, _writer) = begun(1..=3 * PAGE_SPAN, FORGETFUL);
+    journal.put([StoredEvent { owner: Some("bob".to_owned()), ..event(7) }]);
+    let mut walker = walker(&live, Start::Earliest, filter(&[])).await;
+    journal.hold();
+    assert!(matches!(walker.step(ROOM), Step::Waits));
+    assert!(walker.ready().now_or_never().is_none());
+    walker.see_as(crate::journal::Owners::Only("bob".to_owned()), PRIVATE);
+    journal.let_through(100);
+    assert_eq!(to_the_end(&mut walker).await, [7]);
+    assert_eq!((walker.tally(), walker.cursor()), (Tally::of(7), cursor(3 * PAGE_SPAN)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_journal_cannot_be_asked_it_asks_again_and_goes_on_where_it_was() {
+    let (journal, live, _writer) = begun(1..=3 * PAGE_SPAN, FORGETFUL);
+    let mut walker = walker(&live, Start::Earliest, filter(&[])).await;
+    journal.fail(true);
+    for _ in 0..2 {
+        assert!(matches!(walker.step(ROOM), Step::Waits));
+        walker.ready().await;
+        let Step::Away(why) = walker.step(ROOM) else { panic!("{walker:?}") };
+        assert!(why.contains("as the test wants it"), "{why}");
+        let begun = Instant::now();
+        // Whoever looks in meanwhile neither hastens nor delays it.
+        assert!(tokio::time::timeout(Duration::from_millis(100), walker.ready()).await.is_err());
+        assert!(matches!(walker.step(ROOM), Step::Waits));
+        walker.look();
+        walker.ready().await;
+        assert!((RETRY / 2..=RETRY + Duration::from_millis(2)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    }
+    journal.fail(false);
+    assert_eq!(to_the_end(&mut walker).await.len(), usize::try_from(3 * PAGE_SPAN).unwrap());
+}
+
+#[tokio::test]
+async fn what_retention_takes_from_under_it_ends_it_with_what_is_left() {
+    let (journal, live, mut writer) = begun(1..=3 * PAGE_SPAN, FORGETFUL);
+    let mut walker = walker(&live, Start::Earliest, filter(&[])).await;
+    journal.trim(20);
+    writer.trim(20);
+    live.announce(live.pages().position());
+    assert!(matches!(walker.step(ROOM), Step::Waits));
+    walker.ready().await;
+    let Step::Ended(refused) = walker.step(ROOM) else { panic!("{walker:?}") };
+    assert_eq!(refused, Refused::Expired { oldest: 21 });
+    assert_eq!(walker.cursor(), Cursor::START);
+}
+
+#[tokio::test]
+async fn another_history_has_its_cursor_proven_again() {
+    let (_journal, live, mut writer) = begun(1..=3, ROOMY);
+    let mut walker = walker(&live, Start::Latest, filter(&[])).await;
+    to_the_end(&mut walker).await;
+    writer.reset();
+    live.announce(writer.advance(vec![event(1), event(2), event(3), event(4)], 4).unwrap());
+    assert_eq!(to_the_end(&mut walker).await, [4]);
+    // One that does not hold what was read.
+    writer.reset();
+    live.announce(writer.advance(vec![event(1), any_event(4, 1, &mut Dice(1))], 4).unwrap());
+    assert!(matches!(walker.step(ROOM), Step::Waits));
+    walker.ready().await;
+    assert!(matches!(walker.step(ROOM), Step::Ended(Refused::Invalid)));
+}

@@ -1,0 +1,104 @@
+//! What outlives a connection, and how the next one goes on from it.
+
+use std::collections::VecDeque;
+
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::super::pages::{PageWriter, Render};
+use super::super::statements::{self, History, Server};
+use super::{Lost, Tail};
+use crate::journal::{Cursor, MAX_ROWS, StoredEvent, read_range, trimmed_through};
+
+/// What outlives a connection.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    history: Option<History>,
+    /// The newest events handed out, in order. All of them are looked for on a new connection: a crash that takes
+    /// asynchronous commits goes by when they were made, so the newest of all may be there and one before it not.
+    recent: VecDeque<(i64, Uuid)>,
+    pub(super) decided: Option<i64>,
+}
+
+/// How many of them: more than are committed in the second that Postgres takes at most to write its log.
+const RECENT: usize = 8192;
+
+impl Memory {
+    fn newest(&self) -> Option<i64> {
+        self.recent.back().map(|(seq, _)| *seq)
+    }
+
+    fn handed_out(&mut self, rows: &[(i64, Uuid)]) {
+        self.recent.extend(rows);
+        self.recent.drain(..self.recent.len().saturating_sub(RECENT));
+    }
+}
+
+impl<R: Render> Tail<R> {
+    /// Where to begin on a new connection: after the newest event that was handed out, if this is the history that we
+    /// were in; else where the database says that everything is decided.
+    pub(super) async fn recall(&mut self, client: &Client, server: &Server) -> Result<i64, Lost> {
+        let (written, trimmed) = statements::state(client).await?;
+        self.pages.trim(trimmed);
+        if let Some(decided) = self.memory.decided {
+            let known: Vec<(i64, Uuid)> =
+                self.memory.recent.iter().copied().filter(|(seq, _)| *seq > trimmed).collect();
+            let holds = match (known.first(), known.last()) {
+                (Some((first, _)), Some((last, _))) => statements::ids(client, *first, *last).await? == known,
+                _ => self.memory.history.as_ref() == Some(&server.history),
+            };
+            let holds = holds && statements::sequence(client).await? >= decided;
+            if holds {
+                if self.memory.history.as_ref() != Some(&server.history) {
+                    tracing::warn!("the database was promoted or moved; it holds everything that was handed out");
+                    self.memory.history = Some(server.history.clone());
+                }
+                // The numbers after it hold no event, as far as we know; the first fence proves it (`Visit::confirm`).
+                let proven = self.memory.newest().map_or(trimmed, |seq| seq.max(trimmed));
+                return Ok(proven.min(decided));
+            }
+            tracing::error!(
+                "the database does not hold what was handed out: it was restored, or lost commits in a crash"
+            );
+            // Before anything that can fail: empty pages must not be taken for what was handed out.
+            self.forget();
+            self.pages.trim(trimmed);
+            self.count(|c| c.resets += 1);
+        }
+        self.jump(client, written).await?;
+        self.memory.history = Some(server.history.clone());
+        Ok(written)
+    }
+
+    /// Pages and memory go together.
+    pub(super) fn forget(&mut self) {
+        self.pages.reset();
+        self.memory = Memory::default();
+    }
+
+    /// Begins anew at a head, with the page that holds it.
+    pub(super) async fn jump(&mut self, client: &Client, head: i64) -> Result<(), Lost> {
+        let rows = read_range(client, PageWriter::<R>::page_start(head), head, MAX_ROWS).await?;
+        let newest = statements::newest(client, head).await?;
+        // After the rows and before anybody can have them: who takes them must be able to see what they may lack.
+        self.pages.trim(trimmed_through(client).await?);
+        let ids = if rows.is_empty() { newest.into_iter().collect() } else { ids_of(&rows) };
+        self.pages.jump(rows, head, newest.map_or(Cursor::START, |(seq, id)| Cursor::of(seq, id)))?;
+        self.memory.recent.clear();
+        self.memory.handed_out(&ids);
+        self.memory.decided = Some(head);
+        Ok(())
+    }
+
+    pub(super) fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<(), Lost> {
+        let ids = ids_of(&rows);
+        self.pages.advance(rows, head)?;
+        self.memory.handed_out(&ids);
+        self.memory.decided = Some(head);
+        Ok(())
+    }
+}
+
+fn ids_of(rows: &[StoredEvent]) -> Vec<(i64, Uuid)> {
+    rows.iter().map(|row| (row.seq, row.id)).collect()
+}

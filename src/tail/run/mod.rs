@@ -1,0 +1,142 @@
+//! The tail's loop: one connection after another, each a `visit` with its `probe`, and the `memory` that outlives them.
+
+mod memory;
+mod probe;
+mod visit;
+
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+
+use self::memory::Memory;
+use self::visit::Visit;
+use super::pages::{Misstep, PageWriter, Render};
+use super::status::{Counts, Reason, Stalled, Status};
+use crate::clock::jitter;
+use crate::db::{Connector, Database, Trouble};
+use crate::shutdown::Shutdown;
+
+/// How long one poll may take before the connection is taken for dead.
+const POLL_LIMIT: Duration = Duration::from_secs(5);
+/// After a lost connection: the first wait, which doubles up to the longest.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+
+/// The tail of one node.
+#[derive(Debug)]
+pub struct Tail<R: Render> {
+    connector: Connector,
+    /// Probes go out here: one that came back on its own connection would prove nothing about a pooler.
+    database: Database,
+    pages: PageWriter<R>,
+    /// How long a session may idle in a transaction that holds the stream back before it is ended; never, by default.
+    idle_limit: Option<Duration>,
+    status: watch::Sender<Status>,
+    counts: watch::Sender<Counts>,
+    memory: Memory,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("{0}")]
+    Trouble(#[from] Trouble),
+    #[error("a poll took longer than {POLL_LIMIT:?}")]
+    Slow,
+    #[error("the connection was closed")]
+    Closed,
+    /// A fault of ours: what is in memory is dropped, so that nothing wrong is handed out.
+    #[error("the pages refuse what was read: {0}")]
+    Misstep(#[from] Misstep),
+    #[error("this is a standby, and its lock table is not the primary's: the tail needs the primary")]
+    Standby,
+    /// A crash took back numbers that were decided, and they were drawn again.
+    #[error("events have taken numbers that were handed out as empty: the database lost them in a crash")]
+    Redrawn,
+}
+
+impl From<tokio_postgres::Error> for Lost {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+impl<R: Render> Tail<R> {
+    /// A tail that hands out into these pages.
+    pub fn new(connector: Connector, database: Database, pages: PageWriter<R>, idle_limit: Option<Duration>) -> Self {
+        let (status, counts) = (watch::Sender::default(), watch::Sender::default());
+        Self { connector, database, pages, idle_limit, status, counts, memory: Memory::default() }
+    }
+
+    /// How it is doing, now and later.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// What it has done, now and later.
+    pub fn counts(&self) -> watch::Receiver<Counts> {
+        self.counts.subscribe()
+    }
+
+    /// Follows the journal until the shutdown, whatever becomes of connections.
+    ///
+    /// On a thread of its own, with its connection: each of the few steps from a bell to an event would otherwise wake
+    /// another thread, which costs more than the steps do. A panic there is a panic here, and whoever drops this future
+    /// ends the thread too: a runtime waits for it.
+    pub async fn run(self, shutdown: Shutdown) {
+        let shutdown = shutdown.child_token();
+        let _dropped = shutdown.clone().drop_guard();
+        let follow = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.map(|runtime| runtime.block_on(self.follow(shutdown)))
+        };
+        match tokio::task::spawn_blocking(follow).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the tail has no thread"),
+            Err(ended) => {
+                if let Ok(panic) = ended.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+            }
+        }
+    }
+
+    async fn follow(mut self, shutdown: Shutdown) {
+        let mut wait = RETRY_MIN;
+        loop {
+            let lost = match Visit::begin(&mut self).await {
+                Ok(visit) => {
+                    // Only now has a connection proven itself.
+                    wait = RETRY_MIN;
+                    match visit.stay(&mut self, &shutdown).await {
+                        Ok(()) => return,
+                        Err(lost) => lost,
+                    }
+                }
+                Err(lost) => lost,
+            };
+            if matches!(lost, Lost::Misstep(_) | Lost::Redrawn) {
+                self.forget();
+                self.count(|c| c.resets += u64::from(matches!(lost, Lost::Redrawn)));
+            }
+            let since = SystemTime::now();
+            self.status.send_modify(|s| {
+                let stalled = s.stalled.take().filter(|s| s.reason == Reason::Database);
+                *s = Status {
+                    stalled: stalled.or(Some(Stalled { since, reason: Reason::Database })),
+                    ..Status::default()
+                };
+            });
+            tracing::warn!(retry_in = ?wait, "the tail lost its connection: {lost}");
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(wait.mul_f64(jitter())) => {}
+            }
+            wait = (wait * 2).min(RETRY_MAX);
+        }
+    }
+
+    fn count(&self, change: impl FnOnce(&mut Counts)) {
+        self.counts.send_modify(change);
+    }
+}

@@ -1,0 +1,109 @@
+//! The probe: a bell of our own that goes round through Postgres, to know whether bells reach this connection.
+
+use std::time::{Duration, Instant};
+
+use tokio::task::JoinHandle;
+
+use super::super::bell::probe_payload;
+use super::super::pages::Render;
+use super::super::statements::{self, Prepared};
+use super::super::status::Hearing;
+use super::visit::Visit;
+use super::{Lost, Tail};
+use crate::db::Trouble;
+
+/// How often a probe goes round, how soon it must come back, and how soon a deaf connection is tried again.
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
+/// So many probes in a row prove that the session is ours: one alone may come through a pooler by chance, when the pooled
+/// connection that once got our LISTEN happens to be lent to us at that moment.
+const PROOFS: u32 = 3;
+
+/// The probe that proves that bells reach this connection.
+pub(super) struct Probe {
+    number: u64,
+    errand: Errand,
+    pub(super) hearing: Hearing,
+    in_a_row: u32,
+    next: Instant,
+}
+
+/// Where it is.
+enum Errand {
+    None,
+    /// It waits for a connection of the pool, which may take a while when requests want them all: the tail goes on meanwhile.
+    Sending(JoinHandle<Result<(), Trouble>>),
+    Sent(Instant),
+}
+
+impl Probe {
+    /// To be sent at once.
+    pub(super) fn new(now: Instant) -> Self {
+        let number = getrandom::u64().unwrap_or(1).max(1);
+        Self { number, errand: Errand::None, hearing: Hearing::Unproven, in_a_row: 0, next: now }
+    }
+
+    /// How long until something is to be done about it.
+    pub(super) fn due_in(&self) -> Duration {
+        let now = Instant::now();
+        match self.errand {
+            Errand::None => self.next.saturating_duration_since(now),
+            Errand::Sending(_) => PROBE_LIMIT,
+            Errand::Sent(sent) => (sent + PROBE_LIMIT).saturating_duration_since(now),
+        }
+    }
+}
+
+impl Visit {
+    /// Sends the probe when it is due, and draws its conclusion from what comes back.
+    pub(super) async fn follow_probe<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
+        match std::mem::replace(&mut self.probe.errand, Errand::None) {
+            Errand::None if Instant::now() >= self.probe.next => self.send_probe(tail),
+            Errand::None => {}
+            _ if self.ear.has_heard(self.probe.number) => {
+                self.probe.in_a_row += 1;
+                if self.probe.in_a_row < PROOFS {
+                    self.probe.next = Instant::now();
+                    return Ok(());
+                }
+                self.probe.next = Instant::now() + PROBE_EVERY;
+                if std::mem::replace(&mut self.probe.hearing, Hearing::Proven) != Hearing::Proven {
+                    // Nobody stands between us and the server: the session is ours.
+                    statements::settle(&self.client).await?;
+                    self.prepared = Some(Prepared::new(&self.client).await?);
+                }
+            }
+            Errand::Sending(sending) if sending.is_finished() => match sending.await {
+                Ok(Ok(())) => self.probe.errand = Errand::Sent(Instant::now()),
+                Ok(Err(trouble)) => {
+                    tracing::debug!(%trouble, "the probe could not be sent");
+                    self.probe.next = Instant::now() + PROBE_LIMIT;
+                }
+                Err(_) => self.probe.next = Instant::now() + PROBE_LIMIT,
+            },
+            Errand::Sent(sent) if sent.elapsed() >= PROBE_LIMIT => {
+                self.probe.next = Instant::now() + PROBE_LIMIT;
+                self.probe.in_a_row = 0;
+                match std::mem::replace(&mut self.probe.hearing, Hearing::Deaf) {
+                    // It was not deaf before: a half-open connection, best replaced.
+                    Hearing::Proven => return Err(Lost::Closed),
+                    Hearing::Unproven => tracing::warn!(
+                        "bells do not reach the tail (is a transaction-mode pooler in the way of LISTEN?): polling"
+                    ),
+                    Hearing::Deaf => {}
+                }
+            }
+            waiting => self.probe.errand = waiting,
+        }
+        self.show(tail);
+        Ok(())
+    }
+
+    fn send_probe<R: Render>(&mut self, tail: &Tail<R>) {
+        self.probe.number = self.probe.number.wrapping_add(1).max(1);
+        let sql = format!("select pg_catalog.pg_notify('rowcast', '{}')", probe_payload(self.probe.number));
+        let database = tail.database.clone();
+        self.probe.errand =
+            Errand::Sending(tokio::spawn(async move { Ok(database.get().await?.simple_query(&sql).await.map(drop)?) }));
+    }
+}

@@ -1,0 +1,347 @@
+//! One connection of the tail: listen, look, read, hand out, rest.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::task::JoinHandle;
+use tokio_postgres::Client;
+
+use super::super::bell::Ear;
+use super::super::blocker;
+use super::super::duty::Duty;
+use super::super::fence::Fences;
+use super::super::pace::{BUSY_POLL, DEAF_POLL, IDLE_POLL, Pace};
+use super::super::pages::Render;
+use super::super::statements::{self, Look, Prepared, Server};
+use super::super::status::{Hearing, Reason, Stalled, Status};
+use super::probe::Probe;
+use super::{Lost, POLL_LIMIT, Tail};
+use crate::journal::{MAX_ROWS, StoredEvent, read_range, trimmed_through};
+use crate::shutdown::Shutdown;
+
+/// Rows that travel with a look; more are fetched after it.
+const FIRST_ROWS: i64 = 512;
+/// How far beyond the head the rows that travel with a look may lie, so that few partitions are planned for.
+const FIRST_WINDOW: i64 = 8192;
+/// The head is written down at most this often.
+const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// What retention took is looked up at least this often.
+const NOTICE_EVERY: Duration = Duration::from_secs(1);
+/// A fence that stays closed this long has its holders named, and named anew this often.
+const NAME_EVERY: Duration = Duration::from_secs(1);
+
+/// One connection, from LISTEN to its end. Everything that must not outlive a connection lives here: the virtual
+/// transactions of a server that was started again begin anew, so its fences would mean somebody else.
+pub(super) struct Visit {
+    pub(super) client: Client,
+    carrier: JoinHandle<()>,
+    pub(super) ear: Ear,
+    server: Server,
+    /// Once the session is known to be ours alone.
+    pub(super) prepared: Option<Prepared>,
+    fences: Fences,
+    duty: Duty,
+    pace: Pace,
+    begun: Instant,
+    polled: Instant,
+    hushed: bool,
+    /// Up to where the sequence had come at the last look.
+    reached: i64,
+    written: (Instant, i64),
+    /// When what retention took was last looked up.
+    noticed: Instant,
+    /// Since when nothing more was decided although something is to be.
+    closed_since: Option<(Instant, SystemTime)>,
+    /// Whether more was decided since this was asked last.
+    moved: bool,
+    named: Instant,
+    pub(super) probe: Probe,
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.carrier.abort();
+    }
+}
+
+impl Visit {
+    /// Connects, listens, finds out whether this is still the same history, and begins from a head that is known to be
+    /// safe. The first fence is taken after LISTEN, so that whatever rang before it is found.
+    pub(super) async fn begin<R: Render>(tail: &mut Tail<R>) -> Result<Self, Lost> {
+        let ear = Ear::default();
+        let hearing = ear.clone();
+        let heard = move |n: tokio_postgres::Notification| hearing.hear(&n);
+        let (client, carrier) = tail.connector.connect_listening(heard).await?;
+        let now = Instant::now();
+        let prepare = async {
+            statements::listen(&client).await?;
+            let server = statements::server(&client).await?;
+            if server.is_standby {
+                return Err(Lost::Standby);
+            }
+            ear.ignore(server.process);
+            let decided = tail.recall(&client, &server).await?;
+            Ok((server, decided))
+        };
+        let (server, decided) = tokio::time::timeout(POLL_LIMIT, prepare).await.unwrap_or(Err(Lost::Slow))?;
+        tail.count(|c| c.connections += 1);
+        Ok(Self {
+            client,
+            carrier,
+            ear,
+            server,
+            prepared: None,
+            fences: Fences::new(decided),
+            duty: Duty::Take,
+            pace: Pace::default(),
+            begun: now,
+            polled: now,
+            hushed: false,
+            reached: decided,
+            written: (now, decided),
+            noticed: now,
+            closed_since: None,
+            moved: false,
+            named: now,
+            probe: Probe::new(now),
+        })
+    }
+
+    /// Follows the journal on this connection. `Ok` is the shutdown.
+    pub(super) async fn stay<R: Render>(mut self, tail: &mut Tail<R>, shutdown: &Shutdown) -> Result<(), Lost> {
+        loop {
+            tokio::time::timeout(POLL_LIMIT, self.turn(tail)).await.unwrap_or(Err(Lost::Slow))?;
+            let rest = self.rest();
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => {
+                    return tokio::time::timeout(POLL_LIMIT, self.leave()).await.unwrap_or(Err(Lost::Slow));
+                }
+                _ended = &mut self.carrier => return Err(Lost::Closed),
+                () = self.ear.wait(), if !self.hushed => {}
+                () = tokio::time::sleep(rest) => {}
+            }
+        }
+    }
+
+    /// One turn of the loop: what came in, a look, what follows from it.
+    async fn turn<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
+        // A bell counts from here on: the look at the sequence begins after this.
+        if self.ear.take() {
+            self.duty.incur();
+            self.pace.bell(self.polled.elapsed());
+        }
+        self.poll(tail).await?;
+        self.follow_probe(tail).await?;
+        self.choose_hush(tail).await?;
+        self.name_blockers(tail).await?;
+        self.write_head().await?;
+        self.notice_trim(tail).await?;
+        self.polled = Instant::now();
+        Ok(())
+    }
+
+    /// How long to rest. The rule of sleep: only with all fences open and nothing owed does the tail rest for long.
+    fn rest(&self) -> Duration {
+        if self.hushed {
+            return BUSY_POLL;
+        }
+        if self.fences.blockers().is_some() {
+            return self.pace.closed_wait();
+        }
+        if !self.duty.is_paid() {
+            return Duration::ZERO;
+        }
+        let idle = if self.probe.hearing == Hearing::Proven { IDLE_POLL } else { DEAF_POLL };
+        idle.min(self.probe.due_in())
+    }
+
+    async fn poll<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
+        tail.count(|c| c.polls += 1);
+        let head = self.fences.decided();
+        if self.duty.is_paid() && self.fences.blockers().is_none() {
+            // Nothing rang: one cheap question a second.
+            let (upto, trimmed) = statements::idle(&self.client).await?;
+            tail.pages.trim(trimmed);
+            self.noticed = Instant::now();
+            if upto <= head {
+                self.reached = upto;
+                self.pace.polled(false, false);
+                return Ok(());
+            }
+        }
+        let window = head.saturating_add(FIRST_WINDOW);
+        let prepared = self.prepared.as_ref();
+        let (look, rows) =
+            statements::look_and_read(&self.client, prepared, &self.server, head, window, FIRST_ROWS).await?;
+        let Look { upto, holders } = look;
+        self.duty.taken(upto);
+        let decided = self.fences.look(upto, holders);
+        self.pace.polled(upto > self.reached, decided > head);
+        self.reached = upto;
+        if decided > head {
+            // Under load some fence is always closed, each for a moment; nobody holds anything back.
+            self.moved = true;
+            self.hand_out(tail, head, decided, rows).await?;
+            if self.hushed {
+                statements::ring(&self.client, self.prepared.as_ref(), decided).await?;
+                tail.count(|c| c.rings += 1);
+            }
+        }
+        self.duty.passed(decided);
+        self.show(tail);
+        Ok(())
+    }
+
+    /// Hands out what is decided beyond `head`: the rows that came with the look, then what they did not reach.
+    async fn hand_out<R: Render>(
+        &mut self,
+        tail: &mut Tail<R>,
+        head: i64,
+        decided: i64,
+        mut rows: Vec<StoredEvent>,
+    ) -> Result<(), Lost> {
+        let handed_out = self.confirm(tail, head).await?;
+        if tail.pages.is_far(decided) {
+            return tail.jump(&self.client, decided).await;
+        }
+        // A node that was held up may read when retention has been there before it.
+        self.notice_trim(tail).await?;
+        let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= FIRST_ROWS;
+        let mut reached = match rows.last() {
+            Some(last) if full => last.seq.min(decided),
+            _ => decided.min(head + FIRST_WINDOW),
+        }
+        .max(handed_out);
+        rows.retain(|row| row.seq <= decided);
+        tail.advance(rows, reached)?;
+        while reached < decided {
+            let rows = read_range(&self.client, reached, decided, MAX_ROWS).await?;
+            let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= MAX_ROWS;
+            reached = rows.last().filter(|_| full).map_or(decided, |last| last.seq);
+            tail.advance(rows, reached)?;
+        }
+        Ok(())
+    }
+
+    /// Up to where the pages are right. A new connection decides anew what lay empty between the newest event and the
+    /// head: no flush held those numbers when their transactions rolled back, so after a crash somebody else may have
+    /// drawn them. Only now, when all who could have are through, does an empty range prove that nobody did.
+    async fn confirm<R: Render>(&self, tail: &Tail<R>, head: i64) -> Result<i64, Lost> {
+        let Some(handed_out) = tail.memory.decided.filter(|decided| *decided > head) else { return Ok(head) };
+        let none = read_range(&self.client, head, handed_out, 1).await?.is_empty();
+        if none { Ok(handed_out) } else { Err(Lost::Redrawn) }
+    }
+
+    async fn choose_hush<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
+        let now = self.begun.elapsed();
+        if !self.hushed && self.probe.hearing == Hearing::Proven && self.pace.wants_hush(now) {
+            self.hushed = statements::hush(&self.client, &self.server).await?;
+            if self.hushed {
+                self.pace.hushed();
+                tail.count(|c| c.hushes += 1);
+            } else {
+                self.pace.hush_refused(now);
+            }
+            self.show(tail);
+        } else if self.hushed && self.pace.is_quiet() {
+            statements::unhush(&self.client, &self.server).await?;
+            self.hushed = false;
+            // Somebody may have skipped the bell until this very moment.
+            self.duty.incur();
+            self.show(tail);
+        }
+        Ok(())
+    }
+
+    async fn write_head(&mut self) -> Result<(), Lost> {
+        let decided = self.fences.decided();
+        if decided > self.written.1 && self.written.0.elapsed() >= WRITE_EVERY {
+            statements::write_head(&self.client, decided).await?;
+            self.written = (Instant::now(), decided);
+        }
+        Ok(())
+    }
+
+    /// Under load too, retention is noticed within a second.
+    async fn notice_trim<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
+        if self.noticed.elapsed() >= NOTICE_EVERY {
+            tail.pages.trim(trimmed_through(&self.client).await?);
+            self.noticed = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Names who has kept a fence closed for a while, and ends an idle one where that is wanted.
+    async fn name_blockers<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
+        if (std::mem::take(&mut self.moved) || self.fences.blockers().is_none()) && self.closed_since.take().is_some() {
+            self.unstall(tail);
+        }
+        let Some(holders) = self.fences.blockers() else { return Ok(()) };
+        let (closed, since) = *self.closed_since.get_or_insert_with(|| (Instant::now(), SystemTime::now()));
+        if closed.elapsed() < NAME_EVERY || self.named.elapsed() < NAME_EVERY {
+            return Ok(());
+        }
+        self.named = Instant::now();
+        let blockers = blocker::name(&self.client, holders).await?;
+        for blocker in &blockers {
+            if let (Some(limit), Some(pid), Some(idle)) = (tail.idle_limit, blocker.pid, blocker.idle_for)
+                && idle >= limit
+            {
+                let ended = blocker::terminate(&self.client, pid).await?;
+                tracing::warn!(%blocker, idle_for = ?idle, ended, "an idle transaction held the stream back too long");
+                tail.count(|c| c.terminated += u64::from(ended));
+            }
+        }
+        let news = tail.status.send_if_modified(|status| {
+            let reason = Reason::Transaction(blockers.clone());
+            let known = status.stalled.as_ref().map(|s| s.named());
+            let news = known != Some(blocker_names(&blockers));
+            status.stalled = Some(Stalled { since, reason });
+            news
+        });
+        if news {
+            for blocker in &blockers {
+                tracing::warn!(%blocker, "an open transaction that has inserted holds the stream back");
+            }
+        }
+        Ok(())
+    }
+
+    fn unstall<R: Render>(&self, tail: &Tail<R>) {
+        if tail.status.send_if_modified(|status| status.stalled.take().is_some()) {
+            tracing::info!("the stream goes on");
+        }
+    }
+
+    pub(super) fn show<R: Render>(&self, tail: &Tail<R>) {
+        tail.status.send_if_modified(|status| {
+            let stalled = status.stalled.clone().filter(|s| s.reason != Reason::Database);
+            let new = Status { connected: true, hearing: self.probe.hearing, hushed: self.hushed, stalled };
+            let news = *status != new;
+            *status = new;
+            news
+        });
+    }
+
+    /// The end of a shutdown: the head is written down and the hush given back.
+    async fn leave(mut self) -> Result<(), Lost> {
+        statements::write_head(&self.client, self.fences.decided()).await?;
+        if std::mem::take(&mut self.hushed) {
+            statements::unhush(&self.client, &self.server).await?;
+        }
+        Ok(())
+    }
+}
+
+fn blocker_names(blockers: &[blocker::Blocker]) -> Vec<String> {
+    blockers.iter().map(|b| b.transaction.clone()).collect()
+}
+
+impl Stalled {
+    fn named(&self) -> Vec<String> {
+        match &self.reason {
+            Reason::Transaction(blockers) => blocker_names(blockers),
+            Reason::Database => Vec::new(),
+        }
+    }
+}
