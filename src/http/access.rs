@@ -195,6 +195,16 @@ impl Reader {
     }
 }
 
+/// Waits until the token of a reader is no longer good: it has come to its end, or its subject is revoked.
+pub(super) async fn no_longer(reader: &Reader, presence: Option<&Presence>) -> Problem {
+    let end = until(reader.identity().map_or(u64::MAX, Identity::ends_at));
+    tokio::select! {
+        () = revoked(presence) => {}
+        () = tokio::time::sleep(end) => {}
+    }
+    Problem::unauthorized(NOT_ACCEPTED)
+}
+
 /// Waits until a reader is shut out; for ever, if it is one that cannot be.
 pub(super) async fn revoked(presence: Option<&Presence>) {
     match presence {

@@ -85,11 +85,51 @@ pub(super) fn needs_json(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
+/// Texts of Postgres hold neither NUL nor half a character: a body that writes one of them with an escape is no JSON to us.
+fn storable(body: &[u8]) -> Result<(), Problem> {
+    let mut at = 0;
+    while let Some(escape) = body.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+        at += escape;
+        let wrong = match code_unit(body, at) {
+            Some(0) => Some("holds a NUL character"),
+            Some(0xD800..=0xDBFF) if matches!(code_unit(body, at + 6), Some(0xDC00..=0xDFFF)) => {
+                at += 6;
+                None
+            }
+            Some(0xD800..=0xDFFF) => Some("holds an unpaired surrogate"),
+            _ => None,
+        };
+        if let Some(what) = wrong {
+            let (line, column) = place(body, at);
+            let detail = format!("The body {what} at line {line}, column {column}.");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_json", detail));
+        }
+        at += 2;
+    }
+    Ok(())
+}
+
+/// What the escape `\uXXXX` at this place stands for, if there is one.
+fn code_unit(body: &[u8], at: usize) -> Option<u16> {
+    let digits = body.get(at..at + 6)?.strip_prefix(br"\u")?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+/// The line and column of a byte, from 1.
+fn place(body: &[u8], at: usize) -> (usize, usize) {
+    let before = body.get(..at).unwrap_or_default();
+    let last_line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    (1 + before.iter().filter(|byte| **byte == b'\n').count(), last_line.len() + 1)
+}
+
 /// Reads the body to its end.
 pub(super) async fn read(body: Incoming) -> Result<Bytes, Problem> {
     let limit = usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX);
     match tokio::time::timeout(BODY_LIMIT, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Ok(body)) => {
+            let body = body.to_bytes();
+            storable(&body).map(|()| body)
+        }
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             Err(Problem::body_too_large(MAX_BODY_BYTES))
         }
@@ -130,10 +170,8 @@ impl Format {
     fn parse(self, body: &[u8]) -> Result<Events, Problem> {
         // All of it at once: what is skipped on the way to an event (spaces, values) would not be looked at otherwise.
         if let Err(error) = std::str::from_utf8(body) {
-            let before = body.get(..error.valid_up_to()).unwrap_or_default();
-            let last_line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-            let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-            return Err(bad_json(line, last_line.len() + 1));
+            let (line, column) = place(body, error.valid_up_to());
+            return Err(bad_json(line, column));
         }
         match self {
             Self::Json if body.trim_ascii_start().first() == Some(&b'[') => list(body),
@@ -211,6 +249,10 @@ fn problem(error: AppendError, keyed: bool) -> Problem {
             if conflict && keyed {
                 let detail = "Idempotency-Key was used before with another content.";
                 return Problem::unprocessable("idempotency_conflict", detail, refusal.index);
+            }
+            // A number that overflows is malformed, as it would be in an address.
+            if refusal.code == "22003" {
+                return Problem::bad_request(sentence(&refusal.reason)).at(refusal.index);
             }
             let code = if conflict { "idempotency_conflict" } else { "invalid_event" };
             Problem::unprocessable(code, sentence(&refusal.reason), refusal.index)

@@ -121,6 +121,11 @@ impl Problem {
         Self { index, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
     }
 
+    /// The same, with a place in the list of what was sent, from 0.
+    pub(super) fn at(self, index: Option<usize>) -> Self {
+        Self { index, ..self }
+    }
+
     /// 409: not in the state that it is in.
     pub(super) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, detail)

@@ -1,5 +1,6 @@
 //! `GET /v1/events`: a page of the stream, and the wait for one that is not there yet.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,6 +87,7 @@ pub(super) async fn page(
     let presence = access::enter(context, reader)?;
     let place = context.live.place(asked.start, &asked.filter).await?;
     let mut walker = Walker::new(&context.live, place, Arc::clone(&asked.filter), reader.view());
+    let mut no_longer = pin!(access::no_longer(reader, presence.as_ref()));
     let begun = Instant::now();
     let until = begun + asked.wait;
     let mut found = Found::new(asked.limit);
@@ -105,7 +107,7 @@ pub(super) async fn page(
                 () = walker.ready() => {}
                 () = tokio::time::sleep_until(until) => over = true,
                 () = context.shutdown.cancelled() => over = true,
-                () = access::revoked(presence.as_ref()) => return Err(access::NotIn::Revoked.into()),
+                problem = &mut no_longer => return Err(problem),
             },
             Step::Waits => walker.ready().await,
             Step::Away(why) => return Err(Refused::Unavailable(why).into()),

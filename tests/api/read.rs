@@ -1,6 +1,6 @@
 //! `GET /v1/events` and `GET /v1/me`: pages, cursors, the wait for what is not there yet, and who may see what.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::future::join_all;
 use rowcast::auth::Role;
@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Api, bearer, code_of, head_of, send, seqs_of};
+use super::{Api, bearer, bearer_until, code_of, head_of, send, seqs_of};
 use crate::support::{TestServer, in_time, migrated_database, run, until};
 use crate::tokens::{AUDIENCE, ISSUER, attacks, jwks};
 
@@ -473,4 +473,14 @@ async fn no_attack_on_tokens_gets_in_and_all_are_answered_alike() {
     let me = send(server.address(), "GET", "/v1/me", &[("authorization", &good)], b"").await;
     assert_eq!((me.status, &me.json()["subject"], &me.json()["role"]), (200, &json!("alice"), &json!("operator")));
     server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_long_poll_ends_with_its_token() {
+    let api = Api::start(&[]).await;
+    // With the leeway of a minute it ends two seconds from now.
+    let who = bearer_until(Role::Viewer, "v", SystemTime::now() - Duration::from_secs(57));
+    let answer = api.get(&who, "/v1/events?wait=30").await;
+    assert_eq!(code_of(&answer), (401, "unauthorized".to_owned()));
+    api.stop().await;
 }

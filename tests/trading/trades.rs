@@ -115,7 +115,6 @@ async fn what_cannot_be_stored_is_named_and_nothing_is_repeated() {
         (with("side", json!("hunter2")), "side must be long or short"),
         (with("symbol", json!("BTC USD")), "symbol must be 1 to 64 printable"),
         (with("symbol", json!("x".repeat(65))), "symbol must be 1 to 64 printable"),
-        (with("symbol", json!("hunter2\u{0}")), "a text must not hold a NUL"),
         (with("reason", json!("")), "reason must be 1 to 4000 bytes"),
         (with("client_order_id", json!("x".repeat(129))), "client_order_id must be 1 to 128 bytes"),
         (with("hunter", json!(2)), "unknown field `hunter`"),
@@ -127,6 +126,8 @@ async fn what_cannot_be_stored_is_named_and_nothing_is_repeated() {
         let said = text(&refused, "detail");
         assert!(said.starts_with(detail) && !said.contains("hunter2"), "{body}: {said}");
     }
+    let nul = venue.engine("POST", "/v1/trades", with("symbol", json!("hunter2\u{0}")), 400).await;
+    assert_eq!(text(&nul, "code"), "bad_json");
     let mut body = order("o");
     body["trade_id"] = json!(uuid::Uuid::new_v4().to_string());
     let refused = venue.engine("POST", "/v1/orders", body, 422).await;

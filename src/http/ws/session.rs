@@ -37,8 +37,6 @@ pub(super) struct Session<'a> {
     presence: Option<Presence>,
     id: &'a str,
     stream: Stream,
-    /// Whether it was said hello to. Before that the client is not heard, since nothing goes before a hello.
-    greeted: bool,
     heartbeat: Instant,
     heard: Instant,
     /// When to say that the token expires; none once it is said.
@@ -50,7 +48,8 @@ pub(super) struct Session<'a> {
     told_to_leave: bool,
 }
 
-/// What it follows.
+/// What it follows. A client is heard only while there is a stream, so that each `subscribe` has its `hello`, and nothing goes
+/// before the first one.
 #[allow(clippy::large_enum_variant, reason = "almost always it is the largest")]
 enum Stream {
     /// Nothing yet.
@@ -90,7 +89,6 @@ impl<'a> Session<'a> {
             presence,
             id,
             stream: Stream::None,
-            greeted: false,
             heartbeat: now + context.streams.heartbeat,
             heard: now,
             notice: None,
@@ -140,7 +138,7 @@ impl<'a> Session<'a> {
             self.write(socket).await?;
             self.tick(socket, Instant::now())?;
             // A client is heard in the middle of a long backlog too.
-            if self.greeted
+            if self.stream.is_followed()
                 && let Some(input) = socket.receive().now_or_never()
             {
                 self.hear(input?, socket).await?;
@@ -167,7 +165,7 @@ impl<'a> Session<'a> {
         tokio::select! {
             biased;
             () = access::revoked(self.presence.as_ref()) => Wake::Revoked,
-            input = socket.receive(), if self.greeted => Wake::Input(input),
+            input = socket.receive(), if self.stream.is_followed() => Wake::Input(input),
             wake = self.stream.goes_on() => wake,
             () = timer.as_mut() => Wake::Time,
             () = self.context.shutdown.cancelled(), if !draining => Wake::Drain,
@@ -206,7 +204,7 @@ impl<'a> Session<'a> {
     }
 
     fn deadline(&self) -> Instant {
-        let silence = self.greeted.then(|| self.heard + 2 * self.context.streams.heartbeat);
+        let silence = self.stream.is_followed().then(|| self.heard + 2 * self.context.streams.heartbeat);
         let all = [Some(self.heartbeat), silence, self.notice, Some(self.ends), self.leaves];
         all.into_iter().flatten().min().unwrap_or(self.ends)
     }
@@ -219,7 +217,7 @@ impl<'a> Session<'a> {
         if now >= self.ends {
             return Err(End::closed(4401, "token_expired", "The token has expired."));
         }
-        if self.greeted && now >= self.heard + 2 * self.context.streams.heartbeat {
+        if self.stream.is_followed() && now >= self.heard + 2 * self.context.streams.heartbeat {
             return Err(End::closed(4408, "timeout", "No sign of life for two heartbeats."));
         }
         if self.context.shutdown.is_cancelled() {
@@ -286,9 +284,8 @@ impl<'a> Session<'a> {
             view: self.reader.view_name(),
         };
         socket.put(hello.message());
-        if !std::mem::replace(&mut self.greeted, true) {
-            self.heard = Instant::now();
-        }
+        // Until now it could not be heard.
+        self.heard = Instant::now();
         self.stream = Stream::Followed(Walker::new(&self.context.live, place, filter, self.reader.view()));
         Ok(())
     }
@@ -357,6 +354,10 @@ impl<'a> Session<'a> {
 }
 
 impl Stream {
+    fn is_followed(&self) -> bool {
+        matches!(self, Self::Followed(_))
+    }
+
     fn walker(&mut self) -> Option<&mut Walker> {
         match self {
             Self::Followed(walker) => Some(walker),
