@@ -155,6 +155,32 @@ pub(super) const MAKES: &[(&str, usize, Alphabet)] = &[
 pub(super) const OF_ONE_LENGTH: &[(&str, usize, Alphabet)] =
     &[("AKIA", 16, upper), ("ASIA", 16, upper), ("key-", 32, hex), ("EAAA", 60, url)];
 
+/// For each byte the first of the makes that begin with it, and for each make the next that begins like it; else their
+/// number. So a word is compared with few of them.
+const CHAINS: ([usize; 256], [usize; MAKES.len()]) = {
+    let (mut first, mut next) = ([MAKES.len(); 256], [MAKES.len(); MAKES.len()]);
+    let mut at = MAKES.len();
+    while at > 0 {
+        at -= 1;
+        let byte = MAKES[at].0.as_bytes()[0] as usize;
+        next[at] = first[byte];
+        first[byte] = at;
+    }
+    (first, next)
+};
+
+/// The makes that begin with this byte.
+pub(super) fn makes_from(byte: u8) -> impl Iterator<Item = &'static (&'static str, usize, Alphabet)> {
+    static NEXT: [usize; MAKES.len()] = CHAINS.1;
+    static FIRST: [usize; 256] = CHAINS.0;
+    let mut at = FIRST[usize::from(byte)];
+    std::iter::from_fn(move || {
+        let make = MAKES.get(at)?;
+        at = NEXT[at];
+        Some(make)
+    })
+}
+
 /// The bytes that one of the above, or one of the schemes of a header, begins with.
 pub(super) const BEGINNINGS: [bool; 256] = {
     let mut begins = [false; 256];

@@ -157,6 +157,49 @@ fn values_of_every_kind_are_hidden_under_a_secret_key_but_null() {
 }
 
 #[test]
+#[rustfmt::skip]
+fn an_object_that_names_a_secret_hides_its_value() {
+    let redaction = Redaction::default();
+    let cases = [
+        (r#"{"key":"password","value":"hunter2"}"#, r#"{"key":"password","value":"[redacted]"}"#),
+        (r#"{"name": "api_key", "value": {"a": ["x"]}, "n": 1}"#, r#"{"name": "api_key", "value": "[redacted]", "n": 1}"#),
+        (r#"{"Name":"DB_PASSWORD","Value":12}"#, r#"{"Name":"DB_PASSWORD","Value":"[redacted]"}"#),
+        (r#"{"field":"p\u0061ssword","value":null}"#, r#"{"field":"p\u0061ssword","value":null}"#),
+        (r#"{"name":"token","a":[{"name":"qty","value":1},{}],"value":2}"#,
+            r#"{"name":"token","a":[{"name":"qty","value":1},{}],"value":"[redacted]"}"#),
+        (r#"{"a":{"name":"token"},"value":2}"#, r#"{"a":{"name":"token"},"value":2}"#),
+        (r#"{"name":"token","a":{"value":2}}"#, r#"{"name":"token","a":{"value":2}}"#),
+        (r#"[{"name":"token"},{"value":2}]"#, r#"[{"name":"token"},{"value":2}]"#),
+        // The other way round, as far as it is looked ahead.
+        (r#"{"value": "a=b", "header": "Set-Cookie"}"#, r#"{"value": "[redacted]", "header": "Set-Cookie"}"#),
+        (r#"{"value":1,"active":[true],"header":"Authorization"}"#, r#"{"value":"[redacted]","active":[true],"header":"Authorization"}"#),
+        (r#"{"a":{"value":1},"name":"token"}"#, r#"{"a":{"value":1},"name":"token"}"#),
+        (r#"[{"value":1},{"name":"token"}]"#, r#"[{"value":1},{"name":"token"}]"#),
+        (r#"{"value":[1],"name":"token"}"#, r#"{"value":[1],"name":"token"}"#),
+        (r#"{"name":"qty","value":"1"}"#, r#"{"name":"qty","value":"1"}"#),
+        (r#"{"name":["token"],"value":"1"}"#, r#"{"name":["token"],"value":"1"}"#),
+        (r#"{"label":"token","value":"1"}"#, r#"{"label":"token","value":"1"}"#),
+        (r#"{"name":"token","values":1,"market_value":2}"#, r#"{"name":"token","values":1,"market_value":2}"#),
+    ];
+    for (text, hidden) in cases {
+        assert_eq!(redaction.json(text), hidden);
+        assert_eq!(redaction.json_line(text), hidden);
+        assert!(matches!(redaction.json(hidden), Cow::Borrowed(_)), "again: {hidden}");
+    }
+}
+
+#[test]
+fn keys_that_are_hidden_stay_apart() {
+    let redaction = Redaction::default();
+    let key = |last: char| whole(&format!("gh·p_0123456789abcdefghijABCDEFGHIJ01234{last}"));
+    let [a, b, c] = ['a', 'b', 'c'].map(key);
+    let text = format!(r#"[{{"{a}":1,"{b}":{{"{a}":2}},"{c}":3}},{{"{a}":4}}]"#);
+    let hidden = r#"[{"[redacted]":1,"[redacted 2]":{"[redacted]":2},"[redacted 3]":3},{"[redacted]":4}]"#;
+    assert_eq!(redaction.json(&text), hidden);
+    assert!(matches!(redaction.json(hidden), Cow::Borrowed(_)));
+}
+
+#[test]
 fn what_is_no_json_shows_nothing() {
     let redaction = Redaction::default();
     for text in ["\"", "{\"password", "{\"password\":", "{\"password\":}", "{\"token\": [1", "{\"a\\", "[\"\\\"]"] {
@@ -353,6 +396,8 @@ const PIECES: &[&str] = &[
     "0123456789abcdefghijABCDEFGHIJ012345",
     "AKIA",
     "cookie: ",
+    "\"name\":\"token\"",
+    "\"value\":",
     "ewogIC",
     "sig=",
     "&sv=1",
@@ -432,6 +477,12 @@ fn the_cost_is_linear_whatever_the_text() {
         "a=",
         "x.",
         "AKIA",
+        "\"value\":",
+        "\"value\":1,",
+        "{\"value\":{",
+        "{\"name\":\"token\",\"value\":",
+        "{\"name\":\"token\",\"a\":",
+        "{\"AKIAIOSFODNN7EXAMPLE\":",
         "key-",
         "ewog",
         "ewogICAgICAg",

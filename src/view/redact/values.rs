@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::assigned::Assignment;
 use super::json::unescaped;
 use super::keys::Keys;
-use super::makes::{Alphabet, BEGINNINGS, MAKES, OF_ONE_LENGTH, alnum, base64, in_authority, token68, upper, url};
+use super::makes::{Alphabet, BEGINNINGS, OF_ONE_LENGTH, alnum, base64, in_authority, makes_from, token68, upper, url};
 use super::{REDACTED, Rewriting, steps};
 
 /// How far ahead it is looked whether something is a secret, before it is taken for one.
@@ -138,7 +138,7 @@ impl<'a> Finder<'a> {
 
     /// A secret of a known make.
     fn make(&self, at: usize) -> Option<Range<usize>> {
-        let known = MAKES.iter().find(|(begin, ..)| self.begins(at, begin));
+        let known = makes_from(self.bytes[at]).find(|(begin, ..)| self.begins(at, begin));
         if let Some((begin, least, alphabet)) = known {
             let from = at + begin.len();
             let long_enough = self.short_run(from, *alphabet) - from >= *least;
@@ -319,6 +319,9 @@ impl<'a> Finder<'a> {
     /// What follows the name of a scheme, as in the header `Authorization`.
     fn credentials(&self, at: usize) -> Option<Range<usize>> {
         let schemes = ["bearer", "basic", "negotiate"];
+        if !matches!(self.bytes[at], b'b' | b'B' | b'n' | b'N') {
+            return None;
+        }
         let word = |scheme: &&&str| {
             self.bytes.get(at..at + scheme.len()).is_some_and(|b| b.eq_ignore_ascii_case(scheme.as_bytes()))
         };
