@@ -1,9 +1,10 @@
-//! JSON text rewritten in one pass. A string before a colon is a key and any other is a value, so no nesting has to be
-//! remembered; and what is not touched keeps its digits, blanks, order and repetitions.
+//! JSON text rewritten in one pass. A string before a colon is a key and any other is a value, so nothing is remembered of
+//! an object until a secret is named in it; and what is not touched keeps its digits, blanks, order and repetitions.
 
 use std::borrow::Cow;
 
 use super::keys::Keys;
+use super::values::LOOK_AHEAD;
 use super::{REDACTED, Rewriting, hides, steps, values};
 
 /// What becomes of a string in which something looks like a secret.
@@ -15,11 +16,15 @@ pub(super) enum Strings {
     Within,
 }
 
+/// Keys under which an object may have the name of what it has under `value`.
+const NAMING: &[&str] = &["key", "name", "field", "header"];
+
 /// The JSON without its secrets; none if it is seen to be no JSON.
 pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys, strings: Strings) -> Option<Cow<'a, str>> {
     let mut out = Rewriting::of(text);
+    let mut objects = Objects::default();
     let mut at = 0;
-    while let Some(open) = quote_from(text, at) {
+    while let Some(open) = quote_from(text, at, &mut objects) {
         let close = string_end(text, open)?;
         let content = &text[open + 1..close];
         let next = blanks_end(text, close + 1);
@@ -30,11 +35,21 @@ pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys, strings: Strings) -> Optio
         }
         let key = unescaped(content);
         if hides(&key, keys) {
-            out.replace(open + 1..close, [REDACTED, "", ""]);
+            let nth = objects.noted().map_or(1, |object| {
+                object.hidden_keys += 1;
+                object.hidden_keys
+            });
+            // Two keys of one object stay two.
+            let number = if nth == 1 { String::new() } else { format!(" {nth}") };
+            out.replace(open + 1..close, [REDACTED.trim_end_matches(']'), &number, "]"]);
         }
         at = next + 1;
-        if keys.match_key(&key) {
-            let value = blanks_end(text, at);
+        let value = blanks_end(text, at);
+        if names_secret(text, &key, value, keys) {
+            objects.noted().into_iter().for_each(|object| object.names_secret = true);
+        }
+        let is_named = || objects.names_secret() || named_behind(text, value, keys);
+        if keys.match_key(&key) || (key.eq_ignore_ascii_case("value") && is_named()) {
             at = value_end(text, value)?;
             if !matches!(&text[value..at], "null" | "\"[redacted]\"") {
                 out.replace(value..at, ["\"", REDACTED, "\""]);
@@ -42,6 +57,80 @@ pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys, strings: Strings) -> Optio
         }
     }
     Some(out.finish())
+}
+
+/// The objects that are open where the walk is.
+#[derive(Default)]
+struct Objects {
+    depth: usize,
+    /// Those with something to remember, outermost first.
+    noted: Vec<Noted>,
+}
+
+struct Noted {
+    depth: usize,
+    names_secret: bool,
+    hidden_keys: usize,
+}
+
+impl Objects {
+    fn close(&mut self) {
+        self.noted.pop_if(|innermost| innermost.depth == self.depth);
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// What is remembered of the innermost, from now on.
+    fn noted(&mut self) -> Option<&mut Noted> {
+        if self.noted.last().is_none_or(|innermost| innermost.depth != self.depth) {
+            self.noted.push(Noted { depth: self.depth, names_secret: false, hidden_keys: 0 });
+        }
+        self.noted.last_mut()
+    }
+
+    fn names_secret(&self) -> bool {
+        self.noted.last().is_some_and(|object| object.depth == self.depth && object.names_secret)
+    }
+}
+
+/// Whether this key says that its value, which begins here, is a name, and that is one of a secret.
+fn names_secret(text: &str, key: &str, value: usize, keys: &Keys) -> bool {
+    if !NAMING.iter().any(|naming| key.eq_ignore_ascii_case(naming)) || text.as_bytes().get(value) != Some(&b'"') {
+        return false;
+    }
+    string_end(text, value).is_some_and(|end| keys.match_key(&unescaped(&text[value + 1..end])))
+}
+
+/// Whether the members behind this value name it as a secret, as far as it is looked ahead. Of values in brackets that is
+/// not asked: each within another would be gone over again.
+fn named_behind(text: &str, value: usize, keys: &Keys) -> bool {
+    let named = || {
+        if matches!(text.as_bytes().get(value)?, b'{' | b'[') {
+            return None;
+        }
+        let end = value_end(text, value)?;
+        let mut bound = text.len().min(end + LOOK_AHEAD);
+        while !text.is_char_boundary(bound) {
+            bound -= 1;
+        }
+        let members = &text[end..bound];
+        let byte = |at: usize| members.as_bytes().get(at).copied();
+        let mut at = blanks_end(members, 0);
+        while byte(at)? == b',' {
+            let open = blanks_end(members, at + 1);
+            let close = string_end(members, open)?;
+            let colon = blanks_end(members, close + 1);
+            if byte(open)? != b'"' || byte(colon)? != b':' {
+                return None;
+            }
+            let value = blanks_end(members, colon + 1);
+            if names_secret(members, &unescaped(&members[open + 1..close]), value, keys) {
+                return Some(());
+            }
+            at = blanks_end(members, value_end(members, value)?);
+        }
+        None
+    };
+    named().is_some()
 }
 
 fn rewrite_string(out: &mut Rewriting<'_>, at: usize, content: &str, keys: &Keys, strings: Strings) {
@@ -60,11 +149,18 @@ fn rewrite_string(out: &mut Rewriting<'_>, at: usize, content: &str, keys: &Keys
     }
 }
 
-/// The next double quote.
-fn quote_from(text: &str, from: usize) -> Option<usize> {
-    let found = text.as_bytes()[from..].iter().position(|b| *b == b'"').map(|offset| from + offset);
-    steps(found.unwrap_or(text.len()) - from);
-    found
+/// The next double quote; the objects that open and close before it are followed.
+fn quote_from(text: &str, from: usize, objects: &mut Objects) -> Option<usize> {
+    for (at, byte) in text.bytes().enumerate().skip(from) {
+        steps(1);
+        match byte {
+            b'"' => return Some(at),
+            b'{' => objects.depth += 1,
+            b'}' => objects.close(),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The closing quote of the string that opens here.

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 #[rustfmt::skip]
 const NAMES: &[&str] = &[
     // Passwords and what stands in for them.
-    "password", "passwd", "passphrase", "passcode", "pwd", "otp", "totp", "hotp", "otpcode", "mfacode",
+    "password", "passwd", "passphrase", "passcode", "pass", "pwd", "otp", "totp", "hotp", "otpcode", "mfacode",
     "twofactorcode", "verificationcode", "onetimecode", "recoverycode", "backupcode", "cvv", "cvc", "dbpass",
     "userpass", "smtppass", "mailpass", "ftppass", "sshpass", "pgpass", "redispass", "mysqlpass", "rootpass",
     "adminpass",
@@ -42,10 +42,20 @@ const FORMS: &[&str] = &[
     "value", "hash", "hashed", "digest", "salt", "plain", "plaintext", "clear", "cleartext", "raw", "text", "string",
     "str", "pem", "der", "json", "base", "base64", "b64", "hex", "encoded", "encrypted", "enc", "new", "old",
     "current", "previous", "next", "confirmation", "confirm", "repeat", "header", "data", "phrase", "words", "key",
-    "bytes",
+    "bytes", "b64", "md5", "sha1", "sha256", "sha512", "bcrypt", "scrypt", "argon2", "again", "input", "field", "list",
+    "array", "map", "pair", "jar",
 ];
 
-/// What makes `tokens` a number of them, as language models count.
+/// A word that begins so makes the whole key one of a secret, whatever follows.
+const TELLING: &str = "mnemonic";
+
+/// What makes `pass` no password when it is the word before.
+const PASSING: &[&str] = &[
+    "boarding", "season", "first", "second", "single", "forward", "backward", "low", "high", "band", "by", "tests",
+    "checks",
+];
+
+/// What makes `tokens` a number of them, as language models count; before it, and `input` behind it too.
 #[rustfmt::skip]
 const COUNTED: &[&str] = &[
     "max", "min", "total", "prompt", "completion", "input", "output", "num", "numberof", "used", "reasoning",
@@ -81,20 +91,24 @@ impl Keys {
     pub(super) fn match_key(&self, key: &str) -> bool {
         let key = Squeezed::of(tail(key));
         super::steps(key.text.len());
+        if key.starts.iter().any(|&start| key.text[start..].starts_with(TELLING)) {
+            return true;
+        }
         let mut end = key.text.len();
         for _ in 0..=FORMS_IN_A_ROW {
             if self.ends_in_name(&key, end) {
                 return true;
             }
-            let Some(start) = key.last_word(end) else { return false };
-            let word = &key.text[start..end];
-            if FORMS.contains(&word) || word.bytes().all(|b| b.is_ascii_digit()) {
-                end = start;
-                continue;
-            }
+            let text = &key.text[..end];
+            let before = || FORMS.iter().filter_map(|form| name_before(text, form));
             // `passwordhash` is one word.
-            let glued = FORMS.iter().filter_map(|form| key.text[..end].strip_suffix(form));
-            return glued.into_iter().any(|rest| self.ends_in_name(&key, rest.len()));
+            if before().any(|rest| self.ends_in_name(&key, rest.len())) {
+                return true;
+            }
+            let form = before().map(str::len).find(|start| key.starts.contains(start));
+            let digits = || key.last_word(end).filter(|&start| text[start..].bytes().all(|b| b.is_ascii_digit()));
+            let Some(start) = form.or_else(digits) else { return false };
+            end = start;
         }
         false
     }
@@ -109,8 +123,11 @@ impl Keys {
     }
 
     fn is_name(&self, key: &Squeezed, text: &str) -> bool {
-        GLUED.iter().any(|name| text.ends_with(name))
-            || key.starts.iter().any(|&start| text.get(start..).is_some_and(|words| self.names.contains(words)))
+        let named = |start: usize| {
+            let words = text.get(start..).filter(|words| self.names.contains(*words));
+            words.is_some_and(|words| words != "pass" || !key.passes(start))
+        };
+        GLUED.iter().any(|name| text.ends_with(name)) || key.starts.iter().any(|&start| named(start))
     }
 }
 
@@ -118,6 +135,13 @@ impl Keys {
 fn counted(text: &str) -> bool {
     let before = text.strip_suffix("token").unwrap_or_default();
     COUNTED.iter().any(|word| before.ends_with(word) && (word.len() > 1 || before.len() == 1))
+}
+
+/// What stands before this form; none if there is another, or if the form makes it the number of tokens that were put in.
+fn name_before<'a>(text: &'a str, form: &str) -> Option<&'a str> {
+    let rest = text.strip_suffix(form)?;
+    let counts = form == "input" && rest.strip_suffix('s').unwrap_or(rest).ends_with("token");
+    (!counts).then_some(rest)
 }
 
 /// The end of a key, long enough for every name and form.
@@ -177,6 +201,11 @@ impl Squeezed {
     fn last_word(&self, end: usize) -> Option<usize> {
         self.starts.iter().rev().copied().find(|start| *start < end)
     }
+
+    /// Whether the `pass` that begins here is something that is passed.
+    fn passes(&self, at: usize) -> bool {
+        self.last_word(at).is_some_and(|before| PASSING.contains(&&self.text[before..at]))
+    }
 }
 
 #[cfg(test)]
@@ -196,18 +225,28 @@ mod tests {
         "password_confirmation", "secret_key_base", "otp", "totp", "otp_code", "pin", "PIN", "cvv", "cvv2", "jwt",
         "session_token", "sshKey", "encryption_key", "api_keys", "p-a_s s.word", "meta.db.password",
         "service[password]", "smtp_pass", "creds", "x-amz-signature", "__password__", "OAUTH_TOKEN",
+        "mnemonic_seed", "mnemonic_backup", "mnemonic_en", "mnemonicSeed", "mnemonicbackup", "wallet_mnemonic_en",
+        "mnemonics_backup", "password_again", "password_input", "passwordInput", "passwordField", "password_md5",
+        "passwordMd5", "passwordmd5", "password_sha256", "tokenB64", "token_b64", "tokenb64", "token_base64",
+        "token_pair", "tokenPair", "credentials_b64", "api_keys_list", "secrets_map", "secretsList",
+        "user_credentials_list", "cookie_jar", "cookieJar", "pass", "PASS", "db_pass", "dbPass", "DB_PASS", "dbpass",
+        "wifi_pass", "jenkins.pass", "pass_hash", "pass_b64", "old_pass", "proxy_pass",
     ];
 
     #[rustfmt::skip]
     const PLAIN: &[&str] = &[
         "", "author", "authors", "authority", "authenticated", "authored_by", "coauthor", "tokens_used", "max_tokens",
         "maxTokens", "prompt_tokens", "n_tokens", "tokenizer", "token_count", "token_type", "token_symbol",
-        "secretary", "secretariat", "pinned", "pins", "spin", "pinning", "opinion", "passport", "passed", "pass",
-        "bypass", "compass", "key", "primary_key", "public_key", "publicKey", "dedupe_key", "idempotency_key",
+        "secretary", "secretariat", "pinned", "pins", "spin", "pinning", "opinion", "passport", "passed", "passes",
+        "pass_count", "pass_rate", "by_pass", "boarding_pass", "seasonPass", "tests_pass", "highPass", "passing", "passive",
+        "passenger", "passenger_list", "trespass", "surpass", "bypass", "compass", "key", "primary_key", "public_key", "publicKey", "dedupe_key", "idempotency_key",
         "keyboard", "monkey", "cookie_consent", "password_changed_at", "password_policy", "auth_method", "auth_time",
         "session_id", "sessionId", "access_key_id", "private_key_id", "credit", "accredited", "bearing", "seed",
         "seeded", "qty", "symbol", "signature", "hash", "header", "text", "api", "access", "wordpass", "word",
-        "mnemonics_enabled", "secret_santa_id", "cryptography", "footprint", "2", "_", "é", "日本",
+        "tokens_input", "token_input", "input_tokens", "token_pair_id", "price_list", "map", "pair", "trading_pair",
+        "field", "input", "md5", "content_md5", "b64", "payload_b64", "jar", "key_map", "key_list", "author_list",
+        "cookie_jar_size", "password_field_id", "secretary_list", "list_of_tokens_used", "max_tokens_list",
+        "secret_santa_id", "cryptography", "footprint", "2", "_", "é", "日本",
     ];
 
     #[test]

@@ -112,13 +112,74 @@ pub(super) const MAKES: &[(&str, usize, Alphabet)] = &[
     ("yprv", 60, alnum),
     ("zprv", 60, alnum),
     ("tprv", 60, alnum),
+    ("xai-", 32, word),
+    ("gsk_", 20, alnum),
+    ("nvapi-", 32, url),
+    ("pplx-", 32, alnum),
+    ("r8_", 32, url),
+    ("dp.pt.", 32, alnum),
+    ("dp.st.", 32, dotted),
+    ("dp.ct.", 32, alnum),
+    ("dp.sa.", 32, alnum),
+    ("dp.scim.", 32, alnum),
+    ("dp.audit.", 32, alnum),
+    ("tskey-", 24, url),
+    ("sbp_", 32, hex),
+    ("sb_secret_", 20, url),
+    ("pscale_pw_", 32, dotted),
+    ("pscale_tkn_", 32, dotted),
+    ("pscale_oauth_", 32, dotted),
+    ("ntn_", 40, alnum),
+    ("secret_", 43, alnum),
+    ("dt0c01.", 48, dotted),
+    ("dt0s01.", 48, dotted),
+    ("dt0s02.", 48, dotted),
+    ("dt0s16.", 48, dotted),
+    ("NRAK-", 24, upper),
+    ("rzp_live_", 14, alnum),
+    ("rzp_test_", 14, alnum),
+    ("FLWSECK-", 12, url),
+    ("FLWSECK_TEST-", 12, url),
+    ("HRKU-", 32, url),
+    ("fm2_", 40, base64),
+    ("fm1r_", 40, base64),
+    ("fm1a_", 40, base64),
+    ("fo1_", 40, url),
     ("hooks.slack.com/services/", 20, path),
     ("discord.com/api/webhooks/", 20, path),
     ("discordapp.com/api/webhooks/", 20, path),
 ];
 
-/// The identifiers of AWS keys: these and sixteen more, no fewer and no more.
-pub(super) const AWS: &[&str] = &["AKIA", "ASIA"];
+/// The makes whose secrets are of one length: how they begin, how many characters follow, no fewer and no more, and
+/// which.
+pub(super) const OF_ONE_LENGTH: &[(&str, usize, Alphabet)] =
+    &[("AKIA", 16, upper), ("ASIA", 16, upper), ("key-", 32, hex), ("EAAA", 60, url)];
+
+/// For each byte the first of the makes that begin with it, and for each make the next that begins like it; else their
+/// number. So a word is compared with few of them.
+const CHAINS: ([usize; 256], [usize; MAKES.len()]) = {
+    let (mut first, mut next) = ([MAKES.len(); 256], [MAKES.len(); MAKES.len()]);
+    let mut at = MAKES.len();
+    while at > 0 {
+        at -= 1;
+        let byte = MAKES[at].0.as_bytes()[0] as usize;
+        next[at] = first[byte];
+        first[byte] = at;
+    }
+    (first, next)
+};
+
+/// The makes that begin with this byte.
+pub(super) fn makes_from(byte: u8) -> impl Iterator<Item = &'static (&'static str, usize, Alphabet)> {
+    static NEXT: [usize; MAKES.len()] = CHAINS.1;
+    static FIRST: [usize; 256] = CHAINS.0;
+    let mut at = FIRST[usize::from(byte)];
+    std::iter::from_fn(move || {
+        let make = MAKES.get(at)?;
+        at = NEXT[at];
+        Some(make)
+    })
+}
 
 /// The bytes that one of the above, or one of the schemes of a header, begins with.
 pub(super) const BEGINNINGS: [bool; 256] = {
@@ -128,7 +189,7 @@ pub(super) const BEGINNINGS: [bool; 256] = {
         begins[MAKES[at].0.as_bytes()[0] as usize] = true;
         at += 1;
     }
-    let others = b"AbBnNsS";
+    let others = b"AbBkEnNsS";
     let mut at = 0;
     while at < others.len() {
         begins[others[at] as usize] = true;

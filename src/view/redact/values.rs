@@ -10,7 +10,7 @@ use std::ops::Range;
 use super::assigned::Assignment;
 use super::json::unescaped;
 use super::keys::Keys;
-use super::makes::{AWS, Alphabet, BEGINNINGS, MAKES, alnum, base64, in_authority, token68, upper, url};
+use super::makes::{Alphabet, BEGINNINGS, OF_ONE_LENGTH, alnum, base64, in_authority, makes_from, token68, upper, url};
 use super::{REDACTED, Rewriting, steps};
 
 /// How far ahead it is looked whether something is a secret, before it is taken for one.
@@ -96,9 +96,10 @@ impl<'a> Finder<'a> {
                 None => return self.assigned(at),
                 token => token,
             },
-            b'=' => return self.assigned(at),
+            b'=' => return self.assigned(at).or_else(|| self.shared_access_signature(at)),
             b'-' => self.private_key(at),
             b'e' => self.jwt(at),
+            b'.' => self.terraform_token(at).or_else(|| self.discord_token(at)),
             _ => None,
         };
         let part = part.or_else(|| {
@@ -137,15 +138,18 @@ impl<'a> Finder<'a> {
 
     /// A secret of a known make.
     fn make(&self, at: usize) -> Option<Range<usize>> {
-        let known = MAKES.iter().find(|(begin, ..)| self.begins(at, begin));
+        let known = makes_from(self.bytes[at]).find(|(begin, ..)| self.begins(at, begin));
         if let Some((begin, least, alphabet)) = known {
             let from = at + begin.len();
             let long_enough = self.short_run(from, *alphabet) - from >= *least;
             return long_enough.then(|| at..self.run(from, *alphabet));
         }
-        if AWS.iter().any(|begin| self.begins(at, begin)) {
-            let end = self.short_run(at, upper);
-            return (end - at == 20 && !self.bytes.get(end).is_some_and(|b| url(*b))).then_some(at..end);
+        if let Some((begin, length, alphabet)) = OF_ONE_LENGTH.iter().find(|(begin, ..)| self.begins(at, begin)) {
+            let end = self.short_run(at + begin.len(), *alphabet);
+            // Not of a make, but somebody's own: `idempotency-key-…`.
+            let own = *begin == "key-" && at > self.floor && url(self.bytes[at - 1]);
+            let ends = !self.bytes.get(end).is_some_and(|b| url(*b));
+            return (!own && ends && end - at == begin.len() + length).then_some(at..end);
         }
         if self.begins(at, "sk-") {
             return self.model_key(at);
@@ -171,7 +175,7 @@ impl<'a> Finder<'a> {
 
     /// A JSON Web Token: three parts or, encrypted, five. It may begin anywhere in a word.
     fn jwt(&mut self, at: usize) -> Option<Range<usize>> {
-        if at < self.no_jwt_before || !self.begins(at, "eyJ") {
+        if at < self.no_jwt_before || !self.object_in_base64(at) {
             return None;
         }
         let first = self.run(at, url);
@@ -186,7 +190,7 @@ impl<'a> Finder<'a> {
             return None;
         }
         let third = self.run(second + 1, url);
-        let claims = self.begins(first + 1, "eyJ");
+        let claims = self.object_in_base64(first + 1);
         if !(claims || third - second > 8) {
             return None;
         }
@@ -198,21 +202,74 @@ impl<'a> Finder<'a> {
         Some(at..end)
     }
 
-    /// A private key in PEM, up to its last line, or all that there is of it.
-    fn private_key(&self, at: usize) -> Option<Range<usize>> {
-        if !self.begins(at, "-----BEGIN ") {
+    /// Whether base64url begins here that says `{"`, or the same with blanks between as people print it.
+    fn object_in_base64(&self, at: usize) -> bool {
+        if self.begins(at, "eyJ") {
+            return true;
+        }
+        let blanks = ["eyA", "ewo", "ew0", "ewk"];
+        if !blanks.iter().any(|begin| self.begins(at, begin)) {
+            return false;
+        }
+        let end = self.short_run(at, url);
+        let said = decoded(&self.text[at..end]).unwrap_or_default();
+        said.trim_ascii_start().strip_prefix(b"{").is_some_and(|rest| rest.trim_ascii_start().starts_with(b"\""))
+    }
+
+    /// The token of a Discord bot, at its first dot: the number of the bot in base64, six characters, many more.
+    fn discord_token(&self, dot: usize) -> Option<Range<usize>> {
+        if self.bytes.get(dot + 7) != Some(&b'.') {
             return None;
         }
+        let length = self.bytes[self.floor..dot].iter().rev().take(30).take_while(|b| url(**b)).count();
+        let number = decoded(self.text.get(dot - length..dot - length + 8)?)?;
+        let fits = (22..=28).contains(&length) && number.iter().all(u8::is_ascii_digit);
+        let middle = fits && self.short_run(dot + 1, url) == dot + 7;
+        (middle && self.short_run(dot + 8, url) - dot >= 35).then(|| dot - length..self.run(dot + 8, url))
+    }
+
+    /// A token of Terraform, at its first dot: `….atlasv1.…`.
+    fn terraform_token(&self, dot: usize) -> Option<Range<usize>> {
+        let from = dot + ".atlasv1.".len();
+        if !self.begins(dot, ".atlasv1.") || self.short_run(from, url) - from < 40 {
+            return None;
+        }
+        let before = self.bytes[self.floor..dot].iter().rev().take(LOOK_AHEAD).take_while(|b| alnum(**b)).count();
+        (before >= 10).then(|| dot - before..self.run(from, url))
+    }
+
+    /// What signs a URL of Azure: `sig=…`, with the version or the end of what is granted before or behind it.
+    fn shared_access_signature(&self, at: usize) -> Option<Found<'a>> {
+        let parameter = |at: usize, name: &str| {
+            let starts = at.checked_sub(1).is_none_or(|before| !url(self.bytes[before]));
+            starts && self.begins(at, name)
+        };
+        let name = at.checked_sub(3).filter(|name| *name >= self.floor && parameter(*name, "sig="))?;
+        let end = self.short_run(at + 1, |b| token68(b) || b == b'%');
+        let nearby = name.saturating_sub(LOOK_AHEAD)..(end + LOOK_AHEAD).min(self.bytes.len());
+        steps(nearby.len());
+        let granted = nearby.into_iter().any(|at| parameter(at, "sv=") || parameter(at, "se="));
+        (granted && end - at > 20).then_some(Found { part: at + 1..end, quote: "" })
+    }
+
+    /// A private key in PEM or as SSH2 has it, up to its last line, or all that there is of it.
+    fn private_key(&self, at: usize) -> Option<Range<usize>> {
+        let pem = self.begins(at, "-----BEGIN ");
+        if !pem && !self.begins(at, "---- BEGIN ") {
+            return None;
+        }
+        let last_line = if pem { "-----END" } else { "---- END" };
         let label = self.short_run(at + 11, |b| b == b' ' || upper(b));
         steps(label - at);
         if !self.text[at + 11..label].contains("PRIVATE KEY") {
             return None;
         }
         let mut end = label;
-        while end < self.bytes.len() && self.bytes[end] != b'"' && !self.begins(end, "-----END") {
+        // In the headers of SSH2 are quotes, in PEM none.
+        while end < self.bytes.len() && !(pem && self.bytes[end] == b'"') && !self.begins(end, last_line) {
             end += 1;
         }
-        if self.begins(end, "-----END") {
+        if self.begins(end, last_line) {
             end = self.run(self.short_run(end + 8, |b| b == b' ' || upper(b)), |b| b == b'-');
         }
         steps(end - label);
@@ -262,6 +319,9 @@ impl<'a> Finder<'a> {
     /// What follows the name of a scheme, as in the header `Authorization`.
     fn credentials(&self, at: usize) -> Option<Range<usize>> {
         let schemes = ["bearer", "basic", "negotiate"];
+        if !matches!(self.bytes[at], b'b' | b'B' | b'n' | b'N') {
+            return None;
+        }
         let word = |scheme: &&&str| {
             self.bytes.get(at..at + scheme.len()).is_some_and(|b| b.eq_ignore_ascii_case(scheme.as_bytes()))
         };
@@ -297,6 +357,13 @@ impl<'a> Finder<'a> {
 
 /// Whether this is a name and a password in base64 (RFC 7617), and not a word that happens to follow "basic".
 fn is_user_and_password(text: &str) -> bool {
+    let Some(decoded) = decoded(text) else { return false };
+    // The end may be cut off in the middle of a character.
+    text.len() >= 4 && decoded.contains(&b':') && (text.len() >= LOOK_AHEAD || std::str::from_utf8(&decoded).is_ok())
+}
+
+/// What base64 says, of either alphabet.
+fn decoded(text: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let (mut bits, mut held) = (0_u32, 0_u32);
     for byte in text.trim_end_matches('=').bytes() {
@@ -304,9 +371,9 @@ fn is_user_and_password(text: &str) -> bool {
             b'A'..=b'Z' => byte - b'A',
             b'a'..=b'z' => byte - b'a' + 26,
             b'0'..=b'9' => byte - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return false,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
         };
         bits = (bits << 6) | u32::from(value);
         held += 6;
@@ -315,6 +382,5 @@ fn is_user_and_password(text: &str) -> bool {
             decoded.push(u8::try_from((bits >> held) & 0xff).unwrap_or(u8::MAX));
         }
     }
-    // The end may be cut off in the middle of a character.
-    text.len() >= 4 && decoded.contains(&b':') && (text.len() >= LOOK_AHEAD || std::str::from_utf8(&decoded).is_ok())
+    Some(decoded)
 }
