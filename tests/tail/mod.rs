@@ -370,3 +370,28 @@ async fn a_row_whose_time_nobody_can_write_does_not_stop_the_stream() {
     assert_eq!(years, [9999, 9999, 1, 1, 2026]);
     node.stop().await;
 }
+
+#[tokio::test]
+async fn a_connection_that_fails_at_once_again_and_again_is_waited_for_ever_longer() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    node.hears().await;
+    let client = db.client().await;
+    client.batch_execute(INSERT).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    // It connects and finds its history, and then cannot read what is new.
+    client.batch_execute("alter table rowcast.events alter column trade_id type text").await.unwrap();
+    client.batch_execute(INSERT).await.unwrap();
+    let connections = |node: &Node| node.counts.borrow().connections;
+    let before = connections(&node);
+    let begun = std::time::Instant::now();
+    until("it tries five times", || async { connections(&node) >= before + 5 }).await;
+    // 50, 100, 200, 400 and 800 ms, each at least halved by chance; without the doubling it was 250 at most.
+    assert!(begun.elapsed() > Duration::from_millis(600), "{:?}", begun.elapsed());
+    client
+        .batch_execute("alter table rowcast.events alter column trade_id type uuid using trade_id::uuid")
+        .await
+        .unwrap();
+    delivers_the_table(&node, &client).await;
+    node.stop().await;
+}
