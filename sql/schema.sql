@@ -1518,6 +1518,8 @@ declare
     kind        text;
     mapper      regprocedure;
     mapper_call text;
+    mapper_is_set    boolean;
+    mapper_is_strict boolean;
     function_id text;
     other       text;
     grantee     oid;
@@ -1638,9 +1640,9 @@ begin
     end if;
     select string_agg(p.table_name::text, ', ') into other from rowcast.published p
      where p.type_prefix = prefix and p.table_name <> publish.table_name;
-    if other is not null and type_prefix is null then
+    if other is not null then
         raise exception 'the events of % have the types %.* already', other, prefix
-            using errcode = 'invalid_parameter_value', hint = 'Say what to call these: type_prefix => ''…''';
+            using errcode = 'invalid_parameter_value', hint = 'Say what else to call these: type_prefix => ''…''';
     end if;
 
     -- The mapping function --------------------------------------------------------------------------------------
@@ -1653,8 +1655,18 @@ begin
             raise exception 'the owner of %, %, may not execute %', table_name, quote_ident(owner_name), mapper
                 using errcode = 'insufficient_privilege';
         end if;
-        select format('%I.%I', n.nspname, p.proname) into strict mapper_call
+        select format('%I.%I', n.nspname, p.proname), p.proretset, p.proisstrict
+          into strict mapper_call, mapper_is_set, mapper_is_strict
           from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = mapper;
+        if mapper_is_set then
+            raise exception '% returns a set, and a change is one event or none', mapper
+                using errcode = 'invalid_parameter_value',
+                      hint = 'create function … (op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb)';
+        elsif mapper_is_strict then
+            raise exception '% is STRICT, and would not be asked about inserts and deletes: old or new is null then', mapper
+                using errcode = 'invalid_parameter_value',
+                      hint = format('alter function %s called on null input;', mapper);
+        end if;
         begin
             -- Never runs it: there is no row to run it for.
             execute format('select m.type::text, m.level::text, m.payload::jsonb
@@ -2172,7 +2184,11 @@ declare
     mode    text;
     any_one boolean := false;
 begin
-    select * into strict rel from pg_class c where c.oid = table_name;
+    select * into rel from pg_class c where c.oid = table_name;
+    if not found then
+        raise exception 'table_name must name a table, and not be %', coalesce(table_name::text, 'null')
+            using errcode = 'invalid_parameter_value';
+    end if;
     if not pg_has_role(rel.relowner, 'usage') then
         raise exception 'must be owner of %', table_name using errcode = 'insufficient_privilege';
     end if;
