@@ -1204,53 +1204,45 @@ CREATE FUNCTION rowcast.base_type(of oid) RETURNS oid
 $_$;
 
 --
--- Name: check_event(text, text, text, text, text, jsonb); Type: FUNCTION; Schema: rowcast; Owner: -
+-- Name: check_event(text, text, text, text, text, jsonb, timestamp with time zone); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
-CREATE FUNCTION rowcast.check_event(type text, level text, symbol text, subject text, owner text, payload jsonb) RETURNS boolean
+CREATE FUNCTION rowcast.check_event(type text, level text, symbol text, subject text, owner text, payload jsonb, at timestamp with time zone) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
-    wrong  text;
-    broken text;
+    -- One expression, which is quicker than eight branches. A null passes every rule: which columns may be null is said by the
+    -- table. Each message begins with its column.
+    broken constant text := case
+        when octet_length(type) > 128 or type !~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$'
+            then 'type must be dotted lower-case words of at most 128 bytes'
+        when level not in ('debug', 'info', 'warn', 'error', 'critical')
+            then 'level must be debug, info, warn, error or critical'
+        when octet_length(symbol) not between 1 and 64 then 'symbol must be 1 to 64 bytes'
+        when octet_length(subject) not between 1 and 1024 then 'subject must be 1 to 1024 bytes'
+        when octet_length(owner) not between 1 and 256 then 'owner must be 1 to 256 bytes'
+        when jsonb_typeof(payload) <> 'object' then 'payload must be a JSON object'
+        when octet_length(payload::text) > 262144 then 'payload must be at most 262144 bytes (256 KiB)'
+        when at < '0001-01-01 00:00:00+00' or at >= '10000-01-01 00:00:00+00'
+            then 'at must lie in the years 1 to 9999, in UTC'
+    end;
 begin
-    -- A null passes every rule: which columns may be null is said by the table.
-    if octet_length(type) > 128 or type !~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$' then
-        wrong := 'type';
-        broken := 'type must be dotted lower-case words of at most 128 bytes';
-    elsif level not in ('debug', 'info', 'warn', 'error', 'critical') then
-        wrong := 'level';
-        broken := 'level must be debug, info, warn, error or critical';
-    elsif octet_length(symbol) not between 1 and 64 then
-        wrong := 'symbol';
-        broken := 'symbol must be 1 to 64 bytes';
-    elsif octet_length(subject) not between 1 and 1024 then
-        wrong := 'subject';
-        broken := 'subject must be 1 to 1024 bytes';
-    elsif octet_length(owner) not between 1 and 256 then
-        wrong := 'owner';
-        broken := 'owner must be 1 to 256 bytes';
-    elsif jsonb_typeof(payload) <> 'object' then
-        wrong := 'payload';
-        broken := 'payload must be a JSON object';
-    elsif octet_length(payload::text) > 262144 then
-        wrong := 'payload';
-        broken := 'payload must be at most 262144 bytes (256 KiB)';
-    else
+    if broken is null then
         return true;
     end if;
     -- Not the row itself: what was refused may be a secret, and this text goes to the log.
     raise exception '%', broken
-        using errcode = 'check_violation', schema = 'rowcast', table = 'events', column = wrong, constraint = broken;
+        using errcode = 'check_violation', schema = 'rowcast', table = 'events', column = split_part(broken, ' ', 1),
+              constraint = broken;
 end
 $_$;
 
 --
--- Name: FUNCTION check_event(type text, level text, symbol text, subject text, owner text, payload jsonb); Type: COMMENT; Schema: rowcast; Owner: -
+-- Name: FUNCTION check_event(type text, level text, symbol text, subject text, owner text, payload jsonb, at timestamp with time zone); Type: COMMENT; Schema: rowcast; Owner: -
 --
 
-COMMENT ON FUNCTION rowcast.check_event(type text, level text, symbol text, subject text, owner text, payload jsonb) IS 'The rules of an event''s values: true, or an error that names the column and the limit.';
+COMMENT ON FUNCTION rowcast.check_event(type text, level text, symbol text, subject text, owner text, payload jsonb, at timestamp with time zone) IS 'The rules of an event''s values: true, or an error that names the column and the limit.';
 
 --
 -- Name: ensure_partitions(); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -1526,6 +1518,8 @@ declare
     kind        text;
     mapper      regprocedure;
     mapper_call text;
+    mapper_is_set    boolean;
+    mapper_is_strict boolean;
     function_id text;
     other       text;
     grantee     oid;
@@ -1646,9 +1640,9 @@ begin
     end if;
     select string_agg(p.table_name::text, ', ') into other from rowcast.published p
      where p.type_prefix = prefix and p.table_name <> publish.table_name;
-    if other is not null and type_prefix is null then
+    if other is not null then
         raise exception 'the events of % have the types %.* already', other, prefix
-            using errcode = 'invalid_parameter_value', hint = 'Say what to call these: type_prefix => ''…''';
+            using errcode = 'invalid_parameter_value', hint = 'Say what else to call these: type_prefix => ''…''';
     end if;
 
     -- The mapping function --------------------------------------------------------------------------------------
@@ -1661,8 +1655,18 @@ begin
             raise exception 'the owner of %, %, may not execute %', table_name, quote_ident(owner_name), mapper
                 using errcode = 'insufficient_privilege';
         end if;
-        select format('%I.%I', n.nspname, p.proname) into strict mapper_call
+        select format('%I.%I', n.nspname, p.proname), p.proretset, p.proisstrict
+          into strict mapper_call, mapper_is_set, mapper_is_strict
           from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = mapper;
+        if mapper_is_set then
+            raise exception '% returns a set, and a change is one event or none', mapper
+                using errcode = 'invalid_parameter_value',
+                      hint = 'create function … (op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb)';
+        elsif mapper_is_strict then
+            raise exception '% is STRICT, and would not be asked about inserts and deletes: old or new is null then', mapper
+                using errcode = 'invalid_parameter_value',
+                      hint = format('alter function %s called on null input;', mapper);
+        end if;
         begin
             -- Never runs it: there is no row to run it for.
             execute format('select m.type::text, m.level::text, m.payload::jsonb
@@ -1869,7 +1873,7 @@ CREATE TABLE rowcast.events (
     subject text COLLATE pg_catalog."C",
     owner text COLLATE pg_catalog."C",
     payload jsonb DEFAULT '{}'::jsonb NOT NULL,
-    CONSTRAINT events_values_check CHECK (rowcast.check_event(type, level, symbol, subject, owner, payload))
+    CONSTRAINT events_values_check CHECK (rowcast.check_event(type, level, symbol, subject, owner, payload, at))
 )
 PARTITION BY RANGE (seq);
 
@@ -2147,6 +2151,25 @@ CREATE FUNCTION rowcast.text_expression(type oid, ref text) RETURNS text
 $_$;
 
 --
+-- Name: time_fits(timestamp with time zone); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.time_fits(at timestamp with time zone) RETURNS boolean
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    return at >= '0001-01-01 00:00:00+00' and at < '10000-01-01 00:00:00+00';
+end
+$$;
+
+--
+-- Name: FUNCTION time_fits(at timestamp with time zone); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.time_fits(at timestamp with time zone) IS 'Whether a time can be written down by everybody: in the years 1 to 9999, in UTC. Infinity cannot.';
+
+--
 -- Name: unpublish(regclass); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -2161,7 +2184,11 @@ declare
     mode    text;
     any_one boolean := false;
 begin
-    select * into strict rel from pg_class c where c.oid = table_name;
+    select * into rel from pg_class c where c.oid = table_name;
+    if not found then
+        raise exception 'table_name must name a table, and not be %', coalesce(table_name::text, 'null')
+            using errcode = 'invalid_parameter_value';
+    end if;
     if not pg_has_role(rel.relowner, 'usage') then
         raise exception 'must be owner of %', table_name using errcode = 'insufficient_privilege';
     end if;
@@ -4565,10 +4592,12 @@ CREATE TABLE chat.conversations (
     opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     closed_at timestamp with time zone,
     owner text NOT NULL COLLATE pg_catalog."C",
+    CONSTRAINT "closed_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(closed_at)),
     CONSTRAINT conversations_closed_has_time CHECK (((status = 'closed'::text) = (closed_at IS NOT NULL))),
     CONSTRAINT conversations_owner_check CHECK (((octet_length(owner) >= 1) AND (octet_length(owner) <= 256))),
     CONSTRAINT conversations_status_check CHECK ((status = ANY (ARRAY['open'::text, 'closed'::text]))),
-    CONSTRAINT conversations_times_check CHECK ((isfinite(opened_at) AND isfinite(closed_at) AND (closed_at >= opened_at)))
+    CONSTRAINT conversations_times_check CHECK ((closed_at >= opened_at)),
+    CONSTRAINT "opened_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(opened_at))
 );
 
 --
@@ -4587,8 +4616,8 @@ CREATE TABLE chat.speakers (
     subject text COLLATE pg_catalog."C",
     name text,
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT "created_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(created_at)),
     CONSTRAINT speakers_bot_has_name CHECK (((kind <> 'bot'::text) OR (name IS NOT NULL))),
-    CONSTRAINT speakers_created_at_check CHECK (isfinite(created_at)),
     CONSTRAINT speakers_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'bot'::text]))),
     CONSTRAINT speakers_name_check CHECK (((length(btrim(name)) >= 1) AND (length(name) <= 200))),
     CONSTRAINT speakers_subject_check CHECK (((octet_length(subject) >= 1) AND (octet_length(subject) <= 256))),
@@ -4617,12 +4646,12 @@ CREATE TABLE chat.utterances (
     final boolean DEFAULT true NOT NULL,
     outcome text COLLATE pg_catalog."C",
     key text COLLATE pg_catalog."C",
+    CONSTRAINT "said_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(said_at)),
     CONSTRAINT utterances_key_check CHECK (((octet_length(key) >= 1) AND (octet_length(key) <= 256))),
     CONSTRAINT utterances_only_answers_have_parts CHECK ((final OR (answers IS NOT NULL))),
     CONSTRAINT utterances_outcome_check CHECK ((outcome = ANY (ARRAY['answered'::text, 'timeout'::text, 'failed'::text]))),
     CONSTRAINT utterances_owner_check CHECK (((octet_length(owner) >= 1) AND (octet_length(owner) <= 256))),
     CONSTRAINT utterances_position_check CHECK (("position" >= 1)),
-    CONSTRAINT utterances_said_at_check CHECK (isfinite(said_at)),
     CONSTRAINT utterances_text_check CHECK (((length(btrim(text, ' 	
 '::text)) >= 1) AND (octet_length(text) <= 32768)))
 );
@@ -4747,9 +4776,9 @@ CREATE TABLE rowcast.revocations (
     revoked_by text,
     reason text,
     CONSTRAINT revocations_reason_check CHECK (((octet_length(reason) >= 1) AND (octet_length(reason) <= 1000))),
-    CONSTRAINT revocations_revoked_at_check CHECK (isfinite(revoked_at)),
     CONSTRAINT revocations_revoked_by_check CHECK (((octet_length(revoked_by) >= 1) AND (octet_length(revoked_by) <= 256))),
-    CONSTRAINT revocations_subject_check CHECK (((octet_length(subject) >= 1) AND (octet_length(subject) <= 256)))
+    CONSTRAINT revocations_subject_check CHECK (((octet_length(subject) >= 1) AND (octet_length(subject) <= 256))),
+    CONSTRAINT "revoked_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(revoked_at))
 );
 
 --
@@ -4769,10 +4798,10 @@ CREATE TABLE trading.config (
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_by text,
     CONSTRAINT config_key_check CHECK (((octet_length(key) <= 128) AND (key ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$'::text))),
-    CONSTRAINT config_updated_at_check CHECK (isfinite(updated_at)),
     CONSTRAINT config_updated_by_check CHECK (((octet_length(updated_by) >= 1) AND (octet_length(updated_by) <= 256))),
     CONSTRAINT config_value_check CHECK ((octet_length((value)::text) <= 65536)),
-    CONSTRAINT config_version_check CHECK ((version >= 1))
+    CONSTRAINT config_version_check CHECK ((version >= 1)),
+    CONSTRAINT "updated_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(updated_at))
 );
 
 --
@@ -4791,7 +4820,8 @@ CREATE TABLE trading.config_history (
     version integer NOT NULL,
     value jsonb,
     changed_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    changed_by text
+    changed_by text,
+    CONSTRAINT "changed_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(changed_at))
 );
 
 --
@@ -4822,6 +4852,7 @@ CREATE TABLE trading.orders (
     created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     created_with bytea,
+    CONSTRAINT "created_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(created_at)),
     CONSTRAINT orders_average_price_check CHECK (((average_price > (0)::numeric) AND (average_price < '100000000000000000000'::numeric) AND (scale(average_price) <= 18))),
     CONSTRAINT orders_client_order_id_check CHECK (((octet_length(client_order_id) >= 1) AND (octet_length(client_order_id) <= 128))),
     CONSTRAINT orders_created_with_check CHECK ((octet_length(created_with) = 32)),
@@ -4846,8 +4877,9 @@ CASE status
     ELSE NULL::boolean
 END),
     CONSTRAINT orders_symbol_check CHECK ((symbol ~ '^[!-~]{1,64}$'::text)),
-    CONSTRAINT orders_times_check CHECK ((isfinite(created_at) AND isfinite(updated_at) AND (updated_at >= created_at))),
-    CONSTRAINT orders_type_check CHECK ((type = ANY (ARRAY['market'::text, 'limit'::text])))
+    CONSTRAINT orders_times_check CHECK ((updated_at >= created_at)),
+    CONSTRAINT orders_type_check CHECK ((type = ANY (ARRAY['market'::text, 'limit'::text]))),
+    CONSTRAINT "updated_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(updated_at))
 );
 
 --
@@ -4871,9 +4903,9 @@ CREATE TABLE trading.snapshots (
     CONSTRAINT snapshots_cash_check CHECK (((abs(cash) < '100000000000000000000'::numeric) AND (scale(cash) <= 18))),
     CONSTRAINT snapshots_equity_check CHECK (((abs(equity) < '100000000000000000000'::numeric) AND (scale(equity) <= 18))),
     CONSTRAINT snapshots_positions_check CHECK (((jsonb_typeof(positions) = 'array'::text) AND (octet_length((positions)::text) <= 131072))),
-    CONSTRAINT snapshots_taken_at_check CHECK (isfinite(taken_at)),
     CONSTRAINT snapshots_taken_by_check CHECK (((octet_length(taken_by) >= 1) AND (octet_length(taken_by) <= 256))),
-    CONSTRAINT snapshots_unrealized_profit_check CHECK (((abs(unrealized_profit) < '100000000000000000000'::numeric) AND (scale(unrealized_profit) <= 18)))
+    CONSTRAINT snapshots_unrealized_profit_check CHECK (((abs(unrealized_profit) < '100000000000000000000'::numeric) AND (scale(unrealized_profit) <= 18))),
+    CONSTRAINT "taken_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(taken_at))
 );
 
 --
@@ -4908,6 +4940,8 @@ END * quantity) - fees)) STORED,
     opened_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     closed_at timestamp with time zone,
     created_with bytea,
+    CONSTRAINT "closed_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(closed_at)),
+    CONSTRAINT "opened_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(opened_at)),
     CONSTRAINT trades_client_order_id_check CHECK (((octet_length(client_order_id) >= 1) AND (octet_length(client_order_id) <= 128))),
     CONSTRAINT trades_close_reason_check CHECK (((octet_length(close_reason) >= 1) AND (octet_length(close_reason) <= 4000))),
     CONSTRAINT trades_closed_has_exit CHECK (((status = 'closed'::text) = (exit_price IS NOT NULL))),
@@ -4922,7 +4956,7 @@ END * quantity) - fees)) STORED,
     CONSTRAINT trades_side_check CHECK ((side = ANY (ARRAY['long'::text, 'short'::text]))),
     CONSTRAINT trades_status_check CHECK ((status = ANY (ARRAY['open'::text, 'closed'::text]))),
     CONSTRAINT trades_symbol_check CHECK ((symbol ~ '^[!-~]{1,64}$'::text)),
-    CONSTRAINT trades_times_check CHECK ((isfinite(opened_at) AND isfinite(closed_at) AND (closed_at >= opened_at)))
+    CONSTRAINT trades_times_check CHECK ((closed_at >= opened_at))
 );
 
 --

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_postgres::{Client, Error};
 
 use super::Revoked;
-use crate::db::{Connector, Trouble};
+use crate::db::{Connector, Timestamp, Trouble};
 use crate::shutdown::Shutdown;
 
 /// From the beginning of one look to the next. What lies between this and a second is for the look and for the closing.
@@ -48,7 +48,7 @@ impl Revocation {
     fn of(row: &tokio_postgres::Row) -> Result<Self, Error> {
         Ok(Self {
             subject: row.try_get(0)?,
-            revoked_at: row.try_get(1)?,
+            revoked_at: row.try_get::<_, Timestamp>(1)?.shown(),
             revoked_by: row.try_get(2)?,
             reason: row.try_get(3)?,
         })

@@ -1,8 +1,9 @@
 //! What there is: conversations and what was said in them.
 
-use time::OffsetDateTime;
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
+
+use crate::db::Timestamp;
 
 /// The columns of a conversation, in the order in which [`Conversation::read`] takes them.
 pub(super) const CONVERSATION: &str = "c.id, c.owner, c.status, c.opened_at, c.closed_at";
@@ -44,9 +45,9 @@ pub struct Conversation {
     /// Whether it is over.
     pub status: Status,
     /// When it began.
-    pub opened_at: OffsetDateTime,
+    pub opened_at: Timestamp,
     /// When it ended.
-    pub closed_at: Option<OffsetDateTime>,
+    pub closed_at: Option<Timestamp>,
 }
 
 impl Conversation {
@@ -127,7 +128,7 @@ pub struct Utterance {
     /// The words.
     pub text: String,
     /// When.
-    pub said_at: OffsetDateTime,
+    pub said_at: Timestamp,
     /// What this answers.
     pub answers: Option<Uuid>,
     /// Whether no other part of the same answer follows.

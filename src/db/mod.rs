@@ -6,6 +6,7 @@ pub mod cluster;
 mod connect;
 pub mod migrate;
 mod pool;
+mod timestamp;
 mod tls;
 mod url;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use connect::Connector;
 pub use pool::{Connection, Database, Trouble};
+pub use timestamp::{BadTimestamp, EARLIEST, LATEST, Timestamp};
 pub use tls::{TlsError, read_chain, read_key};
 pub use url::{DatabaseUrl, SslMode, UrlError};
 

@@ -4,6 +4,8 @@ use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
+use crate::db::Timestamp;
+
 /// How much an event matters, from the least to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
@@ -47,7 +49,7 @@ pub struct StoredEvent {
     pub seq: i64,
     /// Its identity; the last eight digits of it make a cursor prove its history.
     pub id: Uuid,
-    /// When it was inserted, by the database's clock.
+    /// When it was inserted, by the database's clock; if that cannot be written, the nearest time that can.
     pub at: OffsetDateTime,
     /// Dotted lower-case words.
     pub kind: String,
@@ -76,7 +78,7 @@ impl StoredEvent {
         Ok(Self {
             seq: row.try_get(0)?,
             id: row.try_get(1)?,
-            at: row.try_get(2)?,
+            at: row.try_get::<_, Timestamp>(2)?.shown(),
             kind: row.try_get(3)?,
             // The table's check allows these five words alone.
             level: Level::parse(row.try_get(4)?).unwrap_or(Level::Critical),

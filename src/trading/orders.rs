@@ -1,12 +1,12 @@
 //! Orders: placed once for each client order id, then reported on until they end.
 
 use postgres_types::{ToSql, Type};
-use time::OffsetDateTime;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::page::Select;
 use super::{Amount, Error, Made, Page, Window};
+use crate::db::Timestamp;
 
 const COLUMNS: &str = "id, client_order_id, trade_id, symbol, side, type, status, quantity::text, limit_price::text, \
                        filled_quantity::text, average_price::text, fees::text, reject_reason, placed_by, created_at, updated_at";
@@ -29,8 +29,8 @@ pub struct Order {
     pub fees: String,
     pub reject_reason: Option<String>,
     pub placed_by: Option<String>,
-    pub created_at: OffsetDateTime,
-    pub updated_at: OffsetDateTime,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
 }
 
 impl Order {

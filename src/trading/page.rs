@@ -11,12 +11,13 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::Error;
+use crate::db::Timestamp;
 
 /// Where a row stands in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// The time that the list is ordered by.
-    pub at: OffsetDateTime,
+    pub at: Timestamp,
     /// What decides between rows of the same time: the id.
     pub row: RowName,
 }
@@ -32,7 +33,7 @@ pub enum RowName {
 
 impl Place {
     /// The place of a row.
-    pub fn new(at: OffsetDateTime, id: Uuid) -> Self {
+    pub fn new(at: Timestamp, id: Uuid) -> Self {
         Self { at, row: RowName::Id(id) }
     }
 
@@ -55,10 +56,10 @@ pub struct BadPlace;
 /// Microseconds since 1970, as the database keeps them, and the id, or `~` and its digest.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let micros = self.at.unix_timestamp_nanos() / 1000;
+        let at = self.at;
         match self.row {
-            RowName::Id(id) => write!(f, "{micros}.{}", id.simple()),
-            RowName::Digest(digest) => write!(f, "{micros}.~{}", digest.simple()),
+            RowName::Id(id) => write!(f, "{at}.{}", id.simple()),
+            RowName::Digest(digest) => write!(f, "{at}.~{}", digest.simple()),
         }
     }
 }
@@ -68,8 +69,7 @@ impl FromStr for Place {
 
     fn from_str(text: &str) -> Result<Self, BadPlace> {
         let (micros, row) = text.split_once('.').ok_or(BadPlace)?;
-        let nanos = micros.parse::<i64>().map_err(|_| BadPlace)?;
-        let at = OffsetDateTime::from_unix_timestamp_nanos(i128::from(nanos) * 1000).map_err(|_| BadPlace)?;
+        let at = micros.parse().map_err(|_| BadPlace)?;
         let row = match row.strip_prefix('~') {
             Some(digest) => Uuid::try_parse(digest).map(RowName::Digest),
             None => Uuid::try_parse(row).map(RowName::Id),
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_place_is_written_in_one_way_and_read_back() {
-        let at = OffsetDateTime::from_unix_timestamp_nanos(1_769_508_000_123_456_000).unwrap();
+        let at = time::macros::datetime!(2026-01-27 10:00:00.123456 UTC).into();
         let place = Place::new(at, Uuid::from_u128(7));
         assert_eq!(place.to_string(), "1769508000123456.00000000000000000000000000000007");
         assert_eq!(place.to_string().parse(), Ok(place));
@@ -210,7 +210,7 @@ mod tests {
             "01.00000000000000000000000000000007",
             "+1.00000000000000000000000000000007",
             "1.00000000-0000-0000-0000-000000000007",
-            "9223372036854775807.00000000000000000000000000000007",
+            "9300000000000000000.00000000000000000000000000000007",
             "1.00000000000000000000000000000007\0",
             "1.~",
             "1.~~00000000000000000000000000000007",

@@ -1,12 +1,12 @@
 //! Settings of the engine: what they are, what they were, and who changed them.
 
 use postgres_types::{ToSql, Type};
-use time::OffsetDateTime;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::page::Select;
 use super::{Error, Made, Page, Window};
+use crate::db::Timestamp;
 
 const COLUMNS: &str = "key, value::text as value, version, updated_at, updated_by";
 
@@ -18,7 +18,7 @@ pub struct Setting {
     /// JSON.
     pub value: String,
     pub version: i32,
-    pub updated_at: OffsetDateTime,
+    pub updated_at: Timestamp,
     pub updated_by: Option<String>,
 }
 
@@ -31,7 +31,7 @@ pub struct PastSetting {
     pub version: i32,
     /// JSON; none: it was removed.
     pub value: Option<String>,
-    pub changed_at: OffsetDateTime,
+    pub changed_at: Timestamp,
     pub changed_by: Option<String>,
 }
 

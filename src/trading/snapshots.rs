@@ -1,12 +1,12 @@
 //! Snapshots: the account as it stood at one moment. Taken, and never changed.
 
 use postgres_types::{ToSql, Type};
-use time::OffsetDateTime;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::page::Select;
 use super::{Amount, Error, Page, Window};
+use crate::db::Timestamp;
 
 const COLUMNS: &str =
     "id, taken_at, equity::text, cash::text, unrealized_profit::text, positions::text as positions, taken_by";
@@ -16,7 +16,7 @@ const COLUMNS: &str =
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
 pub struct Snapshot {
     pub id: Uuid,
-    pub taken_at: OffsetDateTime,
+    pub taken_at: Timestamp,
     pub equity: String,
     pub cash: String,
     pub unrealized_profit: String,

@@ -1,12 +1,12 @@
 //! Trades: opened with an entry price, closed with an exit price. Profit is the database's to compute.
 
 use postgres_types::{ToSql, Type};
-use time::OffsetDateTime;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::page::Select;
 use super::{Amount, Error, Made, Page, Window};
+use crate::db::Timestamp;
 
 const COLUMNS: &str = "id, client_order_id, symbol, side, status, quantity::text, entry_price::text, exit_price::text, \
                        fees::text, profit::text, reason, close_reason, opened_by, opened_at, closed_at";
@@ -28,8 +28,8 @@ pub struct Trade {
     pub reason: Option<String>,
     pub close_reason: Option<String>,
     pub opened_by: Option<String>,
-    pub opened_at: OffsetDateTime,
-    pub closed_at: Option<OffsetDateTime>,
+    pub opened_at: Timestamp,
+    pub closed_at: Option<Timestamp>,
 }
 
 impl Trade {

@@ -25,8 +25,8 @@ impl<'a> From<&'a Conversation> for ConversationObject<'a> {
             id: of.id,
             owner: &of.owner,
             status: Status::as_str(of.status),
-            opened_at: instant_text(of.opened_at),
-            closed_at: of.closed_at.map(instant_text),
+            opened_at: instant_text(of.opened_at.shown()),
+            closed_at: of.closed_at.map(|at| instant_text(at.shown())),
         }
     }
 }
@@ -59,7 +59,7 @@ impl<'a> From<&'a Utterance> for UtteranceObject<'a> {
             speaker: Kind::as_str(of.speaker),
             name: of.name.as_deref(),
             text: &of.text,
-            said_at: of.said_at,
+            said_at: of.said_at.shown(),
             answers: of.answers,
             r#final: of.is_final,
             outcome: of.outcome.map(Outcome::as_str),

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::event::instant;
 use super::redact::{REDACTED, Redaction};
+use crate::db::Timestamp;
 use crate::trading::{Order, PastSetting, Setting, Snapshot, Trade};
 
 /// A point in time that may not have come yet.
@@ -157,8 +158,8 @@ impl Private for Trade {
             reason: self.reason.as_deref(),
             close_reason: self.close_reason.as_deref(),
             opened_by: self.opened_by.as_deref(),
-            opened_at: self.opened_at,
-            closed_at: self.closed_at,
+            opened_at: self.opened_at.shown(),
+            closed_at: self.closed_at.map(Timestamp::shown),
         };
         render(&shape, redaction)
     }
@@ -172,8 +173,8 @@ impl Public for Trade {
             status: &self.status,
             entry_price: &self.entry_price,
             exit_price: self.exit_price.as_deref(),
-            opened_at: self.opened_at,
-            closed_at: self.closed_at,
+            opened_at: self.opened_at.shown(),
+            closed_at: self.closed_at.map(Timestamp::shown),
         };
         render(&shape, redaction)
     }
@@ -196,8 +197,8 @@ impl Private for Order {
             fees: &self.fees,
             reject_reason: self.reject_reason.as_deref(),
             placed_by: self.placed_by.as_deref(),
-            created_at: self.created_at,
-            updated_at: self.updated_at,
+            created_at: self.created_at.shown(),
+            updated_at: self.updated_at.shown(),
         };
         render(&shape, redaction)
     }
@@ -207,7 +208,7 @@ impl Private for Snapshot {
     fn private(&self, redaction: &Redaction) -> String {
         let shape = PrivateSnapshot {
             id: self.id,
-            taken_at: self.taken_at,
+            taken_at: self.taken_at.shown(),
             equity: &self.equity,
             cash: &self.cash,
             unrealized_profit: &self.unrealized_profit,
@@ -220,7 +221,7 @@ impl Private for Snapshot {
 
 impl Public for Snapshot {
     fn public(&self, redaction: &Redaction) -> String {
-        render(&PublicSnapshot { taken_at: self.taken_at, equity: &self.equity }, redaction)
+        render(&PublicSnapshot { taken_at: self.taken_at.shown(), equity: &self.equity }, redaction)
     }
 }
 
@@ -236,7 +237,7 @@ impl Private for Setting {
             key: &self.key,
             value: raw(&value),
             version: self.version,
-            updated_at: self.updated_at,
+            updated_at: self.updated_at.shown(),
             updated_by: self.updated_by.as_deref(),
         };
         render(&shape, redaction)
@@ -251,7 +252,7 @@ impl Private for PastSetting {
             value: value.as_deref().and_then(raw),
             removed: self.value.is_none(),
             version: self.version,
-            changed_at: self.changed_at,
+            changed_at: self.changed_at.shown(),
             changed_by: self.changed_by.as_deref(),
         };
         render(&shape, redaction)
@@ -276,7 +277,7 @@ mod tests {
                 key: key.to_owned(),
                 value: value.to_owned(),
                 version: 3,
-                updated_at: OffsetDateTime::UNIX_EPOCH,
+                updated_at: OffsetDateTime::UNIX_EPOCH.into(),
                 updated_by: Some("ann".to_owned()),
             };
             setting.private(&Redaction::default())

@@ -105,7 +105,7 @@ async fn parameters_that_make_no_sense_are_refused() {
         (list, "limit="),
         (list, "status=gone"),
         (list, "cursor=1"),
-        (list, "cursor=-1.00000000-0000-0000-0000-000000000000"),
+        (list, "cursor=-9300000000000000000.00000000-0000-0000-0000-000000000000"),
         (list, "cursor=99999999999999999999.00000000-0000-0000-0000-000000000000"),
         (list, "cursor=%00"),
         (list, "owner=bob"),
@@ -123,5 +123,28 @@ async fn parameters_that_make_no_sense_are_refused() {
         assert_eq!(refusal(&answer), (400, "bad_request".to_owned()), "{path}{query}");
     }
     assert_eq!(refusal(&room.get(ROOT, "/v1/conversations?owner=%00").await), (400, "bad_request".to_owned()));
+    room.stop().await;
+}
+
+#[tokio::test]
+async fn a_conversation_from_a_time_that_nobody_can_write_is_listed() {
+    let room = Room::open().await;
+    room.say("ann", "Hi").await;
+    let client = room.db.client().await;
+    // Such rows may be there from before the constraints were.
+    client
+        .batch_execute(
+            r#"alter table chat.conversations drop constraint "opened_at must lie in the years 1 to 9999, in UTC",
+                                              drop constraint "closed_at must lie in the years 1 to 9999, in UTC";
+               insert into chat.conversations (speaker_id, status, opened_at, closed_at)
+               select c.speaker_id, 'closed', t.at, t.at from chat.conversations c,
+                      (values ('12345-01-01'::timestamptz), ('20000-01-01'), ('1969-01-01'), ('0044-03-15 BC')) t (at)"#,
+        )
+        .await
+        .unwrap();
+    let found = all(&room, user("ann"), "/v1/conversations", 1).await;
+    let years: Vec<&str> = found.iter().map(|c| &c["opened_at"].as_str().unwrap()[..4]).collect();
+    assert_eq!((years[..2].to_vec(), years[3..].to_vec()), (vec!["9999", "9999"], vec!["1969", "0001"]));
+    assert_eq!(years.len(), 5);
     room.stop().await;
 }

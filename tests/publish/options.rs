@@ -125,7 +125,7 @@ async fn a_map_makes_its_own_events_or_none() {
 async fn a_map_whose_payload_is_too_large_is_cut_as_well() {
     let shop = shop(ORDERS).await;
     shop.run(
-        "create function shop.big(op text, old jsonb, new jsonb) returns table (type text, level text, payload jsonb) language sql
+        "create function shop.big(op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb) language sql
              as $$ select 'big.one', null, jsonb_build_object('a', repeat('x', 300000), 'b', 1) $$;
          select rowcast.publish('shop.orders', map => 'shop.big(text,jsonb,jsonb)')",
     )
@@ -145,6 +145,25 @@ async fn a_map_that_does_not_fit_is_refused() {
     let (code, message) = shop.refusal("select rowcast.publish('shop.orders', map => 'shop.odd')").await;
     assert_eq!(code, SqlState::DATATYPE_MISMATCH);
     assert!(message.contains("type, level and payload"), "{message}");
+    // Of a set all but the first would be dropped; who is strict is not asked where old or new is null.
+    shop.run(
+        "create function shop.many(op text, old jsonb, new jsonb) returns table (type text, level text, payload jsonb) language sql
+             as $$ select 'a', null, new union all select 'b', null, new $$;
+         create function shop.strict(op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb) language sql
+             strict as $$ select 'a', null, new $$;",
+    )
+    .await;
+    for (map, part) in [("many", "returns a set"), ("strict", "called on null input")] {
+        let (code, message) =
+            shop.refusal(&format!("select rowcast.publish('shop.orders', map => 'shop.{map}')")).await;
+        assert_eq!(code, SqlState::INVALID_PARAMETER_VALUE, "{map}");
+        assert!(message.contains(part) && message.contains(map), "{message}");
+    }
+    shop.run(
+        "alter function shop.strict called on null input; select rowcast.publish('shop.orders', map => 'shop.strict')",
+    )
+    .await;
+    assert_eq!(shop.told("insert into shop.orders (id) values (1)").await.len(), 1);
 }
 
 #[tokio::test]
@@ -180,6 +199,16 @@ async fn publishing_again_replaces_the_settings() {
     let listed = "select concat_ws(' ', table_name, type_prefix, columns, coalesce(owner_column, '-'), public_safe) from rowcast.published";
     assert_eq!(shop.lines(listed).await, ["shop.orders shop.orders {id} - f"]);
     assert_eq!(shop.one("select count(*) from pg_proc where proname like 'rowcast_publish%'").await, "1");
+}
+
+#[tokio::test]
+async fn unpublish_says_what_is_no_table() {
+    let shop = shop("").await;
+    for (table, said) in [("null", "not be null"), ("0::regclass", "not be -")] {
+        let (code, message) = shop.refusal(&format!("select rowcast.unpublish({table})")).await;
+        assert_eq!(code, SqlState::INVALID_PARAMETER_VALUE);
+        assert!(message.contains("table_name") && message.contains(said), "{message}");
+    }
 }
 
 #[tokio::test]

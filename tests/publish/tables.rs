@@ -70,7 +70,16 @@ async fn two_tables_whose_names_become_the_same_type_are_told_apart() {
     let (code, message) = shop.refusal(r#"select rowcast.publish('shop."B"')"#).await;
     assert_eq!(code, SqlState::INVALID_PARAMETER_VALUE);
     assert!(message.contains("type_prefix"), "{message}");
-    shop.run(r#"select rowcast.publish('shop."B"', type_prefix => 'shop._')"#).await;
+    // Nor by a prefix that is asked for, but for the table that has it.
+    for prefix in ["shop._", "shop.__"] {
+        let publish = |table: &str| format!(r#"select rowcast.publish('shop."{table}"', type_prefix => '{prefix}')"#);
+        shop.run(&publish("A")).await;
+        shop.run(&publish("A")).await;
+        let (code, message) = shop.refusal(&publish("B")).await;
+        assert_eq!(code, SqlState::INVALID_PARAMETER_VALUE);
+        assert!(message.contains(r#"shop."A""#) && message.contains("type_prefix"), "{message}");
+    }
+    shop.run(r#"select rowcast.publish('shop."B"', type_prefix => 'shop.b')"#).await;
 }
 
 #[tokio::test]

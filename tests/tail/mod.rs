@@ -350,3 +350,48 @@ async fn the_safe_head_is_never_ahead_of_the_sequence() {
         done.unwrap();
     }
 }
+
+#[tokio::test]
+async fn a_row_whose_time_nobody_can_write_does_not_stop_the_stream() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    node.connected().await;
+    let client = db.client().await;
+    // Such as may be there from before the constraint was.
+    client.batch_execute("alter table rowcast.events drop constraint events_values_check").await.unwrap();
+    for at in ["12345-01-01", "infinity", "-infinity", "4713-01-01 BC", "2026-01-27"] {
+        let sql = format!("insert into rowcast.events (type, at) values ('tail.test', '{at}')");
+        client.batch_execute(&sql).await.unwrap();
+    }
+    delivers_the_table(&node, &client).await;
+    assert_eq!(node.counts.borrow().connections, 1);
+    let rows = rowcast::journal::read_range(&client, 0, 5, 5).await.unwrap();
+    let years: Vec<i32> = rows.iter().map(|row| row.at.year()).collect();
+    assert_eq!(years, [9999, 9999, 1, 1, 2026]);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_fails_at_once_again_and_again_is_waited_for_ever_longer() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    node.hears().await;
+    let client = db.client().await;
+    client.batch_execute(INSERT).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    // It connects and finds its history, and then cannot read what is new.
+    client.batch_execute("alter table rowcast.events alter column trade_id type text").await.unwrap();
+    client.batch_execute(INSERT).await.unwrap();
+    let connections = |node: &Node| node.counts.borrow().connections;
+    let before = connections(&node);
+    let begun = std::time::Instant::now();
+    until("it tries five times", || async { connections(&node) >= before + 5 }).await;
+    // 50, 100, 200, 400 and 800 ms, each at least halved by chance; without the doubling it was 250 at most.
+    assert!(begun.elapsed() > Duration::from_millis(600), "{:?}", begun.elapsed());
+    client
+        .batch_execute("alter table rowcast.events alter column trade_id type uuid using trade_id::uuid")
+        .await
+        .unwrap();
+    delivers_the_table(&node, &client).await;
+    node.stop().await;
+}

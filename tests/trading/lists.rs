@@ -100,3 +100,42 @@ async fn filters_are_joined_and_unknown_ones_are_errors() {
     }
     venue.close().await;
 }
+
+#[tokio::test]
+async fn a_time_that_nobody_can_write_is_shown_as_the_nearest_and_each_row_stands_in_one_place() {
+    let venue = Venue::open().await;
+    let client = venue.db.client().await;
+    // Such rows may be there from before the constraints were.
+    for table in ["trades", "orders", "snapshots", "config", "config_history"] {
+        let sql = format!(
+            "select coalesce(string_agg(format('alter table %s drop constraint %I', conrelid::regclass, conname), ';'), '')
+               from pg_constraint where conrelid = 'trading.{table}'::regclass and conname like '% must lie in the years %'"
+        );
+        let drop: String = client.query_one(&sql, &[]).await.unwrap().get(0);
+        client.batch_execute(&drop).await.unwrap();
+    }
+    let times = "(values ('12345-01-01'), ('20000-01-01'), ('infinity'), ('-infinity'), ('0044-03-15 BC'), ('2026-01-27')) t (at)";
+    for insert in [
+        "trading.trades (symbol, side, quantity, entry_price, opened_at) select 'A', 'long', 1, 1, at::timestamptz",
+        "trading.orders (client_order_id, symbol, side, type, quantity, created_at, updated_at)
+             select at, 'A', 'buy', 'market', 1, at::timestamptz, at::timestamptz",
+        "trading.snapshots (equity, cash, taken_at) select 1, 1, at::timestamptz",
+        "trading.config_history (key, version, value, changed_at) select 'k', 1, '1', at::timestamptz",
+    ] {
+        client.batch_execute(&format!("insert into {insert} from {times}")).await.unwrap();
+    }
+    let shown = ["0001-01-01T00", "0001-01-01T00", "2026-01-27T00", "9999-12-31T23", "9999-12-31T23", "9999-12-31T23"];
+    for (path, field) in [("/v1/trades", "opened_at"), ("/v1/orders", "created_at"), ("/v1/snapshots", "taken_at")] {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = venue.get(&format!("{path}?order=oldest&limit=1{cursor}")).await;
+            seen.extend(page["items"].as_array().unwrap().iter().map(|item| text(item, field)[..13].to_owned()));
+            if page["more"] == json!(false) || seen.len() > shown.len() {
+                break;
+            }
+            cursor = format!("&cursor={}", text(&page, "cursor"));
+        }
+        assert_eq!(seen, shown, "{path}");
+    }
+    venue.close().await;
+}

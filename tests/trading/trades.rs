@@ -147,7 +147,7 @@ async fn what_cannot_be_stored_is_named_and_nothing_is_repeated() {
 async fn roles_do_what_the_table_says() {
     let venue = Venue::open().await;
     let reads = ["/v1/trades", "/v1/orders", "/v1/snapshots", "/v1/config", "/v1/config?history=true"];
-    let snapshot = json!({"equity": "1.5", "cash": "1", "positions": [{"api_key": "abc"}]});
+    let snapshot = json!({"equity": "1.5", "cash": "1", "positions": [{"api_key": "xyz"}]});
     for role in Role::ALL {
         let (may_read, may_write) = (role != Role::User, matches!(role, Role::Engine | Role::Operator | Role::Admin));
         for path in reads {
@@ -156,7 +156,7 @@ async fn roles_do_what_the_table_says() {
         }
         let answer = venue.ask(role, "POST", "/v1/snapshots", &snapshot).await;
         assert_eq!(answer.status, if may_write { 201 } else { 403 }, "{role}: {}", answer.body);
-        assert!(!answer.body.contains("abc"), "{}", answer.body);
+        assert!(!answer.body.contains("xyz"), "{}", answer.body);
         let answer = venue.ask(role, "PUT", "/v1/config/a.b", &json!({"value": role.as_str()})).await;
         assert_eq!(answer.status, if role == Role::Admin { 201 } else { 403 }, "{role}: {}", answer.body);
     }

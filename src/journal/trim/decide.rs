@@ -6,6 +6,7 @@ use postgres_types::Type;
 use time::OffsetDateTime;
 
 use super::{Note, Trim, TrimError, Until};
+use crate::db::Timestamp;
 use crate::journal::Cursor;
 use crate::journal::read::{self, Bounds};
 
@@ -76,7 +77,7 @@ impl Trim<'_> {
             let row = self.client.query_typed_one(sql, &values).await?;
             let Some(upto) = row.try_get::<_, Option<i64>>(0)? else { return Ok(last) };
             if let Some(young) = row.try_get::<_, Option<i64>>(1)? {
-                (self.tell)(Note::Young(young, row.try_get(2)?));
+                (self.tell)(Note::Young(young, row.try_get::<_, Timestamp>(2)?.shown()));
                 let newest = read::newest(&self.client, trimmed_through, young - 1).await?;
                 return Ok(newest.map_or(trimmed_through, |cursor| cursor.seq));
             }
@@ -94,7 +95,7 @@ impl Trim<'_> {
             let middle = high - (high - low) / 2;
             let rows = self.client.query_typed(sql, &[(&low, Type::INT8), (&middle, Type::INT8)]).await?;
             match rows.first() {
-                Some(row) if row.try_get::<_, OffsetDateTime>(1)? >= cutoff => high = row.try_get::<_, i64>(0)? - 1,
+                Some(row) if row.try_get::<_, Timestamp>(1)? >= cutoff.into() => high = row.try_get::<_, i64>(0)? - 1,
                 _ => low = middle,
             }
         }

@@ -24,7 +24,7 @@ pub(super) struct Memory {
 const RECENT: usize = 8192;
 
 impl Memory {
-    fn newest(&self) -> Option<i64> {
+    pub(super) fn newest(&self) -> Option<i64> {
         self.recent.back().map(|(seq, _)| *seq)
     }
 

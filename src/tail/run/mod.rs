@@ -4,7 +4,7 @@ mod memory;
 mod probe;
 mod visit;
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
@@ -21,6 +21,9 @@ const POLL_LIMIT: Duration = Duration::from_secs(5);
 /// After a lost connection: the first wait, which doubles up to the longest.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// A connection that has handed out nothing has proven itself when it has stayed this long: one that fails at once, again
+/// and again, is waited for ever longer.
+const PROVEN_AFTER: Duration = Duration::from_secs(5);
 
 /// The tail of one node.
 #[derive(Debug)]
@@ -106,9 +109,12 @@ impl<R: Render> Tail<R> {
         loop {
             let lost = match Visit::begin(&mut self).await {
                 Ok(visit) => {
-                    // Only now has a connection proven itself.
-                    wait = RETRY_MIN;
-                    match visit.stay(&mut self, &shutdown).await {
+                    let (begun, newest) = (Instant::now(), self.memory.newest());
+                    let stayed = visit.stay(&mut self, &shutdown).await;
+                    if self.memory.newest() > newest || begun.elapsed() >= PROVEN_AFTER {
+                        wait = RETRY_MIN;
+                    }
+                    match stayed {
                         Ok(()) => return,
                         Err(lost) => lost,
                     }

@@ -7,6 +7,7 @@ mod partitions;
 mod privileges;
 mod reading;
 mod state;
+mod times;
 mod trading;
 mod values;
 mod writing;
