@@ -49,11 +49,12 @@ impl Taxonomy {
         redaction: &Redaction,
     ) -> Option<String> {
         let fields = self.types.get(event_type).filter(|_| public_safe)?;
-        let members = members(payload_text)?;
+        // Before anything is chosen: what says that a field is secret may stand in one that is not shown.
+        let redacted = redaction.json(payload_text);
+        let members = members(&redacted)?;
         let listed: Vec<_> =
             members.iter().filter(|member| fields.contains(&*member.key)).map(|member| member.text).collect();
-        let chosen = format!("{{{}}}", listed.join(", "));
-        Some(redaction.json(&chosen).into_owned())
+        Some(format!("{{{}}}", listed.join(", ")))
     }
 }
 
@@ -108,6 +109,14 @@ mod tests {
         let payload = r#"{"city": "postgres://a:b@c/d", "hours": {"token": 1, "n": 2}, "password": "x"}"#;
         let public = r#"{"city": "[redacted]", "hours": {"token": "[redacted]", "n": 2}, "password": "[redacted]"}"#;
         assert_eq!(shown("shop.opened", true, payload).as_deref(), Some(public));
+    }
+
+    #[test]
+    fn a_field_that_names_a_secret_hides_its_value_though_it_is_not_listed_itself() {
+        let taxonomy: Taxonomy = [("a.b".to_owned(), vec!["value".to_owned()])].into_iter().collect();
+        let shown = |payload| taxonomy.payload("a.b", true, payload, &Redaction::default());
+        assert_eq!(shown(r#"{"name": "api_key", "value": 7}"#).as_deref(), Some(r#"{"value": "[redacted]"}"#));
+        assert_eq!(shown(r#"{"name": "colour", "value": 7}"#).as_deref(), Some(r#"{"value": 7}"#));
     }
 
     #[test]
