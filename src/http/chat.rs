@@ -120,7 +120,7 @@ async fn conversations(
     identity: &Identity,
     mut query: Query,
 ) -> Result<Response<Outgoing>, Problem> {
-    let limit = limit(&mut query)?;
+    let limit = query.limit(USUAL_LIMIT, MAX_LIMIT)?;
     let bad_status = || Problem::bad_request("status must be open or closed");
     let status = query.take("status").map(|word| Status::parse(&word).ok_or_else(bad_status)).transpose()?;
     let bad_cursor = |()| Problem::bad_request("cursor must be one that this list has given");
@@ -146,7 +146,7 @@ async fn utterances(
     id: Uuid,
     mut query: Query,
 ) -> Result<Response<Outgoing>, Problem> {
-    let limit = limit(&mut query)?;
+    let limit = query.limit(USUAL_LIMIT, MAX_LIMIT)?;
     let digits = |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let after: Option<i32> = match query.take("cursor") {
         None => Some(0),
@@ -166,13 +166,6 @@ async fn close(context: &Context, identity: &Identity, id: Uuid, query: Query) -
     let closed = chat::close(&client, seen_by(identity), id).await.map_err(failed)?;
     let closed = closed.ok_or_else(Problem::not_found)?;
     Ok(json_text(view::chat::conversation(&closed, &context.redaction)))
-}
-
-fn limit(query: &mut Query) -> Result<u16, Problem> {
-    let Some(text) = query.take("limit") else { return Ok(USUAL_LIMIT) };
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let limit = text.parse().ok().filter(|limit| digits && (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| Problem::bad_request(format!("limit must be a whole number from 1 to {MAX_LIMIT}")))
 }
 
 impl From<ChatError> for Problem {

@@ -1,5 +1,7 @@
 //! The parameters of an address: each at most once, percent-encoded UTF-8, and none that the endpoint does not know.
 
+use std::ops::RangeInclusive;
+
 use super::problem::Problem;
 use crate::journal::tellable;
 
@@ -28,6 +30,27 @@ impl Query {
         Some(self.0.swap_remove(at).1)
     }
 
+    /// Takes out how much is asked for at once.
+    pub(super) fn limit(&mut self, usual: u16, most: u16) -> Result<u16, BadQuery> {
+        Ok(self.number("limit", "whole number", 1..=most)?.unwrap_or(usual))
+    }
+
+    /// Takes out a number of this kind, if it is there: digits alone, within these bounds.
+    pub(super) fn number(
+        &mut self,
+        name: &'static str,
+        kind: &'static str,
+        bounds: RangeInclusive<u16>,
+    ) -> Result<Option<u16>, BadQuery> {
+        let Some(text) = self.take(name) else { return Ok(None) };
+        // `parse` would take a sign too.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(number) if digits && bounds.contains(&number) => Ok(Some(number)),
+            _ => Err(BadQuery::Number { name, kind, low: *bounds.start(), high: *bounds.end() }),
+        }
+    }
+
     /// Nothing else may be there: a token in an address must not go unnoticed. Plain names are told, values never.
     pub(super) fn none(&self) -> Result<(), BadQuery> {
         match self.0.first() {
@@ -51,6 +74,8 @@ pub(super) enum BadQuery {
     Twice(String),
     #[error("{0} is not known")]
     Unknown(String),
+    #[error("{name} must be a {kind} from {low} to {high}")]
+    Number { name: &'static str, kind: &'static str, low: u16, high: u16 },
 }
 
 impl From<BadQuery> for Problem {

@@ -18,10 +18,10 @@ use crate::session::{Refused, Room, Run, Start, Step, Walker};
 use crate::tail::pages::Position;
 
 /// The most events of one answer, and how many there are if nothing is said.
-const MAX_LIMIT: usize = 1000;
-const USUAL_LIMIT: usize = 100;
+const MAX_LIMIT: u16 = 1000;
+const USUAL_LIMIT: u16 = 100;
 /// The longest wait for something new.
-const MAX_WAIT: u64 = 30;
+const MAX_WAIT: u16 = 30;
 /// How long one answer may look for events among those that are not for this reader. Then it says how far it came, and that
 /// there is more: so nobody has a whole journal gone through at one stroke.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
@@ -54,27 +54,17 @@ impl Asked {
     fn parse(query: Option<&str>, reader: &Reader) -> Result<Self, Problem> {
         let bad = |why: &dyn std::fmt::Display| Problem::bad_request(why.to_string());
         let mut query = Query::parse(query)?;
-        let limit = number(query.take("limit"), 1, MAX_LIMIT as u64)
-            .ok_or_else(|| bad(&format!("limit must be a whole number from 1 to {MAX_LIMIT}")))?;
-        let wait = number(query.take("wait"), 0, MAX_WAIT)
-            .ok_or_else(|| bad(&format!("wait must be a whole number of seconds from 0 to {MAX_WAIT}")))?;
+        let limit = query.limit(USUAL_LIMIT, MAX_LIMIT)?;
+        let wait = query.number("wait", "whole number of seconds", 0..=MAX_WAIT)?;
         let start = Start::parse(query.take("cursor").as_deref(), None).map_err(|why| bad(&why))?;
         let filter = reader.filter(query.rest()).map_err(|why| bad(&why))?;
         Ok(Self {
             start,
             filter: Arc::new(filter),
-            limit: limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(USUAL_LIMIT),
-            wait: Duration::from_secs(wait.unwrap_or(0)),
+            limit: limit.into(),
+            wait: Duration::from_secs(wait.unwrap_or(0).into()),
         })
     }
-}
-
-/// A whole number between two bounds, if there is one. The outer `None` is a text that is none.
-#[allow(clippy::option_option, reason = "three answers: absent, a number, nonsense")]
-pub(super) fn number(text: Option<String>, low: u64, high: u64) -> Option<Option<u64>> {
-    let Some(text) = text else { return Some(None) };
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|number| digits && (low..=high).contains(number)).map(Some)
 }
 
 /// A page after a cursor; if there is nothing, and the client waits, the first that comes.

@@ -11,7 +11,6 @@ use time::OffsetDateTime;
 use super::append;
 use super::problem::Problem;
 use super::query::Query;
-use super::read::number;
 use super::respond::{Outgoing, json_response};
 use super::router::Context;
 use crate::auth::revocations::{MAX_REASON_BYTES, Revocation, is_reason, list, revoke};
@@ -21,8 +20,8 @@ use crate::view::Redaction;
 use crate::view::instant;
 
 /// The most of one answer, and how many there are if nothing is said.
-const MAX_LIMIT: u64 = 1000;
-const USUAL_LIMIT: u64 = 100;
+const MAX_LIMIT: u16 = 1000;
+const USUAL_LIMIT: u16 = 100;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -102,14 +101,13 @@ fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
 /// A page of them, by subject.
 pub(super) async fn page(context: &Arc<Context>, query: Option<&str>) -> Result<Response<Outgoing>, Problem> {
     let mut query = Query::parse(query)?;
-    let limit = number(query.take("limit"), 1, MAX_LIMIT)
-        .ok_or_else(|| Problem::bad_request(format!("limit must be a whole number from 1 to {MAX_LIMIT}")))?;
+    let limit = query.limit(USUAL_LIMIT, MAX_LIMIT)?;
     let after = query.take("cursor").unwrap_or_default();
     if after.contains('\0') || after.len() > 256 {
         return Err(Problem::bad_request("cursor must be what the page before said"));
     }
     query.none()?;
-    let limit = i64::try_from(limit.unwrap_or(USUAL_LIMIT)).unwrap_or(1);
+    let limit = i64::from(limit);
     let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
     // One more than asked for tells whether there are more.
     let mut found = list(&client, &after, limit + 1).await.map_err(|error| unavailable(&error.into()))?;

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::{Route, connection, problem};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::read::number;
 use crate::http::respond::{Outgoing, json_text};
 use crate::http::router::Context;
 use crate::trading::{
@@ -20,8 +19,8 @@ use crate::trading::{
 use crate::view::trading::{Private, Public, list};
 
 /// The most items of one answer, and how many there are if nothing is said.
-const MAX_LIMIT: usize = 1000;
-const USUAL_LIMIT: usize = 100;
+const MAX_LIMIT: u16 = 1000;
+const USUAL_LIMIT: u16 = 100;
 
 /// What those see who have shown who they are.
 pub(super) async fn private(
@@ -143,7 +142,8 @@ async fn snapshots(context: &Context, query: Query) -> Result<Page<Snapshot>, Pr
 }
 
 async fn settings(context: &Context, mut query: Query) -> Result<Page<Setting>, Problem> {
-    let (key, after, limit) = (text(&mut query, "key")?, text(&mut query, "cursor")?, limit(&mut query)?);
+    let (key, after, limit) =
+        (text(&mut query, "key")?, text(&mut query, "cursor")?, query.limit(USUAL_LIMIT, MAX_LIMIT)?.into());
     nothing_else(&query)?;
     let client = connection(context).await?;
     trading::list_settings(&client, key.as_deref(), after.as_deref(), limit).await.map_err(told)
@@ -169,19 +169,13 @@ fn window(mut query: Query) -> Result<Window, Problem> {
     let after = query.take("cursor").map(|text| text.parse()).transpose();
     let window = Window {
         after: after.map_err(|bad: trading::BadPlace| Problem::bad_request(bad.to_string()))?,
-        limit: limit(&mut query)?,
+        limit: query.limit(USUAL_LIMIT, MAX_LIMIT)?.into(),
         oldest_first: one_of(&mut query, "order", &["newest", "oldest"])?.as_deref() == Some("oldest"),
         since: time(&mut query, "since")?,
         until: time(&mut query, "until")?,
     };
     nothing_else(&query)?;
     Ok(window)
-}
-
-fn limit(query: &mut Query) -> Result<usize, Problem> {
-    let bad = || Problem::bad_request(format!("limit must be a whole number from 1 to {MAX_LIMIT}"));
-    let limit = number(query.take("limit"), 1, MAX_LIMIT as u64).ok_or_else(bad)?;
-    Ok(limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(USUAL_LIMIT))
 }
 
 fn time(query: &mut Query, name: &str) -> Result<Option<OffsetDateTime>, Problem> {
