@@ -215,7 +215,7 @@ pub struct TokenConfig {
 pub struct LimitConfig {
     /// Where they are shared.
     pub redis_url: Option<Secret>,
-    /// By class of request: `public`, `private`, `connect`, `append`.
+    /// By class of request: `public`, `private`, `connect`, `append`, `chat`.
     pub rates: BTreeMap<String, Rate>,
     /// How many sessions one subject may have at once, on each node.
     pub sessions_per_subject: usize,
@@ -320,7 +320,7 @@ impl TokenConfig {
 }
 
 impl LimitConfig {
-    const CLASSES: [&'static str; 4] = ["public", "private", "connect", "append"];
+    const CLASSES: [&'static str; 5] = ["public", "private", "connect", "append", "chat"];
 
     fn read(source: &Source) -> Result<Self, ConfigError> {
         let redis_url = source.optional("ROWCAST_REDIS_URL", |text| {

@@ -42,8 +42,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "ROWCAST_RATE_LIMITS",
         "LIST",
-        Some("public=120/m,private=1200/m,connect=60/m,append=6000/m"),
-        "Per client address (public, connect) or token subject (private, append)",
+        Some("public=120/m,private=1200/m,connect=60/m,append=6000/m,chat=60/m"),
+        "Per client address (public, connect) or token subject (private, append, chat)",
     ),
     setting("ROWCAST_SESSIONS_PER_SUBJECT", "N", Some("1000"), "How many sessions one token subject may have at once"),
     setting("ROWCAST_TRUSTED_PROXIES", "CIDRS", None, "Networks whose X-Forwarded-For is believed"),

@@ -11,15 +11,19 @@ use super::problem::{Problem, sentence};
 use super::query::Query;
 use super::respond::{Outgoing, json_text};
 use super::router::Context;
+use super::visit::Visit;
 use super::{append, idempotency, path};
 use crate::auth::{Action, Extent, Identity};
 use crate::chat::{self, ChatError, ListCursor, Message, Status, Text};
 use crate::db::Trouble;
+use crate::limit::Class;
 use crate::view;
 
 /// The most items of one answer, and how many there are if nothing is said.
 const MAX_LIMIT: u16 = 200;
 const USUAL_LIMIT: u16 = 50;
+/// How many bytes of text the rate limit counts as one message.
+const COUNTED_BYTES: usize = 4096;
 
 /// The addresses of the chat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,12 +65,13 @@ fn seen_by(identity: &Identity) -> Option<&str> {
 pub(super) async fn answer(
     context: &Context,
     identity: &Identity,
+    visit: &Visit,
     place: Place,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
     let query = Query::parse(request.uri().query())?;
     match place {
-        Place::Say => say(context, identity, query, request).await,
+        Place::Say => say(context, identity, visit, query, request).await,
         Place::Conversations => conversations(context, identity, query).await,
         Place::Utterances(id) => utterances(context, identity, id, query).await,
         Place::Close(id) => close(context, identity, id, query).await,
@@ -85,13 +90,18 @@ struct Said {
 async fn say(
     context: &Context,
     identity: &Identity,
+    visit: &Visit,
     query: Query,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
     query.none()?;
     let key = idempotency::key(request.headers())?;
     append::needs_json(request.headers())?;
-    let said = said(&append::read(request.into_body()).await?)?;
+    let said = said(&append::read(request.into_body()).await?);
+    // A message that makes no sense costs as a short one: reading it cost something too.
+    let cost = said.as_ref().map_or(1, |said| said.text.len().div_ceil(COUNTED_BYTES).max(1));
+    visit.spend_of(context, Class::Chat, identity.subject(), u32::try_from(cost).unwrap_or(u32::MAX)).await?;
+    let said = said?;
     let text = Text::parse(&said.text)
         .map_err(|bad| Problem::unprocessable("invalid_text", sentence(&bad.to_string()), None))?;
     let message = Message { subject: identity.subject().to_string(), text, conversation: said.conversation, key };

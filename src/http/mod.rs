@@ -10,6 +10,7 @@ mod idempotency;
 mod metrics;
 mod openapi;
 mod origin;
+mod paced;
 mod path;
 mod problem;
 mod query;

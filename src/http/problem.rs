@@ -155,6 +155,12 @@ impl Problem {
         self.with(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)))
     }
 
+    /// The seconds of [`Self::retry_after`], if they were said.
+    pub(super) fn retry_seconds(&self) -> Option<u64> {
+        let (_, value) = self.headers.iter().find(|(name, _)| name == RETRY_AFTER)?;
+        value.to_str().ok()?.parse().ok()
+    }
+
     /// The stable word.
     pub(super) fn code(&self) -> &'static str {
         self.code

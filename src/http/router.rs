@@ -219,6 +219,8 @@ impl Endpoint {
         match self {
             Self::Live | Self::Ready | Self::Database | Self::Metrics => None,
             Self::Events if method == Method::POST => None,
+            // A message is counted when it is known how long it is.
+            Self::Chat(chat::Place::Say) => None,
             Self::Events | Self::Me | Self::Revocations | Self::Chat(_) => Some(Class::Private),
             Self::Description | Self::PublicEvents => Some(Class::Public),
             Self::Trading(route) => Some(if route.is_public() { Class::Public } else { Class::Private }),
@@ -335,7 +337,7 @@ async fn private(
         Endpoint::Revocations if request.method() == Method::POST => {
             revocations::post(context, &identity, request).await
         }
-        Endpoint::Chat(place) => chat::answer(context, &identity, place, request).await,
+        Endpoint::Chat(place) => chat::answer(context, &identity, visit, place, request).await,
         Endpoint::Trading(route) => trading::answer(context, &identity, route, request).await,
         Endpoint::Revocations => revocations::page(context, request.uri().query()).await,
         _ => {

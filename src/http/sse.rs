@@ -204,7 +204,7 @@ impl Session {
 
     fn end(&mut self, number: u16, code: &'static str, message: &str, oldest: Option<i64>) -> Bytes {
         self.over = Some(number);
-        let error = Control::Error(Fault { code, message: message.to_owned(), oldest }).json();
+        let error = Control::Error(Fault { code, message: message.to_owned(), oldest, retry_after: None }).json();
         let mut out = BytesMut::from(&b"event: error\ndata: "[..]);
         out.put_slice(&error);
         out.put_slice(b"\n\n");

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
+use super::access::Reader;
 use super::problem::Problem;
 use super::router::Context;
 use crate::limit::{Class, Decision, Headers, Place, address_key, client_address};
@@ -38,6 +39,15 @@ impl Visit {
     pub(super) async fn spend_of(&self, context: &Context, class: Class, key: &str, cost: u32) -> Result<(), Problem> {
         let decision = context.limits.check(class, key, cost).await;
         self.tell(context, class, &decision)
+    }
+
+    /// Uses the quota of a reader for what stands for a request in a session: the subject's own, or that of the public at
+    /// this address.
+    pub(super) async fn spend_by(&self, context: &Context, reader: &Reader, cost: u32) -> Result<(), Problem> {
+        match reader.identity() {
+            Some(identity) => self.spend_of(context, Class::Private, identity.subject(), cost).await,
+            None => self.spend_of(context, Class::Public, &self.address, cost).await,
+        }
     }
 
     /// Whether this address may still try a token. Refused ones are counted apart from opened streams, at the same rate;
@@ -78,7 +88,8 @@ impl Visit {
             return Ok(());
         }
         let name = class.name();
-        Err(Problem::rate_limited(format!("The rate limit {name} is reached; Retry-After says when to come back.")))
+        Err(Problem::rate_limited(format!("The rate limit {name} is reached; Retry-After says when to come back."))
+            .retry_after(decision.wait()))
     }
 
     /// Writes what was used into the head of the answer.

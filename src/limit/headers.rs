@@ -18,10 +18,15 @@ pub struct Headers {
 }
 
 impl Decision {
+    /// How long to stay away, in whole seconds, at least one.
+    pub fn wait(&self) -> Duration {
+        Duration::from_secs(seconds(self.retry_after).max(1))
+    }
+
     /// This decision as header fields.
     pub fn headers(&self, class: Class, rate: Rate) -> Headers {
         let name = class.name();
-        let wait = seconds(self.retry_after).max(1);
+        let wait = self.wait().as_secs();
         let time = if self.allowed { seconds(self.reset) } else { wait };
         Headers {
             rate_limit: format!("\"{name}\";r={};t={time}", self.remaining),

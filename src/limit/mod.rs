@@ -33,6 +33,9 @@ use self::redis::Redis;
 /// How long one decision may wait for Redis before this node decides alone.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// How many classes there are.
+const CLASSES: usize = 5;
+
 /// What is limited, each by a quota of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
@@ -44,11 +47,13 @@ pub enum Class {
     Connect,
     /// Events that are appended, by subject.
     Append,
+    /// Messages of the chat, by subject, a long one counting as several.
+    Chat,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Public, Self::Private, Self::Connect, Self::Append];
+    pub const ALL: [Self; CLASSES] = [Self::Public, Self::Private, Self::Connect, Self::Append, Self::Chat];
 
     /// Its name in the configuration, in headers, metrics and keys.
     pub fn name(self) -> &'static str {
@@ -57,6 +62,7 @@ impl Class {
             Self::Private => "private",
             Self::Connect => "connect",
             Self::Append => "append",
+            Self::Chat => "chat",
         }
     }
 }
@@ -97,7 +103,7 @@ pub struct LimitStatus {
     /// How often Redis was lost, or not there at the start.
     pub lost_total: u64,
     /// How many requests were refused, in the order of [`Class::ALL`].
-    pub denied: [u64; 4],
+    pub denied: [u64; CLASSES],
 }
 
 impl LimitStatus {
@@ -114,7 +120,7 @@ pub struct Limits(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     /// In the order of [`Class::ALL`].
-    counters: [Counter; 4],
+    counters: [Counter; CLASSES],
     redis: Option<Redis>,
 }
 
@@ -142,8 +148,8 @@ impl Limits {
     /// The same with another patience for Redis, for a machine where a tenth of a second says nothing.
     pub fn with_redis_timeout(config: &LimitConfig, timeout: Duration) -> Result<Self, LimitError> {
         let counter = |class| Counter::new(config, class);
-        let [public, private, connect, append] = Class::ALL;
-        let counters = [counter(public)?, counter(private)?, counter(connect)?, counter(append)?];
+        let [public, private, connect, append, chat] = Class::ALL;
+        let counters = [counter(public)?, counter(private)?, counter(connect)?, counter(append)?, counter(chat)?];
         let redis = config.redis_url.as_ref().map(|url| Redis::new(url, timeout)).transpose()?;
         Ok(Self(Arc::new(Inner { counters, redis })))
     }

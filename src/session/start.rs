@@ -10,6 +10,8 @@ use crate::tail::pages::{PageError, Position};
 
 /// The most events that `last` goes back.
 pub const MAX_LAST: u32 = 10_000;
+/// The most events that a request over HTTP answers with.
+const EVENTS_A_REQUEST: u32 = 1000;
 /// How long a reader waits for a node that does not know its head yet, or has just found another history.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
 
@@ -41,6 +43,14 @@ pub enum BadStart {
 }
 
 impl Start {
+    /// As how many requests it counts: a beginning far back stands for as many pages over HTTP.
+    pub fn pages(self) -> u32 {
+        match self {
+            Self::Last(n) => n.div_ceil(EVENTS_A_REQUEST).max(1),
+            Self::After(_) | Self::Earliest | Self::Latest => 1,
+        }
+    }
+
     /// From the two parameters that say it; none means the newest event.
     pub fn parse(cursor: Option<&str>, last: Option<&str>) -> Result<Self, BadStart> {
         match (cursor, last) {

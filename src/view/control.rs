@@ -82,6 +82,9 @@ pub struct Fault {
     /// The seq of the oldest event, when the cursor has expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest: Option<i64>,
+    /// After how many seconds the same would be allowed, when a rate limit was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
 }
 
 /// What holds the stream back.

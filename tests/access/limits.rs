@@ -44,7 +44,7 @@ async fn requests_are_counted_by_subject_and_events_one_by_one() {
     let count: i64 = db.client().await.query_one("select count(*) from rowcast.events", &[]).await.unwrap().get(0);
     assert_eq!(count, 9, "what is refused is not stored");
 
-    for (class, denied) in [("private", 1.0), ("append", 1.0), ("connect", 0.0), ("public", 0.0)] {
+    for (class, denied) in [("private", 1.0), ("append", 1.0), ("connect", 0.0), ("public", 0.0), ("chat", 0.0)] {
         assert_eq!(
             metric(&server, &format!("rowcast_limit_denied_total{{class=\"{class}\"}}")).await,
             denied,
@@ -205,5 +205,28 @@ async fn a_redis_that_dies_in_mid_burst_fails_no_request() {
     };
     tokio::join!(burst, killer);
     assert_eq!(metric(&server, "rowcast_limit_redis_lost_total").await, 1.0);
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_chat_has_a_quota_of_its_own_and_long_messages_count_as_several() {
+    let db = migrated_database().await;
+    let rates = only("private=1/h,chat=4/h");
+    let server = TestServer::ready(&db.url, &[("ROWCAST_RATE_LIMITS", &rates)]).await;
+    let (alice, bob) = (token("alice", Role::User), token("bob", Role::User));
+    let say = |text: &str| json!({"text": text}).to_string();
+    let answer = ask(&server, "POST", "/v1/chat", &alice, &say("hello")).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert!(answer.headers["ratelimit"].starts_with("\"chat\";r=3;t="), "{answer:?}");
+    assert_eq!(ask(&server, "POST", "/v1/chat", &alice, "{}").await.status, 422, "what makes no sense counts too");
+    assert_eq!(ask(&server, "POST", "/v1/chat", &alice, &say(&"x".repeat(8193))).await.status, 429, "it counts as 3");
+    assert_eq!(ask(&server, "POST", "/v1/chat", &alice, &say(&"x".repeat(8192))).await.status, 201);
+    assert_limited(&ask(&server, "POST", "/v1/chat", &alice, &say("and")).await, "chat");
+    assert_eq!(ask(&server, "POST", "/v1/chat", &bob, &say("hello")).await.status, 201);
+    // The two quotas are apart.
+    assert_eq!(ask(&server, "GET", "/v1/conversations", &alice, "").await.status, 200);
+    let sql = "select count(distinct conversation_id) from chat.utterances";
+    let said: i64 = db.client().await.query_one(sql, &[]).await.unwrap().get(0);
+    assert_eq!(said, 3, "what is refused is not stored");
     server.stop().await.unwrap();
 }

@@ -21,7 +21,7 @@ use crate::support::{JWT_SECRET, TestDb, TestServer, migrated_database};
 
 /// No limit is met here, and requests that come at once are at the database at once.
 const SETTINGS: &[(&str, &str)] = &[
-    ("ROWCAST_RATE_LIMITS", "public=1000000/s,private=1000000/s,connect=1000000/s,append=1000000/s"),
+    ("ROWCAST_RATE_LIMITS", "public=1000000/s,private=1000000/s,connect=1000000/s,append=1000000/s,chat=1000000/s"),
     ("ROWCAST_DB_POOL", "32"),
 ];
 

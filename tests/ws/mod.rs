@@ -4,6 +4,7 @@ mod ends;
 mod follow;
 mod frames;
 mod fuzz;
+mod limits;
 mod outage;
 mod raw;
 mod rfc6455;

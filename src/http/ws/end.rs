@@ -31,7 +31,7 @@ pub(super) enum End {
 
 impl End {
     pub(super) fn closed(close: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self::Closed(close, Fault { code, message: message.into(), oldest: None })
+        Self::Closed(close, Fault { code, message: message.into(), oldest: None, retry_after: None })
     }
 
     pub(super) fn revoked() -> Self {
@@ -71,7 +71,7 @@ impl From<Refused> for End {
         match refused {
             Refused::Expired { oldest } => {
                 let message = "Events after this cursor were trimmed.".to_owned();
-                Self::Closed(4410, Fault { code: "cursor_expired", message, oldest: Some(oldest) })
+                Self::Closed(4410, Fault { code: "cursor_expired", message, oldest: Some(oldest), retry_after: None })
             }
             Refused::Invalid => {
                 Self::closed(4411, "cursor_invalid", "The cursor is ahead of the stream or of another history.")
@@ -85,7 +85,7 @@ impl From<Refused> for End {
 }
 
 impl From<Problem> for End {
-    /// What a problem with who it is means for a session.
+    /// What a problem with who it is, or with how often, means for a session.
     fn from(problem: Problem) -> Self {
         let close = match &problem {
             problem if problem.is_forbidden() => 4403,
@@ -93,7 +93,8 @@ impl From<Problem> for End {
             problem if problem.is_unavailable() => 1011,
             _ => 4401,
         };
-        Self::closed(close, problem.code(), problem.detail())
+        let (message, retry_after) = (problem.detail().to_owned(), problem.retry_seconds());
+        Self::Closed(close, Fault { code: problem.code(), message, oldest: None, retry_after })
     }
 }
 
@@ -125,7 +126,7 @@ pub(super) async fn finish<S: Wire>(context: &Context, mut socket: Socket<S>, en
             socket.cut();
             socket.stream().let_go();
             let message = "Nothing could be written for too long; come back with the cursor.".to_owned();
-            socket.put(Control::Error(Fault { code: "stalled", message, oldest: None }).message());
+            socket.put(Control::Error(Fault { code: "stalled", message, oldest: None, retry_after: None }).message());
             tokio::select! {
                 () = socket.close(4409, "stalled", STALL_PATIENCE) => {}
                 () = context.shutdown.cancelled() => {}

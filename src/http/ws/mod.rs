@@ -3,6 +3,7 @@
 
 mod end;
 mod guest;
+mod hearing;
 mod said;
 mod session;
 
@@ -20,6 +21,7 @@ use self::session::Session;
 use super::access::Reader;
 use super::guarded::{Guarded, Wire};
 use super::origin::Origin;
+use super::paced::Paced;
 use super::problem::Problem;
 use super::respond::Outgoing;
 use super::router::{Context, Peer};
@@ -91,7 +93,8 @@ impl Opening {
     pub(super) async fn serve<S: Wire>(self) {
         let Ok(upgraded) = self.upgrade.await else { return };
         let Ok(parts) = upgraded.downcast::<TokioIo<Guarded<S>>>() else { return };
-        let socket = Socket::new(parts.io.into_inner().into_inner(), parts.read_buf, MAX_MESSAGE).await;
+        let stream = Paced::new(parts.io.into_inner().into_inner());
+        let socket = Socket::new(stream, parts.read_buf, MAX_MESSAGE).await;
         socket.stream().hold_back();
         let _place = self.place;
         let context = self.context;

@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::end::End;
 use super::guest::Guest;
+use super::hearing::Hearing;
 use super::said::Said;
 use crate::auth::{Action, Identity, Presence};
 use crate::clock::jitter;
@@ -39,6 +40,7 @@ pub(super) struct Session<'a> {
     stream: Stream,
     heartbeat: Instant,
     heard: Instant,
+    hearing: Hearing,
     /// When to say that the token expires; none once it is said.
     notice: Option<Instant>,
     ends: Instant,
@@ -91,6 +93,7 @@ impl<'a> Session<'a> {
             stream: Stream::None,
             heartbeat: now + context.streams.heartbeat,
             heard: now,
+            hearing: Hearing::new(now),
             notice: None,
             ends: now,
             leaves: None,
@@ -138,7 +141,7 @@ impl<'a> Session<'a> {
             self.write(socket).await?;
             self.tick(socket, Instant::now())?;
             // A client is heard in the middle of a long backlog too.
-            if self.stream.is_followed()
+            if self.hears(Instant::now())
                 && let Some(input) = socket.receive().now_or_never()
             {
                 self.hear(input?, socket).await?;
@@ -156,16 +159,22 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Whether the client is listened to: while there is a stream, and not faster than [`Hearing`] allows.
+    fn hears(&self, now: Instant) -> bool {
+        self.stream.is_followed() && self.hearing.next(now).is_none()
+    }
+
     async fn wait<S: Wire>(&mut self, socket: &mut Socket<S>, timer: &mut Pin<Box<Sleep>>) -> Wake {
         let deadline = self.deadline();
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }
         let draining = self.leaves.is_some();
+        let hears = self.hears(Instant::now());
         tokio::select! {
             biased;
             () = access::revoked(self.presence.as_ref()) => Wake::Revoked,
-            input = socket.receive(), if self.stream.is_followed() => Wake::Input(input),
+            input = socket.receive(), if hears => Wake::Input(input),
             wake = self.stream.goes_on() => wake,
             () = timer.as_mut() => Wake::Time,
             () = self.context.shutdown.cancelled(), if !draining => Wake::Drain,
@@ -205,7 +214,8 @@ impl<'a> Session<'a> {
 
     fn deadline(&self) -> Instant {
         let silence = self.stream.is_followed().then(|| self.heard + 2 * self.context.streams.heartbeat);
-        let all = [Some(self.heartbeat), silence, self.notice, Some(self.ends), self.leaves];
+        let listens = self.hearing.next(Instant::now());
+        let all = [Some(self.heartbeat), silence, self.notice, Some(self.ends), self.leaves, listens];
         all.into_iter().flatten().min().unwrap_or(self.ends)
     }
 
@@ -310,6 +320,7 @@ impl<'a> Session<'a> {
     /// What the client says.
     async fn hear<S: Wire>(&mut self, input: Input, socket: &mut Socket<S>) -> Result<(), End> {
         self.heard = Instant::now();
+        self.hearing.count(self.heard);
         let text = match input {
             Input::Text(text) => text,
             Input::Binary(_) => return Err(End::bad_request("Messages must be text.")),
@@ -326,6 +337,7 @@ impl<'a> Session<'a> {
             Said::Auth { token } => self.renew(&token, socket).await?,
             Said::Subscribe(subscription) => {
                 let (start, filter) = subscription.read(&self.reader).map_err(End::bad_request)?;
+                self.guest.visit.spend_by(self.context, &self.reader, start.pages()).await?;
                 self.begin(start, filter);
             }
         }
@@ -341,6 +353,7 @@ impl<'a> Session<'a> {
             return Err(End::closed(4403, "forbidden", "The token is of another subject."));
         }
         self.reader = Reader::Known(identity);
+        self.guest.visit.spend_by(self.context, &self.reader, 1).await?;
         self.presence = access::enter(self.context, &self.reader)?;
         self.mind_expiry(Instant::now());
         if self.reader.owners() != before.owners()
