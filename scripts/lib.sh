@@ -274,6 +274,22 @@ ensure_redis() {
         "'brew install redis')"
 }
 
+# ---- nginx ---------------------------------------------------------------------------------------------------------
+
+# Wanted by the test of the documented configuration alone; without it that test says that it is skipped.
+ensure_nginx() {
+    if have nginx || [ -x /usr/sbin/nginx ] || [ -x /usr/local/sbin/nginx ]; then return; fi
+    if have apt-get && can_be_root; then
+        say "installing nginx, for the test of the documented proxy"
+        if RUNLEVEL=1 apt_install nginx-light; then
+            # The package starts a service of its own on port 80, which nobody asked for.
+            if have systemctl; then as_root systemctl disable --now nginx >/dev/null 2>&1 || true; fi
+            return
+        fi
+    fi
+    say "skipped: the test of the documented proxy needs nginx (apt-get install nginx-light, brew install nginx)"
+}
+
 # ---- building, and the process of scripts/start --------------------------------------------------------------------
 
 # build [--release]: sets PROGRAM.

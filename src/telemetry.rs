@@ -1,10 +1,14 @@
 //! The log: structured events on standard error, for people or as JSON. Standard output belongs to data.
 
+mod throttle;
+
 use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+
+pub use throttle::LogThrottle;
 
 /// Modules that write into the log as it is what passes through them: tungstenite every WebSocket message, with the tokens and
 /// events in it, and `tokio_postgres` the parameters of every statement, with payloads that are escaped in their own ways.

@@ -103,3 +103,83 @@ async fn with_demo_there_is_something_to_look_at() {
     until("the demo plays", || async { dev.psql(told).await == "t\n" }).await;
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
 }
+
+/// Runs the binary in a folder, with nothing of a deployment in its environment.
+async fn beside(folder: &Path, args: &[&str], environment: &[(&str, &str)]) -> std::process::Output {
+    let mut command = binary(args, environment);
+    command.current_dir(folder);
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn commands_find_the_development_cluster_without_environment() {
+    let home = quick_folder("rowcast-test-");
+    let home = home.path();
+    let dev = Dev::start(&home.join(".rowcast")).await;
+    dev.is_ready().await;
+    assert!(dev.lines.last().unwrap().contains(home.join(".rowcast").to_str().unwrap()), "{:?}", dev.lines);
+    let ok = async |args: &[&str]| {
+        let done = beside(home, args, &[]).await;
+        assert_eq!(done.status.code(), Some(0), "{args:?}: {}", text(&done.stderr));
+        assert!(text(&done.stderr).contains("using the development cluster in "), "{args:?}");
+        text(&done.stdout)
+    };
+
+    assert_eq!(ok(&["append", "note.added", "{\"text\":\"beside\"}"]).await, "1\n");
+    until("the event is decided and followed", || async {
+        let followed = ok(&["tail", "--cursor", "earliest", "--once", "--json"]).await;
+        let event: serde_json::Value = serde_json::from_str(&followed).unwrap_or_default();
+        event["payload"]["text"] == "beside"
+    })
+    .await;
+    let token = ok(&["token", "--role", "viewer", "--sub", "alice"]).await;
+    let address = dev.said("server ").strip_prefix("http://").unwrap().to_owned();
+    let bearer = format!("Bearer {}", token.trim());
+    let me = request(&address, "GET", "/v1/me", &[("authorization", &bearer)], b"").await;
+    assert_eq!(me.status, 200, "{}", me.body);
+    dev.psql("-c 'create table shop_orders (id bigint primary key)'").await;
+    assert_eq!(ok(&["publish", "shop_orders"]).await, "public.shop_orders\n");
+    ok(&["unpublish", "shop_orders"]).await;
+    assert_eq!(ok(&["migrate", "--check"]).await, "the schema is up to date\n");
+    ok(&["verify"]).await;
+    ok(&["revoke", "--sub", "bob"]).await;
+    ok(&["demo", "--events", "1"]).await;
+    assert!(ok(&["doctor"]).await.contains("connection"), "the doctor examines the cluster");
+    let bot = ok(&["speaker", "--bot", "helper"]).await;
+    assert_eq!(ok(&["speaker", "--bot", "helper"]).await, bot, "no second one is made");
+    ok(&["trim", "--before", "2"]).await;
+
+    // A deployment that the environment names comes first, and a folder that is named before that.
+    let elsewhere = [("DATABASE_URL", "postgres://nobody@127.0.0.1:1/none")];
+    let refused = beside(home, &["append", "note.added"], &elsewhere).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(!text(&refused.stderr).contains("development cluster"), "{}", text(&refused.stderr));
+    let named = beside(home, &["append", "note.added", "--dir", ".rowcast"], &elsewhere).await;
+    assert_eq!(named.status.code(), Some(0), "{}", text(&named.stderr));
+    let nothing = beside(home, &["append", "note.added", "--dir", "nowhere"], &[]).await;
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(text(&nothing.stderr).contains("rowcast dev --dir nowhere"), "{}", text(&nothing.stderr));
+    // No token of ours is sent to a server that is not ours.
+    let foreign = beside(home, &["tail", "--once", "--url", "http://127.0.0.1:1"], &[]).await;
+    assert_eq!(foreign.status.code(), Some(2), "{}", text(&foreign.stderr));
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn pages_that_are_served_on_this_machine_may_connect_to_dev() {
+    let folder = quick_folder("rowcast-test-");
+    let dev = Dev::start(&folder.path().join(".rowcast")).await;
+    dev.is_ready().await;
+    let address = dev.said("server ").strip_prefix("http://").unwrap().to_owned();
+    let preflight = async |origin: &str| {
+        let headers = [("origin", origin), ("access-control-request-method", "GET")];
+        request(&address, "OPTIONS", "/v1/events", &headers, b"").await.status
+    };
+    for own in ["http://localhost:5173", "http://127.0.0.1:3000", "http://[::1]:8081", "https://localhost"] {
+        assert_eq!(preflight(own).await, 204, "{own}");
+    }
+    for foreign in ["https://evil.example", "http://localhost.evil.example:5173", "null"] {
+        assert_eq!(preflight(foreign).await, 403, "{foreign}");
+    }
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}

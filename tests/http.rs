@@ -190,9 +190,15 @@ async fn readiness_and_metrics_name_what_holds_the_stream_back() {
     assert!(value("rowcast_tail_stalled_seconds{reason=\"transaction\"}") >= 1.0);
     assert_eq!((value("rowcast_tail_connected"), value("rowcast_tail_newest")), (1.0, 1.0));
     assert!(value("rowcast_http_answers_total{class=\"2xx\"}") > 0.0);
+    let documented = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/03_API_SPEC.md")).unwrap();
     for line in metrics.body.lines().filter(|line| !line.starts_with('#')) {
         let (name, number) = line.rsplit_once(' ').unwrap();
         assert!(name.starts_with("rowcast_") && number.parse::<f64>().is_ok(), "{line}");
+        let name = name.split('{').next().unwrap();
+        let is_documented = documented
+            .match_indices(name)
+            .any(|(at, _)| documented[..at].ends_with('`') && documented[at + name.len()..].starts_with(['`', '{']));
+        assert!(is_documented, "docs/03_API_SPEC.md does not tell what {name} means");
     }
     server.stop().await.unwrap();
 }

@@ -13,6 +13,7 @@ mod list;
 mod model;
 mod responder;
 mod say;
+mod speakers;
 mod store;
 mod text;
 
@@ -20,4 +21,5 @@ pub use list::{ListCursor, Listed, close, conversations, utterances};
 pub use model::{Conversation, Exchange, Kind, Outcome, Status, Utterance};
 pub use responder::{Answering, Echo, Question, Responder, Turn, Unanswered};
 pub use say::{Chat, ChatError, Message};
+pub use speakers::{make_bot, make_user};
 pub use text::{BadText, MAX_CHARS, Text};

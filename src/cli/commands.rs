@@ -21,17 +21,18 @@ pub(super) fn all() -> Command {
         .arg_required_else_help(true)
         .subcommand(dev())
         .subcommand(serve())
-        .subcommand(migrate())
-        .subcommand(append())
-        .subcommand(tail())
-        .subcommand(trim())
-        .subcommand(token())
-        .subcommand(revoke())
-        .subcommand(publish())
-        .subcommand(unpublish())
-        .subcommand(verify())
-        .subcommand(doctor())
-        .subcommand(demo())
+        .subcommand(beside_dev(migrate()))
+        .subcommand(beside_dev(append()))
+        .subcommand(beside_dev(tail()))
+        .subcommand(beside_dev(trim()))
+        .subcommand(beside_dev(token()))
+        .subcommand(beside_dev(revoke()))
+        .subcommand(beside_dev(speaker()))
+        .subcommand(beside_dev(publish()))
+        .subcommand(beside_dev(unpublish()))
+        .subcommand(beside_dev(verify()))
+        .subcommand(beside_dev(doctor()))
+        .subcommand(beside_dev(demo()))
         .subcommand(bench())
 }
 
@@ -39,16 +40,20 @@ fn dev() -> Command {
     let names: Vec<_> = SETTINGS.iter().map(|s| s.name).filter(|name| *name != "DATABASE_URL").collect();
     let command = Command::new("dev")
         .about("Everything on this machine: a private Postgres under .rowcast/, migrations, a secret, the server")
-        .arg(
-            Arg::new("dir")
-                .long("dir")
-                .value_name("DIR")
-                .value_parser(value_parser!(PathBuf))
-                .default_value(".rowcast")
-                .help("Where the cluster and what belongs to it lie"),
-        )
+        .arg(dir("Where the cluster and what belongs to it lie"))
         .arg(Arg::new("demo").long("demo").action(ArgAction::SetTrue).help("Play a market, for something to look at"));
     settings(command, &names).after_help("Example:\n  rowcast dev --demo")
+}
+
+fn dir(help: &'static str) -> Arg {
+    let dir = Arg::new("dir").long("dir").value_name("DIR").value_parser(value_parser!(PathBuf));
+    dir.default_value(".rowcast").help(help)
+}
+
+/// Lets a command work on the development cluster.
+fn beside_dev(command: Command) -> Command {
+    command
+        .arg(dir("The folder of the development cluster, which is used where the environment names no other database"))
 }
 
 fn serve() -> Command {
@@ -188,6 +193,19 @@ fn revoke() -> Command {
         .arg(Arg::new("sub").long("sub").value_name("SUBJECT").required(true).help("Whose tokens"))
         .arg(Arg::new("reason").long("reason").value_name("TEXT").help("Why, for whoever reads the list"));
     settings(command, &["DATABASE_URL"]).after_help("Example:\n  rowcast revoke --sub alice --reason 'lost her laptop'")
+}
+
+fn speaker() -> Command {
+    let option = |name: &'static str, value: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name(value).help(help)
+    };
+    let command = Command::new("speaker")
+        .about("Makes a speaker of the chat, or gives one that is there another name; prints its id")
+        .arg(option("bot", "NAME", "A bot of this name").conflicts_with_all(["sub", "name"]))
+        .arg(option("sub", "SUBJECT", "The user whose tokens have this subject").required_unless_present("bot"))
+        .arg(option("name", "NAME", "What the user is called"));
+    settings(command, &["DATABASE_URL"])
+        .after_help("Example:\n  rowcast speaker --bot helper\n  rowcast speaker --sub alice --name 'Alice Smith'")
 }
 
 fn publish() -> Command {

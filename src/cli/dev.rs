@@ -20,12 +20,16 @@ use crate::shutdown;
 /// How long the admin token lives that each start prints.
 const TOKEN_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
+/// Pages that a person serves on this machine while building one, whatever their port.
+const LOCAL_PAGES: &str = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,\
+                           https://localhost:*,https://127.0.0.1:*,https://[::1]:*";
+
 /// Starts Postgres, migrates, serves until Ctrl-C, and stops Postgres again.
 pub(super) async fn run(source: Source, args: &ArgMatches) -> Result<(), Failure> {
     let stop = shutdown::signals()?;
     let dir = args.get_one::<PathBuf>("dir").cloned().unwrap_or_else(|| PathBuf::from(".rowcast"));
-    let cluster = on_a_thread(move || open(&dir)).await??;
-    let served = serve(source, &cluster, args.get_flag("demo"), stop).await;
+    let mut cluster = on_a_thread(move || open(&dir)).await??;
+    let served = serve(source, &mut cluster, args.get_flag("demo"), stop).await;
     output::tell("stopping Postgres");
     on_a_thread(move || cluster.stop()).await??;
     served
@@ -39,7 +43,7 @@ fn open(dir: &Path) -> Result<Cluster, cluster::ClusterError> {
 
 async fn serve(
     source: Source,
-    cluster: &Cluster,
+    cluster: &mut Cluster,
     plays: bool,
     stop: impl Future<Output = &'static str>,
 ) -> Result<(), Failure> {
@@ -56,7 +60,9 @@ async fn serve(
         None => cluster.state().jwt_secret.clone(),
     };
     let source = source.with("DATABASE_URL", url.expose()).with("ROWCAST_JWT_SECRET", secret.expose());
+    let source = source.with_default("ROWCAST_ALLOWED_ORIGINS", LOCAL_PAGES);
     let app = listen(&source).await?;
+    cluster.record_server(&app.url())?;
     greet(&app, cluster, &admin_token(&source, &secret)?);
     if !plays {
         return Ok(app.run(stop).await?);
@@ -107,7 +113,7 @@ fn greet(app: &App, cluster: &Cluster, token: &Secret) {
     output::print(&format!("follow       ROWCAST_TOKEN={} {program} tail --url {}", token.expose(), app.url()));
     output::print(&format!("database     {}", cluster.url()));
     output::print(&format!("admin token  {}", token.expose()));
-    output::print("ready        Ctrl-C stops it; the data stays in .rowcast/");
+    output::print(&format!("ready        Ctrl-C stops it; the data stays in {}", cluster.dir().display()));
 }
 
 /// The cluster is managed by plain blocking code.

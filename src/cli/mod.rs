@@ -6,12 +6,14 @@ mod bench;
 mod commands;
 mod demo;
 mod dev;
+mod development;
 mod doctor;
 mod migrate;
 mod output;
 mod publish;
 mod revoke;
 mod serve;
+mod speaker;
 mod tail;
 mod token;
 mod trim;
@@ -109,7 +111,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let source = match source(args.subcommand().map_or(args, |(_, inner)| inner)) {
         // The doctor tells this as one of its findings.
         Err(error) if name == "doctor" => return doctor::refused(&error, args),
-        source => source?,
+        source => development::complete(source?, name, args)?,
     };
     let log = source.log()?;
     let redaction = Redaction::with(source.redact()?);
@@ -129,6 +131,7 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         "tail" => runtime.block_on(tail::run(&source, args)),
         "trim" => runtime.block_on(trim::run(&source, args)),
         "revoke" => runtime.block_on(revoke::run(&source, args)),
+        "speaker" => runtime.block_on(speaker::run(&source, args)),
         "token" => token::run(&source, args),
         "publish" => runtime.block_on(publish::publish(&source, args)),
         "unpublish" => runtime.block_on(publish::unpublish(&source, args)),

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use self::line::{Look, safe};
 use self::writer::Writer;
-use super::{Failure, output};
+use super::{Failure, development, output};
 use crate::auth::Role;
 use crate::auth::token::Mint;
 use crate::client::{Connector, Endpoint, Error, Heartbeat, Item, Options, Selection, Start, Stream, Tokens};
@@ -40,7 +40,7 @@ const LAST_WRITE: Duration = Duration::from_millis(500);
 /// Follows the stream until its end, a signal, or the end of whoever reads.
 pub(super) async fn run(source: &Source, args: &ArgMatches) -> Result<(), Failure> {
     let stop = shutdown::signals()?;
-    let endpoint = args.get_one::<Endpoint>("url").cloned().ok_or_else(|| Failure::Usage("no --url".to_owned()))?;
+    let endpoint = development::endpoint(source, args)?;
     let tokens = tokens(source, args, &endpoint)?;
     let authorities = args.get_one::<PathBuf>("ca-file").map(PathBuf::as_path);
     let connector = Connector::new(endpoint, authorities).map_err(|error| Failure::Said(error.to_string()))?;

@@ -39,6 +39,8 @@ impl ConfigError {
 pub struct Source {
     environment: HashMap<String, Secret>,
     flags: HashMap<&'static str, Secret>,
+    /// Where the development server listens, for a command that works on its cluster.
+    development_server: Option<String>,
 }
 
 impl Source {
@@ -65,13 +67,29 @@ impl Source {
             return Err(ConfigError(format!("{name} is not a known setting{hint}")));
         }
         let flags = flags.into_iter().map(|(name, value)| (name, Secret::new(value))).collect();
-        Ok(Self { environment: kept, flags })
+        Ok(Self { environment: kept, flags, development_server: None })
     }
 
     /// The same with a setting chosen by the command itself, over flags and environment.
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
         self.flags.insert(name, Secret::new(value));
         self
+    }
+
+    /// The same with a value for a setting that neither a flag nor the environment gives.
+    pub fn with_default(self, name: &'static str, value: &str) -> Self {
+        if self.is_set(name) { self } else { self.with(name, value) }
+    }
+
+    /// Settings for the development cluster whose server listens, or has listened, at this address.
+    pub fn beside(mut self, server_url: Option<String>) -> Self {
+        self.development_server = server_url;
+        self
+    }
+
+    /// Where the development server listens, if the settings are those of its cluster and it has ever served.
+    pub fn development_server(&self) -> Option<&str> {
+        self.development_server.as_deref()
     }
 
     /// The text of a setting, or its default.
@@ -106,6 +124,11 @@ impl Source {
     /// Whether a setting was given at all, by flag or environment.
     pub fn is_set(&self, name: &str) -> bool {
         self.flags.contains_key(name) || self.environment.contains_key(name)
+    }
+
+    /// Whether a setting was given by flag.
+    pub fn is_flag(&self, name: &str) -> bool {
+        self.flags.contains_key(name)
     }
 
     /// The HS256 secret, if there is one.

@@ -89,9 +89,10 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     net.map_err(|_| format!("is not a network like 10.0.0.0/8: {text:?}"))
 }
 
-/// An origin as browsers send it: scheme, host and perhaps a port, nothing after them.
+/// An origin as browsers send it: scheme, host and perhaps a port, nothing after them. The port `*` is any, or none.
 pub(super) fn origin(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
+    let host = host.strip_suffix(":*").unwrap_or(host);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
     if !host.is_empty() && host.chars().all(plain) {
         Ok(text.to_ascii_lowercase())
@@ -190,6 +191,7 @@ mod tests {
             assert!(list(wrong, network).is_err(), "{wrong}");
         }
         assert_eq!(origin("https://Example.com:8443"), Ok("https://example.com:8443".to_owned()));
+        assert_eq!(origin("http://localhost:*"), Ok("http://localhost:*".to_owned()));
         for wrong in ["", "*", "example.com", "ftp://x", "https://x/", "https://x/y", "https://u@x", "https://x?q"] {
             assert!(origin(wrong).is_err(), "{wrong}");
         }

@@ -8,6 +8,7 @@ use hyper::header::{AUTHORIZATION, HeaderName, SEC_WEBSOCKET_PROTOCOL};
 use serde::Serialize;
 
 use super::problem::Problem;
+use super::query::{TOKEN_IN_ADDRESS, is_token};
 use super::router::Context;
 use super::visit::Visit;
 use crate::auth::{Action, Extent, Identity, Presence, Refused, Role};
@@ -186,6 +187,9 @@ impl Reader {
                 Self::Public => matches!(name, "owner" | "subject" | "trade_id"),
                 Self::Known(_) => name == "owner",
             };
+            if is_token(name) {
+                return Err(FilterError { name: name.to_owned(), reason: TOKEN_IN_ADDRESS });
+            }
             if hidden {
                 return Err(FilterError { name: name.to_owned(), reason: "is not known" });
             }

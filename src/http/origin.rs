@@ -20,6 +20,8 @@ const SENT: &str = "authorization, content-type, idempotency-key, last-event-id,
 const READ: &str = "ratelimit, ratelimit-policy, retry-after, x-request-id";
 /// For how many seconds a browser need not ask again.
 const MEMORY: &str = "600";
+/// How many characters of an origin the log shows.
+const MAX_SHOWN: usize = 256;
 
 /// What a request says of the page that makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,8 +30,8 @@ pub(super) enum Origin {
     Own,
     /// From a page of an origin that the configuration names.
     Welcome(HeaderValue),
-    /// From any other.
-    Foreign,
+    /// From any other; the text that the browser sent, for the log.
+    Foreign(String),
 }
 
 impl Origin {
@@ -38,20 +40,32 @@ impl Origin {
         let mut all = headers.get_all(ORIGIN).iter();
         let Some(origin) = all.next() else { return Self::Own };
         let lower = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
-        let Some(text) = lower(origin).filter(|_| all.next().is_none()) else { return Self::Foreign };
+        let foreign = || Self::Foreign(String::from_utf8_lossy(origin.as_bytes()).into_owned());
+        let Some(text) = lower(origin).filter(|_| all.next().is_none()) else { return foreign() };
         let host = text.strip_prefix("https://").or(text.strip_prefix("http://"));
         if host.is_some() && host == headers.get(HOST).and_then(lower).as_deref() {
             return Self::Own;
         }
-        if context.allowed_origins.contains(&text) { Self::Welcome(origin.clone()) } else { Self::Foreign }
+        if context.allowed_origins.iter().any(|allowed| matches(allowed, &text)) {
+            Self::Welcome(origin.clone())
+        } else {
+            foreign()
+        }
     }
 
     /// For what a browser does not ask about beforehand: a WebSocket.
-    pub(super) fn check(&self) -> Result<(), Problem> {
-        match self {
-            Self::Own | Self::Welcome(_) => Ok(()),
-            Self::Foreign => Err(Problem::forbidden("Pages of this origin may not connect.")),
+    /// A browser tells its page neither status nor reason, so the log says who was refused and what would let them in.
+    pub(super) fn check(&self, context: &Context) -> Result<(), Problem> {
+        let Self::Foreign(origin) = self else { return Ok(()) };
+        if let Some(count) = context.refused_origins.due() {
+            let shown: String = origin.chars().take(MAX_SHOWN).collect();
+            tracing::warn!(
+                origin = ?shown,
+                count,
+                "a page was refused: to let pages of this origin connect, name it in ROWCAST_ALLOWED_ORIGINS"
+            );
         }
+        Err(Problem::forbidden("Pages of this origin may not connect; ROWCAST_ALLOWED_ORIGINS names those that may."))
     }
 
     /// Tells the browser who may read the answer. Caches are told that it depends on who asked.
@@ -64,8 +78,8 @@ impl Origin {
     }
 
     /// The answer to a browser that asks before it sends a page's request.
-    pub(super) fn preflight(&self, allow: &'static str) -> Result<Response<Outgoing>, Problem> {
-        self.check()?;
+    pub(super) fn preflight(&self, context: &Context, allow: &'static str) -> Result<Response<Outgoing>, Problem> {
+        self.check(context)?;
         let mut response = Response::new(whole(""));
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
@@ -77,7 +91,41 @@ impl Origin {
     }
 }
 
+/// Whether an origin is the one that the configuration names, or differs from it in a port that may be any.
+fn matches(allowed: &str, origin: &str) -> bool {
+    let Some(host) = allowed.strip_suffix(":*") else { return allowed == origin };
+    match origin.strip_prefix(host) {
+        Some("") => true,
+        Some(port) => port.strip_prefix(':').is_some_and(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit())),
+        None => false,
+    }
+}
+
 /// Whether a browser asks before it sends what a page wants to send.
 pub(super) fn is_preflight(method: &Method, headers: &HeaderMap) -> bool {
     method == Method::OPTIONS && headers.contains_key(ORIGIN) && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn a_port_that_may_be_any_is_a_port() {
+        for origin in ["http://localhost", "http://localhost:5173", "http://localhost:80"] {
+            assert!(matches("http://localhost:*", origin), "{origin}");
+        }
+        for origin in [
+            "https://localhost:5173",
+            "http://localhost:",
+            "http://localhost:5173.evil.example",
+            "http://localhost.evil.example",
+            "http://localhost@evil.example",
+            "http://localhosts:1",
+        ] {
+            assert!(!matches("http://localhost:*", origin), "{origin}");
+        }
+        assert!(matches("https://a.example", "https://a.example"));
+        assert!(!matches("https://a.example", "https://a.example:8443"));
+    }
 }

@@ -54,6 +54,7 @@ impl Query {
     /// Nothing else may be there: a token in an address must not go unnoticed. Plain names are told, values never.
     pub(super) fn none(&self) -> Result<(), BadQuery> {
         match self.0.first() {
+            Some((name, _)) if is_token(name) => Err(BadQuery::Token(tellable(name).to_owned())),
             Some((name, _)) => Err(BadQuery::Unknown(tellable(name).to_owned())),
             None => Ok(()),
         }
@@ -74,6 +75,8 @@ pub(super) enum BadQuery {
     Twice(String),
     #[error("{0} is not known")]
     Unknown(String),
+    #[error("{0} {TOKEN_IN_ADDRESS}")]
+    Token(String),
     #[error("{name} must be a {kind} from {low} to {high}")]
     Number { name: &'static str, kind: &'static str, low: u16, high: u16 },
 }
@@ -82,6 +85,18 @@ impl From<BadQuery> for Problem {
     fn from(bad: BadQuery) -> Self {
         Self::bad_request(bad.to_string())
     }
+}
+
+/// Said of a parameter by which somebody tries to send a token.
+pub(super) const TOKEN_IN_ADDRESS: &str = "is not taken from the address, which proxies and logs keep: send the token in \
+     the header Authorization: Bearer, or for a WebSocket in a browser as the sub-protocols rowcast.v1, bearer.<token>, \
+     or as the first message {\"op\":\"auth\",\"token\":\"…\"}";
+
+/// Whether a parameter is how somebody would try to send a token.
+pub(super) fn is_token(name: &str) -> bool {
+    ["token", "access_token", "auth", "authorization", "bearer", "jwt", "apikey", "api_key"]
+        .iter()
+        .any(|word| name.eq_ignore_ascii_case(word))
 }
 
 /// A path as a log should have it: what is hidden there must be readable to be found.

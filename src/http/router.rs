@@ -31,6 +31,7 @@ use crate::db::Database;
 use crate::limit::{Class, Limits, Places};
 use crate::session::Live;
 use crate::shutdown::Shutdown;
+use crate::telemetry::LogThrottle;
 use crate::view::Redaction;
 
 /// The largest body of any request.
@@ -57,6 +58,7 @@ pub struct Context {
     pub(super) counts: HttpCounts,
     pub(super) redaction: Redaction,
     pub(super) chat: Chat,
+    pub(super) refused_origins: LogThrottle,
 }
 
 /// Who gets in, and how often.
@@ -101,6 +103,7 @@ impl Context {
             counts: HttpCounts::default(),
             redaction: Redaction::with(&config.streams.redact),
             chat: Chat::default(),
+            refused_origins: LogThrottle::default(),
         }
     }
 
@@ -285,7 +288,7 @@ async fn dispatch(
 ) -> Result<Response<Outgoing>, Problem> {
     let endpoint = endpoint.ok_or_else(Problem::not_found)?;
     if !endpoint.is_probe() && is_preflight(request.method(), request.headers()) {
-        return Origin::of(context, request.headers()).preflight(endpoint.allow());
+        return Origin::of(context, request.headers()).preflight(context, endpoint.allow());
     }
     if !endpoint.allows(request.method()) {
         return Err(Problem::method_not_allowed(endpoint.allow()));

@@ -109,12 +109,16 @@ async fn a_token_in_an_address_is_refused_and_never_logged() {
                 let answer = ask(&server, "GET", &format!("{path}?{name}={value}"), &good, "").await;
                 assert_eq!(answer.status, 400, "{path} {name}: {}", answer.body);
                 assert!(!answer.body.contains(value));
+                assert!(answer.body.contains("Authorization: Bearer"), "{path} {name}: {}", answer.body);
             }
         }
         for path in ["/ws", "/public/ws"] {
             let mut session = Session::open(&server, &format!("{path}?{name}={marker}"), &[]).await;
             assert_eq!(session.end().await, (4400, "bad_request".to_owned()), "{path} {name}");
         }
+    }
+    for n in 0..3 {
+        assert_eq!(preflight(&server, "/v1/events", &format!("https://evil{n}.example")).await.status, 403);
     }
     let mut session = Session::open(&server, "/ws", &[]).await;
     session.auth(&good).await;
@@ -126,6 +130,8 @@ async fn a_token_in_an_address_is_refused_and_never_logged() {
     let mut log = String::new();
     child.stderr.take().unwrap().read_to_string(&mut log).await.unwrap();
     assert!(log.contains("path=\"/v1/events\"") && log.contains("path=\"/ws\""), "{log}");
+    let refused: Vec<&str> = log.lines().filter(|line| line.contains("ROWCAST_ALLOWED_ORIGINS")).collect();
+    assert!((1..3).contains(&refused.len()) && refused[0].contains("https://evil0.example"), "{refused:?}");
     for secret in [marker, &good, good.rsplit('.').next().unwrap(), JWT_SECRET] {
         assert!(!log.contains(secret), "the log holds {secret}");
     }

@@ -2,6 +2,7 @@
 
 mod browser;
 mod limits;
+mod nginx;
 mod public;
 mod revoked;
 mod roles;
@@ -170,7 +171,10 @@ impl Sse {
 
     /// Reads until this has come.
     async fn until(&mut self, wanted: &str) -> &str {
+        let begun = Instant::now();
         while !self.text.contains(wanted) {
+            // Heartbeats come for ever.
+            assert!(begun.elapsed() < PATIENCE, "in vain: {wanted:?} in {}", self.text);
             let mut chunk = [0; 4096];
             let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut chunk)).await.unwrap().unwrap();
             assert!(read > 0, "the stream ended without {wanted:?}: {}", self.text);

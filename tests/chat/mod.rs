@@ -4,6 +4,7 @@ mod closing;
 mod list;
 mod responder;
 mod say;
+mod speakers;
 mod stream;
 mod text;
 

@@ -12,7 +12,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use uuid::Uuid;
 
 use self::market::{Act, Market};
-use super::{Failure, output};
+use super::{Failure, development, output};
 use crate::auth::Role;
 use crate::auth::token::Mint;
 use crate::client::{Api, Connector, Endpoint, Error, Tokens};
@@ -32,7 +32,7 @@ const TRIES: u32 = 30;
 /// Plays until the events are used up, or a signal comes.
 pub(super) async fn run(source: &Source, args: &ArgMatches) -> Result<(), Failure> {
     let stop = shutdown::signals()?;
-    let endpoint = args.get_one::<Endpoint>("url").cloned().ok_or_else(|| Failure::Usage("no --url".to_owned()))?;
+    let endpoint = development::endpoint(source, args)?;
     let authorities = args.get_one::<PathBuf>("ca-file").map(PathBuf::as_path);
     let connector = Connector::new(endpoint, authorities).map_err(|error| Failure::Said(error.to_string()))?;
     let rate = args.get_one::<u32>("rate").copied().unwrap_or(2);

@@ -127,8 +127,7 @@ impl Cluster {
     /// Where clients connect. Contains the password: not for a log.
     #[must_use]
     pub fn url(&self) -> String {
-        let password = self.state.postgres_password.expose();
-        format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{}/{DATABASE}", self.state.postgres_port)
+        self.state.url()
     }
 
     /// A line for the terminal, when psql was found. It goes through the private socket and so needs no password.
@@ -142,6 +141,21 @@ impl Cluster {
     #[must_use]
     pub fn state(&self) -> &DevState {
         &self.state
+    }
+
+    /// The folder that was opened, `.rowcast` for most.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes down where the server of this cluster listens, for commands that are run beside it.
+    pub fn record_server(&mut self, url: &str) -> Result<()> {
+        if self.state.server_url.as_deref() == Some(url) {
+            return Ok(());
+        }
+        self.state.server_url = Some(url.to_owned());
+        self.state.store(&self.dir)
     }
 
     #[must_use]

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::Secret;
 
 use super::error::{ClusterError, Result, io};
+use super::login::DATABASE;
+use super::server::SUPERUSER;
 
 /// A generated secret: hex digits, so that it needs no escaping in a URL, in SQL or in a shell.
 fn random_secret() -> Result<Secret> {
@@ -55,15 +57,25 @@ pub struct DevState {
     /// Not used by the cluster; kept here because it has to outlive a restart in the same way.
     #[serde(with = "in_the_file")]
     pub jwt_secret: Secret,
+    /// Where the server of this cluster listened when it last started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_url: Option<String>,
 }
 
 impl DevState {
+    /// Where clients connect to Postgres. Contains the password: not for a log.
+    pub fn url(&self) -> String {
+        let password = self.postgres_password.expose();
+        format!("postgres://{SUPERUSER}:{password}@127.0.0.1:{}/{DATABASE}", self.postgres_port)
+    }
+
     pub(super) fn fresh(postgres_port: u16) -> Result<Self> {
         Ok(Self {
             cluster_id: random_hex::<16>()?,
             postgres_port,
             postgres_password: random_secret()?,
             jwt_secret: random_secret()?,
+            server_url: None,
         })
     }
 

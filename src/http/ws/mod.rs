@@ -56,7 +56,7 @@ pub(super) async fn upgrade(
     public: bool,
     mut request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
-    Origin::of(context, request.headers()).check()?;
+    Origin::of(context, request.headers()).check(context)?;
     let response = upgrade::accept(request.version(), request.headers())?;
     if !request.body().is_end_stream() {
         return Err(Problem::bad_request("An upgrade has no body."));
