@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::Error;
+use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
 use super::answer::ask;
 use super::store::{self, Kept};
 use super::{Echo, Exchange, Question, Responder, Status, Text};
-use crate::db::{Database, Trouble};
+use crate::db::{Database, Lane, Requester, Trouble};
 
 /// How long a responder may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -77,44 +77,43 @@ impl Chat {
         };
         // No connection is held here: a slow responder must not keep others from the database.
         let answer = ask(&self.responder, question, self.limit).await;
-        let mut client = database.get().await?;
-        match store::keep(&mut client, message, self.responder.name(), &answer).await? {
-            Kept::Yes(exchange) => Ok(*exchange),
-            Kept::Missing => Err(ChatError::NotFound),
-            Kept::Closed => Err(ChatError::Closed),
-            // Another request of the same key was quicker.
-            Kept::Repeated => match &message.key {
-                Some(key) => self.said(&client, message, key).await?.ok_or(ChatError::KeyReused),
-                None => Err(ChatError::KeyReused),
-            },
-        }
+        let keep = async |client: &mut Client| {
+            match store::keep(client, message, self.responder.name(), &answer).await? {
+                Kept::Yes(exchange) => Ok(*exchange),
+                Kept::Missing => Err(ChatError::NotFound),
+                Kept::Closed => Err(ChatError::Closed),
+                // Another request of the same key was quicker.
+                Kept::Repeated => match &message.key {
+                    Some(key) => self.said(client, message, key).await?.ok_or(ChatError::KeyReused),
+                    None => Err(ChatError::KeyReused),
+                },
+            }
+        };
+        database.run_for(Lane::Write, &Requester::subject(&message.subject), keep).await?
     }
 
     /// What can be known before anybody is asked.
     async fn prepare(&self, database: &Database, message: &Message) -> Result<Prepared, ChatError> {
-        let client = database.get().await?;
-        if let Some(key) = &message.key
-            && let Some(exchange) = self.said(&client, message, key).await?
-        {
-            return Ok(Prepared::Said(Box::new(exchange)));
-        }
-        let history = match store::place(&client, message).await? {
-            None if message.conversation.is_some() => return Err(ChatError::NotFound),
-            Some(place) if place.status == Status::Closed => return Err(ChatError::Closed),
-            Some(place) => store::history(&client, place.id).await?,
-            None => Vec::new(),
+        let look = async |client: &mut Client| {
+            if let Some(key) = &message.key
+                && let Some(exchange) = self.said(client, message, key).await?
+            {
+                return Ok(Prepared::Said(Box::new(exchange)));
+            }
+            let history = match store::place(client, message).await? {
+                None if message.conversation.is_some() => return Err(ChatError::NotFound),
+                Some(place) if place.status == Status::Closed => return Err(ChatError::Closed),
+                Some(place) => store::history(client, place.id).await?,
+                None => Vec::new(),
+            };
+            let text = message.text.as_str().to_owned();
+            Ok(Prepared::Question(Question { subject: message.subject.clone(), text, history }))
         };
-        let text = message.text.as_str().to_owned();
-        Ok(Prepared::Question(Question { subject: message.subject.clone(), text, history }))
+        database.run_for(Lane::Read, &Requester::subject(&message.subject), look).await?
     }
 
     /// What was said under this key, if it was this.
-    async fn said(
-        &self,
-        client: &tokio_postgres::Client,
-        message: &Message,
-        key: &str,
-    ) -> Result<Option<Exchange>, ChatError> {
+    async fn said(&self, client: &Client, message: &Message, key: &str) -> Result<Option<Exchange>, ChatError> {
         let Some(exchange) = store::said_before(client, &message.subject, key).await? else { return Ok(None) };
         let same_place = message.conversation.is_none_or(|id| id == exchange.conversation.id);
         if exchange.said.text == message.text.as_str() && same_place {

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::NoTls;
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, Notification, config};
+use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection, Error, Notification, config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls::{TlsError, client_config};
@@ -70,6 +70,14 @@ impl Connector {
         }
     }
 
+    /// Asks the server to cancel what runs on a connection, the way that the connection was made.
+    pub async fn cancel(&self, token: &CancelToken) -> Result<(), Error> {
+        match &self.tls {
+            Some(tls) => token.cancel_query(MakeRustlsConnect::new(ClientConfig::clone(tls))).await,
+            None => token.cancel_query(NoTls).await,
+        }
+    }
+
     async fn plain(&self, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
         let mut config = self.config.clone();
         let (client, connection) = config.ssl_mode(config::SslMode::Disable).connect(NoTls).await?;
@@ -101,7 +109,7 @@ where
             Some(Ok(AsyncMessage::Notice(notice))) => tracing::debug!(%notice, "Postgres says"),
             Some(Ok(_)) => {}
             Some(Err(error)) => {
-                tracing::debug!(error = %super::pool::Trouble::from(&error), "connection to Postgres ended");
+                tracing::debug!(error = %super::Trouble::from(&error), "connection to Postgres ended");
                 return;
             }
             None => return,

@@ -4,18 +4,27 @@
 
 pub mod cluster;
 mod connect;
+mod lane;
+mod lease;
 pub mod migrate;
+mod ping;
 mod pool;
+mod share;
 mod timestamp;
 mod tls;
+mod trouble;
 mod url;
 
 use std::time::Duration;
 
 pub use connect::Connector;
-pub use pool::{Connection, Database, Trouble};
+pub use lane::Lane;
+pub use ping::Pong;
+pub use pool::{Database, LaneStatus};
+pub use share::Requester;
 pub use timestamp::{BadTimestamp, EARLIEST, LATEST, Timestamp};
 pub use tls::{TlsError, read_chain, read_key};
+pub use trouble::Trouble;
 pub use url::{DatabaseUrl, SslMode, UrlError};
 
 /// How long a connection may take to be made, from the TCP handshake to the end of authentication.

@@ -1,114 +1,115 @@
-//! The pool of connections for requests, and the question whether the database is there.
+//! The pool of connections. Each statement runs in a lane, within limits: see `lane.rs` for the table.
 
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{
+    Connect, Hook, HookError, Manager, ManagerConfig, Metrics, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+    Timeouts,
+};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
-use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config, Error};
+use tokio::time::timeout;
+use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
 
-use super::Connector;
+use super::lane::{self, Lane};
+use super::lease::{Lease, Waiting};
+use super::ping::LastPing;
+use super::share::{Requester, Shares};
+use super::{Connector, Trouble};
 
-/// How long a request waits for a free connection.
-const WAIT_LIMIT: Duration = Duration::from_secs(10);
-/// How long the database may take to answer that it is there.
-const PING_LIMIT: Duration = Duration::from_secs(1);
-/// How long one answer serves everybody who asks, so that a flood of probes is not a flood of queries.
-const PING_MEMORY: Duration = Duration::from_millis(100);
-
-/// A connection from the pool; dropped, it goes back there.
-pub type Connection = Object;
+/// A connection that was idle for longer than this is tested before it is used.
+const UNTESTED_LIMIT: Duration = Duration::from_secs(1);
+/// How long that test may take.
+const TEST_LIMIT: Duration = Duration::from_secs(1);
+/// The age at which the probe's connection is made anew, so that it also finds out whether new ones can be made, and by
+/// which settings they go.
+const PROBE_AGE: Duration = Duration::from_secs(10);
 
 /// A handle to the database: cheap to clone, shared by everyone.
 #[derive(Clone)]
-pub struct Database {
-    pool: Pool,
-    last_ping: Arc<Mutex<LastPing>>,
+pub struct Database(Arc<Inner>);
+
+struct Inner {
+    connector: Connector,
+    distrust: Distrust,
+    lanes: [LanePool; Lane::ALL.len()],
+    pub(super) last_ping: Mutex<LastPing>,
 }
 
-#[derive(Default)]
-struct LastPing {
-    at: Option<Instant>,
-    result: Option<Result<Duration, Trouble>>,
+struct LanePool {
+    lane: Lane,
+    pool: Pool,
+    shares: Arc<Shares>,
+    counts: Arc<LaneCounts>,
+}
+
+/// What happens in a lane.
+#[derive(Debug, Default)]
+pub(super) struct LaneCounts {
+    pub(super) in_use: AtomicUsize,
+    pub(super) waiting: AtomicUsize,
+    pub(super) runs: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) cancelled: AtomicU64,
+    pub(super) expired: AtomicU64,
+    pub(super) discarded: AtomicU64,
+}
+
+/// How a lane is doing, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneStatus {
+    /// Which lane.
+    pub lane: Lane,
+    /// The most connections that it may have, some of them perhaps shared with another lane.
+    pub connections: usize,
+    /// Connections that run something, or are being cancelled.
+    pub in_use: usize,
+    /// Runs that wait for a connection.
+    pub waiting: usize,
+    /// Runs that were begun.
+    pub runs: u64,
+    /// Runs that got no connection in time, or asked for more than a requester's share.
+    pub refused: u64,
+    /// Runs that were given up by whoever wanted them.
+    pub cancelled: u64,
+    /// Runs that took longer than they may.
+    pub expired: u64,
+    /// Connections that were closed because of that, or did not pass the test before use.
+    pub discarded: u64,
 }
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").field("pool", &self.pool.status()).finish_non_exhaustive()
+        f.debug_struct("Database").field("load", &self.load()).finish_non_exhaustive()
     }
 }
 
-/// Why the database does not answer, in words for the operator. A client is never told.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
-    /// Nothing listens there, or the way is cut.
-    #[error("Postgres cannot be reached: {0}")]
-    Unreachable(String),
-    /// It is there and refuses this user.
-    #[error("Postgres refuses the login, check user and password in DATABASE_URL: {0}")]
-    Login(String),
-    /// It is there and has no such database.
-    #[error("Postgres has no such database, check DATABASE_URL: {0}")]
-    NoDatabase(String),
-    /// It starts, stops or recovers.
-    #[error("Postgres is not ready: {0}")]
-    NotReady(String),
-    /// It did not answer in time.
-    #[error("Postgres did not answer within {0:?}")]
-    Slow(Duration),
-    /// Anything else.
-    #[error("Postgres answered with an error: {0}")]
-    Other(String),
+/// The moment up to which no connection is trusted: one that was last used before it is closed and not used again.
+#[derive(Debug, Clone)]
+pub(super) struct Distrust {
+    start: Instant,
+    micros: Arc<AtomicU64>,
 }
 
-impl Trouble {
-    /// A stable word for logs and metrics.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Unreachable(_) => "unreachable",
-            Self::Login(_) => "login",
-            Self::NoDatabase(_) => "no_database",
-            Self::NotReady(_) => "not_ready",
-            Self::Slow(_) => "slow",
-            Self::Other(_) => "other",
-        }
+impl Distrust {
+    fn new() -> Self {
+        Self { start: Instant::now(), micros: Arc::default() }
     }
-}
 
-impl From<&Error> for Trouble {
-    fn from(error: &Error) -> Self {
-        let Some(db) = error.as_db_error() else {
-            let why = std::error::Error::source(error).map_or_else(|| error.to_string(), |s| format!("{error}: {s}"));
-            return Self::Unreachable(why);
-        };
-        let says = format!("{} (SQLSTATE {})", db.message(), db.code().code());
-        match *db.code() {
-            SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Self::Login(says),
-            SqlState::INVALID_CATALOG_NAME => Self::NoDatabase(says),
-            SqlState::CANNOT_CONNECT_NOW | SqlState::ADMIN_SHUTDOWN | SqlState::CRASH_SHUTDOWN => Self::NotReady(says),
-            _ => Self::Other(says),
-        }
+    /// Whatever was used before now is not trusted any more.
+    pub(super) fn now(&self) {
+        let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.micros.fetch_max(micros, Ordering::Relaxed);
     }
-}
 
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        Self::from(&error)
-    }
-}
-
-impl From<PoolError> for Trouble {
-    fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Backend(e) => Self::from(&e),
-            PoolError::Timeout(_) => Self::Slow(WAIT_LIMIT),
-            other => Self::Other(other.to_string()),
-        }
+    fn reaches(&self, used: Instant) -> bool {
+        let upto = self.start + Duration::from_micros(self.micros.load(Ordering::Relaxed));
+        self.micros.load(Ordering::Relaxed) > 0 && used <= upto
     }
 }
 
@@ -125,71 +126,200 @@ impl Connect for Dial {
 }
 
 impl Database {
-    /// A pool of at most `size` connections. None is made before the first is needed.
+    /// A pool of at most `size` connections for requests, and a few beside it. None is made before the first is needed.
     pub fn new(connector: Connector, size: usize) -> Result<Self, Trouble> {
-        let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(connector.config().clone(), Dial(connector), manager_config);
-        let timeouts = Timeouts {
-            wait: Some(WAIT_LIMIT),
-            create: Some(super::CONNECT_LIMIT),
-            recycle: Some(super::CONNECT_LIMIT),
+        let distrust = Distrust::new();
+        let groups: Vec<_> = (lane::groups(size).into_iter())
+            .map(|group| {
+                let counts = Arc::new(LaneCounts::default());
+                let pool = build(&connector, group.lanes, group.connections, &distrust, &counts)?;
+                Ok::<_, Trouble>((group.lanes, pool, Shares::new(group.connections), counts))
+            })
+            .collect::<Result<_, _>>()?;
+        let of = |lane: Lane| {
+            let group = groups.iter().find(|(lanes, ..)| lanes.contains(&lane));
+            let (lanes, pool, shares, counts) =
+                group.ok_or_else(|| Trouble::Other(format!("no connections for a {}", lane.name())))?;
+            // What the test before use finds is counted once, for the first lane of a group.
+            let counts = if lanes.first() == Some(&lane) { Arc::clone(counts) } else { Arc::default() };
+            Ok::<_, Trouble>(LanePool { lane, pool: pool.clone(), shares: Arc::clone(shares), counts })
         };
-        let pool = Pool::builder(manager)
-            .max_size(size)
-            .timeouts(timeouts)
-            .runtime(Runtime::Tokio1)
-            .build()
-            .map_err(|e| Trouble::Other(e.to_string()))?;
-        Ok(Self { pool, last_ping: Arc::default() })
+        let [write, read, search, probe, housekeeping] = Lane::ALL;
+        let lanes = [of(write)?, of(read)?, of(search)?, of(probe)?, of(housekeeping)?];
+        Ok(Self(Arc::new(Inner { connector, distrust, lanes, last_ping: Mutex::default() })))
     }
 
-    /// A connection from the pool, for as long as it is held.
-    pub async fn get(&self) -> Result<Connection, Trouble> {
-        Ok(self.pool.get().await?)
+    /// Runs statements on a connection of a lane, for the server itself. See [`Self::run_for`].
+    pub async fn run<T>(&self, lane: Lane, work: impl AsyncFnOnce(&mut Client) -> T) -> Result<T, Trouble> {
+        self.run_for(lane, &Requester::SERVER, work).await
     }
 
-    /// Runs a simple query and says how long it took. Those who ask at the same time share one answer.
-    pub async fn ping(&self) -> Result<Duration, Trouble> {
-        let mut last = self.last_ping.lock().await;
-        if let (Some(at), Some(result)) = (last.at, &last.result)
-            && at.elapsed() < PING_MEMORY
-        {
-            return result.clone();
+    /// Runs statements on a connection of a lane, within the lane's limits and the requester's share of it. Past the limit, or
+    /// if this future is dropped, what runs is cancelled and its connection closed: whether a write took place is unknown then.
+    pub async fn run_for<T>(
+        &self,
+        lane: Lane,
+        requester: &Requester,
+        work: impl AsyncFnOnce(&mut Client) -> T,
+    ) -> Result<T, Trouble> {
+        let (lane, limit) = (self.lane(lane), lane.limits().run);
+        let mut lease = self.lease(lane, requester).await?;
+        lane.counts.runs.fetch_add(1, Ordering::Relaxed);
+        let Some(client) = lease.client() else { return Err(Trouble::Other("a connection was lost".to_owned())) };
+        let outcome = timeout(limit, work(client)).await;
+        match outcome {
+            Ok(result) => {
+                lease.finish();
+                Ok(result)
+            }
+            Err(_) => {
+                lease.expire();
+                tracing::warn!(lane = lane.lane.name(), ?limit, "a statement took too long and is cancelled");
+                Err(Trouble::Slow(limit))
+            }
         }
+    }
+
+    fn lane(&self, lane: Lane) -> &LanePool {
+        let [write, read, search, probe, housekeeping] = &self.0.lanes;
+        match lane {
+            Lane::Write => write,
+            Lane::Read => read,
+            Lane::Search => search,
+            Lane::Probe => probe,
+            Lane::Housekeeping => housekeeping,
+        }
+    }
+
+    async fn lease(&self, lane: &LanePool, requester: &Requester) -> Result<Lease, Trouble> {
+        let waiting = Waiting::new(&lane.counts.waiting);
+        let queue = lane.lane.limits().queue;
         let begun = Instant::now();
-        let asked = tokio::time::timeout(PING_LIMIT, async {
-            self.get().await?.simple_query("select 1").await?;
-            Ok::<_, Trouble>(())
-        });
-        let result = asked.await.unwrap_or(Err(Trouble::Slow(PING_LIMIT))).map(|()| begun.elapsed());
-        last.tell_changes(&result);
-        last.at = Some(Instant::now());
-        last.result = Some(result.clone());
-        result
+        let busy = || {
+            lane.counts.refused.fetch_add(1, Ordering::Relaxed);
+            Trouble::Busy(lane.lane.name())
+        };
+        let turn = lane.shares.enter(requester, queue).await.map_err(|_| busy())?;
+        let timeouts = Timeouts { wait: Some(queue.saturating_sub(begun.elapsed())), ..lane.pool.timeouts() };
+        let object = lane.pool.timeout_get(&timeouts).await.map_err(|error| match error {
+            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => busy(),
+            PoolError::Timeout(_) => Trouble::Slow(super::CONNECT_LIMIT),
+            PoolError::Backend(error) => Trouble::from(&error),
+            other => Trouble::Other(other.to_string()),
+        })?;
+        drop(waiting);
+        Ok(Lease::new(object, self.0.connector.clone(), self.0.distrust.clone(), &lane.counts, turn))
+    }
+
+    /// Every connection that is open now is made anew before it is used again.
+    pub(super) fn distrust(&self) {
+        self.0.distrust.now();
+    }
+
+    pub(super) fn last_ping(&self) -> &Mutex<LastPing> {
+        &self.0.last_ping
+    }
+
+    /// How each lane is doing.
+    pub fn lanes(&self) -> Vec<LaneStatus> {
+        let status = |lane: &LanePool| {
+            let (counts, number) = (&lane.counts, |n: &AtomicU64| n.load(Ordering::Relaxed));
+            LaneStatus {
+                lane: lane.lane,
+                connections: lane.pool.status().max_size,
+                in_use: counts.in_use.load(Ordering::Relaxed),
+                waiting: counts.waiting.load(Ordering::Relaxed),
+                runs: number(&counts.runs),
+                refused: number(&counts.refused),
+                cancelled: number(&counts.cancelled),
+                expired: number(&counts.expired),
+                discarded: number(&counts.discarded),
+            }
+        };
+        self.0.lanes.iter().map(status).collect()
     }
 
     /// How many connections are open, how many of them free, and how many requests wait for one.
     pub fn load(&self) -> (usize, usize, usize) {
-        let status = self.pool.status();
-        (status.size, status.available, status.waiting)
+        let (mut size, mut in_use, mut waiting, mut seen) = (0, 0, 0, Vec::new());
+        for lane in &self.0.lanes {
+            let shares = Arc::as_ptr(&lane.shares);
+            if !seen.contains(&shares) {
+                seen.push(shares);
+                size += lane.pool.status().size;
+            }
+            in_use += lane.counts.in_use.load(Ordering::Relaxed);
+            waiting += lane.counts.waiting.load(Ordering::Relaxed);
+        }
+        (size, size.saturating_sub(in_use), waiting)
     }
 
     /// Closes the pool: what waits for a connection fails, what holds one keeps it until it is done.
     pub fn close(&self) {
-        self.pool.close();
+        self.0.lanes.iter().for_each(|lane| lane.pool.close());
     }
 }
 
-impl LastPing {
-    /// Logs when the answer becomes another one, not each time that it is given.
-    fn tell_changes(&self, new: &Result<Duration, Trouble>) {
-        let before = self.result.as_ref().map(|r| r.as_ref().err().map(Trouble::kind));
-        match new {
-            Err(trouble) if before != Some(Some(trouble.kind())) => {
-                tracing::error!(reason = trouble.kind(), "database check failed: {trouble}");
+/// The connections of one group of lanes.
+fn build(
+    connector: &Connector,
+    lanes: &'static [Lane],
+    connections: usize,
+    distrust: &Distrust,
+    counts: &Arc<LaneCounts>,
+) -> Result<Pool, Trouble> {
+    let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+    let manager = Manager::from_connect(connector.config().clone(), Dial(connector.clone()), manager_config);
+    let timeouts = Timeouts { wait: None, create: Some(super::CONNECT_LIMIT), recycle: Some(super::CONNECT_LIMIT) };
+    let (distrust, counts) = (distrust.clone(), Arc::clone(counts));
+    let test = Hook::async_fn(move |client, metrics| {
+        let (metrics, distrust, counts) = (*metrics, distrust.clone(), Arc::clone(&counts));
+        Box::pin(async move {
+            if client.is_closed() || passes(client, &metrics, lanes, &distrust).await {
+                return Ok(());
             }
-            Ok(_) if matches!(before, Some(Some(_))) => tracing::info!("database check succeeds again"),
-            _ => {}
+            counts.discarded.fetch_add(1, Ordering::Relaxed);
+            Err(HookError::message("the connection did not pass the test before use"))
+        })
+    });
+    Pool::builder(manager)
+        .max_size(connections)
+        .timeouts(timeouts)
+        .runtime(Runtime::Tokio1)
+        // The one that was used last is used next, so that few are in use and those need no test.
+        .queue_mode(QueueMode::Lifo)
+        .pre_recycle(test)
+        .build()
+        .map_err(|e| Trouble::Other(e.to_string()))
+}
+
+/// Whether a connection may be used again. A server or a proxy may have gone mute without closing it, which shows only by an
+/// answer that does not come; and one that was made when the database took no writes may go on to take none.
+async fn passes(client: &Client, metrics: &Metrics, lanes: &[Lane], distrust: &Distrust) -> bool {
+    if distrust.reaches(metrics.recycled.unwrap_or(metrics.created)) {
+        return false;
+    }
+    if lanes.contains(&Lane::Probe) && metrics.age() >= PROBE_AGE {
+        return false;
+    }
+    if metrics.last_used() < UNTESTED_LIMIT {
+        return true;
+    }
+    match timeout(TEST_LIMIT, client.simple_query("show transaction_read_only")).await {
+        Ok(Ok(rows)) => !(lanes.contains(&Lane::Write) && says_on(&rows)),
+        Ok(Err(_)) => false,
+        Err(_) => {
+            // Its neighbours are likely no better: they are not tried one after the other.
+            distrust.now();
+            false
         }
     }
+}
+
+/// Whether a setting that was shown is on.
+pub(super) fn says_on(messages: &[SimpleQueryMessage]) -> bool {
+    messages.iter().any(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0) == Some("on"),
+        _ => false,
+    })
 }

@@ -12,6 +12,7 @@ use super::query::{TOKEN_IN_ADDRESS, is_token};
 use super::router::Context;
 use super::visit::Visit;
 use crate::auth::{Action, Extent, Identity, Presence, Refused, Role};
+use crate::db::Requester;
 use crate::journal::{Filter, FilterError, Owners};
 use crate::tail::pages::View;
 use crate::view::{PRIVATE, PUBLIC, time_text};
@@ -125,6 +126,11 @@ pub(super) fn listed<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iter
     lines.flat_map(|line| line.split(',')).map(str::trim).filter(|item| !item.is_empty())
 }
 
+/// Whose share of the database the statements of this one count against.
+pub(super) fn requester(identity: &Identity) -> Requester {
+    Requester::subject(identity.subject())
+}
+
 /// Who reads: somebody by name, or everybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Reader {
@@ -173,6 +179,11 @@ impl Reader {
             (false, Extent::All) => Owners::NobodyOr(subject),
             (false, Extent::Own | Extent::No) => Owners::Only(subject),
         }
+    }
+
+    /// Whose share of the database its statements count against: that of its subject, or of the visit's address.
+    pub(super) fn requester(&self, visit: &Visit) -> Requester {
+        self.identity().map_or_else(|| visit.requester(), requester)
     }
 
     /// The filter that it asks for, and no more than it may see. Owners are not for clients to ask for; and by what the

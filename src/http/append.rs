@@ -10,15 +10,17 @@ use hyper::{HeaderMap, Request, Response, StatusCode};
 use serde::Serialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use tokio_postgres::Client;
 use uuid::Uuid;
 
+use super::access::requester;
 use super::idempotency;
 use super::problem::{Problem, sentence};
 use super::respond::{Outgoing, json_response};
 use super::router::{Context, MAX_BODY_BYTES};
 use super::visit::Visit;
 use crate::auth::Identity;
-use crate::db::Trouble;
+use crate::db::{Lane, Trouble};
 use crate::journal::{self, AppendError, Appended, MAX_BATCH, NewEvent};
 use crate::limit::Class;
 
@@ -54,11 +56,12 @@ pub(super) async fn post(
     if key.is_some() && events.list.iter().any(|event| event.dedupe_key.is_some()) {
         return Err(Problem::bad_request("Idempotency-Key and a dedupe_key in an event exclude each other."));
     }
-    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
-    let appended = match &key {
-        Some(key) => journal::append_once(&client, identity.subject(), key, &events.list).await,
-        None => journal::append_batch(&client, identity.subject(), &events.list).await,
+    let append = async |client: &mut Client| match &key {
+        Some(key) => journal::append_once(client, identity.subject(), key, &events.list).await,
+        None => journal::append_batch(client, identity.subject(), &events.list).await,
     };
+    let appended = context.database.run_for(Lane::Write, &requester(identity), append).await;
+    let appended = appended.map_err(|trouble| unavailable(&trouble))?;
     let appended = appended.map_err(|error| problem(error, key.is_some()))?;
     Ok(created(&appended, events.single))
 }

@@ -5,8 +5,10 @@ use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::error::Category;
+use tokio_postgres::Client;
 use uuid::Uuid;
 
+use super::access::requester;
 use super::problem::{Problem, sentence};
 use super::query::Query;
 use super::respond::{Outgoing, json_text};
@@ -15,7 +17,7 @@ use super::visit::Visit;
 use super::{append, idempotency, path};
 use crate::auth::{Action, Extent, Identity};
 use crate::chat::{self, ChatError, ListCursor, Message, Status, Text};
-use crate::db::Trouble;
+use crate::db::{Lane, Trouble};
 use crate::limit::Class;
 use crate::view;
 
@@ -144,9 +146,10 @@ async fn conversations(
         return Err(Problem::bad_request("owner must not hold a NUL character"));
     }
     query.none()?;
-    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
     let owner = seen_by(identity).or(asked.as_deref());
-    let found = chat::conversations(&client, owner, status, after, limit).await.map_err(failed)?;
+    let look = async |client: &mut Client| chat::conversations(client, owner, status, after, limit).await;
+    let found = context.database.run_for(Lane::Search, &requester(identity), look).await;
+    let found = found.map_err(|trouble| unavailable(&trouble))?.map_err(failed)?;
     Ok(json_text(view::chat::conversations(&found, after, &context.redaction)))
 }
 
@@ -164,16 +167,18 @@ async fn utterances(
     };
     let after = after.ok_or_else(|| Problem::bad_request("cursor must be one that this list has given"))?;
     query.none()?;
-    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
-    let found = chat::utterances(&client, seen_by(identity), id, after, limit).await.map_err(failed)?;
+    let look = async |client: &mut Client| chat::utterances(client, seen_by(identity), id, after, limit).await;
+    let found = context.database.run_for(Lane::Search, &requester(identity), look).await;
+    let found = found.map_err(|trouble| unavailable(&trouble))?.map_err(failed)?;
     let found = found.ok_or_else(Problem::not_found)?;
     Ok(json_text(view::chat::utterances(&found, after, &context.redaction)))
 }
 
 async fn close(context: &Context, identity: &Identity, id: Uuid, query: Query) -> Result<Response<Outgoing>, Problem> {
     query.none()?;
-    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
-    let closed = chat::close(&client, seen_by(identity), id).await.map_err(failed)?;
+    let close = async |client: &mut Client| chat::close(client, seen_by(identity), id).await;
+    let closed = context.database.run_for(Lane::Write, &requester(identity), close).await;
+    let closed = closed.map_err(|trouble| unavailable(&trouble))?.map_err(failed)?;
     let closed = closed.ok_or_else(Problem::not_found)?;
     Ok(json_text(view::chat::conversation(&closed, &context.redaction)))
 }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::problem::Problem;
 use super::respond::{Outgoing, json_response};
-use crate::db::Database;
+use crate::db::{Database, Pong};
 use crate::tail::pages::Pages;
 use crate::tail::{Blocker, Counts, Hearing, Reason, Stalled, Status};
 use crate::view::{Redaction, Views};
@@ -68,7 +68,9 @@ pub(super) async fn ready(
     tail: &TailView,
 ) -> Result<Response<Outgoing>, Problem> {
     readiness.check()?;
-    ping(database).await?;
+    if ping(database).await?.read_only {
+        return Err(Problem::unavailable("database_read_only", "The database takes no writes."));
+    }
     let status = tail.status.borrow().clone();
     if !status.connected {
         return Err(Problem::unavailable("tail_unavailable", "The server does not follow the journal at this moment."));
@@ -107,14 +109,15 @@ fn tell_blocker(blocker: &Blocker) -> Value {
 
 /// The database answers a simple query, in this time.
 pub(super) async fn db(database: &Database) -> Result<Response<Outgoing>, Problem> {
-    let took = ping(database).await?;
-    Ok(json_response(&json!({ "status": "ok", "latency_ms": took * 1000.0 })))
+    let Pong { took, read_only } = ping(database).await?;
+    let latency_ms = took.as_secs_f64() * 1000.0;
+    Ok(json_response(&json!({ "status": "ok", "latency_ms": latency_ms, "read_only": read_only })))
 }
 
-/// How long the database took, in seconds. Why it does not answer is for the log: it may name hosts and users.
-async fn ping(database: &Database) -> Result<f64, Problem> {
+/// What the database answers. Why it does not is for the log: it may name hosts and users.
+async fn ping(database: &Database) -> Result<Pong, Problem> {
     match database.ping().await {
-        Ok(took) => Ok(took.as_secs_f64()),
+        Ok(pong) => Ok(pong),
         Err(_) => Err(Problem::unavailable("database_unavailable", "The database does not answer.")),
     }
 }

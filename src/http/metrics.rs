@@ -10,6 +10,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use super::health::hearing;
 use super::respond::{Outgoing, whole};
 use super::router::Context;
+use crate::db::LaneStatus;
 use crate::limit::Class;
 use crate::tail::{Hearing, Reason};
 
@@ -124,6 +125,34 @@ fn database(page: &mut Page, context: &Context) {
     page.gauge("rowcast_db_connections", "Open connections of the pool.", size);
     page.gauge("rowcast_db_connections_free", "Those that nobody uses.", free);
     page.gauge("rowcast_db_waiting", "Requests that wait for a connection.", waiting);
+    lanes(page, &context.database.lanes());
+}
+
+/// The end of a metric's name, its help, and how to read it.
+type LaneMetric<V> = (&'static str, &'static str, fn(&LaneStatus) -> V);
+
+fn lanes(page: &mut Page, lanes: &[LaneStatus]) {
+    let gauges: [LaneMetric<usize>; 3] = [
+        ("connections", "The most connections of a lane.", |lane| lane.connections),
+        ("in_use", "Connections of a lane that run something or are being cancelled.", |lane| lane.in_use),
+        ("waiting", "Statements of a lane that wait for a connection.", |lane| lane.waiting),
+    ];
+    let counters: [LaneMetric<u64>; 5] = [
+        ("runs_total", "Times that statements were run in a lane.", |lane| lane.runs),
+        ("refused_total", "Times that none was free in time, or a requester had its share.", |lane| lane.refused),
+        ("cancelled_total", "Runs that were given up, as by a client that hung up.", |lane| lane.cancelled),
+        ("expired_total", "Runs that took longer than they may.", |lane| lane.expired),
+        ("discarded_total", "Connections that were closed because they were no longer sound.", |lane| lane.discarded),
+    ];
+    let label = |lane: &LaneStatus| format!("{{lane=\"{}\"}}", lane.lane.name());
+    for (name, help, of) in gauges {
+        let samples = lanes.iter().map(|lane| (label(lane), of(lane)));
+        page.metric("gauge", &format!("rowcast_db_lane_{name}"), help, samples);
+    }
+    for (name, help, of) in counters {
+        let samples = lanes.iter().map(|lane| (label(lane), of(lane)));
+        page.metric("counter", &format!("rowcast_db_lane_{name}"), help, samples);
+    }
 }
 
 fn tail(page: &mut Page, context: &Context) {

@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::query::Query;
 use super::respond::{Outgoing, json_text};
 use super::router::Context;
+use super::visit::Visit;
 use crate::journal::{Cursor, Filter};
 use crate::session::{Refused, Room, Run, Start, Step, Walker};
 use crate::tail::pages::Position;
@@ -71,12 +72,15 @@ impl Asked {
 pub(super) async fn page(
     context: &Arc<Context>,
     reader: &Reader,
+    visit: &Visit,
     query: Option<&str>,
 ) -> Result<Response<Outgoing>, Problem> {
     let asked = Asked::parse(query, reader)?;
     let presence = access::enter(context, reader)?;
-    let place = context.live.place(asked.start, &asked.filter).await?;
-    let mut walker = Walker::new(&context.live, place, Arc::clone(&asked.filter), reader.view());
+    let requester = reader.requester(visit);
+    let place = context.live.place_for(&requester, asked.start, &asked.filter).await?;
+    let walker = Walker::new(&context.live, place, Arc::clone(&asked.filter), reader.view());
+    let mut walker = walker.on_behalf_of(requester);
     let mut no_longer = pin!(access::no_longer(reader, presence.as_ref()));
     let begun = Instant::now();
     let until = begun + asked.wait;

@@ -7,7 +7,9 @@ use serde_json::error::Category;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
+use tokio_postgres::Client;
 
+use super::access::requester;
 use super::append;
 use super::problem::Problem;
 use super::query::Query;
@@ -15,7 +17,7 @@ use super::respond::{Outgoing, json_response};
 use super::router::Context;
 use crate::auth::revocations::{MAX_REASON_BYTES, Revocation, is_reason, list, revoke};
 use crate::auth::{Identity, MAX_SUBJECT_BYTES, is_subject};
-use crate::db::Trouble;
+use crate::db::{Lane, Trouble};
 use crate::view::Redaction;
 use crate::view::instant;
 
@@ -77,10 +79,10 @@ pub(super) async fn post(
     if !wanted.reason.as_deref().is_none_or(is_reason) {
         return Err(invalid(&format!("reason must be 1 to {MAX_REASON_BYTES} bytes without NUL.")));
     }
-    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
-    let done = revoke(&client, &wanted.subject, Some(identity.subject()), wanted.reason.as_deref()).await;
-    let done = done.map_err(|error| unavailable(&error.into()))?;
-    drop(client);
+    let (subject, by, reason) = (&wanted.subject, Some(identity.subject().as_ref()), wanted.reason.as_deref());
+    let revoking = async |client: &mut Client| revoke(client, subject, by, reason).await;
+    let done = context.database.run_for(Lane::Write, &requester(identity), revoking).await;
+    let done = done.map_err(|trouble| unavailable(&trouble))?.map_err(|error| unavailable(&error.into()))?;
     context.revoked.hurry();
     tracing::info!(subject = done.subject, by = %identity.subject(), "a subject is revoked");
     let mut response = json_response(&Told::of(done, context));
@@ -99,7 +101,11 @@ fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
 }
 
 /// A page of them, by subject.
-pub(super) async fn page(context: &Arc<Context>, query: Option<&str>) -> Result<Response<Outgoing>, Problem> {
+pub(super) async fn page(
+    context: &Arc<Context>,
+    identity: &Identity,
+    query: Option<&str>,
+) -> Result<Response<Outgoing>, Problem> {
     let mut query = Query::parse(query)?;
     let limit = query.limit(USUAL_LIMIT, MAX_LIMIT)?;
     let after = query.take("cursor").unwrap_or_default();
@@ -108,9 +114,10 @@ pub(super) async fn page(context: &Arc<Context>, query: Option<&str>) -> Result<
     }
     query.none()?;
     let limit = i64::from(limit);
-    let client = context.database.get().await.map_err(|trouble| unavailable(&trouble))?;
     // One more than asked for tells whether there are more.
-    let mut found = list(&client, &after, limit + 1).await.map_err(|error| unavailable(&error.into()))?;
+    let look = async |client: &mut Client| list(client, &after, limit + 1).await;
+    let found = context.database.run_for(Lane::Search, &requester(identity), look).await;
+    let mut found = found.map_err(|trouble| unavailable(&trouble))?.map_err(|error| unavailable(&error.into()))?;
     let asked = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = found.len() > asked;
     found.truncate(asked);

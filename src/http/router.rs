@@ -309,12 +309,14 @@ async fn dispatch(
         Endpoint::Description => openapi::document(request.uri().query()),
         Endpoint::Socket => ws::upgrade(context, peer, visit, false, request).await,
         Endpoint::PublicSocket => ws::upgrade(context, peer, visit, true, request).await,
-        Endpoint::PublicEvents => read::page(context, &Reader::Public, request.uri().query()).await,
+        Endpoint::PublicEvents => read::page(context, &Reader::Public, visit, request.uri().query()).await,
         Endpoint::PublicStream => sse::stream(context, Reader::Public, visit, &request).await,
         Endpoint::Events | Endpoint::Stream | Endpoint::Me | Endpoint::Revocations | Endpoint::Chat(_) => {
             private(context, visit, endpoint, request).await
         }
-        Endpoint::Trading(route) if route.is_public() => trading::public(context, route, request.uri().query()).await,
+        Endpoint::Trading(route) if route.is_public() => {
+            trading::public(context, visit, route, request.uri().query()).await
+        }
         Endpoint::Trading(_) => private(context, visit, endpoint, request).await,
     }
 }
@@ -335,14 +337,14 @@ async fn private(
     }
     match endpoint {
         Endpoint::Events if request.method() == Method::POST => append::post(context, &identity, visit, request).await,
-        Endpoint::Events => read::page(context, &Reader::Known(identity), request.uri().query()).await,
+        Endpoint::Events => read::page(context, &Reader::Known(identity), visit, request.uri().query()).await,
         Endpoint::Stream => sse::stream(context, Reader::Known(identity), visit, &request).await,
         Endpoint::Revocations if request.method() == Method::POST => {
             revocations::post(context, &identity, request).await
         }
         Endpoint::Chat(place) => chat::answer(context, &identity, visit, place, request).await,
         Endpoint::Trading(route) => trading::answer(context, &identity, route, request).await,
-        Endpoint::Revocations => revocations::page(context, request.uri().query()).await,
+        Endpoint::Revocations => revocations::page(context, &identity, request.uri().query()).await,
         _ => {
             Query::parse(request.uri().query())?.none()?;
             Ok(json_response(&access::me(&identity)))

@@ -47,10 +47,11 @@ pub(super) async fn stream(
     let permit = permit.map_err(|_| Problem::too_many_sessions())?;
     let seat = visit.enter(context, reader.identity().map(|identity| &**identity.subject()))?;
     let presence = access::enter(context, &reader)?;
-    let place = context.live.place(start, &filter).await?;
+    let requester = reader.requester(visit);
+    let place = context.live.place_for(&requester, start, &filter).await?;
     let left = access::until(reader.identity().map_or(u64::MAX, Identity::ends_at));
     let session = Session {
-        walker: Walker::new(&context.live, place, filter, reader.view()),
+        walker: Walker::new(&context.live, place, filter, reader.view()).on_behalf_of(requester),
         context: Arc::clone(context),
         heartbeat: Instant::now() + context.streams.heartbeat,
         ends: Instant::now() + left,

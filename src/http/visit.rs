@@ -9,6 +9,7 @@ use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use super::access::Reader;
 use super::problem::Problem;
 use super::router::Context;
+use crate::db::Requester;
 use crate::limit::{Class, Decision, Headers, Place, address_key, client_address};
 
 pub(super) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -28,6 +29,11 @@ impl Visit {
         let fields = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
         let client = client_address(peer.ip(), fields, &context.trusted_proxies);
         Self { address: address_key(client), told: Mutex::default() }
+    }
+
+    /// Whose share of the database its statements count against, where there is no token.
+    pub(super) fn requester(&self) -> Requester {
+        Requester::address(&self.address)
     }
 
     /// Uses the quota of this visit's address.

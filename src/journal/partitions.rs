@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, Error};
 
-use crate::db::{Database, Trouble};
+use crate::db::{Database, Lane, Trouble};
 use crate::shutdown::Shutdown;
 
 /// How often the server looks whether there are enough partitions ahead.
@@ -116,5 +116,5 @@ pub async fn keep_ahead(database: Database, shutdown: Shutdown) {
 }
 
 async fn make(database: &Database) -> Result<i32, Trouble> {
-    Ok(ensure_partitions(&*database.get().await?).await?)
+    Ok(database.run(Lane::Housekeeping, async |client| ensure_partitions(client).await).await??)
 }

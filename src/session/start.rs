@@ -3,8 +3,10 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use tokio_postgres::Client;
+
 use super::live::Live;
-use crate::db::Trouble;
+use crate::db::{Lane, Requester, Trouble};
 use crate::journal::{self, Cursor, Filter};
 use crate::tail::pages::{PageError, Position};
 
@@ -121,9 +123,14 @@ impl Live {
     /// Finds the place of a beginning. If the history becomes another meanwhile, whatever was found is void, a refusal too,
     /// and it is looked for anew.
     pub async fn place(&self, start: Start, filter: &Filter) -> Result<Place, Refused> {
+        self.place_for(&Requester::SERVER, start, filter).await
+    }
+
+    /// Finds the place of a beginning, as [`Self::place`] does, on the share of a requester.
+    pub async fn place_for(&self, requester: &Requester, start: Start, filter: &Filter) -> Result<Place, Refused> {
         let mut position = self.known().await?;
         loop {
-            let found = self.place_in(&position, start, filter).await;
+            let found = self.place_in(&position, requester, start, filter).await;
             if self.pages().position().epoch == position.epoch {
                 return found;
             }
@@ -131,13 +138,19 @@ impl Live {
         }
     }
 
-    async fn place_in(&self, position: &Position, start: Start, filter: &Filter) -> Result<Place, Refused> {
+    async fn place_in(
+        &self,
+        position: &Position,
+        requester: &Requester,
+        start: Start,
+        filter: &Filter,
+    ) -> Result<Place, Refused> {
         let epoch = position.epoch;
         let before_all = if position.trimmed > 0 { Cursor::bare(position.trimmed) } else { Cursor::START };
         match start {
             Start::Latest | Start::Last(0) => Ok(Place::end(position)),
             Start::Earliest => Ok(Place { at: position.trimmed, cursor: before_all, epoch }),
-            Start::Last(n) => self.last(n, filter, position).await,
+            Start::Last(n) => self.last(n, requester, filter, position).await,
             Start::After(cursor) if cursor.seq < position.trimmed => {
                 Err(Refused::Expired { oldest: self.oldest().await? })
             }
@@ -181,19 +194,18 @@ impl Live {
 
     /// The newest event before a seq that is none. If the database cannot be asked, the seq itself will do.
     async fn before(&self, seq: i64, position: &Position) -> Cursor {
-        let found =
-            async { Ok::<_, Trouble>(journal::newest(&*self.database().get().await?, position.trimmed, seq).await?) };
-        match found.await {
-            Ok(Some(cursor)) => cursor,
-            Ok(None) => Cursor::bare(position.trimmed),
-            Err(_) => Cursor::bare(seq),
+        let look = async |client: &mut Client| journal::newest(client, position.trimmed, seq).await;
+        match self.database().run(Lane::Read, look).await {
+            Ok(Ok(Some(cursor))) => cursor,
+            Ok(Ok(None)) => Cursor::bare(position.trimmed),
+            Ok(Err(_)) | Err(_) => Cursor::bare(seq),
         }
     }
 
     /// A cursor that another node may have handed out before this one decides it.
     async fn ahead(&self, cursor: Cursor, epoch: u64) -> Result<Place, Refused> {
-        let client = self.database().get().await?;
-        let found = journal::beyond(&client, cursor.seq).await.map_err(Trouble::from)?;
+        let look = async |client: &mut Client| journal::beyond(client, cursor.seq).await;
+        let found = self.database().run(Lane::Read, look).await?.map_err(Trouble::from)?;
         let holds = match cursor.tag {
             Some(_) => found.event.is_some_and(|event| event == cursor),
             None => cursor.seq <= found.drawn,
@@ -201,21 +213,30 @@ impl Live {
         if holds { Ok(Place { at: cursor.seq, cursor, epoch }) } else { Err(Refused::Invalid) }
     }
 
-    async fn last(&self, n: u32, filter: &Filter, position: &Position) -> Result<Place, Refused> {
+    async fn last(
+        &self,
+        n: u32,
+        requester: &Requester,
+        filter: &Filter,
+        position: &Position,
+    ) -> Result<Place, Refused> {
         let Position { head, trimmed, epoch, .. } = *position;
-        let client = self.database().get().await?;
-        // Retention says what it takes before it takes it, and this node hears of it a little later: events that are gone
-        // may still stand there, and a reader must not be sent among them.
-        let first = journal::nth_newest(&client, filter, trimmed, head, i64::from(n));
-        let found = tokio::try_join!(biased; first, journal::trimmed_through(&client));
-        let (first, gone) = found.map_err(Trouble::from)?;
-        match first {
-            None => Ok(Place::end(position)),
-            Some(first) if first <= gone => Ok(Place { at: gone, cursor: Cursor::bare(gone), epoch }),
-            Some(first) => {
-                let before = journal::newest(&client, gone, first - 1).await.map_err(Trouble::from)?;
-                Ok(Place { at: first - 1, cursor: before.unwrap_or(Cursor::bare(gone)), epoch })
+        let look = async |client: &mut Client| {
+            let client = &*client;
+            // Retention says what it takes before it takes it, and this node hears of it a little later: events that are gone
+            // may still stand there, and a reader must not be sent among them.
+            let first = journal::nth_newest(client, filter, trimmed, head, i64::from(n));
+            let found = tokio::try_join!(biased; first, journal::trimmed_through(client));
+            let (first, gone) = found.map_err(Trouble::from)?;
+            match first {
+                None => Ok(Place::end(position)),
+                Some(first) if first <= gone => Ok(Place { at: gone, cursor: Cursor::bare(gone), epoch }),
+                Some(first) => {
+                    let before = journal::newest(client, gone, first - 1).await.map_err(Trouble::from)?;
+                    Ok(Place { at: first - 1, cursor: before.unwrap_or(Cursor::bare(gone)), epoch })
+                }
             }
-        }
+        };
+        self.database().run_for(Lane::Search, requester, look).await?
     }
 }

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
+use tokio_postgres::Client;
 
 use super::live::{Interest, Live};
 use super::start::{Place, Refused, Start};
 use super::walk::{Next, Room, Run, SEARCH_LIMIT, Walk};
 use crate::clock::jitter;
-use crate::db::Trouble;
+use crate::db::{Lane, Requester, Trouble};
 use crate::journal::{self, Cursor, Filter, Owners, QueryError, StoredEvent};
 use crate::tail::pages::{Page, PageError, Position, View};
 use crate::view::{Tally, Views};
@@ -32,6 +33,7 @@ pub struct Walker {
     live: Arc<Live>,
     walk: Walk,
     interest: Interest,
+    requester: Requester,
     state: State,
 }
 
@@ -97,7 +99,14 @@ impl Walker {
     /// A reader at a place.
     pub fn new(live: &Arc<Live>, place: Place, filter: Arc<Filter>, view: View) -> Self {
         let interest = live.interest(&filter);
-        Self { live: Arc::clone(live), walk: Walk::new(place, filter, view), interest, state: State::Due }
+        let (live, walk) = (Arc::clone(live), Walk::new(place, filter, view));
+        Self { live, walk, interest, requester: Requester::SERVER, state: State::Due }
+    }
+
+    /// A reader whose searches count against the share of this requester.
+    #[must_use]
+    pub fn on_behalf_of(self, requester: Requester) -> Self {
+        Self { requester, ..self }
     }
 
     /// The newest event that it is past: what to come back with.
@@ -165,15 +174,18 @@ impl Walker {
             Next::Search(after, position) => {
                 let filter = Arc::clone(self.walk.filter());
                 let limit = i64::try_from(room.events).unwrap_or(SEARCH_LIMIT).min(SEARCH_LIMIT);
+                let requester = self.requester.clone();
                 Box::pin(async move {
-                    let found = search(&live, &filter, after, position.head, limit).await?;
+                    let found = search(&live, &requester, &filter, (after, position.head), limit).await?;
                     Ok(Thing::Found(found, limit, position))
                 })
             }
             Next::Expired => Box::pin(async move { Err(expired(&live).await) }),
             Next::Prove => {
                 let (filter, cursor) = (Arc::clone(self.walk.filter()), self.walk.cursor());
-                Box::pin(async move { Ok(Thing::Proof(live.place(Start::After(cursor), &filter).await?)) })
+                let requester = self.requester.clone();
+                let start = Start::After(cursor);
+                Box::pin(async move { Ok(Thing::Proof(live.place_for(&requester, start, &filter).await?)) })
             }
         };
         self.state = State::SentFor(sent);
@@ -221,9 +233,15 @@ impl Walker {
     }
 }
 
-async fn search(live: &Live, filter: &Filter, after: i64, head: i64, limit: i64) -> Result<Vec<StoredEvent>, Refused> {
-    let client = live.database().get().await?;
-    match journal::query(&client, filter, after, head, limit).await {
+async fn search(
+    live: &Live,
+    requester: &Requester,
+    filter: &Filter,
+    (after, head): (i64, i64),
+    limit: i64,
+) -> Result<Vec<StoredEvent>, Refused> {
+    let look = async |client: &mut Client| journal::query(client, filter, after, head, limit).await;
+    match live.database().run_for(Lane::Search, requester, look).await? {
         Ok(events) => Ok(events),
         Err(QueryError::Expired { .. }) => Err(expired(live).await),
         Err(QueryError::Postgres(error)) => Err(Trouble::from(error).into()),

@@ -7,10 +7,11 @@ use std::time::Duration;
 use postgres_types::Type;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_postgres::Client;
 
 use super::Taxonomy;
 use crate::clock::jitter;
-use crate::db::{Database, Trouble};
+use crate::db::{Database, Lane, Trouble};
 use crate::shutdown::Shutdown;
 
 /// From the beginning of one look to the next: what lies between this and a second is for the look itself and for the
@@ -90,9 +91,9 @@ impl Follower {
 
     /// Looks once, and publishes what has changed.
     async fn look(&mut self) -> Result<(), Trouble> {
-        let client = self.database.get().await?;
-        let rows = client.query_typed(LOOK, &[(&self.print, Type::BYTEA)]).await?;
-        drop(client);
+        let print = &self.print;
+        let look = async |client: &mut Client| client.query_typed(LOOK, &[(print, Type::BYTEA)]).await;
+        let rows = self.database.run(Lane::Housekeeping, look).await??;
         let Some(first) = rows.first() else { return Ok(()) };
         let print: Vec<u8> = first.try_get(0)?;
         if self.print.as_ref() == Some(&print) {

@@ -4,7 +4,7 @@ mod node;
 
 use std::time::Duration;
 
-use rowcast::db::Database;
+use rowcast::db::{Database, Lane};
 use rowcast::tail::Reason;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
@@ -281,7 +281,15 @@ async fn numbers_that_a_crash_took_back_and_others_drew_again_are_found() {
 async fn requests_that_want_every_connection_of_the_pool_do_not_hold_the_stream_up() {
     let db = migrated_database().await;
     let pool = Database::new(connector(&db.url), 1).unwrap();
-    let taken = pool.get().await.unwrap();
+    let busy = |pool: &Database| pool.lanes().iter().map(|lane| lane.in_use).sum::<usize>();
+    let mut taken = tokio::task::JoinSet::new();
+    for lane in [Lane::Write, Lane::Housekeeping, Lane::Housekeeping] {
+        let pool = pool.clone();
+        taken.spawn(
+            async move { pool.run(lane, async |client| client.batch_execute("select pg_sleep(600)").await).await },
+        );
+    }
+    until("every connection is in use", || async { busy(&pool) == 3 }).await;
     let mut node = Node::start_beside(pool, &db.url, None);
     node.connected().await;
     let client = db.client().await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rowcast::db::Database;
+use rowcast::db::{Database, Lane};
 use rowcast::shutdown::Shutdown;
 use rowcast::tail::pages::{Limits, Pages, PostgresLoad, Seqs};
 use rowcast::tail::{Counts, Tail};
@@ -278,12 +278,9 @@ async fn proven(database: &Database, book: &mut Book, shutdown: &Shutdown) -> bo
     let Some((seq, tag)) = book.last.clone() else { return true };
     tracing::info!(seq, "another history: proving the cursor");
     loop {
-        let asked = async {
-            let client = database.get().await.ok()?;
-            let sql = format!("select right(id::text, 8) from rowcast.events where seq = {seq}");
-            client.query(&sql, &[]).await.ok()
-        };
-        if let Some(rows) = asked.await {
+        let sql = format!("select right(id::text, 8) from rowcast.events where seq = {seq}");
+        let asked = database.run(Lane::Read, async |client| client.query(&sql, &[]).await);
+        if let Ok(Ok(rows)) = asked.await {
             let found: Option<String> = rows.first().map(|row| row.get(0));
             if found.as_deref() != Some(&tag) {
                 book.write(&format!("lost history at {seq} {tag}: {found:?}\n"));

@@ -8,11 +8,11 @@ use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use uuid::Uuid;
 
-use super::{Route, connection, problem};
+use super::{Asking, Route, problem};
+use crate::db::Lane;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::respond::{Outgoing, json_text};
-use crate::http::router::Context;
 use crate::trading::{
     self, Error, Order, OrderFilter, Page, PastSetting, Place, Setting, Snapshot, Trade, TradeFilter, Window,
 };
@@ -24,32 +24,32 @@ const USUAL_LIMIT: u16 = 100;
 
 /// What those see who have shown who they are.
 pub(super) async fn private(
-    context: &Context,
+    asking: &Asking<'_>,
     route: Route,
     query: Option<&str>,
 ) -> Result<Response<Outgoing>, Problem> {
     let mut query = Query::parse(query)?;
-    let redaction = &context.redaction;
+    let redaction = &asking.context.redaction;
     match route {
         Route::Trades => {
-            let page = trades(context, query).await?;
+            let page = trades(asking, query).await?;
             Ok(answer(&page, |trade| trade.private(redaction), trade_place))
         }
         Route::Orders => {
-            let page = orders(context, query).await?;
+            let page = orders(asking, query).await?;
             Ok(answer(&page, |order| order.private(redaction), order_place))
         }
         Route::Snapshots => {
-            let page = snapshots(context, query).await?;
+            let page = snapshots(asking, query).await?;
             Ok(answer(&page, |snapshot| snapshot.private(redaction), snapshot_place))
         }
         Route::Config => match query.take("history").as_deref() {
             None | Some("false") => {
-                let page = settings(context, query).await?;
+                let page = settings(asking, query).await?;
                 Ok(answer(&page, |setting| setting.private(redaction), setting_cursor))
             }
             Some("true") => {
-                let page = history(context, query).await?;
+                let page = history(asking, query).await?;
                 Ok(answer(&page, |setting| setting.private(redaction), past_place))
             }
             Some(_) => Err(Problem::bad_request("history must be true or false")),
@@ -60,21 +60,21 @@ pub(super) async fn private(
 
 /// What everyone may see.
 pub(super) async fn public(
-    context: &Context,
+    asking: &Asking<'_>,
     route: Route,
     query: Option<&str>,
 ) -> Result<Response<Outgoing>, Problem> {
     let mut query = Query::parse(query)?;
-    let redaction = &context.redaction;
+    let redaction = &asking.context.redaction;
     if route == Route::PublicSnapshots {
-        let page = snapshots(context, query).await?;
+        let page = snapshots(asking, query).await?;
         return Ok(answer(&page, |snapshot| snapshot.public(redaction), |s| snapshot_place(s).anonymous()));
     }
     // What is not shown is not to be found out by asking for it either.
     if query.take("client_order_id").is_some() {
         return Err(unknown("client_order_id"));
     }
-    let page = trades(context, query).await?;
+    let page = trades(asking, query).await?;
     Ok(answer(&page, |trade| trade.public(redaction), |trade| trade_place(trade).anonymous()))
 }
 
@@ -107,7 +107,7 @@ fn setting_cursor(setting: &Setting) -> String {
     setting.key.clone()
 }
 
-async fn trades(context: &Context, mut query: Query) -> Result<Page<Trade>, Problem> {
+async fn trades(asking: &Asking<'_>, mut query: Query) -> Result<Page<Trade>, Problem> {
     let filter = TradeFilter {
         symbol: text(&mut query, "symbol")?,
         side: one_of(&mut query, "side", &["long", "short"])?,
@@ -115,11 +115,10 @@ async fn trades(context: &Context, mut query: Query) -> Result<Page<Trade>, Prob
         client_order_id: text(&mut query, "client_order_id")?,
     };
     let window = window(query)?;
-    let client = connection(context).await?;
-    trading::list_trades(&client, &filter, &window).await.map_err(told)
+    asking.run(Lane::Search, told, async |client| trading::list_trades(client, &filter, &window).await).await
 }
 
-async fn orders(context: &Context, mut query: Query) -> Result<Page<Order>, Problem> {
+async fn orders(asking: &Asking<'_>, mut query: Query) -> Result<Page<Order>, Problem> {
     let states = ["new", "partially_filled", "filled", "cancelled", "rejected"];
     let trade_id = query.take("trade_id").map(|text| Uuid::try_parse(&text)).transpose();
     let filter = OrderFilter {
@@ -131,29 +130,29 @@ async fn orders(context: &Context, mut query: Query) -> Result<Page<Order>, Prob
         client_order_id: text(&mut query, "client_order_id")?,
     };
     let window = window(query)?;
-    let client = connection(context).await?;
-    trading::list_orders(&client, &filter, &window).await.map_err(told)
+    asking.run(Lane::Search, told, async |client| trading::list_orders(client, &filter, &window).await).await
 }
 
-async fn snapshots(context: &Context, query: Query) -> Result<Page<Snapshot>, Problem> {
+async fn snapshots(asking: &Asking<'_>, query: Query) -> Result<Page<Snapshot>, Problem> {
     let window = window(query)?;
-    let client = connection(context).await?;
-    trading::list_snapshots(&client, &window).await.map_err(told)
+    asking.run(Lane::Search, told, async |client| trading::list_snapshots(client, &window).await).await
 }
 
-async fn settings(context: &Context, mut query: Query) -> Result<Page<Setting>, Problem> {
+async fn settings(asking: &Asking<'_>, mut query: Query) -> Result<Page<Setting>, Problem> {
     let (key, after, limit) =
         (text(&mut query, "key")?, text(&mut query, "cursor")?, query.limit(USUAL_LIMIT, MAX_LIMIT)?.into());
     nothing_else(&query)?;
-    let client = connection(context).await?;
-    trading::list_settings(&client, key.as_deref(), after.as_deref(), limit).await.map_err(told)
+    asking
+        .run(Lane::Search, told, async |client| {
+            trading::list_settings(client, key.as_deref(), after.as_deref(), limit).await
+        })
+        .await
 }
 
-async fn history(context: &Context, mut query: Query) -> Result<Page<PastSetting>, Problem> {
+async fn history(asking: &Asking<'_>, mut query: Query) -> Result<Page<PastSetting>, Problem> {
     let key = text(&mut query, "key")?;
     let window = window(query)?;
-    let client = connection(context).await?;
-    trading::setting_history(&client, key.as_deref(), &window).await.map_err(told)
+    asking.run(Lane::Search, told, async |client| trading::setting_history(client, key.as_deref(), &window).await).await
 }
 
 /// Of a list nothing is stored, so what cannot be asked for is a parameter.

@@ -7,14 +7,17 @@ mod route;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
+use super::access::requester;
 use super::path;
 use super::problem::{Problem, sentence};
 use super::respond::{Outgoing, json_text};
 use super::router::Context;
+use super::visit::Visit;
 use crate::auth::{Action, Extent, Identity};
-use crate::db::{Connection, Trouble};
+use crate::db::{Lane, Requester, Trouble};
 use crate::trading::{self, Error, Made};
 use crate::view::trading::Private;
 
@@ -28,10 +31,11 @@ fn is_writing(method: &Method) -> bool {
 /// What everyone may see.
 pub(super) async fn public(
     context: &Context,
+    visit: &Visit,
     route: Route,
     query: Option<&str>,
 ) -> Result<Response<Outgoing>, Problem> {
-    list::public(context, route, query).await
+    list::public(&Asking { context, requester: visit.requester() }, route, query).await
 }
 
 /// Answers somebody whose role allows it.
@@ -46,70 +50,90 @@ pub(super) async fn answer(
     if !writes && identity.role().extent(Action::Read) < Extent::All {
         return Err(Problem::forbidden("The role of the token does not allow this."));
     }
-    if writes { write(context, identity, route, request).await } else { read(context, route, &request).await }
+    let asking = Asking { context, requester: requester(identity) };
+    if writes { write(&asking, identity, route, request).await } else { read(&asking, route, &request).await }
 }
 
-async fn read(context: &Context, route: Route, request: &Request<Incoming>) -> Result<Response<Outgoing>, Problem> {
+/// The server, and whose share of the database is used.
+struct Asking<'a> {
+    context: &'a Context,
+    requester: Requester,
+}
+
+impl Asking<'_> {
+    /// Runs statements on the trading tables. An error of theirs is told as `told` makes it.
+    async fn run<T>(
+        &self,
+        lane: Lane,
+        told: impl FnOnce(Error) -> Problem,
+        work: impl AsyncFnOnce(&mut Client) -> Result<T, Error>,
+    ) -> Result<T, Problem> {
+        let outcome = self.context.database.run_for(lane, &self.requester, work).await;
+        outcome.map_err(|trouble| unavailable(&trouble))?.map_err(told)
+    }
+}
+
+async fn read(asking: &Asking<'_>, route: Route, request: &Request<Incoming>) -> Result<Response<Outgoing>, Problem> {
     if route != Route::Trade {
-        return list::private(context, route, request.uri().query()).await;
+        return list::private(asking, route, request.uri().query()).await;
     }
     no_parameters(request)?;
-    let id = id(request)?;
-    let client = connection(context).await?;
-    let trade = trading::get_trade(&client, id).await.map_err(|error| problem(error, "invalid_trade"))?;
+    let (id, context) = (id(request)?, asking.context);
+    let told = |error| problem(error, "invalid_trade");
+    let trade = asking.run(Lane::Read, told, async |client| trading::get_trade(client, id).await).await?;
     Ok(json_text(trade.private(&context.redaction)))
 }
 
 /// Reads the body whole before a connection is taken, so that a slow client holds none.
 async fn write(
-    context: &Context,
+    asking: &Asking<'_>,
     identity: &Identity,
     route: Route,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
     no_parameters(&request)?;
     let by = identity.subject();
-    let redaction = &context.redaction;
+    let redaction = &asking.context.redaction;
     let code = route.invalid();
     let told = |error| problem(error, code);
     match route {
         Route::Trades => {
             let new = body::new_trade(request).await?;
-            let client = connection(context).await?;
-            let (trade, made) = trading::open_trade(&client, by, &new).await.map_err(told)?;
+            let work = async |client: &mut Client| trading::open_trade(client, by, &new).await;
+            let (trade, made) = asking.run(Lane::Write, told, work).await?;
             Ok(created(trade.private(redaction), made))
         }
         Route::Close => {
             let id = id(&request)?;
             let closing = body::closing(request).await?;
-            let client = connection(context).await?;
-            let trade = trading::close_trade(&client, id, &closing).await.map_err(told)?;
+            let work = async |client: &mut Client| trading::close_trade(client, id, &closing).await;
+            let trade = asking.run(Lane::Write, told, work).await?;
             Ok(json_text(trade.private(redaction)))
         }
         Route::Orders => {
             let new = body::new_order(request).await?;
-            let client = connection(context).await?;
-            let (order, made) = trading::place_order(&client, by, &new).await.map_err(told)?;
+            let work = async |client: &mut Client| trading::place_order(client, by, &new).await;
+            let (order, made) = asking.run(Lane::Write, told, work).await?;
             Ok(created(order.private(redaction), made))
         }
         Route::Order => {
             let id = id(&request)?;
             let report = body::report(request).await?;
-            let client = connection(context).await?;
-            let order = trading::report_order(&client, id, &report).await.map_err(told)?;
+            let work = async |client: &mut Client| trading::report_order(client, id, &report).await;
+            let order = asking.run(Lane::Write, told, work).await?;
             Ok(json_text(order.private(redaction)))
         }
         Route::Snapshots => {
             let new = body::new_snapshot(request).await?;
-            let client = connection(context).await?;
-            let snapshot = trading::take_snapshot(&client, by, &new).await.map_err(told)?;
+            let work = async |client: &mut Client| trading::take_snapshot(client, by, &new).await;
+            let snapshot = asking.run(Lane::Write, told, work).await?;
             Ok(created(snapshot.private(redaction), Made::New))
         }
         Route::Setting => {
             let key = route::parameter(request.uri().path()).unwrap_or_default().to_owned();
             let (value, version) = body::setting(request).await?;
-            let client = connection(context).await?;
-            let (setting, made) = trading::put_setting(&client, by, &key, &value, version).await.map_err(told)?;
+            let work = async |client: &mut Client| trading::put_setting(client, by, &key, &value, version).await;
+            let (setting, made) = asking.run(Lane::Write, told, work).await?;
             Ok(created(setting.private(redaction), made))
         }
         // Their methods do not include one that writes.
@@ -137,10 +161,6 @@ fn no_parameters(request: &Request<Incoming>) -> Result<(), Problem> {
 fn id(request: &Request<Incoming>) -> Result<Uuid, Problem> {
     let id = route::parameter(request.uri().path()).and_then(path::id);
     id.ok_or_else(Problem::not_found)
-}
-
-async fn connection(context: &Context) -> Result<Connection, Problem> {
-    context.database.get().await.map_err(|trouble| unavailable(&trouble))
 }
 
 fn unavailable(trouble: &Trouble) -> Problem {

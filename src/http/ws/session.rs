@@ -120,8 +120,9 @@ impl<'a> Session<'a> {
     /// Begins to look for the place to start from; the stream that there was ends here.
     pub(super) fn begin(&mut self, start: Start, filter: Filter) {
         let live = Arc::clone(&self.context.live);
+        let requester = self.reader.requester(&self.guest.visit);
         self.stream = Stream::Sought(Box::pin(async move {
-            let place = async { Ok((live.place(start, &filter).await?, live.oldest().await?)) };
+            let place = async { Ok((live.place_for(&requester, start, &filter).await?, live.oldest().await?)) };
             let place = place.await;
             (filter, place)
         }));
@@ -296,7 +297,8 @@ impl<'a> Session<'a> {
         socket.put(hello.message());
         // Until now it could not be heard.
         self.heard = Instant::now();
-        self.stream = Stream::Followed(Walker::new(&self.context.live, place, filter, self.reader.view()));
+        let walker = Walker::new(&self.context.live, place, filter, self.reader.view());
+        self.stream = Stream::Followed(walker.on_behalf_of(self.reader.requester(&self.guest.visit)));
         Ok(())
     }
 

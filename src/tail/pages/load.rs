@@ -1,8 +1,9 @@
 //! Reading what is not in memory.
 
 use futures_util::future::BoxFuture;
+use tokio_postgres::Client;
 
-use crate::db::{Database, Trouble};
+use crate::db::{Database, Lane, Trouble};
 use crate::journal::{MAX_ROWS, StoredEvent, read_range, trimmed_through};
 
 use super::PAGE_SPAN;
@@ -42,10 +43,12 @@ impl PostgresLoad {
 impl Load for PostgresLoad {
     fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         Box::pin(async move {
-            let client = self.0.get().await?;
-            // In one round trip and in this order: retention says what it takes before it takes it.
-            let rows = read_range(&client, after, upto, PAGE_SPAN);
-            let (events, trimmed) = tokio::try_join!(biased; rows, trimmed_through(&client))?;
+            let read = async |client: &mut Client| {
+                // In one round trip and in this order: retention says what it takes before it takes it.
+                let rows = read_range(client, after, upto, PAGE_SPAN);
+                tokio::try_join!(biased; rows, trimmed_through(client))
+            };
+            let (events, trimmed) = self.0.run(Lane::Read, read).await??;
             Ok(Loaded { events, trimmed })
         })
     }
@@ -53,7 +56,7 @@ impl Load for PostgresLoad {
     fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
         // The event comes along with its seq: once per burnt range, which is rarer than another statement is worth.
         Box::pin(async move {
-            let found = read_range(&*self.0.get().await?, seq, upto, 1).await?;
+            let found = self.0.run(Lane::Read, async |client| read_range(client, seq, upto, 1).await).await??;
             Ok(found.first().map(|event| event.seq))
         })
     }

@@ -10,7 +10,7 @@ use super::super::statements::{self, Prepared};
 use super::super::status::Hearing;
 use super::visit::Visit;
 use super::{Lost, Tail};
-use crate::db::Trouble;
+use crate::db::{Lane, Trouble};
 
 /// How often a probe goes round, how soon it must come back, and how soon a deaf connection is tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(15);
@@ -103,7 +103,9 @@ impl Visit {
         self.probe.number = self.probe.number.wrapping_add(1).max(1);
         let sql = format!("select pg_catalog.pg_notify('rowcast', '{}')", probe_payload(self.probe.number));
         let database = tail.database.clone();
-        self.probe.errand =
-            Errand::Sending(tokio::spawn(async move { Ok(database.get().await?.simple_query(&sql).await.map(drop)?) }));
+        self.probe.errand = Errand::Sending(tokio::spawn(async move {
+            database.run(Lane::Housekeeping, async |client| client.simple_query(&sql).await.map(drop)).await??;
+            Ok(())
+        }));
     }
 }

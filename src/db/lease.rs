@@ -1,0 +1,132 @@
+//! A connection while a statement runs on it. One whose statement did not come to its end is never given back: the statement is
+//! cancelled, and the connection closed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool_postgres::Object;
+use tokio::runtime::Handle;
+use tokio::time::timeout;
+use tokio_postgres::Client;
+
+use super::Connector;
+use super::pool::{Distrust, LaneCounts};
+use super::share::Turn;
+
+/// How long a request to cancel may take to reach the server.
+const CANCEL_LIMIT: Duration = Duration::from_secs(1);
+/// How long the cancelled statement may take to end.
+const END_LIMIT: Duration = Duration::from_secs(1);
+
+/// A connection of the pool, in use.
+pub(super) struct Lease {
+    held: Option<Held>,
+    /// Whether the statement has run past its limit.
+    expired: bool,
+}
+
+/// What is given back when the statement has ended, however that was. Until then it counts as in use, so that there are never
+/// more connections, nor requests to cancel, than the pool has places.
+struct Held {
+    object: Object,
+    connector: Connector,
+    distrust: Distrust,
+    counts: Arc<LaneCounts>,
+    _in_use: InUse,
+    _turn: Option<Turn>,
+}
+
+/// One connection in use, as the metrics count it.
+struct InUse(Arc<LaneCounts>);
+
+impl InUse {
+    fn new(counts: &Arc<LaneCounts>) -> Self {
+        counts.in_use.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(counts))
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        self.0.in_use.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One request that waits, as the metrics count it.
+pub(super) struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    pub(super) fn new(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Lease {
+    pub(super) fn new(
+        object: Object,
+        connector: Connector,
+        distrust: Distrust,
+        counts: &Arc<LaneCounts>,
+        turn: Option<Turn>,
+    ) -> Self {
+        let (in_use, counts) = (InUse::new(counts), Arc::clone(counts));
+        let held = Held { object, connector, distrust, counts, _in_use: in_use, _turn: turn };
+        Self { held: Some(held), expired: false }
+    }
+
+    /// The connection, until it is given back.
+    pub(super) fn client(&mut self) -> Option<&mut Client> {
+        self.held.as_mut().map(|held| &mut **held.object)
+    }
+
+    /// The statement has ended: the connection goes back to the pool.
+    pub(super) fn finish(mut self) {
+        drop(self.held.take());
+    }
+
+    /// The statement has run past its limit.
+    pub(super) fn expire(mut self) {
+        self.expired = true;
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some(held) = self.held.take() else { return };
+        let ended = if self.expired { &held.counts.expired } else { &held.counts.cancelled };
+        ended.fetch_add(1, Ordering::Relaxed);
+        held.counts.discarded.fetch_add(1, Ordering::Relaxed);
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(held.discard())),
+            Err(_) => drop(Object::take(held.object)),
+        }
+    }
+}
+
+impl Held {
+    /// Cancels what runs, and closes the connection once it has ended. It stays open until then, since a pooler forgets how to
+    /// cancel what a client that has gone had sent.
+    async fn discard(self) {
+        if !self.object.is_closed() {
+            let cancelled = timeout(CANCEL_LIMIT, self.connector.cancel(&self.object.cancel_token())).await;
+            match cancelled {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a statement could not be cancelled"),
+                Err(_) => tracing::debug!("a statement could not be cancelled in time"),
+            }
+            // Answered after what was cancelled. If even this is not, nobody answers there.
+            if timeout(END_LIMIT, self.object.simple_query("")).await.is_err() {
+                self.distrust.now();
+            }
+        }
+        drop(Object::take(self.object));
+    }
+}

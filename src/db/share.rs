@@ -1,0 +1,138 @@
+//! Shares: one requester may use a part of a group's connections at a time, so that others always get on.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many statements of one requester may wait or run in a group at a time. One more is refused at once.
+const MAX_STATEMENTS: usize = 64;
+
+/// Whose share of the connections a statement counts against.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Requester(Option<Arc<str>>);
+
+impl Requester {
+    /// The server itself, which has no share to keep to.
+    pub const SERVER: Self = Self(None);
+
+    /// The subject of a token.
+    pub fn subject(subject: &str) -> Self {
+        Self(Some(format!("subject {subject}").into()))
+    }
+
+    /// A client without a token, by the name under which its address is counted.
+    pub fn address(address: &str) -> Self {
+        Self(Some(format!("address {address}").into()))
+    }
+}
+
+/// The shares of one group of connections.
+#[derive(Debug)]
+pub(super) struct Shares {
+    size: usize,
+    users: Mutex<HashMap<Arc<str>, User>>,
+}
+
+#[derive(Debug)]
+struct User {
+    share: Arc<Semaphore>,
+    statements: usize,
+}
+
+/// Why a requester has to come back later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ShareUsedUp;
+
+impl Shares {
+    /// Shares of a group with so many connections: all but one, and at least one.
+    pub(super) fn new(connections: usize) -> Arc<Self> {
+        Arc::new(Self { size: connections.saturating_sub(1).max(1), users: Mutex::default() })
+    }
+
+    fn users(&self) -> MutexGuard<'_, HashMap<Arc<str>, User>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until the requester may use another connection.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        requester: &Requester,
+        limit: Duration,
+    ) -> Result<Option<Turn>, ShareUsedUp> {
+        let Some(name) = &requester.0 else { return Ok(None) };
+        let share = {
+            let mut users = self.users();
+            let fresh = || User { share: Arc::new(Semaphore::new(self.size)), statements: 0 };
+            let user = users.entry(Arc::clone(name)).or_insert_with(fresh);
+            if user.statements >= MAX_STATEMENTS {
+                return Err(ShareUsedUp);
+            }
+            user.statements += 1;
+            Arc::clone(&user.share)
+        };
+        // From here on the statement is counted, and dropping this takes it off.
+        let mut turn = Turn { shares: Arc::clone(self), name: Arc::clone(name), permit: None };
+        match tokio::time::timeout(limit, share.acquire_owned()).await {
+            Ok(Ok(permit)) => turn.permit = Some(permit),
+            _ => return Err(ShareUsedUp),
+        }
+        Ok(Some(turn))
+    }
+}
+
+/// A requester's use of one connection. Ends when dropped.
+#[derive(Debug)]
+pub(super) struct Turn {
+    shares: Arc<Shares>,
+    name: Arc<str>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        let mut users = self.shares.users();
+        if let Some(user) = users.get_mut(&self.name) {
+            user.statements -= 1;
+            if user.statements == 0 {
+                users.remove(&self.name);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_requester_leaves_a_connection_to_the_others_and_waits_in_a_bounded_queue() {
+        let shares = Shares::new(3);
+        let (one, other) = (Requester::subject("a"), Requester::subject("b"));
+        let held = [shares.enter(&one, LONG).await.unwrap(), shares.enter(&one, LONG).await.unwrap()];
+        assert_eq!(shares.enter(&one, Duration::from_secs(1)).await.err(), Some(ShareUsedUp));
+        assert!(shares.enter(&other, LONG).await.unwrap().is_some());
+        assert!(shares.enter(&Requester::SERVER, LONG).await.unwrap().is_none());
+
+        let mut waiting: Vec<_> = (held.len()..MAX_STATEMENTS).map(|_| Box::pin(shares.enter(&one, LONG))).collect();
+        for turn in &mut waiting {
+            assert!(futures_util::poll!(turn.as_mut()).is_pending());
+        }
+        assert_eq!(shares.enter(&one, LONG).await.err(), Some(ShareUsedUp), "at once");
+        drop(held);
+        assert!(waiting.remove(0).await.unwrap().is_some());
+        drop(waiting);
+        assert!(shares.users().is_empty());
+    }
+
+    #[test]
+    fn a_subject_and_an_address_of_one_name_are_two() {
+        assert_ne!(Requester::subject("10.0.0.1"), Requester::address("10.0.0.1"));
+        assert_eq!(Requester::address("10.0.0.1"), Requester::address("10.0.0.1"));
+    }
+}
