@@ -26,6 +26,7 @@ mod openapi;
 mod pages;
 mod pooler;
 mod publish;
+mod readme;
 mod refinery_cli;
 mod repository;
 mod schema;
