@@ -106,8 +106,12 @@ impl App {
         let _told_to_end = shutdown.clone().drop_guard();
         let readiness = Readiness::default();
         let mut tasks = Tasks::default();
-        let tail =
-            TailView { status: self.tail.status(), counts: self.tail.counts(), pages: self.live.pages().clone() };
+        let tail = TailView {
+            status: self.tail.status(),
+            counts: self.tail.counts(),
+            answered: self.tail.answered(),
+            pages: self.live.pages().clone(),
+        };
         let drain = self.config.drain;
         let revoked = Revoked::default();
         let guards = Guards { verifier: self.verifier.clone(), revoked: revoked.clone(), limits: self.limits.clone() };

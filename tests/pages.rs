@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::{BoxFuture, join_all};
 use rowcast::db::{Database, Trouble};
-use rowcast::journal::{Cursor, read_range};
+use rowcast::journal::{CurrentJournal, Cursor, JournalIdentity, read_range};
 use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageError, PageWriter, Pages, PostgresLoad, Seqs, View};
 use tokio_postgres::Client;
 
@@ -18,6 +18,10 @@ struct Counted {
 }
 
 impl Load for Counted {
+    fn follow(&mut self, journal: CurrentJournal) {
+        self.real.follow(journal);
+    }
+
     fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.real.range(after, upto)
@@ -51,6 +55,7 @@ impl Node {
         let rows = read_range(&self.client, PageWriter::<Seqs>::page_start(head), head, PAGE_SPAN).await.unwrap();
         let newest = "select coalesce(max(seq), 0) from rowcast.events where seq <= $1";
         let newest = self.client.query_one(newest, &[&head]).await.unwrap().get(0);
+        self.writer.follow(JournalIdentity::of(&self.client).await.unwrap().0);
         self.writer.jump(rows, head, Cursor::bare(newest)).unwrap();
     }
 

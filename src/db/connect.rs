@@ -1,8 +1,9 @@
-//! Making one connection, with the TLS that the URL asks for.
+//! Making one connection, with the TLS that the URL asks for, and to the primary among several hosts.
 
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use rustls::ClientConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,6 +13,7 @@ use tokio_postgres::tls::NoTls;
 use tokio_postgres::{AsyncMessage, CancelToken, Client, Config, Connection, Error, Notification, config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::hosts::{Hosts, is_primary};
 use super::tls::{TlsError, client_config};
 use super::url::{DatabaseUrl, SslMode};
 
@@ -19,6 +21,7 @@ use super::url::{DatabaseUrl, SslMode};
 #[derive(Clone)]
 pub struct Connector {
     config: Config,
+    hosts: Arc<Hosts>,
     mode: SslMode,
     tls: Option<Arc<ClientConfig>>,
 }
@@ -36,7 +39,7 @@ impl Connector {
             SslMode::Disable => None,
             mode => Some(Arc::new(client_config(mode, &url.ssl_files)?)),
         };
-        Ok(Self { config: url.config, mode: url.ssl_mode, tls })
+        Ok(Self { hosts: Arc::new(Hosts::of(&url.config)), config: url.config, mode: url.ssl_mode, tls })
     }
 
     /// What the URL said, without TLS.
@@ -54,18 +57,50 @@ impl Connector {
     /// The same for a connection that listens: each notification goes to `heard`, on the carrying task, which must not
     /// be held up.
     pub async fn connect_listening(&self, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
+        if self.hosts.each.is_empty() {
+            return self.connect_to(&self.config, heard).await;
+        }
+        self.connect_to_primary(heard).await
+    }
+
+    /// Connects to the first host that is a primary, beginning with the one that was last. If none is, to a standby: what it
+    /// refuses says more than that there is no connection.
+    async fn connect_to_primary(&self, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
+        let (count, first) = (self.hosts.each.len(), self.hosts.primary.load(Ordering::Relaxed));
+        let (mut standby, mut failed) = (None, None);
+        for at in (0..count).map(|n| (first + n) % count) {
+            let Some(config) = self.hosts.each.get(at) else { continue };
+            match self.connect_to(config, heard.clone()).await {
+                Ok((client, carrier)) => {
+                    if is_primary(&client).await {
+                        self.hosts.primary.store(at, Ordering::Relaxed);
+                        return Ok((client, carrier));
+                    }
+                    standby = Some((client, carrier));
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        match (standby, failed) {
+            (Some(connected), _) => Ok(connected),
+            (None, Some(error)) => Err(error),
+            (None, None) => self.connect_to(&self.config, heard).await,
+        }
+    }
+
+    async fn connect_to(&self, config: &Config, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
         match self.mode {
-            SslMode::Disable => self.plain(heard).await,
-            SslMode::Allow => match self.plain(heard.clone()).await {
-                Err(e) if refused_by_rules(&e) => self.encrypted(config::SslMode::Require, heard).await,
+            SslMode::Disable => self.plain(config, heard).await,
+            SslMode::Allow => match self.plain(config, heard.clone()).await {
+                Err(e) if refused_by_rules(&e) => self.encrypted(config, config::SslMode::Require, heard).await,
                 result => result,
             },
-            SslMode::Prefer => match self.encrypted(config::SslMode::Prefer, heard.clone()).await {
-                Err(e) if refused_by_rules(&e) => self.plain(heard).await,
+            SslMode::Prefer => match self.encrypted(config, config::SslMode::Prefer, heard.clone()).await {
+                Err(e) if refused_by_rules(&e) => self.plain(config, heard).await,
                 result => result,
             },
             SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
-                self.encrypted(config::SslMode::Require, heard).await
+                self.encrypted(config, config::SslMode::Require, heard).await
             }
         }
     }
@@ -78,15 +113,20 @@ impl Connector {
         }
     }
 
-    async fn plain(&self, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
-        let mut config = self.config.clone();
+    async fn plain(&self, config: &Config, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
+        let mut config = config.clone();
         let (client, connection) = config.ssl_mode(config::SslMode::Disable).connect(NoTls).await?;
         Ok((client, tokio::spawn(carry(connection, heard))))
     }
 
-    async fn encrypted(&self, mode: config::SslMode, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
-        let Some(tls) = &self.tls else { return self.plain(heard).await };
-        let mut config = self.config.clone();
+    async fn encrypted(
+        &self,
+        config: &Config,
+        mode: config::SslMode,
+        heard: impl Hear,
+    ) -> Result<(Client, JoinHandle<()>), Error> {
+        let Some(tls) = &self.tls else { return self.plain(config, heard).await };
+        let mut config = config.clone();
         let tls = MakeRustlsConnect::new(ClientConfig::clone(tls));
         let (client, connection) = config.ssl_mode(mode).connect(tls).await?;
         Ok((client, tokio::spawn(carry(connection, heard))))

@@ -92,6 +92,19 @@ impl Lease {
         drop(self.held.take());
     }
 
+    /// Whether the connection was made for this lease.
+    pub(super) fn is_new(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| Object::metrics(&held.object).recycle_count == 0)
+    }
+
+    /// The statement has ended, and the connection leads to where nobody wants to go: it is closed.
+    pub(super) fn reject(mut self) {
+        if let Some(held) = self.held.take() {
+            held.counts.discarded.fetch_add(1, Ordering::Relaxed);
+            drop(Object::take(held.object));
+        }
+    }
+
     /// The statement has run past its limit.
     pub(super) fn expire(mut self) {
         self.expired = true;

@@ -4,6 +4,7 @@
 
 pub mod cluster;
 mod connect;
+mod hosts;
 mod lane;
 mod lease;
 pub mod migrate;
@@ -20,7 +21,7 @@ use std::time::Duration;
 pub use connect::Connector;
 pub use lane::Lane;
 pub use ping::Pong;
-pub use pool::{Database, LaneStatus};
+pub use pool::{Database, LaneStatus, Strangers};
 pub use share::Requester;
 pub use timestamp::{BadTimestamp, EARLIEST, LATEST, Timestamp};
 pub use tls::{TlsError, read_chain, read_key};

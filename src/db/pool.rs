@@ -13,6 +13,7 @@ use deadpool_postgres::{
 };
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
 
@@ -22,6 +23,8 @@ use super::ping::LastPing;
 use super::share::{Requester, Shares};
 use super::{Connector, Trouble};
 
+/// So many new connections that lead elsewhere end a read.
+const NEW_CONNECTIONS: u32 = 2;
 /// A connection that was idle for longer than this is tested before it is used.
 const UNTESTED_LIMIT: Duration = Duration::from_secs(1);
 /// How long that test may take.
@@ -29,6 +32,10 @@ const TEST_LIMIT: Duration = Duration::from_secs(1);
 /// The age at which the probe's connection is made anew, so that it also finds out whether new ones can be made, and by
 /// which settings they go.
 const PROBE_AGE: Duration = Duration::from_secs(10);
+
+/// New connections of one read that led elsewhere.
+#[derive(Debug, Default)]
+pub struct Strangers(u32);
 
 /// A handle to the database: cheap to clone, shared by everyone.
 #[derive(Clone)]
@@ -162,22 +169,35 @@ impl Database {
         requester: &Requester,
         work: impl AsyncFnOnce(&mut Client) -> T,
     ) -> Result<T, Trouble> {
-        let (lane, limit) = (self.lane(lane), lane.limits().run);
+        let lane = self.lane(lane);
         let mut lease = self.lease(lane, requester).await?;
         lane.counts.runs.fetch_add(1, Ordering::Relaxed);
         let Some(client) = lease.client() else { return Err(Trouble::Other("a connection was lost".to_owned())) };
-        let outcome = timeout(limit, work(client)).await;
-        match outcome {
-            Ok(result) => {
-                lease.finish();
-                Ok(result)
-            }
-            Err(_) => {
-                lease.expire();
-                tracing::warn!(lane = lane.lane.name(), ?limit, "a statement took too long and is cancelled");
-                Err(Trouble::Slow(limit))
-            }
+        let result = timeout(lane.lane.limits().run, work(client)).await;
+        finish(lane, lease, result)
+    }
+
+    /// Runs a read that finds out where its connection leads, and answers `None` where that is another place than is wanted.
+    /// Then the connection is closed, `None` is returned, and the read is to be tried again: there are never more old connections
+    /// than the lane holds. When new ones lead elsewhere too, [`Trouble::Elsewhere`] is the answer.
+    pub async fn run_proven<T, E>(
+        &self,
+        lane: Lane,
+        requester: &Requester,
+        strangers: &mut Strangers,
+        work: impl AsyncFnOnce(&mut Client) -> Result<Option<T>, E>,
+    ) -> Result<Option<Result<T, E>>, Trouble> {
+        let lane = self.lane(lane);
+        let mut lease = self.lease(lane, requester).await?;
+        lane.counts.runs.fetch_add(1, Ordering::Relaxed);
+        let Some(client) = lease.client() else { return Err(Trouble::Other("a connection was lost".to_owned())) };
+        let result = timeout(lane.lane.limits().run, work(client)).await;
+        if matches!(result, Ok(Ok(None))) {
+            strangers.0 += u32::from(lease.is_new());
+            lease.reject();
+            return if strangers.0 < NEW_CONNECTIONS { Ok(None) } else { Err(Trouble::Elsewhere) };
         }
+        finish(lane, lease, result).map(Result::transpose)
     }
 
     fn lane(&self, lane: Lane) -> &LanePool {
@@ -257,6 +277,22 @@ impl Database {
     /// Closes the pool: what waits for a connection fails, what holds one keeps it until it is done.
     pub fn close(&self) {
         self.0.lanes.iter().for_each(|lane| lane.pool.close());
+    }
+}
+
+/// Gives a connection back, or has what runs on it cancelled if that has taken too long.
+fn finish<T>(lane: &LanePool, lease: Lease, result: Result<T, Elapsed>) -> Result<T, Trouble> {
+    match result {
+        Ok(result) => {
+            lease.finish();
+            Ok(result)
+        }
+        Err(_) => {
+            let limit = lane.lane.limits().run;
+            lease.expire();
+            tracing::warn!(lane = lane.lane.name(), ?limit, "a statement took too long and is cancelled");
+            Err(Trouble::Slow(limit))
+        }
     }
 }
 

@@ -29,6 +29,11 @@ pub enum Trouble {
     /// Too many others wait for a connection of this lane, or the same requester waits too often.
     #[error("no connection for a {0} was free in time: too many wait")]
     Busy(&'static str),
+    /// The connection leads to another server than the one that is followed, or that one has become another.
+    #[error(
+        "this is not the server and history that the stream follows: a standby, or one after a failover or restore"
+    )]
+    Elsewhere,
     /// Anything else.
     #[error("Postgres answered with an error: {0}")]
     Other(String),
@@ -45,6 +50,7 @@ impl Trouble {
             Self::Slow(_) => "slow",
             Self::ReadOnly(_) => "read_only",
             Self::Busy(_) => "busy",
+            Self::Elsewhere => "elsewhere",
             Self::Other(_) => "other",
         }
     }

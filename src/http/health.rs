@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use hyper::Response;
 use serde_json::{Value, json};
@@ -50,9 +50,15 @@ pub struct TailView {
     pub status: watch::Receiver<Status>,
     /// What it has done.
     pub counts: watch::Receiver<Counts>,
+    /// When the newest question began that the journal which it follows has answered.
+    pub answered: watch::Receiver<Option<Instant>>,
     /// Where it hands out.
     pub pages: Pages<Views>,
 }
+
+/// The tail asks at least once a second who answers it; a server that has not proven for this long which history it follows
+/// is not ready.
+const PROOF_AGE: Duration = Duration::from_millis(1900);
 
 /// The process answers, whatever else is broken.
 pub(super) fn live() -> Response<Outgoing> {
@@ -72,7 +78,9 @@ pub(super) async fn ready(
         return Err(Problem::unavailable("database_read_only", "The database takes no writes."));
     }
     let status = tail.status.borrow().clone();
-    if !status.connected {
+    // A connection that says nothing any more may lead to a server that is gone, and the history with it.
+    let is_proven = tail.answered.borrow().is_some_and(|asked| asked.elapsed() <= PROOF_AGE);
+    if !status.connected || !is_proven {
         return Err(Problem::unavailable("tail_unavailable", "The server does not follow the journal at this moment."));
     }
     let stalled = status.stalled.as_ref().map(tell_stalled);

@@ -5,6 +5,7 @@ mod append;
 mod cursor;
 mod event;
 mod filter;
+mod identity;
 mod new_event;
 pub mod partitions;
 mod read;
@@ -16,6 +17,7 @@ pub use append::{
 pub use cursor::{BadCursor, Cursor};
 pub use event::{Level, StoredEvent};
 pub use filter::{Filter, FilterError, Key, MAX_TYPES, Owners, tellable};
+pub use identity::{BEGIN, CurrentJournal, JournalIdentity, read_from, read_identified};
 pub use new_event::{BadEvent, NewEvent, names_a_field};
 pub use partitions::ensure_partitions;
 pub use read::{

@@ -3,11 +3,11 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Error};
 
 use super::live::Live;
-use crate::db::{Lane, Requester, Trouble};
-use crate::journal::{self, Cursor, Filter};
+use crate::db::{Lane, Requester, Strangers, Trouble};
+use crate::journal::{self, Cursor, Filter, read_from};
 use crate::tail::pages::{PageError, Position};
 
 /// The most events that `last` goes back.
@@ -194,18 +194,35 @@ impl Live {
 
     /// The newest event before a seq that is none. If the database cannot be asked, the seq itself will do.
     async fn before(&self, seq: i64, position: &Position) -> Cursor {
-        let look = async |client: &mut Client| journal::newest(client, position.trimmed, seq).await;
-        match self.database().run(Lane::Read, look).await {
-            Ok(Ok(Some(cursor))) => cursor,
-            Ok(Ok(None)) => Cursor::bare(position.trimmed),
-            Ok(Err(_)) | Err(_) => Cursor::bare(seq),
+        let Some(followed) = self.pages().journal().get() else { return Cursor::bare(seq) };
+        let mut strangers = Strangers::default();
+        loop {
+            let look = async |client: &mut Client| {
+                let client = &*client;
+                read_from(client, &followed, seq, journal::newest(client, position.trimmed, seq)).await
+            };
+            match self.database().run_proven(Lane::Read, &Requester::SERVER, &mut strangers, look).await {
+                Ok(None) => {}
+                Ok(Some(Ok(Some(cursor)))) => return cursor,
+                Ok(Some(Ok(None))) => return Cursor::bare(position.trimmed),
+                Ok(Some(Err(_))) | Err(_) => return Cursor::bare(seq),
+            }
         }
     }
 
     /// A cursor that another node may have handed out before this one decides it.
     async fn ahead(&self, cursor: Cursor, epoch: u64) -> Result<Place, Refused> {
-        let look = async |client: &mut Client| journal::beyond(client, cursor.seq).await;
-        let found = self.database().run(Lane::Read, look).await?.map_err(Trouble::from)?;
+        let (followed, mut strangers) = (self.pages().journal().known()?, Strangers::default());
+        let found = loop {
+            let look = async |client: &mut Client| {
+                let client = &*client;
+                read_from(client, &followed, 0, journal::beyond(client, cursor.seq)).await
+            };
+            let found = self.database().run_proven(Lane::Read, &Requester::SERVER, &mut strangers, look).await?;
+            if let Some(found) = found.transpose().map_err(Trouble::from)? {
+                break found;
+            }
+        };
         let holds = match cursor.tag {
             Some(_) => found.event.is_some_and(|event| event == cursor),
             None => cursor.seq <= found.drawn,
@@ -221,22 +238,30 @@ impl Live {
         position: &Position,
     ) -> Result<Place, Refused> {
         let Position { head, trimmed, epoch, .. } = *position;
-        let look = async |client: &mut Client| {
-            let client = &*client;
-            // Retention says what it takes before it takes it, and this node hears of it a little later: events that are gone
-            // may still stand there, and a reader must not be sent among them.
-            let first = journal::nth_newest(client, filter, trimmed, head, i64::from(n));
-            let found = tokio::try_join!(biased; first, journal::trimmed_through(client));
-            let (first, gone) = found.map_err(Trouble::from)?;
-            match first {
-                None => Ok(Place::end(position)),
-                Some(first) if first <= gone => Ok(Place { at: gone, cursor: Cursor::bare(gone), epoch }),
-                Some(first) => {
-                    let before = journal::newest(client, gone, first - 1).await.map_err(Trouble::from)?;
-                    Ok(Place { at: first - 1, cursor: before.unwrap_or(Cursor::bare(gone)), epoch })
-                }
+        let (followed, mut strangers) = (self.pages().journal().known()?, Strangers::default());
+        loop {
+            let look = async |client: &mut Client| {
+                let client = &*client;
+                let read = async {
+                    // Retention says what it takes before it takes it, and this node hears of it a little later: events that
+                    // are gone may still stand there, and a reader must not be sent among them.
+                    let first = journal::nth_newest(client, filter, trimmed, head, i64::from(n));
+                    let (first, gone) = tokio::try_join!(biased; first, journal::trimmed_through(client))?;
+                    match first {
+                        None => Ok(Place::end(position)),
+                        Some(first) if first <= gone => Ok(Place { at: gone, cursor: Cursor::bare(gone), epoch }),
+                        Some(first) => {
+                            let before = journal::newest(client, gone, first - 1).await?;
+                            Ok(Place { at: first - 1, cursor: before.unwrap_or(Cursor::bare(gone)), epoch })
+                        }
+                    }
+                };
+                read_from::<_, Error>(client, &followed, head, read).await
+            };
+            let found = self.database().run_proven(Lane::Search, requester, &mut strangers, look).await?;
+            if let Some(place) = found.transpose().map_err(Trouble::from)? {
+                return Ok(place);
             }
-        };
-        self.database().run_for(Lane::Search, requester, look).await?
+        }
     }
 }

@@ -19,8 +19,8 @@ use super::live::{Interest, Live};
 use super::start::{Place, Refused, Start};
 use super::walk::{Next, Room, Run, SEARCH_LIMIT, Walk};
 use crate::clock::jitter;
-use crate::db::{Lane, Requester, Trouble};
-use crate::journal::{self, Cursor, Filter, Owners, QueryError, StoredEvent};
+use crate::db::{Lane, Requester, Strangers, Trouble};
+use crate::journal::{self, Cursor, Filter, Owners, QueryError, StoredEvent, read_from};
 use crate::tail::pages::{Page, PageError, Position, View};
 use crate::view::{Tally, Views};
 
@@ -240,11 +240,18 @@ async fn search(
     (after, head): (i64, i64),
     limit: i64,
 ) -> Result<Vec<StoredEvent>, Refused> {
-    let look = async |client: &mut Client| journal::query(client, filter, after, head, limit).await;
-    match live.database().run_for(Lane::Search, requester, look).await? {
-        Ok(events) => Ok(events),
-        Err(QueryError::Expired { .. }) => Err(expired(live).await),
-        Err(QueryError::Postgres(error)) => Err(Trouble::from(error).into()),
+    let (followed, mut strangers) = (live.pages().journal().known()?, Strangers::default());
+    loop {
+        let look = async |client: &mut Client| {
+            let client = &*client;
+            read_from(client, &followed, head, journal::query(client, filter, after, head, limit)).await
+        };
+        match live.database().run_proven(Lane::Search, requester, &mut strangers, look).await? {
+            None => {}
+            Some(Ok(events)) => return Ok(events),
+            Some(Err(QueryError::Expired { .. })) => return Err(expired(live).await),
+            Some(Err(QueryError::Postgres(error))) => return Err(Trouble::from(error).into()),
+        }
     }
 }
 

@@ -61,17 +61,21 @@ const NAMES: &str = "\
            coalesce(x.prepared, a.xact_start) \
       from (select distinct virtualtransaction, pid from pg_catalog.pg_locks \
              where locktype = 'relation' and relation = 'rowcast.events'::regclass and mode = 'RowExclusiveLock' \
-               and granted and virtualtransaction = any ($1)) l \
+               and granted and virtualtransaction = any ($1) and pg_catalog.pg_postmaster_start_time() = $2) l \
       left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
       left join pg_catalog.pg_locks t on l.pid is null and t.locktype = 'transactionid' and t.granted \
             and t.mode = 'ExclusiveLock' and t.virtualtransaction = l.virtualtransaction \
       left join pg_catalog.pg_prepared_xacts x on x.transaction = t.transactionid \
      order by 9 nulls last limit 16";
 
-/// Names the holders, the oldest first.
-pub(super) async fn name(client: &Client, holders: &BTreeSet<Holder>) -> Result<Vec<Blocker>, Error> {
+/// Names the holders, the oldest first. Only on the server that was started then: on another one the same names are others'.
+pub(super) async fn name(
+    client: &Client,
+    holders: &BTreeSet<Holder>,
+    started: OffsetDateTime,
+) -> Result<Vec<Blocker>, Error> {
     let holders: Vec<&str> = holders.iter().map(String::as_str).collect();
-    let rows = client.query_typed(NAMES, &[(&holders, Type::TEXT_ARRAY)]).await?;
+    let rows = client.query_typed(NAMES, &[(&holders, Type::TEXT_ARRAY), (&started, Type::TIMESTAMPTZ)]).await?;
     rows.iter()
         .map(|row| {
             let state: Option<String> = row.try_get(6)?;
@@ -92,8 +96,10 @@ pub(super) async fn name(client: &Client, holders: &BTreeSet<Holder>) -> Result<
         .collect()
 }
 
-/// Ends the session of a blocker. False: it is gone already, or the right to do so is missing.
-pub(super) async fn terminate(client: &Client, pid: i32) -> Result<bool, Error> {
-    let sql = "select pg_catalog.pg_terminate_backend($1)";
-    client.query_typed_one(sql, &[(&pid, Type::INT4)]).await?.try_get(0)
+/// Ends the session of a blocker on the server that was started then. False: it is gone already, or the right to do so is
+/// missing.
+pub(super) async fn terminate(client: &Client, pid: i32, started: OffsetDateTime) -> Result<bool, Error> {
+    let sql = "select pg_catalog.pg_terminate_backend($1) where pg_catalog.pg_postmaster_start_time() = $2";
+    let rows = client.query_typed(sql, &[(&pid, Type::INT4), (&started, Type::TIMESTAMPTZ)]).await?;
+    rows.first().map_or(Ok(false), |row| row.try_get(0))
 }

@@ -10,42 +10,81 @@ use tokio_postgres::{Client, Error, Row, Statement};
 use uuid::Uuid;
 
 use super::fence::Holder;
-use crate::journal::{StoredEvent, range_sql, read_range};
+use crate::journal::{BEGIN, JournalIdentity, StoredEvent, range_sql, read_range};
 
-/// What does not change while a connection lives.
+/// The server as it was when the connection began. Every look finds out whether it still is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Server {
-    /// The process that serves this connection.
+    /// The journal that is followed.
+    pub(super) identity: JournalIdentity,
+    /// The process that answered last; through a pooler it is another one now and then.
     pub(super) process: i32,
-    /// The table's and the database's numbers in the lock table.
-    journal: u32,
-    database: u32,
+    /// The server's own processes. All of them are started anew when a crash ends every session and the postmaster stays:
+    /// then virtual transactions begin anew, and nothing else tells.
+    helpers: Vec<i32>,
     /// The advisory lock that silences the bell.
     hush_key: i64,
-    /// A standby's sequence runs ahead of its rows and its lock table is not the primary's.
-    pub(super) is_standby: bool,
-    /// Which history this is, so that another one is noticed.
-    pub(super) history: History,
 }
 
-/// A cluster and its timeline: a restored or promoted database has another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct History {
-    system: String,
-    timeline: String,
+/// Where an answer came from.
+#[derive(Debug)]
+pub(super) struct Answer {
+    identity: JournalIdentity,
+    /// How far the sequence was drawn.
+    pub(super) drawn: i64,
+    process: i32,
+    /// Asked for only when the process is another one: it takes time for each session of the server.
+    helpers: Option<Vec<i32>>,
+}
+
+impl Server {
+    /// Whether an answer came from the server as it was, so that what is known of its transactions still holds. A session that
+    /// is ours alone is served by one process for as long as it lasts.
+    pub(super) fn gave(&mut self, answer: &Answer, session_is_ours: bool) -> bool {
+        let is_same_process = answer.process == self.process;
+        let is_same_start = is_same_process || (!session_is_ours && answer.helpers.as_ref() == Some(&self.helpers));
+        if answer.identity != self.identity || !is_same_start {
+            return false;
+        }
+        self.process = answer.process;
+        true
+    }
 }
 
 /// One look: first at the sequence, then at the lock table.
 #[derive(Debug)]
 pub(super) struct Look {
-    pub(super) upto: i64,
+    pub(super) answer: Answer,
     pub(super) holders: BTreeSet<Holder>,
+    /// What of this is false must not be used: the rows may be another table's.
+    pub(super) is_one_table: bool,
 }
 
-/// Never `select last_value from` the sequence: that reads without the buffer's lock, and every 32 numbers `nextval` writes
-/// there for a moment what it logs, which is 32 more than anybody has drawn. This reads under the lock.
-const SEQUENCE: &str =
-    "select coalesce(pg_catalog.pg_sequence_last_value('rowcast.events_seq_seq'::pg_catalog.regclass), 0)";
+const HELPERS: &str = "array(select pid from pg_catalog.pg_stat_get_activity(null) \
+     where datid is null and usesysid is null order by pid)";
+
+/// The beginning of a look: where the sequence is, and whose it is. `$1` is the process that answered last.
+fn look_sql(more: &str) -> String {
+    format!(
+        "select {}, pg_catalog.pg_backend_pid(), case when pg_catalog.pg_backend_pid() = $1 then null else {HELPERS} end{more} \
+           from {}",
+        JournalIdentity::COLUMNS,
+        JournalIdentity::FROM,
+    )
+}
+
+impl Answer {
+    fn from_row(row: &Row) -> Result<Self, Error> {
+        let (identity, drawn) = JournalIdentity::from_row(row)?;
+        let (process, helpers) = (row.try_get(AFTER_IDENTITY)?, row.try_get(AFTER_IDENTITY + 1)?);
+        Ok(Self { identity, drawn, process, helpers })
+    }
+}
+
+const AFTER_IDENTITY: usize = JournalIdentity::WIDTH;
+
+/// The end of a look: a session may have been given to another server meanwhile, and the table may be another.
+const SAME: &str = "select pg_catalog.pg_backend_pid() = $1 and pg_catalog.to_regclass('rowcast.events')::oid = $2";
 
 const HOLDERS: &str = "select distinct virtualtransaction from pg_catalog.pg_locks \
      where locktype = 'relation' and relation = $1 and database = $2 and mode = 'RowExclusiveLock' and granted";
@@ -56,9 +95,10 @@ const RING: &str = "select pg_catalog.pg_notify('rowcast', $1::text)";
 /// (0.25 ms against 0.1), which is what one row waits for, and what writers lack under load.
 #[derive(Debug, Clone)]
 pub(super) struct Prepared {
-    sequence: Statement,
+    look: Statement,
     holders: Statement,
     rows: Statement,
+    same: Statement,
     ring: Statement,
 }
 
@@ -67,41 +107,40 @@ async fn one(client: &Client, sql: &str) -> Result<Row, Error> {
     client.query_typed_one(sql, &[]).await
 }
 
+/// Asks who answers, when a connection begins.
 pub(super) async fn server(client: &Client) -> Result<Server, Error> {
-    let row = one(
-        client,
-        "select pg_backend_pid(), 'rowcast.events'::regclass::oid, d.oid, rowcast.hush_key(), pg_is_in_recovery(), \
-                c.system_identifier::text, \
-                case when pg_is_in_recovery() then '' else left(pg_walfile_name(pg_current_wal_lsn()), 8) end \
-           from pg_catalog.pg_database d, pg_catalog.pg_control_system() c where d.datname = current_database()",
-    )
-    .await?;
-    Ok(Server {
-        process: row.try_get(0)?,
-        journal: row.try_get(1)?,
-        database: row.try_get(2)?,
-        hush_key: row.try_get(3)?,
-        is_standby: row.try_get(4)?,
-        history: History { system: row.try_get(5)?, timeline: row.try_get(6)? },
-    })
+    let sql = format!(
+        "select {}, pg_catalog.pg_backend_pid(), {HELPERS}, rowcast.hush_key() from {}",
+        JournalIdentity::COLUMNS,
+        JournalIdentity::FROM
+    );
+    let row = one(client, &sql).await?;
+    let Answer { identity, process, helpers, .. } = Answer::from_row(&row)?;
+    Ok(Server { identity, process, helpers: helpers.unwrap_or_default(), hush_key: row.try_get(AFTER_IDENTITY + 2)? })
 }
 
-/// Reads the sequence alone.
-pub(super) async fn sequence(client: &Client) -> Result<i64, Error> {
-    one(client, SEQUENCE).await?.try_get(0)
+/// What is asked once a second when nothing rings: where the sequence is and whose it is (when it has not moved and nothing is
+/// pending, there is nothing to do), and what retention took.
+pub(super) async fn idle(client: &Client, server: &Server) -> Result<(Answer, i64), Error> {
+    let sql = look_sql(", (select trimmed_through from rowcast.journal_state)");
+    let row = client.query_typed_one(&sql, &[(&server.process, Type::INT4)]).await?;
+    Ok((Answer::from_row(&row)?, row.try_get(AFTER_IDENTITY + 2)?))
 }
 
-/// What is asked once a second when nothing rings: where the sequence is (when it has not moved and nothing is pending, there
-/// is nothing to do), and what retention took.
-pub(super) async fn idle(client: &Client) -> Result<(i64, i64), Error> {
-    let row = one(client, &format!("{SEQUENCE}, trimmed_through from rowcast.journal_state")).await?;
-    Ok((row.try_get(0)?, row.try_get(1)?))
+async fn look(client: &Client, server: &Server) -> Result<Answer, Error> {
+    Answer::from_row(&client.query_typed_one(&look_sql(""), &[(&server.process, Type::INT4)]).await?)
 }
 
 async fn holders(client: &Client, server: &Server) -> Result<BTreeSet<Holder>, Error> {
-    let parameters: [(&(dyn postgres_types::ToSql + Sync), Type); 2] =
-        [(&server.journal, Type::OID), (&server.database, Type::OID)];
+    let (journal, database) = (server.identity.journal(), server.identity.database());
+    let parameters: [(&(dyn postgres_types::ToSql + Sync), Type); 2] = [(&journal, Type::OID), (&database, Type::OID)];
     names(&client.query_typed(HOLDERS, &parameters).await?)
+}
+
+/// In a transaction, whose process is one.
+async fn is_same(client: &Client, server: &Server) -> Result<Option<bool>, Error> {
+    let sql = "select pg_catalog.to_regclass('rowcast.events')::oid = $1";
+    client.query_typed_one(sql, &[(&server.identity.journal(), Type::OID)]).await?.try_get(0)
 }
 
 fn names(rows: &[Row]) -> Result<BTreeSet<Holder>, Error> {
@@ -112,19 +151,25 @@ impl Prepared {
     /// On a session that is ours alone, after [`settle`].
     pub(super) async fn new(client: &Client) -> Result<Self, Error> {
         Ok(Self {
-            sequence: client.prepare(SEQUENCE).await?,
+            look: client.prepare_typed(&look_sql(""), &[Type::INT4]).await?,
             holders: client.prepare(HOLDERS).await?,
             rows: client.prepare(&range_sql()).await?,
+            same: client.prepare_typed(SAME, &[Type::INT4, Type::OID]).await?,
             ring: client.prepare(RING).await?,
         })
     }
 
-    async fn sequence(&self, client: &Client) -> Result<i64, Error> {
-        client.query_one(&self.sequence, &[]).await?.try_get(0)
+    async fn look(&self, client: &Client, server: &Server) -> Result<Answer, Error> {
+        Answer::from_row(&client.query_one(&self.look, &[&server.process]).await?)
     }
 
     async fn holders(&self, client: &Client, server: &Server) -> Result<BTreeSet<Holder>, Error> {
-        names(&client.query(&self.holders, &[&server.journal, &server.database]).await?)
+        let (journal, database) = (server.identity.journal(), server.identity.database());
+        names(&client.query(&self.holders, &[&journal, &database]).await?)
+    }
+
+    async fn is_same(&self, client: &Client, server: &Server) -> Result<Option<bool>, Error> {
+        client.query_one(&self.same, &[&server.process, &server.identity.journal()]).await?.try_get(0)
     }
 
     async fn rows(&self, client: &Client, after: i64, upto: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
@@ -135,6 +180,9 @@ impl Prepared {
 /// A look, and in the same round trip the rows that follow `after`, up to `window`: the three statements go out in this
 /// order and the server runs them in it, each with a snapshot of its own. What the rows show up to where the look
 /// decides is final. The order of the three is the whole point: `biased` holds it.
+///
+/// All of them must be answered by one server and one table. A session that is ours alone is asked at the end who it is; any
+/// other does all of it in one transaction, which no pooler divides, and is asked for the table alone, whose lock the rows hold.
 pub(super) async fn look_and_read(
     client: &Client,
     prepared: Option<&Prepared>,
@@ -143,21 +191,30 @@ pub(super) async fn look_and_read(
     window: i64,
     limit: i64,
 ) -> Result<(Look, Vec<StoredEvent>), Error> {
-    let (upto, holders, rows) = match prepared {
+    let (answer, holders, rows, is_same) = match prepared {
         Some(prepared) => tokio::join!(
             biased;
-            prepared.sequence(client),
+            prepared.look(client, server),
             prepared.holders(client, server),
             prepared.rows(client, after, window, limit),
+            prepared.is_same(client, server),
         ),
-        None => tokio::join!(
-            biased;
-            sequence(client),
-            holders(client, server),
-            read_range(client, after, window, limit),
-        ),
+        None => {
+            let (begun, answer, holders, rows, is_same, ended) = tokio::join!(
+                biased;
+                client.batch_execute(BEGIN),
+                look(client, server),
+                holders(client, server),
+                read_range(client, after, window, limit),
+                is_same(client, server),
+                client.batch_execute("commit"),
+            );
+            begun?;
+            ended?;
+            (answer, holders, rows, is_same)
+        }
     };
-    Ok((Look { upto: upto?, holders: holders? }, rows?))
+    Ok((Look { answer: answer?, holders: holders?, is_one_table: is_same? == Some(true) }, rows?))
 }
 
 /// The newest event at or below a seq: its seq and its id.
@@ -180,10 +237,19 @@ pub(super) async fn state(client: &Client) -> Result<(i64, i64), Error> {
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-/// Writes the head down, unless another node was faster.
-pub(super) async fn write_head(client: &Client, head: i64) -> Result<(), Error> {
-    let sql = "update rowcast.journal_state set head = $1 where head < $1";
-    client.execute_typed(sql, &[(&head, Type::INT8)]).await.map(drop)
+/// Writes the head down, unless another node was faster. Not into another journal, where it might be a head that was never
+/// decided and would stand for ever.
+pub(super) async fn write_head(client: &Client, server: &Server, head: i64) -> Result<(), Error> {
+    let sql = "update rowcast.journal_state set head = $1 \
+                where head < $1 and $1 <= pg_catalog.pg_sequence_last_value('rowcast.events_seq_seq'::pg_catalog.regclass) \
+                  and pg_catalog.pg_postmaster_start_time() = $2 \
+                  and pg_catalog.to_regclass('rowcast.events')::oid = $3 \
+                  and $4 = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database())";
+    let identity = &server.identity;
+    let (started, journal, database) = (identity.started(), identity.journal(), identity.database());
+    let values: [(&(dyn postgres_types::ToSql + Sync), Type); 4] =
+        [(&head, Type::INT8), (&started, Type::TIMESTAMPTZ), (&journal, Type::OID), (&database, Type::OID)];
+    client.execute_typed(sql, &values).await.map(drop)
 }
 
 /// Begins to listen.

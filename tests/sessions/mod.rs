@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use rowcast::db::{Database, Trouble};
-use rowcast::journal::{self, Cursor, Filter, Owners, read_range};
+use rowcast::journal::{self, CurrentJournal, Cursor, Filter, JournalIdentity, Owners, read_range};
 use rowcast::session::{Live, Place, Refused, Room, Run, Start, Step, Walker};
 use rowcast::shutdown::Shutdown;
 use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageWriter, Pages, PostgresLoad};
@@ -41,6 +41,10 @@ impl Counted {
 }
 
 impl Load for Counted {
+    fn follow(&mut self, journal: CurrentJournal) {
+        self.real.follow(journal);
+    }
+
     fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         Box::pin(self.counted(self.real.range(after, upto)))
     }
@@ -87,6 +91,7 @@ impl Node {
     pub(crate) async fn jump(&mut self, head: i64) {
         let rows = read_range(&self.client, PageWriter::<Views>::page_start(head), head, PAGE_SPAN).await.unwrap();
         let newest = journal::newest(&self.client, 0, head).await.unwrap().unwrap_or(Cursor::START);
+        self.writer.follow(JournalIdentity::of(&self.client).await.unwrap().0);
         self.writer.trim(journal::trimmed_through(&self.client).await.unwrap());
         self.writer.jump(rows, head, newest).unwrap();
         self.announced(head).await;

@@ -3,8 +3,8 @@
 use futures_util::future::BoxFuture;
 use tokio_postgres::Client;
 
-use crate::db::{Database, Lane, Trouble};
-use crate::journal::{MAX_ROWS, StoredEvent, read_range, trimmed_through};
+use crate::db::{Database, Lane, Requester, Strangers, Trouble};
+use crate::journal::{CurrentJournal, MAX_ROWS, StoredEvent, read_from, read_range, trimmed_through};
 
 use super::PAGE_SPAN;
 
@@ -22,6 +22,9 @@ pub struct Loaded {
 
 /// Where older pages come from. Dropping a future gives its load up.
 pub trait Load: Send + Sync + 'static {
+    /// The journal that the tail follows, from here on: only from there may be read.
+    fn follow(&mut self, _journal: CurrentJournal) {}
+
     /// All events with `after < seq <= upto`, in order; never asked for more than a page.
     fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>>;
 
@@ -29,35 +32,61 @@ pub trait Load: Send + Sync + 'static {
     fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>>;
 }
 
-/// Loads from Postgres, over the connections that requests use.
+/// Loads from Postgres, over the connections that requests use. Each load proves that its connection leads to the journal that
+/// the tail follows.
 #[derive(Debug, Clone)]
-pub struct PostgresLoad(Database);
+pub struct PostgresLoad {
+    database: Database,
+    journal: CurrentJournal,
+}
 
 impl PostgresLoad {
     /// A loader over this database.
     pub fn new(database: Database) -> Self {
-        Self(database)
+        Self { database, journal: CurrentJournal::default() }
     }
 }
 
 impl Load for PostgresLoad {
+    fn follow(&mut self, journal: CurrentJournal) {
+        self.journal = journal;
+    }
+
     fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         Box::pin(async move {
-            let read = async |client: &mut Client| {
-                // In one round trip and in this order: retention says what it takes before it takes it.
-                let rows = read_range(client, after, upto, PAGE_SPAN);
-                tokio::try_join!(biased; rows, trimmed_through(client))
-            };
-            let (events, trimmed) = self.0.run(Lane::Read, read).await??;
-            Ok(Loaded { events, trimmed })
+            let journal = self.journal.known()?;
+            let mut strangers = Strangers::default();
+            loop {
+                let read = async |client: &mut Client| {
+                    let client = &*client;
+                    // In one round trip and in this order: retention says what it takes before it takes it.
+                    let rows = read_range(client, after, upto, PAGE_SPAN);
+                    let both = async { tokio::try_join!(biased; rows, trimmed_through(client)) };
+                    read_from(client, &journal, upto, both).await
+                };
+                let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut strangers, read).await?;
+                if let Some((events, trimmed)) = found.transpose()? {
+                    return Ok(Loaded { events, trimmed });
+                }
+            }
         })
     }
 
     fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
         // The event comes along with its seq: once per burnt range, which is rarer than another statement is worth.
         Box::pin(async move {
-            let found = self.0.run(Lane::Read, async |client| read_range(client, seq, upto, 1).await).await??;
-            Ok(found.first().map(|event| event.seq))
+            let journal = self.journal.known()?;
+            let mut strangers = Strangers::default();
+            loop {
+                let read = async |client: &mut Client| {
+                    let client = &*client;
+                    read_from(client, &journal, upto, read_range(client, seq, upto, 1)).await
+                };
+                let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut strangers, read).await?;
+                if let Some(events) = found.transpose()? {
+                    return Ok(events.first().map(|event| event.seq));
+                }
+            }
         })
     }
 }

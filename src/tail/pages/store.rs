@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use tokio::sync::{Semaphore, watch};
 
 use crate::db::Trouble;
+use crate::journal::CurrentJournal;
 
 use super::cache::{Cache, Flight, Outcome};
 use super::hot::{Hot, Place};
@@ -27,6 +28,7 @@ pub(super) struct Shared<R: Render> {
     pub(super) limits: Limits,
     loads: Semaphore,
     loader: Box<dyn Load>,
+    pub(super) journal: CurrentJournal,
     renderer: RwLock<Arc<R>>,
 }
 
@@ -50,7 +52,9 @@ enum Found<R: Render> {
 
 impl<R: Render> Pages<R> {
     /// An empty store, which knows nothing until its writer jumps to a head. There is one writer, the tail.
-    pub fn new(loader: impl Load, renderer: R, limits: Limits) -> (Self, PageWriter<R>) {
+    pub fn new(mut loader: impl Load, renderer: R, limits: Limits) -> (Self, PageWriter<R>) {
+        let journal = CurrentJournal::default();
+        loader.follow(journal.clone());
         let shared = Arc::new(Shared {
             hot: RwLock::new(Hot::unknown(0)),
             cache: Mutex::new(Cache::new(limits.cache_bytes)),
@@ -58,6 +62,7 @@ impl<R: Render> Pages<R> {
             limits,
             loads: Semaphore::new(limits.loads.max(1)),
             loader: Box::new(loader),
+            journal,
             renderer: RwLock::new(Arc::new(renderer)),
         });
         (Self(Arc::clone(&shared)), PageWriter::new(shared))
@@ -66,6 +71,11 @@ impl<R: Render> Pages<R> {
     /// How far the stream is decided, at this moment.
     pub fn position(&self) -> Position {
         self.0.hot().position
+    }
+
+    /// The journal that the tail follows. Whoever reads beside the pages reads from there alone.
+    pub fn journal(&self) -> &CurrentJournal {
+        &self.0.journal
     }
 
     /// The same as something to wait on. Who sees a head here finds every page up to it.

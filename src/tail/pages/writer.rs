@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
-use crate::journal::{Cursor, StoredEvent};
+use crate::journal::{Cursor, JournalIdentity, StoredEvent};
 
 use super::hot::Hot;
 use super::page::{Chunk, Page};
@@ -104,14 +104,20 @@ impl<R: Render> PageWriter<R> {
         Ok(position)
     }
 
+    /// Pages are read from this journal from here on: it holds everything that was handed out.
+    pub fn follow(&mut self, journal: JournalIdentity) {
+        self.0.journal.set(Some(journal));
+    }
+
     /// Takes notice of what retention took.
     pub fn trim(&mut self, through: i64) {
         self.0.trim(through, self.position().epoch);
     }
 
-    /// The history is another: everything is dropped, the epoch moves, and the head is 0 until the next jump.
+    /// The history is another, and nothing is read until [`Self::follow`]: everything is dropped, the epoch moves, and the head is 0 until the next jump.
     pub fn reset(&mut self) -> Position {
         let (unknown, former, position);
+        self.0.journal.set(None);
         {
             let mut cache = self.0.cache();
             let mut hot = self.0.hot.write().unwrap_or_else(PoisonError::into_inner);

@@ -6,14 +6,14 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::super::pages::{PageWriter, Render};
-use super::super::statements::{self, History, Server};
+use super::super::statements::{self, Server};
 use super::{Lost, Tail};
-use crate::journal::{Cursor, MAX_ROWS, StoredEvent, read_range, trimmed_through};
+use crate::journal::{Cursor, JournalIdentity, MAX_ROWS, StoredEvent, read_identified, read_range, trimmed_through};
 
 /// What outlives a connection.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    history: Option<History>,
+    history: Option<JournalIdentity>,
     /// The newest events handed out, in order. All of them are looked for on a new connection: a crash that takes
     /// asynchronous commits goes by when they were made, so the newest of all may be there and one before it not.
     recent: VecDeque<(i64, Uuid)>,
@@ -38,21 +38,19 @@ impl<R: Render> Tail<R> {
     /// Where to begin on a new connection: after the newest event that was handed out, if this is the history that we
     /// were in; else where the database says that everything is decided.
     pub(super) async fn recall(&mut self, client: &Client, server: &Server) -> Result<i64, Lost> {
-        let (written, trimmed) = statements::state(client).await?;
-        self.pages.trim(trimmed);
+        let found = self.look_back(client, server).await?;
+        let Found { written, trimmed, drawn, .. } = found;
         if let Some(decided) = self.memory.decided {
-            let known: Vec<(i64, Uuid)> =
-                self.memory.recent.iter().copied().filter(|(seq, _)| *seq > trimmed).collect();
-            let holds = match (known.first(), known.last()) {
-                (Some((first, _)), Some((last, _))) => statements::ids(client, *first, *last).await? == known,
-                _ => self.memory.history.as_ref() == Some(&server.history),
-            };
-            let holds = holds && statements::sequence(client).await? >= decided;
-            if holds {
-                if self.memory.history.as_ref() != Some(&server.history) {
-                    tracing::warn!("the database was promoted or moved; it holds everything that was handed out");
-                    self.memory.history = Some(server.history.clone());
+            if found.holds && drawn >= decided {
+                if self.memory.history.as_ref() != Some(&server.identity) {
+                    tracing::warn!(
+                        "the database was restarted, promoted or moved; it holds everything that was handed out"
+                    );
+                    self.memory.history = Some(server.identity);
                 }
+                finished(&found)?;
+                self.pages.follow(server.identity);
+                self.pages.trim(trimmed);
                 // The numbers after it hold no event, as far as we know; the first fence proves it (`Visit::confirm`).
                 let proven = self.memory.newest().map_or(trimmed, |seq| seq.max(trimmed));
                 return Ok(proven.min(decided));
@@ -62,12 +60,34 @@ impl<R: Render> Tail<R> {
             );
             // Before anything that can fail: empty pages must not be taken for what was handed out.
             self.forget();
-            self.pages.trim(trimmed);
             self.count(|c| c.resets += 1);
         }
-        self.jump(client, written).await?;
-        self.memory.history = Some(server.history.clone());
+        finished(&found)?;
+        self.pages.follow(server.identity);
+        self.pages.trim(trimmed);
+        self.jump(client, server, written).await?;
+        self.memory.history = Some(server.identity);
         Ok(written)
+    }
+
+    /// Whether the database holds all that was handed out and not trimmed since, and what it says of itself. All of it from
+    /// one server, though a pooler may be in between.
+    async fn look_back(&self, client: &Client, server: &Server) -> Result<Found, Lost> {
+        let read = async {
+            let (written, trimmed) = statements::state(client).await?;
+            let known: Vec<(i64, Uuid)> =
+                self.memory.recent.iter().copied().filter(|(seq, _)| *seq > trimmed).collect();
+            let holds = match (known.first(), known.last()) {
+                (Some((first, _)), Some((last, _))) => statements::ids(client, *first, *last).await? == known,
+                _ => self.memory.history.is_some_and(|history| history.is_same_history(&server.identity)),
+            };
+            Ok::<_, Lost>((written, trimmed, holds))
+        };
+        let ((written, trimmed, holds), identity, drawn) = read_identified(client, read).await?;
+        if identity != server.identity {
+            return Err(Lost::Moved);
+        }
+        Ok(Found { written, trimmed, holds, drawn })
     }
 
     /// Pages and memory go together.
@@ -77,11 +97,18 @@ impl<R: Render> Tail<R> {
     }
 
     /// Begins anew at a head, with the page that holds it.
-    pub(super) async fn jump(&mut self, client: &Client, head: i64) -> Result<(), Lost> {
-        let rows = read_range(client, PageWriter::<R>::page_start(head), head, MAX_ROWS).await?;
-        let newest = statements::newest(client, head).await?;
+    pub(super) async fn jump(&mut self, client: &Client, server: &Server, head: i64) -> Result<(), Lost> {
+        let read = async {
+            let rows = read_range(client, PageWriter::<R>::page_start(head), head, MAX_ROWS).await?;
+            let newest = statements::newest(client, head).await?;
+            Ok::<_, Lost>((rows, newest, trimmed_through(client).await?))
+        };
+        let ((rows, newest, trimmed), identity, _) = read_identified(client, read).await?;
+        if identity != server.identity {
+            return Err(Lost::Moved);
+        }
         // After the rows and before anybody can have them: who takes them must be able to see what they may lack.
-        self.pages.trim(trimmed_through(client).await?);
+        self.pages.trim(trimmed);
         let ids = if rows.is_empty() { newest.into_iter().collect() } else { ids_of(&rows) };
         self.pages.jump(rows, head, newest.map_or(Cursor::START, |(seq, id)| Cursor::of(seq, id)))?;
         self.memory.recent.clear();
@@ -97,6 +124,23 @@ impl<R: Render> Tail<R> {
         self.memory.decided = Some(head);
         Ok(())
     }
+}
+
+/// What a database says of itself.
+struct Found {
+    /// The head that was written down.
+    written: i64,
+    trimmed: i64,
+    /// Whether it holds what was handed out.
+    holds: bool,
+    drawn: i64,
+}
+
+/// A head beyond the sequence is that of a restore which is not over: what comes would have numbers below it, and never be
+/// handed out.
+fn finished(found: &Found) -> Result<(), Lost> {
+    let Found { written, drawn, .. } = *found;
+    if drawn < written { Err(Lost::Unfinished { written, drawn }) } else { Ok(()) }
 }
 
 fn ids_of(rows: &[StoredEvent]) -> Vec<(i64, Uuid)> {

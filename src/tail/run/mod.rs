@@ -36,6 +36,8 @@ pub struct Tail<R: Render> {
     idle_limit: Option<Duration>,
     status: watch::Sender<Status>,
     counts: watch::Sender<Counts>,
+    /// When the newest question began that the followed journal has answered.
+    answered: watch::Sender<Option<Instant>>,
     memory: Memory,
 }
 
@@ -53,6 +55,18 @@ enum Lost {
     Misstep(#[from] Misstep),
     #[error("this is a standby, and its lock table is not the primary's: the tail needs the primary")]
     Standby,
+    /// A pooler, a proxy, a restart of the server or a restore: what is known of its transactions is void.
+    #[error("another server or another journal answers on this connection")]
+    Moved,
+    #[error(
+        "the sequence was drawn to {drawn}, and {decided} was handed out: the database was restored, or lost commits"
+    )]
+    Behind { drawn: i64, decided: i64 },
+    #[error(
+        "the head that was written down is {written}, and the sequence was drawn to {drawn} only: a restore that is not over, \
+         or one that left the sequence out"
+    )]
+    Unfinished { written: i64, drawn: i64 },
     /// A crash took back numbers that were decided, and they were drawn again.
     #[error("events have taken numbers that were handed out as empty: the database lost them in a crash")]
     Redrawn,
@@ -67,8 +81,8 @@ impl From<tokio_postgres::Error> for Lost {
 impl<R: Render> Tail<R> {
     /// A tail that hands out into these pages.
     pub fn new(connector: Connector, database: Database, pages: PageWriter<R>, idle_limit: Option<Duration>) -> Self {
-        let (status, counts) = (watch::Sender::default(), watch::Sender::default());
-        Self { connector, database, pages, idle_limit, status, counts, memory: Memory::default() }
+        let (status, counts, answered) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
+        Self { connector, database, pages, idle_limit, status, counts, answered, memory: Memory::default() }
     }
 
     /// How it is doing, now and later.
@@ -79,6 +93,11 @@ impl<R: Render> Tail<R> {
     /// What it has done, now and later.
     pub fn counts(&self) -> watch::Receiver<Counts> {
         self.counts.subscribe()
+    }
+
+    /// When it last asked a question that was answered, and the answer proved to come from the journal that it follows.
+    pub fn answered(&self) -> watch::Receiver<Option<Instant>> {
+        self.answered.subscribe()
     }
 
     /// Follows the journal until the shutdown, whatever becomes of connections.

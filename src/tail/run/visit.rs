@@ -11,11 +11,11 @@ use super::super::duty::Duty;
 use super::super::fence::Fences;
 use super::super::pace::{BUSY_POLL, DEAF_POLL, IDLE_POLL, Pace};
 use super::super::pages::Render;
-use super::super::statements::{self, Look, Prepared, Server};
+use super::super::statements::{self, Answer, Look, Prepared, Server};
 use super::super::status::{Hearing, Reason, Stalled, Status};
 use super::probe::Probe;
 use super::{Lost, POLL_LIMIT, Tail};
-use crate::journal::{MAX_ROWS, StoredEvent, read_range, trimmed_through};
+use crate::journal::{MAX_ROWS, StoredEvent, read_identified, read_range, trimmed_through};
 use crate::shutdown::Shutdown;
 
 /// Rows that travel with a look; more are fetched after it.
@@ -75,7 +75,7 @@ impl Visit {
         let prepare = async {
             statements::listen(&client).await?;
             let server = statements::server(&client).await?;
-            if server.is_standby {
+            if server.identity.is_standby() {
                 return Err(Lost::Standby);
             }
             ear.ignore(server.process);
@@ -158,9 +158,11 @@ impl Visit {
     async fn poll<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
         tail.count(|c| c.polls += 1);
         let head = self.fences.decided();
+        let asked = Instant::now();
         if self.duty.is_paid() && self.fences.blockers().is_none() {
             // Nothing rang: one cheap question a second.
-            let (upto, trimmed) = statements::idle(&self.client).await?;
+            let (answer, trimmed) = statements::idle(&self.client, &self.server).await?;
+            let upto = self.accept(tail, &answer, asked)?;
             tail.pages.trim(trimmed);
             self.noticed = Instant::now();
             if upto <= head {
@@ -173,7 +175,11 @@ impl Visit {
         let prepared = self.prepared.as_ref();
         let (look, rows) =
             statements::look_and_read(&self.client, prepared, &self.server, head, window, FIRST_ROWS).await?;
-        let Look { upto, holders } = look;
+        let Look { answer, holders, is_one_table } = look;
+        let upto = self.accept(tail, &answer, asked)?;
+        if !is_one_table {
+            return Err(Lost::Moved);
+        }
         self.duty.taken(upto);
         let decided = self.fences.look(upto, holders);
         self.pace.polled(upto > self.reached, decided > head);
@@ -192,6 +198,35 @@ impl Visit {
         Ok(())
     }
 
+    /// Takes an answer from the journal that this connection began with, and from no other: how far the sequence was drawn.
+    /// Everything else that a connection knows (its fences, above all) holds for that one alone.
+    fn accept<R: Render>(&mut self, tail: &Tail<R>, answer: &Answer, asked: Instant) -> Result<i64, Lost> {
+        if !self.server.gave(answer, self.prepared.is_some()) {
+            return Err(Lost::Moved);
+        }
+        let decided = tail.memory.decided.unwrap_or(0).max(self.fences.decided());
+        if answer.drawn < decided {
+            return Err(Lost::Behind { drawn: answer.drawn, decided });
+        }
+        tail.answered.send_replace(Some(asked));
+        Ok(answer.drawn)
+    }
+
+    /// Reads on this connection, from the journal that it began with and from no other.
+    async fn read<R: Render, T>(
+        &self,
+        tail: &Tail<R>,
+        read: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T, Lost> {
+        let asked = Instant::now();
+        let (found, identity, _) = read_identified(&self.client, read).await?;
+        if identity != self.server.identity {
+            return Err(Lost::Moved);
+        }
+        tail.answered.send_replace(Some(asked));
+        Ok(found)
+    }
+
     /// Hands out what is decided beyond `head`: the rows that came with the look, then what they did not reach.
     async fn hand_out<R: Render>(
         &mut self,
@@ -202,7 +237,7 @@ impl Visit {
     ) -> Result<(), Lost> {
         let handed_out = self.confirm(tail, head).await?;
         if tail.pages.is_far(decided) {
-            return tail.jump(&self.client, decided).await;
+            return tail.jump(&self.client, &self.server, decided).await;
         }
         // A node that was held up may read when retention has been there before it.
         self.notice_trim(tail).await?;
@@ -215,7 +250,7 @@ impl Visit {
         rows.retain(|row| row.seq <= decided);
         tail.advance(rows, reached)?;
         while reached < decided {
-            let rows = read_range(&self.client, reached, decided, MAX_ROWS).await?;
+            let rows = self.read(tail, read_range(&self.client, reached, decided, MAX_ROWS)).await?;
             let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= MAX_ROWS;
             reached = rows.last().filter(|_| full).map_or(decided, |last| last.seq);
             tail.advance(rows, reached)?;
@@ -228,7 +263,7 @@ impl Visit {
     /// drawn them. Only now, when all who could have are through, does an empty range prove that nobody did.
     async fn confirm<R: Render>(&self, tail: &Tail<R>, head: i64) -> Result<i64, Lost> {
         let Some(handed_out) = tail.memory.decided.filter(|decided| *decided > head) else { return Ok(head) };
-        let none = read_range(&self.client, head, handed_out, 1).await?.is_empty();
+        let none = self.read(tail, read_range(&self.client, head, handed_out, 1)).await?.is_empty();
         if none { Ok(handed_out) } else { Err(Lost::Redrawn) }
     }
 
@@ -256,7 +291,7 @@ impl Visit {
     async fn write_head(&mut self) -> Result<(), Lost> {
         let decided = self.fences.decided();
         if decided > self.written.1 && self.written.0.elapsed() >= WRITE_EVERY {
-            statements::write_head(&self.client, decided).await?;
+            statements::write_head(&self.client, &self.server, decided).await?;
             self.written = (Instant::now(), decided);
         }
         Ok(())
@@ -265,7 +300,8 @@ impl Visit {
     /// Under load too, retention is noticed within a second.
     async fn notice_trim<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
         if self.noticed.elapsed() >= NOTICE_EVERY {
-            tail.pages.trim(trimmed_through(&self.client).await?);
+            let trimmed = self.read(tail, trimmed_through(&self.client)).await?;
+            tail.pages.trim(trimmed);
             self.noticed = Instant::now();
         }
         Ok(())
@@ -282,12 +318,12 @@ impl Visit {
             return Ok(());
         }
         self.named = Instant::now();
-        let blockers = blocker::name(&self.client, holders).await?;
+        let blockers = blocker::name(&self.client, holders, self.server.identity.started()).await?;
         for blocker in &blockers {
             if let (Some(limit), Some(pid), Some(idle)) = (tail.idle_limit, blocker.pid, blocker.idle_for)
                 && idle >= limit
             {
-                let ended = blocker::terminate(&self.client, pid).await?;
+                let ended = blocker::terminate(&self.client, pid, self.server.identity.started()).await?;
                 tracing::warn!(%blocker, idle_for = ?idle, ended, "an idle transaction held the stream back too long");
                 tail.count(|c| c.terminated += u64::from(ended));
             }
@@ -325,7 +361,7 @@ impl Visit {
 
     /// The end of a shutdown: the head is written down and the hush given back.
     async fn leave(mut self) -> Result<(), Lost> {
-        statements::write_head(&self.client, self.fences.decided()).await?;
+        statements::write_head(&self.client, &self.server, self.fences.decided()).await?;
         if std::mem::take(&mut self.hushed) {
             statements::unhush(&self.client, &self.server).await?;
         }
