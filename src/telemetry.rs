@@ -87,6 +87,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+
     use crate::view::Redaction;
 
     #[derive(Debug, Clone, Default)]

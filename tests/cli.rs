@@ -44,6 +44,22 @@ async fn wrong_usage_exits_2_and_wrong_configuration_1_with_one_line() {
 }
 
 #[tokio::test]
+async fn complaints_about_arguments_repeat_no_secret() {
+    for args in [
+        &["tail", "--url", "http://u:hunter2@127.0.0.1:1"][..],
+        &["tail", "--url", "u:hunter2@127.0.0.1:1"],
+        &["tail", "http://u:hunter2@127.0.0.1:1"],
+        &["demo", "--url", "https://hunter2@rowcast.example"],
+        &["postgres://u:hunter2@127.0.0.1:1/d"],
+    ] {
+        let answer = run(args, &[]).await;
+        let said = text(&answer.stderr);
+        assert_eq!(answer.status.code(), Some(2), "{said}");
+        assert!(said.contains("[redacted]") && !said.contains("hunter2"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn a_token_is_minted_for_a_role() {
     let answer = run(&["token", "--role", "viewer", "--sub", "alice"], &[("ROWCAST_JWT_SECRET", JWT_SECRET)]).await;
     assert!(answer.status.success());

@@ -70,6 +70,31 @@ async fn what_is_too_large_or_malformed_is_refused_and_the_next_request_served()
     server.stop().await.unwrap();
 }
 
+#[tokio::test]
+async fn a_request_has_exactly_one_host() {
+    let server = TestServer::start(NOWHERE, &[]).await;
+    for (head, status) in [
+        ("GET /health/live HTTP/1.1\r\n", 400),
+        ("GET /health/live HTTP/1.1\r\nhost: a\r\nhost: a\r\n", 400),
+        ("GET /health/live HTTP/1.1\r\nhost: a\r\nHost: b\r\n", 400),
+        ("GET /health/live HTTP/1.1\r\nhost: a b\r\n", 400),
+        ("GET /health/live HTTP/1.1\r\nhost: u@a\r\n", 400),
+        ("GET /health/live HTTP/1.0\r\nhost: a\r\nhost: a\r\n", 400),
+        ("GET /health/live HTTP/1.0\r\n", 200),
+        ("GET /health/live HTTP/1.1\r\nhost:\r\n", 200),
+        ("GET /health/live HTTP/1.1\r\nhost: [::1]:8080\r\n", 200),
+        ("GET /health/live HTTP/1.1\r\nhost: rowcast.example:443\r\n", 200),
+    ] {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let answer = raw(&mut stream, format!("{head}\r\n").as_bytes()).await;
+        assert_eq!(answer.status, status, "{head:?}: {answer:?}");
+        if status == 400 {
+            assert_eq!(answer.json()["code"], "bad_request", "{head:?}");
+        }
+    }
+    server.stop().await.unwrap();
+}
+
 /// Time stands still and jumps to the next timer whenever nothing else is to be done.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_is_slow_with_its_headers_is_cut_off() {

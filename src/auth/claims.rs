@@ -77,7 +77,7 @@ impl Policy {
 /// `role`, else the strongest known one of `roles`, else that of everybody. A word that is not known may mean less than
 /// any that is, so it lets nobody in.
 fn role(claims: &Object) -> Result<Role, No> {
-    let unknown = No { refused: Refused::Forbidden, why: "no role in it is known" };
+    let unknown = No { refused: Refused::Forbidden, why: "no role in it is known", genuine: true };
     let several = match claims.get("roles") {
         None => None,
         Some(Value::Array(many)) => Some(texts(many).ok_or("roles holds what is not a text")?),

@@ -21,6 +21,39 @@ use crate::config::Secret;
 /// The shortest RSA modulus that is believed, in bytes.
 const MIN_MODULUS_BYTES: usize = 256;
 
+/// The points of Ed25519 whose order divides 8, by their y with the sign of x cleared, in the two ways of writing 0 and 1 too:
+/// one signature under such a key is good for any message.
+const SMALL_ORDER: [[u8; 32]; 7] = [
+    number(0, 0, 0),
+    number(1, 0, 0),
+    number(0xec, 0xff, 0x7f),
+    number(0xed, 0xff, 0x7f),
+    number(0xee, 0xff, 0x7f),
+    [
+        0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+        0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+    ],
+    [
+        0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+        0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+    ],
+];
+
+/// 32 bytes: the first, so many in the middle, and the last.
+const fn number(first: u8, middle: u8, last: u8) -> [u8; 32] {
+    let mut bytes = [middle; 32];
+    bytes[0] = first;
+    bytes[31] = last;
+    bytes
+}
+
+fn is_of_small_order(x: &[u8]) -> bool {
+    SMALL_ORDER.iter().any(|point| {
+        let mut pairs = point.iter().zip(x).enumerate();
+        pairs.all(|(index, (known, byte))| *known == if index == 31 { byte & 0x7f } else { *byte })
+    })
+}
+
 /// How a signature is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Algorithm {
@@ -139,7 +172,7 @@ impl Key {
 
     /// An Ed25519 key.
     pub(super) fn ed25519(x: &[u8]) -> Option<Self> {
-        if x.len() != 32 {
+        if x.len() != 32 || is_of_small_order(x) {
             return None;
         }
         let parsed = ParsedPublicKey::new(&ED25519, x).ok()?;

@@ -198,6 +198,29 @@ mod tests {
     }
 
     #[test]
+    fn points_of_small_order_are_no_keys() {
+        let mut points = vec![vec![0; 32], vec![0; 32], vec![0xff; 32], vec![0xff; 32], vec![0xff; 32]];
+        points[1][0] = 1;
+        for (point, first) in points[2..].iter_mut().zip([0xec, 0xed, 0xee]) {
+            (point[0], point[31]) = (first, 0x7f);
+        }
+        for hex in [
+            "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+            "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+        ] {
+            points.push((0..32).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect());
+        }
+        for mut point in points {
+            for sign in [0, 0x80] {
+                point[31] = point[31] & 0x7f | sign;
+                let x = URL_SAFE_NO_PAD.encode(&point);
+                let jwk = json!({ "kty": "OKP", "kid": "k", "crv": "Ed25519", "x": x });
+                assert_eq!(algorithm(&jwk), None, "{point:02x?}");
+            }
+        }
+    }
+
+    #[test]
     fn an_ambiguous_kid_is_nobodys() {
         let key = |kid: &str, use_: &str| json!({ "kty": "OKP", "kid": kid, "crv": "Ed25519", "x": ED, "use": use_ });
         let ambiguous = set(&[key("a", "sig"), key("b", "sig"), key("a", "sig"), key("a", "sig")]).unwrap();

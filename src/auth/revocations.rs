@@ -31,6 +31,10 @@ const LOOK: &str = "with listed as materialized (
      select prints.print, listed.subject, listed.second
        from prints left join listed on prints.print is distinct from $1";
 
+/// A token of the subject was let in before the revocation and claims a later second: it was issued before all the same.
+const MOVE: &str =
+    "update rowcast.revocations set revoked_at = greatest(revoked_at, to_timestamp($2::bigint)) where subject = $1";
+
 /// One revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
@@ -147,7 +151,12 @@ impl Follower {
             }
         }
         let subjects = list.len();
-        let closed = self.revoked.replace(list);
+        let (closed, moved) = self.revoked.replace(list);
+        for (subject, second) in &moved {
+            let known: [(&(dyn ToSql + Sync), Type); 2] = [(&&**subject, Type::TEXT), (second, Type::INT8)];
+            let written = tokio::time::timeout(LOOK_LIMIT, client.execute_typed(MOVE, &known));
+            written.await.map_err(|_| Trouble::Slow(LOOK_LIMIT))??;
+        }
         self.print = Some(print);
         tracing::info!(subjects, closed, "the list of revoked subjects is read");
         Ok(())

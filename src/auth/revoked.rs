@@ -21,12 +21,18 @@ struct Inner {
     /// Subjects, and the second (since 1970) through which their tokens are refused.
     out: RwLock<HashMap<Box<str>, i64>>,
     here: Mutex<Here>,
+    /// Tokens that were let in although their `iat` lay ahead of this node's clock: the latest such second of each subject.
+    ahead: Mutex<HashMap<Box<str>, i64>>,
     numbers: AtomicU64,
     /// How many lists were read.
     reads: watch::Sender<u64>,
     closed: AtomicU64,
     hurry: Notify,
 }
+
+/// How many subjects with tokens from ahead of the clock are remembered. Each is forgotten when the clock has come there, a
+/// minute later at most.
+const MOST_AHEAD: usize = 65_536;
 
 /// By subject, everyone who is here, by a number.
 type Here = HashMap<Arc<str>, HashMap<u64, Arc<Guest>>>;
@@ -72,8 +78,44 @@ impl Revoked {
         (!self.holds(identity)).then_some(presence)
     }
 
-    /// Takes a new list, and shows out whoever is on it. Returns how many those were.
-    pub(super) fn replace(&self, list: HashMap<Box<str>, i64>) -> usize {
+    /// Remembers a token that was let in while its `iat` lay ahead of the clock: it was issued by now, whatever it says.
+    pub fn let_in(&self, identity: &Identity, now: u64) {
+        if identity.issued_at() <= now {
+            return;
+        }
+        let second = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+        let mut ahead = self.0.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if ahead.len() >= MOST_AHEAD {
+            ahead.retain(|_, issued| *issued > second(now));
+        }
+        if ahead.len() < MOST_AHEAD {
+            let latest = ahead.entry(Box::from(&**identity.subject())).or_default();
+            *latest = (*latest).max(second(identity.issued_at()));
+        }
+    }
+
+    /// Moves what is new in a list behind every token of its subject that was let in before. Returns what was moved: it must
+    /// be written down, for the other nodes and for a restart.
+    fn cover(&self, list: &mut HashMap<Box<str>, i64>) -> Vec<(Box<str>, i64)> {
+        let known = self.0.out.read().unwrap_or_else(PoisonError::into_inner);
+        let ahead = self.0.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut moved = Vec::new();
+        for (subject, latest) in ahead.iter() {
+            if let Some(second) = list.get_mut(subject)
+                && known.get(subject) != Some(second)
+                && *second < *latest
+            {
+                *second = *latest;
+                moved.push((subject.clone(), *latest));
+            }
+        }
+        moved
+    }
+
+    /// Takes a new list, and shows out whoever is on it. Returns how many those were, and the subjects whose tokens are refused
+    /// through a later second than the list says.
+    pub(super) fn replace(&self, mut list: HashMap<Box<str>, i64>) -> (usize, Vec<(Box<str>, i64)>) {
+        let moved = self.cover(&mut list);
         *self.0.out.write().unwrap_or_else(PoisonError::into_inner) = list;
         let mut shown_out = 0;
         for (subject, guests) in self.here().iter() {
@@ -86,7 +128,7 @@ impl Revoked {
         }
         self.0.closed.fetch_add(u64::try_from(shown_out).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.0.reads.send_modify(|reads| *reads += 1);
-        shown_out
+        (shown_out, moved)
     }
 
     /// Waits until a list was read at all, for so long: before that nobody can be let in. Whether one was.
@@ -98,9 +140,16 @@ impl Revoked {
         tokio::time::timeout(limit, reads.wait_for(|reads| *reads > 0)).await.is_ok_and(|known| known.is_ok())
     }
 
-    /// Asks for a look at once: somebody on this node has revoked.
-    pub fn hurry(&self) {
+    /// Asks for a look at once, somebody on this node having revoked, and waits for it, for so long at most.
+    pub async fn hurry(&self, subject: &str, second: i64, limit: Duration) {
+        let mut reads = self.0.reads.subscribe();
         self.0.hurry.notify_one();
+        let refuses = |_: &u64| {
+            let out = self.0.out.read().unwrap_or_else(PoisonError::into_inner);
+            out.get(subject).is_some_and(|known| *known >= second)
+        };
+        // Beyond the limit it is known a little later, as on every other node.
+        let _in_time = tokio::time::timeout(limit, reads.wait_for(refuses)).await;
     }
 
     pub(super) async fn hurried(&self) {
@@ -176,13 +225,31 @@ mod tests {
     }
 
     #[test]
+    fn a_token_from_ahead_of_the_clock_is_out_when_it_was_let_in_before_the_revocation() {
+        let revoked = Revoked::default();
+        revoked.let_in(&who("a", 150), 100);
+        revoked.let_in(&who("a", 140), 100);
+        revoked.let_in(&who("b", 100), 100);
+        let session = revoked.enter(&who("a", 150)).unwrap();
+        let list = HashMap::from([("a".into(), 101), ("b".into(), 99)]);
+        assert_eq!(revoked.replace(list.clone()), (1, vec![("a".into(), 150)]));
+        assert!(session.is_revoked() && revoked.holds(&who("a", 150)) && !revoked.holds(&who("b", 100)));
+        // One that is first seen after the revocation was issued after it, as far as anybody can tell.
+        assert!(!revoked.holds(&who("a", 151)));
+        revoked.let_in(&who("a", 155), 110);
+        let written = HashMap::from([("a".into(), 150), ("b".into(), 99)]);
+        assert_eq!(revoked.replace(written), (0, vec![]));
+        assert!(!revoked.holds(&who("a", 155)));
+    }
+
+    #[test]
     fn only_those_on_the_list_are_woken_and_all_are_forgotten_when_they_go() {
         let revoked = Revoked::default();
         let [old, new, other] = [who("a", 5), who("a", 50), who("b", 5)].map(|who| revoked.enter(&who).unwrap());
-        assert_eq!(revoked.replace(HashMap::from([("a".into(), 10)])), 1);
+        assert_eq!(revoked.replace(HashMap::from([("a".into(), 10)])).0, 1);
         assert!(old.revoked().now_or_never().is_some() && old.revoked().now_or_never().is_some());
         assert!(new.revoked().now_or_never().is_none() && other.revoked().now_or_never().is_none());
-        assert_eq!((revoked.replace(HashMap::from([("a".into(), 10)])), revoked.closed_total()), (0, 1));
+        assert_eq!((revoked.replace(HashMap::from([("a".into(), 10)])).0, revoked.closed_total()), (0, 1));
         drop((old, new, other));
         assert!(revoked.here().is_empty());
     }

@@ -35,11 +35,13 @@ pub struct No {
     pub refused: Refused,
     /// What the log is told.
     pub why: &'static str,
+    /// Whether its signature is that of a key which is believed: an expired token, say, which nobody has guessed.
+    pub genuine: bool,
 }
 
 impl From<Why> for No {
     fn from(why: Why) -> Self {
-        Self { refused: Refused::Unauthorized, why }
+        Self { refused: Refused::Unauthorized, why, genuine: false }
     }
 }
 
@@ -93,7 +95,8 @@ impl Verifier {
             (None, None, _) => return Err("there is no key".into()),
         };
         verdict?;
-        policy.judge(&parts.claims, self.0.clock.unix_seconds())
+        let judged = policy.judge(&parts.claims, self.0.clock.unix_seconds());
+        judged.map_err(|no| No { genuine: true, ..no })
     }
 
     /// Fetches the keys now, and again before they are stale, until the shutdown. A server runs this as a task; without

@@ -17,6 +17,9 @@ mod speakers;
 mod store;
 mod text;
 
+/// How the types begin that are this application's own: what its tables say, and nobody else.
+pub const TYPES: [&str; 1] = ["chat."];
+
 pub use list::{ListCursor, Listed, close, conversations, utterances};
 pub use model::{Conversation, Exchange, Kind, Outcome, Status, Utterance};
 pub use responder::{Answering, Echo, Question, Responder, Turn, Unanswered};

@@ -28,6 +28,7 @@ use crate::auth::token::MintError;
 use crate::config::{ConfigError, SETTINGS, Source};
 use crate::telemetry;
 use crate::view::Redaction;
+use crate::view::redact::REDACTED;
 
 /// Why a command failed: one line for standard error.
 #[derive(Debug, thiserror::Error)]
@@ -89,7 +90,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are what was asked for; the rest is wrong usage.
             let code = if error.use_stderr() { 2 } else { 0 };
-            let _terminal_gone = error.print();
+            let _terminal_gone = without_secrets(error).print();
             return ExitCode::from(code);
         }
     };
@@ -103,6 +104,20 @@ pub fn main() -> ExitCode {
             if failure.is_usage() { ExitCode::from(2) } else { ExitCode::FAILURE }
         }
     }
+}
+
+/// A complaint about an argument repeats it, and the argument may be a URL with a password in it, or a token.
+fn without_secrets(mut error: clap::Error) -> clap::Error {
+    use clap::error::{ContextKind, ContextValue};
+    for kind in [ContextKind::InvalidValue, ContextKind::InvalidArg, ContextKind::InvalidSubcommand] {
+        if let Some(ContextValue::String(value)) = error.get(kind) {
+            // Before an @ stands who logs in, in whatever form.
+            let value = value.rsplit_once('@').map_or(value.clone(), |(_, place)| format!("{REDACTED}@{place}"));
+            let value = Redaction::built_in().text(&value).into_owned();
+            error.insert(kind, ContextValue::String(value));
+        }
+    }
+    error
 }
 
 fn run(matches: &ArgMatches) -> Result<(), Failure> {

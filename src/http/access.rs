@@ -54,14 +54,18 @@ pub(super) async fn identify(context: &Context, visit: &Visit, headers: &HeaderM
     }
 }
 
-/// Checks a token. Refused ones are counted against the address that they come from.
+/// Checks a token. Those whose signature is not of a known key are counted against the address that they come from. A good
+/// one is let in whatever its neighbours at that address have sent: 128 bits and more are not guessed at any rate, and
+/// checking a signature costs less than the request around it.
 pub(super) async fn verify(context: &Context, visit: &Visit, token: &str) -> Result<Identity, NotIn> {
-    visit.may_try(context).map_err(NotIn::Refused)?;
-    let identity = match context.verifier.verify(token).await {
+    let identity = match context.verifier.examine(token).await {
         Ok(identity) => identity,
-        Err(refused) => {
-            visit.tried(context).await;
-            return Err(NotIn::Refused(match refused {
+        Err(no) => {
+            tracing::debug!(why = no.why, "a token is refused");
+            if !no.genuine {
+                visit.guessed(context).await.map_err(NotIn::Refused)?;
+            }
+            return Err(NotIn::Refused(match no.refused {
                 Refused::Unauthorized => Problem::unauthorized(NOT_ACCEPTED),
                 Refused::Forbidden => Problem::forbidden("The role of the token is not known here."),
             }));
@@ -71,7 +75,11 @@ pub(super) async fn verify(context: &Context, visit: &Visit, token: &str) -> Res
         let problem = Problem::unavailable("database_unavailable", "This node does not know yet who is revoked.");
         return Err(NotIn::Refused(problem.retry_after(Duration::from_secs(1))));
     }
-    if context.revoked.holds(&identity) { Err(NotIn::Revoked) } else { Ok(identity) }
+    if context.revoked.holds(&identity) {
+        return Err(NotIn::Revoked);
+    }
+    context.revoked.let_in(&identity, wall_second());
+    Ok(identity)
 }
 
 /// Whether the role of a token may do this at all.
@@ -246,6 +254,11 @@ pub(super) struct Me {
 /// A second of a token as text; the last one that a year of four digits has, for all beyond it.
 pub(super) fn second_text(second: u64) -> String {
     time_text(UNIX_EPOCH + Duration::from_secs(second.min(253_402_300_799)))
+}
+
+/// The second that it is, by the clock of this machine.
+fn wall_second() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// How long it is from now to a second of a token. A token may say any number; a timer reaches a year.

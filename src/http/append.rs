@@ -23,6 +23,7 @@ use crate::auth::Identity;
 use crate::db::{Lane, Trouble};
 use crate::journal::{self, AppendError, Appended, MAX_BATCH, NewEvent};
 use crate::limit::Class;
+use crate::{chat, trading};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// How long a client may take to send its body.
@@ -56,6 +57,7 @@ pub(super) async fn post(
     if key.is_some() && events.list.iter().any(|event| event.dedupe_key.is_some()) {
         return Err(Problem::bad_request("Idempotency-Key and a dedupe_key in an event exclude each other."));
     }
+    are_free(&events.list)?;
     let append = async |client: &mut Client| match &key {
         Some(key) => journal::append_once(client, identity.subject(), key, &events.list).await,
         None => journal::append_batch(client, identity.subject(), &events.list).await,
@@ -64,6 +66,19 @@ pub(super) async fn post(
     let appended = appended.map_err(|trouble| unavailable(&trouble))?;
     let appended = appended.map_err(|error| problem(error, key.is_some()))?;
     Ok(created(&appended, events.single))
+}
+
+/// The types of an application are what its own tables say, by its own routes: appended by somebody else they would tell of
+/// trades that are not there, or put words into another's chat.
+fn are_free(events: &[NewEvent]) -> Result<(), Problem> {
+    let taken = |event: &NewEvent| trading::TYPES.iter().chain(&chat::TYPES).any(|own| event.kind.starts_with(own));
+    match events.iter().position(taken) {
+        None => Ok(()),
+        index => {
+            let detail = "Types that begin with trade. order. snapshot. config. or chat. come from their own routes.";
+            Err(Problem::unprocessable("reserved_type", detail, index))
+        }
+    }
 }
 
 /// 201, in the form in which the events came: an object for an object, a list for the rest.

@@ -5,6 +5,7 @@ use hyper::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use std::sync::Arc;
+use std::time::Duration;
 
 use time::OffsetDateTime;
 use tokio_postgres::Client;
@@ -23,6 +24,8 @@ use crate::view::instant;
 
 /// The most of one answer, and how many there are if nothing is said.
 const MAX_LIMIT: u16 = 1000;
+/// How long an answer waits until this node itself refuses the tokens; other nodes follow within a second.
+const KNOWN_HERE_LIMIT: Duration = Duration::from_secs(1);
 const USUAL_LIMIT: u16 = 100;
 
 #[derive(Deserialize)]
@@ -83,7 +86,7 @@ pub(super) async fn post(
     let revoking = async |client: &mut Client| revoke(client, subject, by, reason).await;
     let done = context.database.run_for(Lane::Write, &requester(identity), revoking).await;
     let done = done.map_err(|trouble| unavailable(&trouble))?.map_err(|error| unavailable(&error.into()))?;
-    context.revoked.hurry();
+    context.revoked.hurry(&done.subject, done.revoked_at.unix_timestamp(), KNOWN_HERE_LIMIT).await;
     tracing::info!(subject = done.subject, by = %identity.subject(), "a subject is revoked");
     let mut response = json_response(&Told::of(done, context));
     *response.status_mut() = StatusCode::CREATED;

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use hyper::body::{Body, Incoming};
-use hyper::{Method, Request, Response};
+use hyper::header::HOST;
+use hyper::http::uri::Authority;
+use hyper::{Method, Request, Response, StatusCode, Version};
 use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
@@ -59,6 +61,10 @@ pub struct Context {
     pub(super) redaction: Redaction,
     pub(super) chat: Chat,
     pub(super) refused_origins: LogThrottle,
+    /// Addresses that send too many tokens of nobody, in the log.
+    pub(super) guesses: LogThrottle,
+    /// Requests beyond a rate, in the log.
+    pub(super) refused: LogThrottle,
 }
 
 /// Who gets in, and how often.
@@ -104,6 +110,8 @@ impl Context {
             redaction: Redaction::with(&config.streams.redact),
             chat: Chat::default(),
             refused_origins: LogThrottle::default(),
+            guesses: LogThrottle::default(),
+            refused: LogThrottle::default(),
         }
     }
 
@@ -271,7 +279,11 @@ pub(super) async fn answer(
     let status = response.status().as_u16();
     context.counts.answered(status);
     let (ms, from) = (begun.elapsed().as_secs_f64() * 1000.0, peer.address);
-    if endpoint.is_some_and(Endpoint::is_probe) {
+    if status == StatusCode::TOO_MANY_REQUESTS.as_u16()
+        && let Some(count) = context.refused.due()
+    {
+        tracing::info!(request_id = %id, %from, %method, path, status, count, "requests beyond a rate limit");
+    } else if status == StatusCode::TOO_MANY_REQUESTS.as_u16() || endpoint.is_some_and(Endpoint::is_probe) {
         tracing::debug!(request_id = %id, %from, %method, path, status, ms, "request");
     } else {
         tracing::info!(request_id = %id, %from, %method, path, status, ms, "request");
@@ -286,6 +298,7 @@ async fn dispatch(
     endpoint: Option<Endpoint>,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
+    has_one_host(&request)?;
     let endpoint = endpoint.ok_or_else(Problem::not_found)?;
     if !endpoint.is_probe() && is_preflight(request.method(), request.headers()) {
         return Origin::of(context, request.headers()).preflight(context, endpoint.allow());
@@ -319,6 +332,21 @@ async fn dispatch(
         }
         Endpoint::Trading(_) => private(context, visit, endpoint, request).await,
     }
+}
+
+/// One `Host` says for whom a request is (RFC 9112, 3.2): with none, or with two, a proxy may have read it as another's. Before
+/// HTTP/1.1 there need be none.
+fn has_one_host(request: &Request<Incoming>) -> Result<(), Problem> {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if host.is_empty() || is_authority(host.as_bytes()) => Ok(()),
+        (None, None) if request.version() < Version::HTTP_11 => Ok(()),
+        _ => Err(Problem::bad_request("A request has one Host header, with a host and perhaps a port.")),
+    }
+}
+
+fn is_authority(host: &[u8]) -> bool {
+    !host.contains(&b'@') && Authority::try_from(host).is_ok()
 }
 
 /// What needs a token.

@@ -56,17 +56,17 @@ impl Visit {
         }
     }
 
-    /// Whether this address may still try a token. Refused ones are counted apart from opened streams, at the same rate;
-    /// and once they are used up no token is looked at, so that the right one cannot be found by trying. What this node
-    /// remembers will do: everybody with a token pays for this look.
-    pub(super) fn may_try(&self, context: &Context) -> Result<(), Problem> {
-        let decision = context.limits.look(Class::Connect, &self.refused_key());
-        if decision.allowed { Ok(()) } else { self.tell(context, Class::Connect, &decision) }
-    }
-
-    /// A token from this address was refused.
-    pub(super) async fn tried(&self, context: &Context) {
-        let _the_next_look_tells = context.limits.check(Class::Connect, &self.refused_key(), 1).await;
+    /// A token from this address was signed by nobody who is known. Such tokens are counted apart from opened streams, at the
+    /// same rate; beyond it the answer is 429.
+    pub(super) async fn guessed(&self, context: &Context) -> Result<(), Problem> {
+        let decision = context.limits.check(Class::Connect, &self.refused_key(), 1).await;
+        if decision.allowed {
+            return Ok(());
+        }
+        if let Some(count) = context.guesses.due() {
+            tracing::warn!(address = %self.address, count, "an address sends tokens that nobody known has signed");
+        }
+        self.tell(context, Class::Connect, &decision)
     }
 
     fn refused_key(&self) -> String {

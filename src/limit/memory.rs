@@ -90,13 +90,6 @@ impl Table {
         self.quota.decide(taken, cost)
     }
 
-    /// What asking for one would answer. Takes nothing.
-    pub(super) fn look(&self, key: &Digest) -> Decision {
-        let debt = self.debt(&self.shard(key), key, self.now());
-        let allowed = self.quota.take(debt, 1).allowed;
-        self.quota.decide(Taken { allowed, debt }, 1)
-    }
-
     /// What this connection to Redis was not told yet: what was taken here while it was away, or what a Redis that has
     /// lost its memory once knew.
     pub(super) fn untold(&self, key: &Digest, connection: u64) -> u64 {

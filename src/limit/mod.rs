@@ -182,16 +182,6 @@ impl Limits {
         decision
     }
 
-    /// Whether one more would pass, by what this node remembers, and without taking it: a look that waits for nobody.
-    pub fn look(&self, class: Class, key: &str) -> Decision {
-        let counter = self.counter(class);
-        let decision = counter.table.look(&Digest::of(class, counter.rate, key));
-        if !decision.allowed {
-            counter.denied.fetch_add(1, Ordering::Relaxed);
-        }
-        decision
-    }
-
     /// The decision of Redis, if it makes one.
     async fn shared(&self, counter: &Counter, class: Class, digest: &Digest, cost: u32) -> Option<Decision> {
         let redis = self.0.redis.as_ref()?;

@@ -23,6 +23,9 @@ pub use trades::{
     open as open_trade,
 };
 
+/// How the types begin that are this application's own: what its tables say, and nobody else.
+pub const TYPES: [&str; 4] = ["trade.", "order.", "snapshot.", "config."];
+
 /// Whether a creation made something, or a retry found what the first one had made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Made {

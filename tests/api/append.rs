@@ -24,7 +24,7 @@ fn engine() -> String {
 async fn an_object_a_list_and_lines_become_events_in_the_order_given() {
     let api = Api::start(&[]).await;
     let all = json!({
-        "type": "trade.opened", "level": "warn", "public_safe": true, "symbol": "BTC-USD", "subject": "s", "owner": "o",
+        "type": "deal.opened", "level": "warn", "public_safe": true, "symbol": "BTC-USD", "subject": "s", "owner": "o",
         "trade_id": "4c0c4b2e-55b1-4a57-9d7e-1b1f4f6f7a10", "payload": { "n": 1 },
     });
     let one = api.post(&engine(), &[], all.to_string()).await;
@@ -47,7 +47,31 @@ async fn an_object_a_list_and_lines_become_events_in_the_order_given() {
     }
     let order = "select string_agg(type, ' ' order by seq) from rowcast.events";
     let order: String = api.sql.query_one(order, &[]).await.unwrap().get(0);
-    assert_eq!(order, "trade.opened a.one a.two b.one b.two b.three c.one");
+    assert_eq!(order, "deal.opened a.one a.two b.one b.two b.three c.one");
+    api.stop().await;
+}
+
+#[tokio::test]
+async fn types_of_an_application_come_from_its_own_routes_alone() {
+    let api = Api::start(&[]).await;
+    for (role, kind) in [
+        (Role::Engine, "chat.utterance.added"),
+        (Role::Engine, "trade.opened"),
+        (Role::Operator, "order.filled"),
+        (Role::Admin, "snapshot.taken"),
+        (Role::Admin, "config.changed"),
+        (Role::Engine, "trade.of.my.own"),
+    ] {
+        let events = json!([{"type": "a.b"}, {"type": kind, "owner": "somebody", "public_safe": true}]);
+        let answer = api.post(&bearer(role, "someone"), &[], events.to_string()).await;
+        assert_eq!((answer.status, answer.json()["code"].as_str()), (422, Some("reserved_type")), "{kind}");
+        assert_eq!(answer.json()["index"], 1);
+    }
+    for kind in ["trades.opened", "chatter.heard", "decision.made", "trade"] {
+        let answer = api.post(&engine(), &[], json!({"type": kind}).to_string()).await;
+        assert_eq!(answer.status, 201, "{kind}: {}", answer.body);
+    }
+    assert_eq!(api.seqs("true").await.len(), 4, "all or nothing");
     api.stop().await;
 }
 
