@@ -6,7 +6,7 @@ use rowcast::config::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::http::{raw, read_answer, request};
+use crate::support::http::{Answer, raw, read_answer, request};
 use crate::support::{TestServer, migrated_database, settings};
 
 /// Nothing listens on port 1: these tests need no database.
@@ -109,24 +109,69 @@ async fn a_client_that_is_slow_with_its_headers_is_cut_off() {
     server.stop().await.unwrap();
 }
 
+/// Sends a request and keeps the connection.
+async fn ask_on(stream: &mut TcpStream, path: &str) -> Answer {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()).await.unwrap();
+    read_answer(stream).await
+}
+
+/// So many connections that say nothing.
+async fn silent(server: &TestServer, many: usize) -> Vec<TcpStream> {
+    let mut held = Vec::new();
+    for _ in 0..many {
+        held.push(TcpStream::connect(server.address()).await.unwrap());
+    }
+    held
+}
+
 #[tokio::test]
-async fn more_connections_than_allowed_are_turned_away() {
+async fn beyond_the_connections_that_are_allowed_probes_alone_are_answered() {
     let server = TestServer::start(NOWHERE, &[("ROWCAST_MAX_SESSIONS", "1")]).await;
     let mut held = Vec::new();
     let refused = loop {
         let mut stream = TcpStream::connect(server.address()).await.unwrap();
-        stream.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let answer = read_answer(&mut stream).await;
-        if answer.status != 200 {
+        let answer = ask_on(&mut stream, "/v1/nothing").await;
+        if answer.status != 404 {
             break answer;
         }
         held.push(stream);
         assert!(held.len() <= 257);
     };
     assert_eq!((held.len(), refused.status), (257, 503));
+    assert_eq!(
+        (refused.json()["code"].as_str(), refused.headers["retry-after"].as_str()),
+        (Some("too_many_connections"), "1")
+    );
+    // Silent ones take no probe's place, however many they are.
+    let mute = silent(&server, 200).await;
+    for path in ["/health/live", "/metrics"] {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        assert_eq!(ask_on(&mut stream, path).await.status, 200);
+        assert_eq!(stream.read(&mut [0]).await.unwrap(), 0, "one request a connection");
+    }
     held.pop();
-    crate::support::until("a place is free again", || async { server.get("/health/live").await.status == 200 }).await;
-    drop(held);
+    crate::support::until("a place is free again", || async { server.get("/v1/nothing").await.status == 404 }).await;
+    drop((held, mute));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_the_connections_of_others() {
+    let server = TestServer::start(NOWHERE, &[("ROWCAST_CONNECTIONS_PER_ADDRESS", "20")]).await;
+    let mute = silent(&server, 500).await;
+    let mut same = TcpStream::connect(server.address()).await.unwrap();
+    let refused = ask_on(&mut same, "/v1/nothing").await;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (429, Some("rate_limited")));
+    assert_eq!(server.get("/health/live").await.status, 200, "a probe of the same address");
+    let neighbour = tokio::net::TcpSocket::new_v4().unwrap();
+    neighbour.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+    let mut neighbour = neighbour.connect(server.address().parse().unwrap()).await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(ask_on(&mut neighbour, "/v1/nothing").await.status, 404, "a connection like any other");
+    }
+    drop(mute);
+    crate::support::until("its places are free again", || async { server.get("/v1/nothing").await.status == 404 })
+        .await;
     server.stop().await.unwrap();
 }
 

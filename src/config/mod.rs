@@ -201,6 +201,8 @@ pub struct HttpConfig {
     pub listen: SocketAddr,
     /// How many clients may be connected at once.
     pub max_sessions: usize,
+    /// How many connections one address may have at once.
+    pub connections_per_address: usize,
     /// Certificate chain and key, both or none.
     pub tls: Option<TlsFiles>,
     /// Other origins whose pages may connect.
@@ -300,6 +302,8 @@ impl HttpConfig {
         Ok(Self {
             listen: source.required("ROWCAST_LISTEN", values::address)?,
             max_sessions: source.required("ROWCAST_MAX_SESSIONS", |t| values::count(t, 1, 1_000_000))?,
+            connections_per_address: source
+                .required("ROWCAST_CONNECTIONS_PER_ADDRESS", |t| values::count(t, 1, 1_000_000))?,
             tls,
             allowed_origins: source
                 .optional("ROWCAST_ALLOWED_ORIGINS", |t| values::list(t, values::origin))?

@@ -46,6 +46,12 @@ pub const SETTINGS: &[Setting] = &[
         "Per client address (public, connect) or token subject (private, append, chat)",
     ),
     setting("ROWCAST_SESSIONS_PER_SUBJECT", "N", Some("1000"), "How many sessions one token subject may have at once"),
+    setting(
+        "ROWCAST_CONNECTIONS_PER_ADDRESS",
+        "N",
+        Some("1000"),
+        "How many connections one client address may have at once",
+    ),
     setting("ROWCAST_TRUSTED_PROXIES", "CIDRS", None, "Networks whose X-Forwarded-For is believed"),
     setting(
         "ROWCAST_ALLOWED_ORIGINS",

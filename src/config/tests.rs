@@ -61,6 +61,7 @@ fn every_bad_value_is_named_in_one_line() {
         ("ROWCAST_RATE_LIMITS", "everyone=1/m"),
         ("ROWCAST_RATE_LIMITS", "public"),
         ("ROWCAST_SESSIONS_PER_SUBJECT", "0"),
+        ("ROWCAST_CONNECTIONS_PER_ADDRESS", "0"),
         ("ROWCAST_TRUSTED_PROXIES", "10.0.0.0/99"),
         ("ROWCAST_ALLOWED_ORIGINS", "*"),
         ("ROWCAST_PUBLIC_STREAM", "yes"),

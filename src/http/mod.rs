@@ -4,6 +4,7 @@ mod access;
 mod append;
 mod chat;
 mod fetch;
+mod gate;
 mod guarded;
 mod health;
 mod idempotency;

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use super::access::Reader;
+use super::gate::Crowd;
 use super::health::{self, Readiness, TailView};
 use super::metrics::{self, HttpCounts};
 use super::origin::{Origin, is_preflight};
@@ -50,6 +52,8 @@ pub struct Context {
     pub(super) revoked: Revoked,
     pub(super) limits: Limits,
     pub(super) places: Places,
+    /// Connections by address; requests too, where a proxy brings them.
+    pub(super) addresses: Places,
     pub(super) trusted_proxies: Vec<IpNet>,
     pub(super) streams: StreamConfig,
     pub(super) drain: Duration,
@@ -99,6 +103,7 @@ impl Context {
             revoked,
             limits,
             places: Places::new(config.limits.sessions_per_subject),
+            addresses: Places::new(config.http.connections_per_address),
             trusted_proxies: config.http.trusted_proxies.clone(),
             streams: config.streams.clone(),
             drain: config.drain,
@@ -126,12 +131,21 @@ impl Context {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
+    /// For probes alone, and why.
+    crowd: Option<Crowd>,
+    /// Set when a request has come.
+    heard: Arc<AtomicBool>,
     upgrade: Mutex<Option<Opening>>,
 }
 
 impl Peer {
     pub(super) fn new(address: SocketAddr) -> Self {
-        Self { address, upgrade: Mutex::new(None) }
+        Self { address, crowd: None, heard: Arc::default(), upgrade: Mutex::new(None) }
+    }
+
+    /// One of a connection beyond the limits.
+    pub(super) fn crowded(address: SocketAddr, crowd: Crowd, heard: Arc<AtomicBool>) -> Self {
+        Self { crowd: Some(crowd), heard, ..Self::new(address) }
     }
 
     /// The connection shall become this session, once the answer is sent.
@@ -256,6 +270,7 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Infallible> {
     let begun = Instant::now();
+    peer.heard.store(true, Ordering::Release);
     let id = RequestId::of(request.headers());
     let method = request.method().clone();
     let path = readable(request.uri().path());
@@ -299,6 +314,10 @@ async fn dispatch(
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
     has_one_host(&request)?;
+    if !endpoint.is_some_and(Endpoint::is_probe) {
+        peer.crowd.map_or(Ok(()), |crowd| Err(crowd.problem()))?;
+        visit.enter_address(context)?;
+    }
     let endpoint = endpoint.ok_or_else(Problem::not_found)?;
     if !endpoint.is_probe() && is_preflight(request.method(), request.headers()) {
         return Origin::of(context, request.headers()).preflight(context, endpoint.allow());
@@ -352,7 +371,7 @@ fn is_authority(host: &[u8]) -> bool {
 /// What needs a token.
 async fn private(
     context: &Arc<Context>,
-    visit: &Visit,
+    visit: &Arc<Visit>,
     endpoint: Endpoint,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {

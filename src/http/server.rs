@@ -11,20 +11,23 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig as RustlsServer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::gate::{Gate, Pass};
 use super::guarded::{Guarded, Wire};
 use super::router::{Context, Peer, answer};
 use crate::config::{HttpConfig, TlsFiles};
 use crate::db::{TlsError, read_chain, read_key};
 use crate::shutdown::Shutdown;
+use crate::telemetry::LogThrottle;
 
 /// How long a client may take to send the head of a request, and to send the next one on a connection kept alive.
 pub const HEADER_LIMIT: Duration = Duration::from_secs(10);
 /// How long a TLS handshake may take.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+/// How long one beyond the limit on connections may take for either, which is served for the sake of probes.
+const PROBE_HEADER_LIMIT: Duration = Duration::from_secs(2);
 /// The size of a request's head.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
 /// How many headers a request may have.
@@ -92,7 +95,9 @@ impl Server {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 Some(ended) = open.join_next(), if !open.is_empty() => tell_panic(&ended),
-                (stream, from) = accept(&self.listener) => doors.admit(stream, from, &mut open, Some(shutdown.clone())),
+                (stream, from) = doors.accept(&self.listener) => {
+                    doors.admit(stream, from, &mut open, Some(shutdown.clone()));
+                }
             }
         }
         let mut late = JoinSet::new();
@@ -101,7 +106,7 @@ impl Server {
                 tokio::select! {
                     Some(ended) = open.join_next() => tell_panic(&ended),
                     Some(ended) = late.join_next(), if !late.is_empty() => tell_panic(&ended),
-                    (stream, from) = accept(&self.listener) => doors.admit(stream, from, &mut late, None),
+                    (stream, from) = doors.accept(&self.listener) => doors.admit(stream, from, &mut late, None),
                 }
             }
         };
@@ -115,21 +120,44 @@ impl Server {
 
 /// What every connection needs.
 struct Doors {
-    places: Arc<Semaphore>,
+    gate: Gate,
     tls: Option<TlsAcceptor>,
     context: Arc<Context>,
+    /// Failures of accept, in the log.
+    unaccepted: LogThrottle,
 }
 
 impl Doors {
     fn new(tls: Option<TlsAcceptor>, context: Context, max: usize) -> Self {
-        Self { places: Arc::new(Semaphore::new(max)), tls, context: Arc::new(context) }
+        let gate = Gate::new(max, context.addresses.clone(), context.trusted_proxies.clone());
+        Self { gate, tls, context: Arc::new(context), unaccepted: LogThrottle::default() }
+    }
+
+    /// The next connection. Errors of accept belong to one connection or to a machine that is short of something; neither
+    /// may end the server, and the second must not spin.
+    async fn accept(&self, listener: &TcpListener) -> (TcpStream, SocketAddr) {
+        loop {
+            match listener.accept().await {
+                Ok(accepted) => return accepted,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => {
+                    if let Some(count) = self.unaccepted.due() {
+                        tracing::warn!(%error, count, "cannot accept a connection");
+                    }
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
     }
 
     /// Serves a connection in a task of its own, or turns it away when there are too many. Without a `shutdown` to
     /// wait for it gets one request.
     fn admit(&self, stream: TcpStream, from: SocketAddr, tasks: &mut JoinSet<()>, shutdown: Option<Shutdown>) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let pass = self.gate.enter(from.ip());
+        if !matches!(pass, Some(Pass::Full(..))) {
             self.context.counts.turned_away();
+        }
+        let Some(pass) = pass else {
             turn_away(&stream, self.tls.is_some());
             return;
         };
@@ -138,10 +166,11 @@ impl Doors {
         let _not_a_socket_any_more = stream.set_nodelay(true);
         let context = Arc::clone(&self.context);
         match self.tls.clone() {
-            None => drop(tasks.spawn(serve(stream, from, context, shutdown, place))),
+            None => drop(tasks.spawn(serve(stream, from, context, shutdown, pass))),
             Some(tls) => drop(tasks.spawn(async move {
-                match tokio::time::timeout(HANDSHAKE_LIMIT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => serve(stream, from, context, shutdown, place).await,
+                let limit = if matches!(pass, Pass::Full(..)) { HANDSHAKE_LIMIT } else { PROBE_HEADER_LIMIT };
+                match tokio::time::timeout(limit, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => serve(stream, from, context, shutdown, pass).await,
                     Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
                     Err(_) => tracing::debug!("TLS handshake took too long"),
                 }
@@ -152,15 +181,20 @@ impl Doors {
 
 /// One connection: requests, and after an upgrade a session. What requests need is freed before a session begins: sessions
 /// are many and last long.
-async fn serve<S: Wire>(
-    stream: S,
-    from: SocketAddr,
-    context: Arc<Context>,
-    shutdown: Option<Shutdown>,
-    place: OwnedSemaphorePermit,
-) {
+async fn serve<S: Wire>(stream: S, from: SocketAddr, context: Arc<Context>, shutdown: Option<Shutdown>, pass: Pass) {
+    let place = match pass {
+        Pass::Full(permit, place) => (permit, place),
+        Pass::Probe(crowd, place) => {
+            let peer = Arc::new(Peer::crowded(from, crowd, place.heard()));
+            tokio::select! {
+                () = Box::pin(requests(stream, peer, context, None, PROBE_HEADER_LIMIT)) => {}
+                () = place.wanted() => {}
+            }
+            return;
+        }
+    };
     let peer = Arc::new(Peer::new(from));
-    Box::pin(requests(stream, Arc::clone(&peer), context, shutdown)).await;
+    Box::pin(requests(stream, Arc::clone(&peer), context, shutdown, HEADER_LIMIT)).await;
     if let Some(opening) = peer.take_upgrade() {
         drop(peer);
         opening.serve::<S>().await;
@@ -168,11 +202,17 @@ async fn serve<S: Wire>(
     drop(place);
 }
 
-async fn requests<S: Wire>(stream: S, peer: Arc<Peer>, context: Arc<Context>, shutdown: Option<Shutdown>) {
+async fn requests<S: Wire>(
+    stream: S,
+    peer: Arc<Peer>,
+    context: Arc<Context>,
+    shutdown: Option<Shutdown>,
+    head_limit: Duration,
+) {
     let io = TokioIo::new(Guarded::new(stream, context.streams.write_stall));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_LIMIT)
+        .header_read_timeout(head_limit)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEADER_BYTES)
         .keep_alive(shutdown.is_some());
@@ -198,23 +238,7 @@ async fn requests<S: Wire>(stream: S, peer: Arc<Peer>, context: Arc<Context>, sh
     }
 }
 
-/// The next connection. Errors of accept belong to one connection or to a machine that is short of something; neither
-/// may end the server, and the second must not spin.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    loop {
-        match listener.accept().await {
-            Ok(accepted) => return accepted,
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
 fn turn_away(stream: &TcpStream, tls: bool) {
-    tracing::warn!("too many connections: one turned away");
     if !tls {
         const FULL: &[u8] =
             b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";

@@ -33,7 +33,7 @@ const ROOM: Room = Room { events: 1024, bytes: 64 << 10 };
 pub(super) async fn stream(
     context: &Arc<Context>,
     reader: Reader,
-    visit: &Visit,
+    visit: &Arc<Visit>,
     request: &Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
     let bad = |why: &dyn std::fmt::Display| Problem::bad_request(why.to_string());
@@ -58,7 +58,7 @@ pub(super) async fn stream(
         begun: false,
         over: None,
         presence,
-        _place: (permit, seat),
+        _place: (permit, seat, Arc::clone(visit)),
     };
     context.counts.session_begun();
     let chunks = stream::unfold(session, |mut session| async move {
@@ -97,7 +97,7 @@ struct Session {
     over: Option<u16>,
     /// Where a revocation finds it; none for everybody's stream.
     presence: Option<Presence>,
-    _place: (OwnedSemaphorePermit, Place),
+    _place: (OwnedSemaphorePermit, Place, Arc<Visit>),
 }
 
 impl Drop for Session {

@@ -7,6 +7,7 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::access::Reader;
+use super::gate::Crowd;
 use super::problem::Problem;
 use super::router::Context;
 use crate::db::Requester;
@@ -20,6 +21,9 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug)]
 pub(super) struct Visit {
     address: String,
+    /// Whether a proxy has brought it: then its connection counts for no address, and it does itself.
+    forwarded: bool,
+    place: Mutex<Option<Place>>,
     told: Mutex<Option<Headers>>,
 }
 
@@ -28,7 +32,18 @@ impl Visit {
     pub(super) fn new(context: &Context, peer: SocketAddr, headers: &HeaderMap) -> Self {
         let fields = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
         let client = client_address(peer.ip(), fields, &context.trusted_proxies);
-        Self { address: address_key(client), told: Mutex::default() }
+        let forwarded = client != peer.ip().to_canonical();
+        Self { address: address_key(client), forwarded, place: Mutex::default(), told: Mutex::default() }
+    }
+
+    /// Takes a place among the connections of an address that a proxy speaks for, until the visit is over: for a session, with
+    /// the session.
+    pub(super) fn enter_address(&self, context: &Context) -> Result<(), Problem> {
+        if self.forwarded {
+            let place = context.addresses.enter(&self.address).ok_or_else(|| Crowd::Address.problem())?;
+            *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+        }
+        Ok(())
     }
 
     /// Whose share of the database its statements count against, where there is no token.

@@ -25,9 +25,8 @@ pub fn address_key(address: IpAddr) -> String {
 /// that it saw: past those that are trusted themselves, up to the first that is not. What stands left of that, the client
 /// may have written. Something that is no address ends the walk at the last one that was.
 pub fn client_address<'a>(peer: IpAddr, forwarded_for: impl Iterator<Item = &'a str>, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut last = peer.to_canonical();
-    if !is_trusted(&last) {
+    if !is_trusted(last, trusted) {
         return last;
     }
     let fields: Vec<&str> = forwarded_for.collect();
@@ -36,11 +35,16 @@ pub fn client_address<'a>(peer: IpAddr, forwarded_for: impl Iterator<Item = &'a 
     for member in members {
         let Some(address) = parse(member) else { break };
         last = address;
-        if !is_trusted(&last) {
+        if !is_trusted(last, trusted) {
             break;
         }
     }
     last
+}
+
+/// Whether a proxy at this address is believed.
+pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|network| network.contains(&address))
 }
 
 /// An address, perhaps with a port, an IPv6 one perhaps in brackets.

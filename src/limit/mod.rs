@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::config::{LimitConfig, Rate};
 use crate::shutdown::Shutdown;
 
-pub use address::{address_key, client_address};
+pub use address::{address_key, client_address, is_trusted};
 pub use headers::Headers;
 pub use places::{Place, Places};
 

@@ -136,6 +136,36 @@ async fn a_subject_has_no_more_sessions_than_it_may() {
 }
 
 #[tokio::test]
+async fn what_a_proxy_forwards_counts_for_the_address_that_it_names() {
+    let db = migrated_database().await;
+    let more = [
+        ("ROWCAST_CONNECTIONS_PER_ADDRESS", "1"),
+        ("ROWCAST_TRUSTED_PROXIES", "127.0.0.0/8"),
+        ("ROWCAST_PUBLIC_STREAM", "on"),
+    ];
+    let server = TestServer::ready(&db.url, &more).await;
+    let knock = |address| {
+        let server = &server;
+        async move { knock(server, "/public/ws", &[("x-forwarded-for", address)]).await }
+    };
+    let (first, granted) = knock("198.51.100.1").await;
+    let (_second, other) = knock("198.51.100.2").await;
+    assert_eq!((granted.status, other.status), (101, 101));
+    let refused = knock("198.51.100.1").await.1;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (429, Some("rate_limited")));
+    let stream = async |address| {
+        let headers = [("x-forwarded-for", address)];
+        request(server.address(), "GET", "/public/v1/events", &headers, b"").await.status
+    };
+    assert_eq!((stream("198.51.100.1").await, stream("198.51.100.3").await), (429, 200));
+    let probe = request(server.address(), "GET", "/health/live", &[("x-forwarded-for", "198.51.100.1")], b"").await;
+    assert_eq!(probe.status, 200);
+    drop(first);
+    until("the place is free again", || async { stream("198.51.100.1").await == 200 }).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn tokens_cannot_be_tried_at_speed_and_good_ones_do_not_suffer_from_it() {
     let db = migrated_database().await;
     let rates = only("connect=5/h");

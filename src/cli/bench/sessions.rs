@@ -133,6 +133,7 @@ async fn serve(place: &Place, heartbeat: &str) -> Result<(Server, Connector), Fa
         ("ROWCAST_HEARTBEAT", heartbeat),
         ("ROWCAST_RATE_LIMITS", "public=1000000/s,private=1000000/s,connect=1000000/s,append=1000000/s"),
         ("ROWCAST_SESSIONS_PER_SUBJECT", "1000000"),
+        ("ROWCAST_CONNECTIONS_PER_ADDRESS", "1000000"),
     ];
     let server = Server::start(&["serve"], &environment).await?;
     server.ready().await?;
