@@ -102,3 +102,14 @@ async fn an_owner_named_like_a_schema_finds_its_own_history_again() {
     let path = crate::support::connect(&url).await.query_one("show search_path", &[]).await.unwrap();
     assert_eq!(path.get::<_, &str>(0), "public", "and so does the refinery CLI");
 }
+
+#[tokio::test]
+async fn a_database_that_takes_no_changes_is_named_with_the_way_out() {
+    let db = migrated_database().await;
+    let alter = format!("alter database {} set default_transaction_read_only = on", db.name);
+    db.client().await.batch_execute(&alter).await.unwrap();
+    let answer = run(&["migrate"], &[("DATABASE_URL", &db.url)]).await;
+    let said = text(&answer.stderr);
+    assert_eq!(answer.status.code(), Some(1), "{said}");
+    assert!(said.contains("takes no changes, since default_transaction_read_only is on: switch it off"), "{said}");
+}

@@ -32,10 +32,12 @@ pub(super) struct Limits {
     pub(super) run: Duration,
     /// How long it waits for its turn and for a connection.
     pub(super) queue: Duration,
+    /// How many runs of one requester may wait or run at a time. One more is refused at once.
+    pub(super) each: usize,
 }
 
-const fn limits(run: u64, queue: u64) -> Limits {
-    Limits { run: Duration::from_secs(run), queue: Duration::from_secs(queue) }
+const fn limits(run: u64, queue: u64, each: usize) -> Limits {
+    Limits { run: Duration::from_secs(run), queue: Duration::from_secs(queue), each }
 }
 
 impl Lane {
@@ -53,14 +55,14 @@ impl Lane {
         }
     }
 
-    /// The table of limits, in seconds: for a run, and for the wait before it.
+    /// The table of limits: seconds for a run, seconds for the wait before it, and how many of one requester.
     pub(super) const fn limits(self) -> Limits {
         match self {
-            Self::Write => limits(10, 10),
-            Self::Read => limits(15, 10),
-            Self::Search => limits(SEARCH_LIMIT.as_secs(), 5),
-            Self::Probe => limits(PROBE_LIMIT.as_secs(), 1),
-            Self::Housekeeping => limits(30, 10),
+            Self::Write => limits(10, 10, 256),
+            Self::Read => limits(15, 10, 256),
+            Self::Search => limits(SEARCH_LIMIT.as_secs(), 5, 64),
+            Self::Probe => limits(PROBE_LIMIT.as_secs(), 1, 256),
+            Self::Housekeeping => limits(30, 10, 256),
         }
     }
 }

@@ -41,6 +41,15 @@ pub enum MigrateError {
     /// refinery or one of the migrations failed.
     #[error("migrating failed: {0}")]
     Refinery(String),
+    /// The server follows another one.
+    #[error("this server is a standby and takes no changes: let DATABASE_URL name its primary, and migrate there")]
+    Standby,
+    /// The database takes no changes.
+    #[error(
+        "this database takes no changes, since default_transaction_read_only is on: switch it off for this login \
+         (alter role … set default_transaction_read_only = off), then migrate"
+    )]
+    ReadOnly,
     /// Somebody else held the lock all the time.
     #[error("another node has been migrating this database for {0:?}; try again when it is done")]
     Locked(Duration),
@@ -92,11 +101,23 @@ pub async fn status(client: &Client) -> Result<Status, MigrateError> {
 
 /// Applies what is missing and says what that was. Waits for any other node that does the same.
 pub async fn run(client: &mut Client) -> Result<Vec<String>, MigrateError> {
+    takes_changes(client).await?;
     lock(client).await?;
     let result = run_locked(client).await;
     // A client that is broken loses the lock with its session.
     let _unlocked = client.execute("select pg_advisory_unlock($1)", &[&LOCK_KEY]).await;
     result
+}
+
+/// Asked first, so that the answer is a sentence and not what the first statement that writes happens to fail with.
+async fn takes_changes(client: &Client) -> Result<(), MigrateError> {
+    let sql = "select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only') = 'on'";
+    let row = client.query_typed_one(sql, &[]).await?;
+    match (row.try_get(0)?, row.try_get(1)?) {
+        (true, _) => Err(MigrateError::Standby),
+        (false, true) => Err(MigrateError::ReadOnly),
+        (false, false) => Ok(()),
+    }
 }
 
 async fn run_locked(client: &mut Client) -> Result<Vec<String>, MigrateError> {

@@ -213,14 +213,14 @@ impl Database {
 
     async fn lease(&self, lane: &LanePool, requester: &Requester) -> Result<Lease, Trouble> {
         let waiting = Waiting::new(&lane.counts.waiting);
-        let queue = lane.lane.limits().queue;
+        let limits = lane.lane.limits();
         let begun = Instant::now();
         let busy = || {
             lane.counts.refused.fetch_add(1, Ordering::Relaxed);
             Trouble::Busy(lane.lane.name())
         };
-        let turn = lane.shares.enter(requester, queue).await.map_err(|_| busy())?;
-        let timeouts = Timeouts { wait: Some(queue.saturating_sub(begun.elapsed())), ..lane.pool.timeouts() };
+        let turn = lane.shares.enter(requester, limits).await.map_err(|_| busy())?;
+        let timeouts = Timeouts { wait: Some(limits.queue.saturating_sub(begun.elapsed())), ..lane.pool.timeouts() };
         let object = lane.pool.timeout_get(&timeouts).await.map_err(|error| match error {
             PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => busy(),
             PoolError::Timeout(_) => Trouble::Slow(super::CONNECT_LIMIT),

@@ -2,12 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
-
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// How many statements of one requester may wait or run in a group at a time. One more is refused at once.
-const MAX_STATEMENTS: usize = 64;
+use super::lane::Limits;
 
 /// Whose share of the connections a statement counts against.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,18 +52,18 @@ impl Shares {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the requester may use another connection.
+    /// Waits until the requester may use another connection, unless so many of its statements wait or run already.
     pub(super) async fn enter(
         self: &Arc<Self>,
         requester: &Requester,
-        limit: Duration,
+        limits: Limits,
     ) -> Result<Option<Turn>, ShareUsedUp> {
         let Some(name) = &requester.0 else { return Ok(None) };
         let share = {
             let mut users = self.users();
             let fresh = || User { share: Arc::new(Semaphore::new(self.size)), statements: 0 };
             let user = users.entry(Arc::clone(name)).or_insert_with(fresh);
-            if user.statements >= MAX_STATEMENTS {
+            if user.statements >= limits.each {
                 return Err(ShareUsedUp);
             }
             user.statements += 1;
@@ -74,7 +71,7 @@ impl Shares {
         };
         // From here on the statement is counted, and dropping this takes it off.
         let mut turn = Turn { shares: Arc::clone(self), name: Arc::clone(name), permit: None };
-        match tokio::time::timeout(limit, share.acquire_owned()).await {
+        match tokio::time::timeout(limits.queue, share.acquire_owned()).await {
             Ok(Ok(permit)) => turn.permit = Some(permit),
             _ => return Err(ShareUsedUp),
         }
@@ -106,20 +103,22 @@ impl Drop for Turn {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(60);
+    const LONG: Limits = Limits { run: Duration::MAX, queue: Duration::from_secs(60), each: 9 };
 
     #[tokio::test(start_paused = true)]
     async fn a_requester_leaves_a_connection_to_the_others_and_waits_in_a_bounded_queue() {
         let shares = Shares::new(3);
         let (one, other) = (Requester::subject("a"), Requester::subject("b"));
         let held = [shares.enter(&one, LONG).await.unwrap(), shares.enter(&one, LONG).await.unwrap()];
-        assert_eq!(shares.enter(&one, Duration::from_secs(1)).await.err(), Some(ShareUsedUp));
+        assert_eq!(shares.enter(&one, Limits { queue: Duration::from_secs(1), ..LONG }).await.err(), Some(ShareUsedUp));
         assert!(shares.enter(&other, LONG).await.unwrap().is_some());
         assert!(shares.enter(&Requester::SERVER, LONG).await.unwrap().is_none());
 
-        let mut waiting: Vec<_> = (held.len()..MAX_STATEMENTS).map(|_| Box::pin(shares.enter(&one, LONG))).collect();
+        let mut waiting: Vec<_> = (held.len()..LONG.each).map(|_| Box::pin(shares.enter(&one, LONG))).collect();
         for turn in &mut waiting {
             assert!(futures_util::poll!(turn.as_mut()).is_pending());
         }

@@ -186,9 +186,23 @@ impl Problem {
         self.status == StatusCode::TOO_MANY_REQUESTS
     }
 
+    /// 503: too many wait for the database.
+    pub(super) fn database_busy() -> Self {
+        let detail = "Too many requests wait for the database, or too many of this subject or address.";
+        Self::unavailable("database_busy", detail).retry_after(Duration::from_secs(1))
+    }
+
     /// 503: the database cannot be reached. The log is told what was not done, and why.
     pub(super) fn database_away(undone: &str, trouble: &Trouble) -> Self {
+        if let Trouble::Busy(_) = trouble {
+            tracing::debug!("{undone}: {trouble}");
+            return Self::database_busy();
+        }
         tracing::warn!(reason = trouble.kind(), "{undone}: {trouble}");
+        if let Trouble::ReadOnly(_) = trouble {
+            return Self::unavailable("database_read_only", "The database takes no writes.")
+                .retry_after(Duration::from_secs(1));
+        }
         Self::unavailable("database_unavailable", "The database does not answer.").retry_after(Duration::from_secs(1))
     }
 

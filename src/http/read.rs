@@ -34,6 +34,7 @@ impl From<Refused> for Problem {
         match refused {
             Refused::Expired { oldest } => Self::cursor_expired(oldest),
             Refused::Invalid => Self::cursor_invalid(),
+            Refused::Busy => Self::database_busy(),
             Refused::Unavailable(why) => {
                 tracing::warn!(why, "the journal cannot be read");
                 Self::unavailable("database_unavailable", "The journal cannot be read at this moment.")
@@ -104,7 +105,9 @@ pub(super) async fn page(
                 problem = &mut no_longer => return Err(problem),
             },
             Step::Waits => walker.ready().await,
-            Step::Away(why) => return Err(Refused::Unavailable(why).into()),
+            // What was found until here is good, and the client comes back for the rest.
+            Step::Away(_) if walker.cursor() != place.cursor => break walker.look(),
+            Step::Away(refused) => return Err(refused.into()),
             Step::Ended(refused) => return Err(refused.into()),
         }
     };

@@ -21,6 +21,6 @@ pub use identity::{BEGIN, CurrentJournal, JournalIdentity, read_from, read_ident
 pub use new_event::{BadEvent, NewEvent, names_a_field};
 pub use partitions::ensure_partitions;
 pub use read::{
-    Beyond, Bounds, MAX_ROWS, NEWEST_SQL, NEXT_SQL, QueryError, beyond, bounds, explain_nth_newest, explain_query,
-    newest, next, nth_newest, oldest, query, range_sql, read_range, trimmed_through,
+    Beyond, Bounds, MAX_ROWS, NEWEST_SQL, NEXT_SQL, Newest, QueryError, beyond, bounds, explain_nth_newest,
+    explain_query, newest, next, nth_newest, oldest, query, range_sql, read_range, trimmed_through,
 };

@@ -116,10 +116,20 @@ pub async fn newest(client: &Client, after: i64, upto: i64) -> Result<Option<Cur
     rows.first().map(|row| Ok(Cursor::of(row.try_get(0)?, row.try_get(1)?))).transpose()
 }
 
-/// Where the newest `n` events of a filter with `after < seq <= upto` begin: the seq of the oldest of them.
-pub async fn nth_newest(client: &Client, filter: &Filter, after: i64, upto: i64, n: i64) -> Result<Option<i64>, Error> {
+/// The newest events of a filter in a range, at most as many as were asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newest {
+    /// How many they are.
+    pub count: i64,
+    /// The seq of the oldest of them.
+    pub oldest: Option<i64>,
+}
+
+/// Where the newest `n` events of a filter with `after < seq <= upto` begin.
+pub async fn nth_newest(client: &Client, filter: &Filter, after: i64, upto: i64, n: i64) -> Result<Newest, Error> {
     let (sql, values) = nth_newest_sql(filter, after, upto, n);
-    client.query_typed_one(&sql, &values.all()).await?.try_get(0)
+    let row = client.query_typed_one(&sql, &values.all()).await?;
+    Ok(Newest { oldest: row.try_get(0)?, count: row.try_get(1)? })
 }
 
 fn nth_newest_sql(filter: &Filter, after: i64, upto: i64, n: i64) -> (String, Values) {
@@ -130,7 +140,7 @@ fn nth_newest_sql(filter: &Filter, after: i64, upto: i64, n: i64) -> (String, Va
     let newest = format!(
         "select seq from rowcast.events where seq > {from} and seq <= {to}{conditions} order by seq desc limit {count}"
     );
-    (format!("select min(seq) from ({newest}) as newest"), values)
+    (format!("select min(seq), count(*) from ({newest}) as newest"), values)
 }
 
 /// How Postgres would answer [`nth_newest`], as `EXPLAIN (FORMAT JSON)` tells it.

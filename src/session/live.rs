@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::start::Refused;
 use super::walk::Walk;
 use crate::db::Database;
 use crate::journal::{Filter, Key, StoredEvent};
@@ -109,6 +110,11 @@ impl Live {
         let Some(seq) = first else { return Ok(page.upto() + 1) };
         *self.oldest.lock().unwrap_or_else(PoisonError::into_inner) = Some((page.epoch(), position.trimmed, seq));
         Ok(seq)
+    }
+
+    /// That events after a cursor are gone, and what is left.
+    pub(super) async fn expired(&self) -> Refused {
+        self.oldest().await.map_or_else(Refused::from, |oldest| Refused::Expired { oldest })
     }
 
     /// Announces what the tail decides, until the shutdown.

@@ -6,6 +6,7 @@
 //! SSE, paged reads) know of them.
 
 mod live;
+mod search;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,13 @@
 //! Where a reader begins: at a cursor that this history holds, or at one of the two ends, or a few events back.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_postgres::{Client, Error};
+use tokio_postgres::Client;
 
 use super::live::Live;
+use super::search::{Found, Search, Window};
 use crate::db::{Lane, Requester, Strangers, Trouble};
 use crate::journal::{self, Cursor, Filter, read_from};
 use crate::tail::pages::{PageError, Position};
@@ -105,6 +107,9 @@ pub enum Refused {
     /// The journal cannot be asked now.
     #[error("the journal cannot be read at this moment: {0}")]
     Unavailable(String),
+    /// Too many wait for the database, or this requester waits too often.
+    #[error("too many requests wait for the database")]
+    Busy,
 }
 
 impl From<PageError> for Refused {
@@ -115,7 +120,10 @@ impl From<PageError> for Refused {
 
 impl From<Trouble> for Refused {
     fn from(trouble: Trouble) -> Self {
-        Self::Unavailable(trouble.to_string())
+        match trouble {
+            Trouble::Busy(_) => Self::Busy,
+            trouble => Self::Unavailable(trouble.to_string()),
+        }
     }
 }
 
@@ -194,20 +202,7 @@ impl Live {
 
     /// The newest event before a seq that is none. If the database cannot be asked, the seq itself will do.
     async fn before(&self, seq: i64, position: &Position) -> Cursor {
-        let Some(followed) = self.pages().journal().get() else { return Cursor::bare(seq) };
-        let mut strangers = Strangers::default();
-        loop {
-            let look = async |client: &mut Client| {
-                let client = &*client;
-                read_from(client, &followed, seq, journal::newest(client, position.trimmed, seq)).await
-            };
-            match self.database().run_proven(Lane::Read, &Requester::SERVER, &mut strangers, look).await {
-                Ok(None) => {}
-                Ok(Some(Ok(Some(cursor)))) => return cursor,
-                Ok(Some(Ok(None))) => return Cursor::bare(position.trimmed),
-                Ok(Some(Err(_))) | Err(_) => return Cursor::bare(seq),
-            }
-        }
+        self.tagged(seq, position.trimmed).await.unwrap_or(Cursor::bare(seq))
     }
 
     /// A cursor that another node may have handed out before this one decides it.
@@ -237,30 +232,27 @@ impl Live {
         filter: &Filter,
         position: &Position,
     ) -> Result<Place, Refused> {
-        let Position { head, trimmed, epoch, .. } = *position;
+        let (requester, filter) = (requester.clone(), Arc::new(filter.clone()));
+        let search = Search { requester, filter, window: Window::default() };
+        let Some(Found { before, gone }) = search.back(self, n, position).await? else {
+            return Ok(Place::end(position));
+        };
+        let at = before.max(gone);
+        let cursor = if before < gone { Cursor::bare(gone) } else { self.tagged(at, gone).await? };
+        Ok(Place { at, cursor, epoch: position.epoch })
+    }
+
+    /// The newest event up to a seq and after what was trimmed; else the end of that.
+    async fn tagged(&self, seq: i64, trimmed: i64) -> Result<Cursor, Refused> {
         let (followed, mut strangers) = (self.pages().journal().known()?, Strangers::default());
         loop {
             let look = async |client: &mut Client| {
                 let client = &*client;
-                let read = async {
-                    // Retention says what it takes before it takes it, and this node hears of it a little later: events that
-                    // are gone may still stand there, and a reader must not be sent among them.
-                    let first = journal::nth_newest(client, filter, trimmed, head, i64::from(n));
-                    let (first, gone) = tokio::try_join!(biased; first, journal::trimmed_through(client))?;
-                    match first {
-                        None => Ok(Place::end(position)),
-                        Some(first) if first <= gone => Ok(Place { at: gone, cursor: Cursor::bare(gone), epoch }),
-                        Some(first) => {
-                            let before = journal::newest(client, gone, first - 1).await?;
-                            Ok(Place { at: first - 1, cursor: before.unwrap_or(Cursor::bare(gone)), epoch })
-                        }
-                    }
-                };
-                read_from::<_, Error>(client, &followed, head, read).await
+                read_from(client, &followed, seq, journal::newest(client, trimmed, seq)).await
             };
-            let found = self.database().run_proven(Lane::Search, requester, &mut strangers, look).await?;
-            if let Some(place) = found.transpose().map_err(Trouble::from)? {
-                return Ok(place);
+            let newest = self.database().run_proven(Lane::Read, &Requester::SERVER, &mut strangers, look).await?;
+            if let Some(newest) = newest.transpose().map_err(Trouble::from)? {
+                return Ok(newest.unwrap_or(Cursor::bare(trimmed)));
             }
         }
     }

@@ -9,23 +9,25 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
-use tokio_postgres::Client;
 
 use super::live::{Interest, Live};
+use super::search::{Search, Window};
 use super::start::{Place, Refused, Start};
 use super::walk::{Next, Room, Run, SEARCH_LIMIT, Walk};
 use crate::clock::jitter;
-use crate::db::{Lane, Requester, Strangers, Trouble};
-use crate::journal::{self, Cursor, Filter, Owners, QueryError, StoredEvent, read_from};
+use crate::db::Requester;
+use crate::journal::{Cursor, Filter, Owners, StoredEvent};
 use crate::tail::pages::{Page, PageError, Position, View};
 use crate::view::{Tally, Views};
 
 /// The longest wait before a journal that could not be asked is asked again.
 pub const RETRY: Duration = Duration::from_secs(1);
+/// A reader that has waited for the database for longer than this says so in its heartbeats.
+const STALLED_AFTER: Duration = Duration::from_secs(2);
 
 /// One reader on its way.
 #[derive(Debug)]
@@ -34,7 +36,10 @@ pub struct Walker {
     walk: Walk,
     interest: Interest,
     requester: Requester,
+    window: Window,
     state: State,
+    /// Since when it waits for the database.
+    waits_since: Option<SystemTime>,
 }
 
 /// What a step has come to.
@@ -50,7 +55,7 @@ pub enum Step {
     /// It needs what is not at hand. Nothing comes before [`Walker::ready`].
     Waits,
     /// The journal cannot be asked, for this reason; it is asked again after [`Walker::ready`].
-    Away(String),
+    Away(Refused),
     /// It cannot go on.
     Ended(Refused),
 }
@@ -75,7 +80,7 @@ type Brought = Result<Thing, Refused>;
 #[derive(Debug)]
 enum Thing {
     Page(Arc<Page<Views>>),
-    /// What a search of so many has found up to a position.
+    /// What a search of so many has found up to a position: that of the head, or one before it.
     Found(Vec<StoredEvent>, i64, Position),
     /// Where the cursor stands in the history that there is now.
     Proof(Place),
@@ -100,7 +105,8 @@ impl Walker {
     pub fn new(live: &Arc<Live>, place: Place, filter: Arc<Filter>, view: View) -> Self {
         let interest = live.interest(&filter);
         let (live, walk) = (Arc::clone(live), Walk::new(place, filter, view));
-        Self { live, walk, interest, requester: Requester::SERVER, state: State::Due }
+        let (requester, window) = (Requester::SERVER, Window::default());
+        Self { live, walk, interest, requester, window, state: State::Due, waits_since: None }
     }
 
     /// A reader whose searches count against the share of this requester.
@@ -124,6 +130,11 @@ impl Walker {
         self.walk.is_past(seq)
     }
 
+    /// Since when it waits for the database, if that is for longer than it should be.
+    pub fn stalled_since(&self) -> Option<SystemTime> {
+        self.waits_since.filter(|since| since.elapsed().is_ok_and(|waited| waited >= STALLED_AFTER))
+    }
+
     /// How far the stream is, and with it the reader, if nothing up to there is for it.
     pub fn look(&mut self) -> Position {
         let position = self.interest.look(&mut self.walk);
@@ -140,12 +151,22 @@ impl Walker {
         let filter = Arc::new(Filter::clone(self.walk.filter()).seen_by(owners));
         self.interest = self.live.interest(&filter);
         self.walk.refilter(filter);
+        self.window = Window::default();
         self.walk.see(view);
         self.state = State::Due;
     }
 
     /// Goes on with what is at hand, and takes what there is room for.
     pub fn step(&mut self, room: Room) -> Step {
+        let step = self.go_on(room);
+        match step {
+            Step::Waits | Step::Away(_) => self.waits_since = self.waits_since.or_else(|| Some(SystemTime::now())),
+            _ => self.waits_since = None,
+        }
+        step
+    }
+
+    fn go_on(&mut self, room: Room) -> Step {
         match std::mem::replace(&mut self.state, State::Due) {
             State::Due | State::Resting => {}
             State::Here(brought) => return self.receive(brought, room),
@@ -172,15 +193,15 @@ impl Walker {
                 }),
             },
             Next::Search(after, position) => {
-                let filter = Arc::clone(self.walk.filter());
                 let limit = i64::try_from(room.events).unwrap_or(SEARCH_LIMIT).min(SEARCH_LIMIT);
-                let requester = self.requester.clone();
+                let (requester, filter) = (self.requester.clone(), Arc::clone(self.walk.filter()));
+                let search = Search { requester, filter, window: self.window.clone() };
                 Box::pin(async move {
-                    let found = search(&live, &requester, &filter, (after, position.head), limit).await?;
-                    Ok(Thing::Found(found, limit, position))
+                    let (found, reached) = search.forward(&live, after, position, limit).await?;
+                    Ok(Thing::Found(found, limit, reached))
                 })
             }
-            Next::Expired => Box::pin(async move { Err(expired(&live).await) }),
+            Next::Expired => Box::pin(async move { Err(live.expired().await) }),
             Next::Prove => {
                 let (filter, cursor) = (Arc::clone(self.walk.filter()), self.walk.cursor());
                 let requester = self.requester.clone();
@@ -224,38 +245,11 @@ impl Walker {
                 Step::Went(Vec::new())
             }
             Ok(Thing::Nothing) => Step::Went(Vec::new()),
-            Err(Refused::Unavailable(why)) => {
+            Err(refused @ (Refused::Unavailable(_) | Refused::Busy)) => {
                 self.state = State::Pausing(Instant::now() + RETRY.mul_f64(jitter()));
-                Step::Away(why)
+                Step::Away(refused)
             }
             Err(refused) => Step::Ended(refused),
         }
     }
-}
-
-async fn search(
-    live: &Live,
-    requester: &Requester,
-    filter: &Filter,
-    (after, head): (i64, i64),
-    limit: i64,
-) -> Result<Vec<StoredEvent>, Refused> {
-    let (followed, mut strangers) = (live.pages().journal().known()?, Strangers::default());
-    loop {
-        let look = async |client: &mut Client| {
-            let client = &*client;
-            read_from(client, &followed, head, journal::query(client, filter, after, head, limit)).await
-        };
-        match live.database().run_proven(Lane::Search, requester, &mut strangers, look).await? {
-            None => {}
-            Some(Ok(events)) => return Ok(events),
-            Some(Err(QueryError::Expired { .. })) => return Err(expired(live).await),
-            Some(Err(QueryError::Postgres(error))) => return Err(Trouble::from(error).into()),
-        }
-    }
-}
-
-/// That events after a cursor are gone, and what is left.
-async fn expired(live: &Live) -> Refused {
-    live.oldest().await.map_or_else(Refused::from, |oldest| Refused::Expired { oldest })
 }

@@ -108,6 +108,11 @@ struct Blocker {
 }
 
 impl Stall {
+    /// That the database has not answered since then.
+    pub fn database(since: SystemTime) -> Self {
+        Self { since: time_text(since), reason: "database", blocker: None }
+    }
+
     /// What the tail knows, for somebody who may know the blocker or may not.
     pub fn of(status: &Status, name_blocker: bool) -> Option<Self> {
         let stalled = status.stalled.as_ref()?;

@@ -1,5 +1,6 @@
 //! Sessions over a real journal: where they begin, and how many can begin at once.
 
+mod search;
 mod stampede;
 mod starts;
 

@@ -76,6 +76,7 @@ impl From<Refused> for End {
             Refused::Invalid => {
                 Self::closed(4411, "cursor_invalid", "The cursor is ahead of the stream or of another history.")
             }
+            Refused::Busy => Self::closed(1011, "database_busy", "Too many requests wait for the database."),
             Refused::Unavailable(why) => {
                 tracing::debug!(why, "a session cannot begin");
                 Self::closed(1011, "database_unavailable", "The journal cannot be read at this moment.")

@@ -250,6 +250,9 @@ impl<'a> Session<'a> {
         let Some(walker) = self.stream.walker() else { return };
         let position = walker.look();
         let stalled = Stall::of(&self.context.tail.status.borrow(), self.reader.may(Action::OthersRows));
+        // The tail may be well while what this session needs does not come.
+        let own = walker.stalled_since().map(Stall::database);
+        let stalled = stalled.or(own);
         let heartbeat = Control::Heartbeat {
             cursor: walker.cursor().to_string(),
             head: position.newest.seq,

@@ -232,7 +232,7 @@ async fn while_the_journal_cannot_be_asked_it_asks_again_and_goes_on_where_it_wa
     for _ in 0..2 {
         assert!(matches!(walker.step(ROOM), Step::Waits));
         walker.ready().await;
-        let Step::Away(why) = walker.step(ROOM) else { panic!("{walker:?}") };
+        let Step::Away(Refused::Unavailable(why)) = walker.step(ROOM) else { panic!("{walker:?}") };
         assert!(why.contains("as the test wants it"), "{why}");
         let begun = Instant::now();
         // Whoever looks in meanwhile neither hastens nor delays it.

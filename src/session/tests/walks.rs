@@ -264,8 +264,8 @@ impl World {
                 self.reader().await
             }
             // Beyond the head, or no head: the same again later.
-            Refused::Unavailable(_) if self.dice.roll(4) > 0 => reader,
-            Refused::Unavailable(_) => self.reader().await,
+            Refused::Unavailable(_) | Refused::Busy if self.dice.roll(4) > 0 => reader,
+            Refused::Unavailable(_) | Refused::Busy => self.reader().await,
         }
     }
 
