@@ -21,7 +21,7 @@ use super::router::{Context, MAX_BODY_BYTES};
 use super::visit::Visit;
 use crate::auth::Identity;
 use crate::db::{Lane, Trouble};
-use crate::journal::{self, AppendError, Appended, MAX_BATCH, NewEvent};
+use crate::journal::{self, AppendError, Appended, MAX_BATCH, NewEvent, weight};
 use crate::limit::Class;
 use crate::{chat, trading};
 
@@ -54,6 +54,7 @@ pub(super) async fn post(
     let cost = events.as_ref().map_or(1, |events| u32::try_from(events.list.len()).unwrap_or(u32::MAX));
     visit.spend_of(context, Class::Append, identity.subject(), cost).await?;
     let events = events?;
+    check_weight(&events.list)?;
     if key.is_some() && events.list.iter().any(|event| event.dedupe_key.is_some()) {
         return Err(Problem::bad_request("Idempotency-Key and a dedupe_key in an event exclude each other."));
     }
@@ -231,6 +232,22 @@ fn check_count(events: usize) -> Result<(), Problem> {
         1..=MAX_BATCH => Ok(()),
         _ => Err(too_many()),
     }
+}
+
+/// A number may be a hundred thousand digits that are written in eight bytes, so the limit on a body says little about what its
+/// events weigh when they are sent to every reader. The payloads together are held to the same limit.
+fn check_weight(events: &[NewEvent]) -> Result<(), Problem> {
+    let limit = usize::try_from(MAX_BODY_BYTES).unwrap_or(usize::MAX);
+    let mut total = 0_usize;
+    let past = |event: &NewEvent| {
+        total = total.saturating_add(weight(event.payload.get()));
+        total > limit
+    };
+    let Some(index) = events.iter().position(past) else { return Ok(()) };
+    let detail = format!(
+        "payload must be at most {limit} bytes (1 MiB) over all events of a request, with every digit of its numbers."
+    );
+    Err(Problem::unprocessable("invalid_event", detail, Some(index)))
 }
 
 fn too_many() -> Problem {

@@ -11,6 +11,7 @@ use tokio_postgres::{Client, Error};
 use uuid::Uuid;
 
 use super::NewEvent;
+use super::weight::{MAX_PAYLOAD, weight};
 
 /// The most events of one batch.
 pub const MAX_BATCH: usize = 1000;
@@ -81,6 +82,7 @@ pub async fn append_batch(client: &Client, scope: &str, events: &[NewEvent]) -> 
         return Err(AppendError::TooMany(events.len()));
     }
     refuse_nul(scope, events)?;
+    refuse_heavy(events)?;
     let columns = Columns::of(events);
     let keys: Vec<Option<&str>> = events.iter().map(|e| e.dedupe_key.as_deref()).collect();
     let keys: Parameter<'_> = (&keys, Type::TEXT_ARRAY);
@@ -111,6 +113,7 @@ pub async fn append_once(
         return Err(AppendError::TooMany(events.len()));
     }
     refuse_nul(scope, events)?;
+    refuse_heavy(events)?;
     if key.is_empty() || key.len() > MAX_REQUEST_KEY || key.contains('\0') {
         return Err(unfit_key(None, format!("the key of a request must be 1 to {MAX_REQUEST_KEY} bytes without NUL")));
     }
@@ -201,6 +204,17 @@ fn refuse_nul(scope: &str, events: &[NewEvent]) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// Postgres would have to print such a payload before it could refuse it, which may be a gigabyte of digits.
+fn refuse_heavy(events: &[NewEvent]) -> Result<(), Refusal> {
+    let Some(index) = events.iter().position(|event| weight(event.payload.get()) > MAX_PAYLOAD) else { return Ok(()) };
+    Err(Refusal {
+        index: Some(index),
+        column: Some("payload".to_owned()),
+        reason: format!("payload must be at most {MAX_PAYLOAD} bytes (256 KiB)"),
+        code: SqlState::CHECK_VIOLATION.code().to_owned(),
+    })
 }
 
 /// What the database found wrong with an event, if that is what its error says.

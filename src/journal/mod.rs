@@ -10,6 +10,7 @@ mod new_event;
 pub mod partitions;
 mod read;
 pub mod trim;
+mod weight;
 
 pub use append::{
     AppendError, Appended, MAX_BATCH, MAX_REQUEST_KEY, Refusal, SQL_SCOPE, append, append_batch, append_once,
@@ -24,3 +25,4 @@ pub use read::{
     Beyond, Bounds, MAX_ROWS, NEWEST_SQL, NEXT_SQL, Newest, QueryError, beyond, bounds, explain_nth_newest,
     explain_query, newest, next, nth_newest, oldest, query, range_sql, read_range, trimmed_through,
 };
+pub use weight::{MAX_PAYLOAD, weight};

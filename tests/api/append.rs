@@ -245,6 +245,33 @@ async fn what_is_deep_large_or_many_within_the_limits_goes_in_and_comes_out() {
 }
 
 #[tokio::test]
+async fn a_number_counts_with_every_digit_that_readers_are_sent() {
+    let api = Api::start(&[]).await;
+    let event =
+        |numbers: usize| format!(r#"{{"type":"a.big","payload":{{"n":[{}]}}}}"#, vec!["1e131000"; numbers].join(","));
+    let many = |events: usize| format!("[{}]", vec![event(1); events].join(","));
+    // 500 bytes that would be a megabyte in the stream, and 80 KB that Postgres would print as a gigabyte.
+    for (body, detail, index) in [
+        (many(9), "payload must be at most 1048576 bytes (1 MiB) over all events of a request", 8),
+        (many(1000), "payload must be at most 1048576 bytes (1 MiB) over all events of a request", 8),
+        (format!("[{},{}]", event(1), event(3)), "payload must be at most 262144 bytes (256 KiB)", 1),
+        (format!("[{},{}]", event(0), event(9000)), "payload must be at most", 1),
+    ] {
+        let answer = api.post(&engine(), &[], body).await;
+        assert_eq!(code_of(&answer), (422, "invalid_event".to_owned()), "{}", answer.body);
+        let problem = answer.json();
+        assert!(problem["detail"].as_str().unwrap().starts_with(detail), "{}", answer.body);
+        assert_eq!(problem["index"], json!(index));
+    }
+    assert_eq!(api.count().await, 0);
+    assert_eq!(api.post(&engine(), &[], many(8)).await.status, 201);
+    let weighs = "select sum(octet_length(payload::text))::int8 from rowcast.events";
+    let sent: i64 = api.sql.query_one(weighs, &[]).await.unwrap().get(0);
+    assert!((1_048_000..1_048_576 + 8 * 8).contains(&sent), "{sent}");
+    api.stop().await;
+}
+
+#[tokio::test]
 async fn a_body_over_the_limit_is_refused_however_it_comes() {
     let api = Api::start(&[]).await;
     let server = &api;
