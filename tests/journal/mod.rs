@@ -6,6 +6,7 @@ mod partitions;
 mod plans;
 mod query;
 mod trim;
+mod trimmed_keys;
 
 use rowcast::journal::{self, NewEvent, SQL_SCOPE};
 use tokio_postgres::Client;
