@@ -104,8 +104,9 @@ CREATE FUNCTION chat.rowcast_publish_conversations() RETURNS trigger
     SET "IntervalStyle" TO 'iso_8601'
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
     AS $$
--- Written by rowcast.publish for chat.conversations. Change it by publishing again.
+-- Written by rowcast.publish, form 2. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -302,7 +303,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from chat.conversation_events(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('chat.conversation_events(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'chat.conversation_events(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from chat.conversation_events(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -400,7 +406,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from chat.conversation_events(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('chat.conversation_events(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'chat.conversation_events(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from chat.conversation_events(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -429,8 +440,9 @@ CREATE FUNCTION chat.rowcast_publish_utterances() RETURNS trigger
     SET "IntervalStyle" TO 'iso_8601'
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
     AS $$
--- Written by rowcast.publish for chat.utterances. Change it by publishing again.
+-- Written by rowcast.publish, form 2. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -723,7 +735,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from chat.utterance_events(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('chat.utterance_events(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'chat.utterance_events(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from chat.utterance_events(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -869,7 +886,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from chat.utterance_events(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('chat.utterance_events(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'chat.utterance_events(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from chat.utterance_events(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -1252,7 +1274,7 @@ declare
     -- One expression, which is quicker than eight branches. A null passes every rule: which columns may be null is said by the
     -- table. Each message begins with its column.
     broken constant text := case
-        when octet_length(type) > 128 or type !~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$'
+        when octet_length(type) > 128 or type !~ '^[a-z0-9_]+([.][a-z0-9_]+)*$'
             then 'type must be dotted lower-case words of at most 128 bytes'
         when level not in ('debug', 'info', 'warn', 'error', 'critical')
             then 'level must be debug, info, warn, error or critical'
@@ -1307,8 +1329,8 @@ begin
       from pg_inherits i
       join pg_class c on c.oid = i.inhrelid
      cross join lateral (
-         select (regexp_match(b, 'FROM \(''(\d+)''\)'))[1]::bigint as lower,
-                (regexp_match(b, 'TO \(''(\d+)''\)'))[1]::bigint as upper
+         select (regexp_match(b, 'FROM [(]''([0-9]+)''[)]'))[1]::bigint as lower,
+                (regexp_match(b, 'TO [(]''([0-9]+)''[)]'))[1]::bigint as upper
            from pg_get_expr(c.relpartbound, c.oid) b) bound
      where i.inhparent = 'rowcast.events'::regclass;
     while ahead < wanted or upper <= used + 1 loop
@@ -1352,6 +1374,59 @@ $$;
 --
 
 COMMENT ON FUNCTION rowcast.event_word(name text) IS 'A name as one word of an event type: every byte outside [a-z0-9_] becomes "_".';
+
+--
+-- Name: find_map(text, oid); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.find_map(map text, table_owner oid) RETURNS regprocedure
+    LANGUAGE plpgsql STABLE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    form   constant text := 'create function … (op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb)';
+    mapper regprocedure;
+    found_map record;
+begin
+    mapper := coalesce(case when map ~ '[)] *$' then to_regprocedure(map) end, to_regprocedure(map || '(text,jsonb,jsonb)'));
+    if mapper is null then
+        raise exception 'there is no function %(text, jsonb, jsonb)', map
+            using errcode = 'undefined_function', hint = 'Write its schema: map => ''shop.order_events''';
+    elsif not has_function_privilege(table_owner, mapper, 'execute') then
+        raise exception 'the owner of the table, %, may not execute %', table_owner::regrole, mapper
+            using errcode = 'insufficient_privilege', hint = format('grant execute on function %s to %s;', mapper, table_owner::regrole);
+    end if;
+    select p.proowner, p.prokind, p.proretset, p.proisstrict, oidvectortypes(p.proargtypes) as takes, n.nspname
+      into strict found_map
+      from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = mapper;
+    if starts_with(found_map.nspname, 'pg_temp_') then
+        raise exception '% is temporary, and would be gone with this session', mapper using errcode = 'wrong_object_type';
+    elsif found_map.prokind <> 'f' or found_map.takes <> 'text, jsonb, jsonb' then
+        raise exception '% must be a function of (text, jsonb, jsonb)', mapper using errcode = 'datatype_mismatch', hint = form;
+    elsif found_map.proretset then
+        raise exception '% returns a set, and a change is one event or none', mapper
+            using errcode = 'invalid_parameter_value', hint = form;
+    elsif found_map.proisstrict then
+        raise exception '% is STRICT, and would not be asked about inserts and deletes: old or new is null then', mapper
+            using errcode = 'invalid_parameter_value', hint = format('alter function %s called on null input;', mapper);
+    elsif rowcast.map_types(mapper) is null then
+        raise exception '% must return type, level and payload: two texts and a jsonb', mapper
+            using errcode = 'datatype_mismatch', hint = form;
+    elsif not pg_has_role(found_map.proowner, table_owner, 'member') then
+        raise exception '% belongs to %, and would run with the rights of the owner of the table, %',
+                        mapper, found_map.proowner::regrole, table_owner::regrole
+            using errcode = 'insufficient_privilege',
+                  hint = format('Read it first. Then: alter function %s owner to %s;', mapper, table_owner::regrole);
+    end if;
+    return mapper;
+end
+$_$;
+
+--
+-- Name: FUNCTION find_map(map text, table_owner oid); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.find_map(map text, table_owner oid) IS 'The map of that name, if the catalog says that it fits and that its owner may act as the owner of the table.';
 
 --
 -- Name: fit_payload(jsonb, text[]); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -1448,8 +1523,9 @@ CREATE FUNCTION rowcast.json_expression(type oid, ref text) RETURNS text
     AS $_$
 declare
     base   pg_type;
-    item   oid;
+    item   pg_type;
     fields text;
+    elements text := ref;
 begin
     select * into strict base from pg_type t where t.oid = rowcast.base_type(type);
     if base.typtype = 'c' then
@@ -1460,10 +1536,17 @@ begin
         -- A composite of nulls "is null" to SQL, but not to num_nulls.
         return format('case when num_nulls(%s) = 0 then %s end', ref, coalesce(fields, '''{}''::jsonb'));
     elsif base.typcategory = 'A' and base.typelem <> 0 then
-        item := rowcast.base_type(base.typelem);
-        if (select t.typdelim from pg_type t where t.oid = item) = ','
-           and (base.typelem >= 16384 or item in ('int8'::regtype, 'numeric'::regtype, 'money'::regtype)) then
+        select * into strict item from pg_type t where t.oid = rowcast.base_type(base.typelem);
+        if base.typelem >= 16384 and item.oid < 16384 and item.typcategory <> 'A' and item.typtype <> 'c' and item.typarray <> 0 then
+            elements := format('case when num_nulls(%1$s) = 0 then format(''%%s'', %1$s)::pg_catalog.%2$I end', ref,
+                               (select t.typname from pg_type t where t.oid = item.typarray));
+        end if;
+        if item.typdelim = ',' and (item.oid >= 16384 or item.oid in ('int8'::regtype, 'numeric'::regtype)) then
             return format('to_jsonb(case when num_nulls(%1$s) = 0 then format(''%%s'', %1$s)::text[] end)', ref);
+        elsif item.oid = 'money'::regtype then
+            return format('to_jsonb((%s)::numeric[]::text[])', elements);
+        elsif elements <> ref then
+            return format('to_jsonb(%s)', elements);
         end if;
     elsif base.oid in ('int8'::regtype, 'numeric'::regtype) then
         return format('to_jsonb(%s::text)', ref);
@@ -1472,7 +1555,7 @@ begin
     elsif base.oid = 'json'::regtype then
         return format('rowcast.json_or_text(%s)', ref);
     end if;
-    if base.oid >= 16384 or item is not null and base.typelem >= 16384 then
+    if base.oid >= 16384 or base.typcategory = 'A' and base.typelem >= 16384 then
         return format('to_jsonb(case when num_nulls(%1$s) = 0 then format(''%%s'', %1$s) end)', ref);
     end if;
     return format('to_jsonb(%s)', ref);
@@ -1515,6 +1598,58 @@ end
 $$;
 
 --
+-- Name: map_types(oid); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.map_types(map oid) RETURNS oid[]
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with returned as (
+        select a.name, a.type
+          from pg_proc p
+         cross join lateral unnest(p.proallargtypes, p.proargmodes, p.proargnames) as a (type, mode, name)
+         where p.oid = map and p.prorettype = 'record'::regtype and a.mode in ('o', 'b', 't')
+        union all
+        select a.attname, a.atttypid
+          from pg_proc p
+          join pg_type t on t.oid = rowcast.base_type(p.prorettype)
+          join pg_attribute a on a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+         where p.oid = map and t.typtype = 'c')
+    select array_agg(r.type order by w.position)
+      from (values (1, 'type'), (2, 'level'), (3, 'payload')) as w (position, name)
+      join returned r on r.name = w.name
+      join pg_type t on t.oid = rowcast.base_type(r.type)
+     where case when w.name = 'payload' then t.oid in ('jsonb'::regtype, 'json'::regtype)
+                else t.typtype = 'e' or t.oid in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'name'::regtype) end
+    having count(*) = 3
+$$;
+
+--
+-- Name: FUNCTION map_types(map oid); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.map_types(map oid) IS 'The types of the columns type, level and payload that a map returns, or null if it does not return these three.';
+
+--
+-- Name: name_expression(oid, text); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.name_expression(type oid, ref text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case when rowcast.base_type(type) = 'bpchar'::regtype then format('rtrim(%s, '' '')', rowcast.text_expression(type, ref))
+                else rowcast.text_expression(type, ref) end
+$$;
+
+--
+-- Name: FUNCTION name_expression(type oid, ref text); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.name_expression(type oid, ref text) IS 'The SQL expression that shows a value as an owner or a symbol: its text, without the padding of char(n).';
+
+--
 -- Name: never_backwards(); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -1554,9 +1689,7 @@ declare
     wanted      record;
     kind        text;
     mapper      regprocedure;
-    mapper_call text;
-    mapper_is_set    boolean;
-    mapper_is_strict boolean;
+    told        text;
     function_id text;
     other       text;
     grantee     oid;
@@ -1668,7 +1801,7 @@ begin
 
     -- The types of its events -------------------------------------------------------------------------------------
     prefix := coalesce(type_prefix, rowcast.event_word(schema_name) || '.' || rowcast.event_word(rel.relname));
-    if prefix !~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$' then
+    if prefix !~ '^[a-z0-9_]+([.][a-z0-9_]+)*$' then
         raise exception 'type_prefix must be dotted lower-case words: %', prefix using errcode = 'invalid_parameter_value';
     elsif octet_length(prefix) > 118 then
         -- 128 bytes, less the longest of the words that follow it: ".truncated"
@@ -1684,37 +1817,17 @@ begin
 
     -- The mapping function --------------------------------------------------------------------------------------
     if map is not null then
-        mapper := coalesce(case when map ~ '\)\s*$' then to_regprocedure(map) end, to_regprocedure(map || '(text,jsonb,jsonb)'));
-        if mapper is null then
-            raise exception 'there is no function %(text, jsonb, jsonb)', map
-                using errcode = 'undefined_function', hint = 'Write its schema: map => ''shop.order_events''';
-        elsif not has_function_privilege(rel.relowner, mapper, 'execute') then
-            raise exception 'the owner of %, %, may not execute %', table_name, quote_ident(owner_name), mapper
-                using errcode = 'insufficient_privilege';
-        end if;
-        select format('%I.%I', n.nspname, p.proname), p.proretset, p.proisstrict
-          into strict mapper_call, mapper_is_set, mapper_is_strict
-          from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = mapper;
-        if mapper_is_set then
-            raise exception '% returns a set, and a change is one event or none', mapper
-                using errcode = 'invalid_parameter_value',
-                      hint = 'create function … (op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb)';
-        elsif mapper_is_strict then
-            raise exception '% is STRICT, and would not be asked about inserts and deletes: old or new is null then', mapper
-                using errcode = 'invalid_parameter_value',
-                      hint = format('alter function %s called on null input;', mapper);
-        end if;
-        begin
-            -- Never runs it: there is no row to run it for.
-            execute format('select m.type::text, m.level::text, m.payload::jsonb
-                              from (select null::text, null::jsonb where false) as x (op, row), lateral %s(op, row, row) as m',
-                           mapper_call);
-        exception
-            when undefined_column or wrong_object_type or undefined_function or undefined_table then
-                raise exception '% must return type, level and payload', mapper
-                    using errcode = 'datatype_mismatch',
-                          hint = 'create function … (op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb)';
-        end;
+        mapper := rowcast.find_map(map, rel.relowner);
+        -- As events need them, by built-in code: a cast that the owner of a type has made is never called.
+        select format('%s as type, %s as level, %s as payload from %I.%I(op, before, after) m',
+                      rowcast.text_expression(f.types[1], 'm.type'), rowcast.text_expression(f.types[2], 'm.level'),
+                      case when rowcast.base_type(f.types[3]) = 'jsonb'::regtype then 'm.payload' else 'm.payload::jsonb' end,
+                      n.nspname, p.proname)
+          into strict told
+          from pg_proc p
+          join pg_namespace n on n.oid = p.pronamespace
+         cross join lateral (select rowcast.map_types(p.oid)) as f (types)
+         where p.oid = mapper;
     end if;
 
     -- The trigger function ----------------------------------------------------------------------------------------
@@ -1733,22 +1846,27 @@ begin
         end if;$$;
         if mapper is not null then
             emit[i] := emit[i] || format($template$
-        select m.type, m.level, m.payload into told from %s(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure(%L)) is not true then
+            raise exception 'the map of %% is gone, or belongs to a role that may not act as %%: %%',
+                            tg_relid::regclass, quote_ident(current_user), %L
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select %s into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
-            values (told.type, coalesce(told.level, 'info'), told.payload, $template$, mapper_call);
+            values (told.type, coalesce(told.level, 'info'), told.payload, $template$, mapper, mapper, told);
         else
             emit[i] := emit[i] || format($template$
             insert into rowcast.events (type, payload, public_safe, symbol, trade_id, subject, owner)
             values (%L || word, %s, $template$, prefix || '.', (array['before', 'after'])[i]);
         end if;
         emit[i] := emit[i] || format('%L, %s, %s, subject, %s);', public_safe is true,
-            coalesce((select format('case when octet_length(%1$s) between 1 and 64 then %1$s end', rowcast.text_expression(a.atttypid, format('%s.%I', kind, a.attname)))
+            coalesce((select format('case when octet_length(%1$s) between 1 and 64 then %1$s end', rowcast.name_expression(a.atttypid, format('%s.%I', kind, a.attname)))
                         from pg_attribute a where a.attrelid = table_name and a.attname = symbol_column), 'null'),
             case when trade_id_column is null then 'null' else format('%s.%I', kind, trade_id_column) end,
             -- Nobody's row is not everybody's row.
-            coalesce((select format('case when octet_length(%1$s) between 1 and 256 then %1$s else ''rowcast:nobody'' end', rowcast.text_expression(a.atttypid, format('%s.%I', kind, a.attname)))
+            coalesce((select format('case when octet_length(%1$s) between 1 and 256 then %1$s else ''rowcast:nobody'' end', rowcast.name_expression(a.atttypid, format('%s.%I', kind, a.attname)))
                         from pg_attribute a where a.attrelid = table_name and a.attname = owner_column), 'null'));
         if mapper is not null then
             emit[i] := emit[i] || $$
@@ -1757,7 +1875,7 @@ begin
     end loop;
     -- A changed key, or a changed owner, is another row: gone for those who knew the one, new to those who may know the other.
     body := format($template$
--- Written by rowcast.publish for %1$s. Change it by publishing again.
+-- Written by rowcast.publish, form 2. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -1773,35 +1891,35 @@ declare
     room    bigint;
 begin
     if op = 'truncate' then
-        insert into rowcast.events (type, public_safe) values (%2$L, %3$L);
+        insert into rowcast.events (type, public_safe) values (%1$L, %2$L);
         return null;
     end if;
     if op = 'update' then
-        moved := record_image_ne(row%4$s, row%5$s);
+        moved := record_image_ne(row%3$s, row%4$s);
     end if;
-    if op = 'delete' or moved or (op = 'update' and %6$L) then
+    if op = 'delete' or moved or (op = 'update' and %5$L) then
+        %6$s
+    end if;
+    if op <> 'delete' and not (moved and %5$L) then
         %7$s
-    end if;
-    if op <> 'delete' and not (moved and %6$L) then
-        %8$s
     end if;
     if op = 'delete' or moved then
         op := 'delete';
         word := 'deleted';
-        %9$s
+        %8$s
     end if;
     if tg_op <> 'DELETE' then
         if moved then
             op := 'insert';
-            %10$s
+            %9$s
         end if;
         word := case when op = 'insert' then 'inserted' else 'updated' end;
-        %11$s
+        %10$s
     end if;
     return null;
 end
 $template$,
-        replace(table_name::text, E'\n', ' '), prefix || '.truncated', public_safe is true, pairs[1], pairs[2], mapper is not null,
+        prefix || '.truncated', public_safe is true, pairs[1], pairs[2], mapper is not null,
         rowcast.render_statements('old', 'before', names, types),
         rowcast.render_statements('new', 'after', names, types),
         emit[1],
@@ -1826,7 +1944,7 @@ $template$,
                           and rowcast.base_type(a.atttypid) <> all (array['bool', 'int2', 'int4', 'int8', 'numeric', 'text',
                               'varchar', 'bpchar', 'uuid', 'json', 'jsonb']::regtype[]))
                    then $$set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'iso_8601'
-                          set bytea_output = 'hex' set extra_float_digits = 1$$ end,
+                          set bytea_output = 'hex' set extra_float_digits = 1 set array_nulls = on$$ end,
                    body);
     execute format('comment on function %s() is %L', function_id, 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.');
     execute format('alter function %s() owner to %I', function_id, owner_name);
@@ -1841,7 +1959,8 @@ $template$,
 
     settings := jsonb_build_object('columns', names, 'type_prefix', prefix, 'subject_column', subject_column,
         'owner_column', owner_column, 'symbol_column', symbol_column, 'trade_id_column', trade_id_column,
-        'map', mapper, 'public_safe', public_safe is true);
+        'map', mapper, 'public_safe', public_safe is true)
+        || case when force then '{"force": true}'::jsonb else '{}'::jsonb end;
     execute format('create constraint trigger rowcast_publish_write after insert or delete on %s
                     deferrable initially deferred for each row execute function %s(%L)', table_name, function_id, settings);
     -- An update that changes nothing of what is streamed costs nothing at commit. The comparison is of the stored bytes, so
@@ -1960,9 +2079,9 @@ begin
 
     -- Only the conditions that are asked for stand in the query, so that the planner sees which index fits.
     foreach wanted in array coalesce(types, '{}') loop
-        if wanted ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$' then
+        if wanted ~ '^[a-z0-9_]+([.][a-z0-9_]+)*$' then
             by_type := by_type || format('e.type = %L', wanted);
-        elsif wanted ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*\.\*$' then
+        elsif wanted ~ '^[a-z0-9_]+([.][a-z0-9_]+)*[.][*]$' then
             -- "/" follows "." in the C collation, so this is exactly the prefix "trade."
             by_type := by_type || format('(e.type >= %L and e.type < %L)',
                                          left(wanted, -1), left(wanted, -2) || '/');
@@ -2457,8 +2576,9 @@ CREATE FUNCTION trading.rowcast_publish_config() RETURNS trigger
     SET "IntervalStyle" TO 'iso_8601'
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
     AS $$
--- Written by rowcast.publish for trading.config. Change it by publishing again.
+-- Written by rowcast.publish, form 2. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -2655,7 +2775,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from trading.config_event(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.config_event(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'trading.config_event(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from trading.config_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -2753,7 +2878,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from trading.config_event(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.config_event(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'trading.config_event(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from trading.config_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -2782,8 +2912,9 @@ CREATE FUNCTION trading.rowcast_publish_orders() RETURNS trigger
     SET "IntervalStyle" TO 'iso_8601'
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
     AS $$
--- Written by rowcast.publish for trading.orders. Change it by publishing again.
+-- Written by rowcast.publish, form 2. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -3244,7 +3375,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from trading.order_event(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.order_event(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'trading.order_event(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from trading.order_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -3474,7 +3610,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from trading.order_event(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.order_event(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'trading.order_event(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from trading.order_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -3503,8 +3644,9 @@ CREATE FUNCTION trading.rowcast_publish_snapshots() RETURNS trigger
     SET "IntervalStyle" TO 'iso_8601'
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
     AS $$
--- Written by rowcast.publish for trading.snapshots. Change it by publishing again.
+-- Written by rowcast.publish, form 2. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -3749,7 +3891,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from trading.snapshot_event(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.snapshot_event(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'trading.snapshot_event(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from trading.snapshot_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -3871,7 +4018,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from trading.snapshot_event(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.snapshot_event(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'trading.snapshot_event(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from trading.snapshot_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -3900,8 +4052,9 @@ CREATE FUNCTION trading.rowcast_publish_trades() RETURNS trigger
     SET "IntervalStyle" TO 'iso_8601'
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
     AS $$
--- Written by rowcast.publish for trading.trades. Change it by publishing again.
+-- Written by rowcast.publish, form 2. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -4338,7 +4491,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from trading.trade_event(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.trade_event(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'trading.trade_event(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from trading.trade_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -4556,7 +4714,12 @@ begin
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
         end if;
-        select m.type, m.level, m.payload into told from trading.trade_event(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.trade_event(text,jsonb,jsonb)')) is not true then
+            raise exception 'the map of % is gone, or belongs to a role that may not act as %: %',
+                            tg_relid::regclass, quote_ident(current_user), 'trading.trade_event(text,jsonb,jsonb)'
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select m.type::text as type, m.level::text as level, m.payload as payload from trading.trade_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
@@ -4784,18 +4947,21 @@ COMMENT ON TABLE rowcast.journal_state IS 'One row: the safe head last written, 
 CREATE VIEW rowcast.published AS
  SELECT (t.tgrelid)::regclass AS table_name,
     (s.settings ->> 'type_prefix'::text) AS type_prefix,
-    ARRAY( SELECT c.name
-           FROM jsonb_array_elements_text((s.settings -> 'columns'::text)) WITH ORDINALITY c(name, "position")
-          ORDER BY c."position") AS columns,
+    ARRAY( SELECT c_1.name
+           FROM jsonb_array_elements_text((s.settings -> 'columns'::text)) WITH ORDINALITY c_1(name, "position")
+          ORDER BY c_1."position") AS columns,
     (s.settings ->> 'subject_column'::text) AS subject_column,
     (s.settings ->> 'owner_column'::text) AS owner_column,
     (s.settings ->> 'symbol_column'::text) AS symbol_column,
     (s.settings ->> 'trade_id_column'::text) AS trade_id_column,
     (s.settings ->> 'map'::text) AS map,
-    (s.settings @> '{"public_safe": true}'::jsonb) AS public_safe
-   FROM (pg_trigger t
+    (s.settings @> '{"public_safe": true}'::jsonb) AS public_safe,
+    (s.settings @> '{"force": true}'::jsonb) AS force
+   FROM (((pg_trigger t
+     JOIN pg_class c ON ((c.oid = t.tgrelid)))
+     JOIN pg_proc p ON ((p.oid = t.tgfoid)))
      CROSS JOIN LATERAL ( SELECT rowcast.publish_settings(t.tgargs) AS publish_settings) s(settings))
-  WHERE ((t.tgname = 'rowcast_publish_write'::name) AND (t.tgparentid = (0)::oid) AND (NOT t.tgisinternal) AND (s.settings IS NOT NULL));
+  WHERE ((t.tgname = 'rowcast_publish_write'::name) AND (t.tgparentid = (0)::oid) AND (NOT t.tgisinternal) AND (s.settings IS NOT NULL) AND (c.relpersistence <> 't'::"char") AND starts_with((p.proname)::text, 'rowcast_publish_'::text) AND p.prosecdef AND has_schema_privilege(p.proowner, 'rowcast'::text, 'usage'::text) AND has_column_privilege(p.proowner, 'rowcast.events'::text, 'type'::text, 'insert'::text));
 
 --
 -- Name: VIEW published; Type: COMMENT; Schema: rowcast; Owner: -
@@ -5616,6 +5782,14 @@ GRANT ALL ON FUNCTION rowcast.event_word(name text) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.event_word(name text) TO rowcast_server;
 
 --
+-- Name: FUNCTION find_map(map text, table_owner oid); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.find_map(map text, table_owner oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.find_map(map text, table_owner oid) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.find_map(map text, table_owner oid) TO rowcast_server;
+
+--
 -- Name: FUNCTION fit_payload(payload jsonb, lost text[]); Type: ACL; Schema: rowcast; Owner: -
 --
 
@@ -5650,6 +5824,22 @@ GRANT ALL ON FUNCTION rowcast.json_or_text(value json) TO rowcast_server;
 --
 
 REVOKE ALL ON FUNCTION rowcast.keep_state() FROM PUBLIC;
+
+--
+-- Name: FUNCTION map_types(map oid); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.map_types(map oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.map_types(map oid) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.map_types(map oid) TO rowcast_server;
+
+--
+-- Name: FUNCTION name_expression(type oid, ref text); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.name_expression(type oid, ref text) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.name_expression(type oid, ref text) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.name_expression(type oid, ref text) TO rowcast_server;
 
 --
 -- Name: FUNCTION never_backwards(); Type: ACL; Schema: rowcast; Owner: -

@@ -69,6 +69,49 @@ async fn a_healthy_setting_is_told_line_by_line_without_any_secret() {
 }
 
 #[tokio::test]
+async fn row_security_that_was_switched_on_after_publishing_is_named_with_the_way_out() {
+    let sql = "create schema shop; create table shop.t (id int primary key, who text); create table shop.u (id int primary key);
+               select rowcast.publish('shop.t'); select rowcast.publish('shop.u');
+               alter table shop.t enable row level security";
+    let (db, report) = altered(sql).await;
+    report.expect("published", "fail", "shop.t has row security");
+    report.expect("published", "fail", "owner_column");
+    assert!(!report.says("published", "fail", "shop.u"));
+    let client = db.client().await;
+    // A row goes on to be told as before: the trigger does not read the table.
+    client.batch_execute("insert into shop.t values (1, 'ann')").await.unwrap();
+    for way_out in ["owner_column => 'who'", "force => true"] {
+        client.batch_execute(&format!("select rowcast.publish('shop.t', {way_out})")).await.unwrap();
+        examine(&db.url).await.expect("published", "ok", "tables are published");
+    }
+}
+
+#[tokio::test]
+async fn a_published_table_whose_map_or_owner_changed_hands_is_named() {
+    let (db, _) = altered("create schema shop; create table shop.t (id int primary key)").await;
+    let (client, role) = (db.client().await, format!("{}_other", db.name));
+    let sql = format!(
+        "create function shop.m(op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb) language sql
+             as $$ select 'a', null, new $$;
+         select rowcast.publish('shop.t', map => 'shop.m'); create role {role}; alter function shop.m owner to {role}"
+    );
+    client.batch_execute(&sql).await.unwrap();
+    examine(&db.url).await.expect("published", "fail", "shop.t has a map");
+    client.batch_execute(&format!("drop function shop.m; alter table shop.t owner to {role}")).await.unwrap();
+    let report = examine(&db.url).await;
+    report.expect("published", "fail", "shop.t has a map");
+    report.expect("published", "fail", &format!("shop.t belongs to {role}"));
+    let again = format!(
+        "grant rowcast_writer to {role}; grant create on schema shop to {role}; select rowcast.publish('shop.t');
+         create or replace function shop.rowcast_publish_t() returns trigger language plpgsql security definer
+             as $$ begin return null; end $$"
+    );
+    client.batch_execute(&again).await.unwrap();
+    examine(&db.url).await.expect("published", "warn", "shop.t was published by an older version");
+    client.batch_execute(&format!("drop schema shop cascade; drop owned by {role}; drop role {role}")).await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_the_settings_is_told_and_the_rest_is_looked_at_all_the_same() {
     let db = migrated_database().await;
     let url = ("DATABASE_URL", db.url.as_str());

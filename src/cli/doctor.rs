@@ -3,6 +3,7 @@
 
 mod database;
 mod journal;
+mod published;
 mod settings;
 
 use clap::ArgMatches;
@@ -98,6 +99,7 @@ const CHECKS: &[Check] = &[
     Check { what: "sequence", needs: Needs::Journal, look: |p| Box::pin(journal::sequence(p)) },
     Check { what: "beyond", needs: Needs::Journal, look: |p| Box::pin(journal::beyond(p)) },
     Check { what: "triggers", needs: Needs::Journal, look: |p| Box::pin(journal::triggers(p)) },
+    Check { what: "published", needs: Needs::Journal, look: |p| Box::pin(published::tables(p)) },
     Check { what: "blockers", needs: Needs::Journal, look: |p| Box::pin(journal::blockers(p)) },
 ];
 

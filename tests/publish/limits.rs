@@ -104,6 +104,26 @@ async fn an_owner_that_is_missing_empty_or_too_long_shows_the_row_to_nobody() {
 }
 
 #[tokio::test]
+async fn an_owner_and_a_symbol_of_char_n_come_without_their_padding() {
+    let shop = shop(
+        "create domain shop.user_name as char(12);
+         create table shop.t (id char(4) primary key, who char(12), sym char(8), d shop.user_name);
+         select rowcast.publish('shop.t', columns => '{id,who}', owner_column => 'who', symbol_column => 'sym')",
+    )
+    .await;
+    let whose = "select concat_ws('|', subject, owner, coalesce(symbol, 'none'), payload ->> 'who') from rowcast.events order by seq desc limit 1";
+    shop.run("insert into shop.t values ('a', 'ann', 'BTC')").await;
+    assert_eq!(shop.one(whose).await, "a   |ann|BTC|ann         ");
+    shop.run("update shop.t set who = '', sym = ''").await;
+    assert_eq!(shop.one(whose).await, "a   |rowcast:nobody|none|            ");
+    shop.run(
+        "select rowcast.publish('shop.t', columns => '{id,who}', owner_column => 'd'); update shop.t set d = 'bob'",
+    )
+    .await;
+    assert_eq!(shop.one(whose).await, "a   |bob|none|            ");
+}
+
+#[tokio::test]
 async fn a_symbol_that_is_empty_or_too_long_is_none() {
     let shop = shop(
         "create table shop.t (id int primary key, sym text); select rowcast.publish('shop.t', symbol_column => 'sym')",

@@ -172,3 +172,83 @@ async fn anyone_may_make_a_trigger_of_that_name_and_the_list_stays_whole() {
     .await;
     assert_eq!(shop.lines("select table_name from rowcast.published").await, ["shop.t"]);
 }
+
+/// A map of the owner, which notes as whom it ran; IMMUTABLE and of a named type, so that a planner runs it to fold it.
+const NOTES_ITS_USER: &str = "
+    create type shop.told as (type text, level text, payload jsonb);
+    create function shop.m(op text, old jsonb, new jsonb) returns shop.told language plpgsql immutable as $$ begin
+        perform set_config('shop.ran_as', current_user, false);
+        return ('ran.as', 'info', jsonb_build_object('user', current_user))::shop.told;
+    end $$;";
+
+#[tokio::test]
+async fn a_map_is_not_run_while_the_table_is_published() {
+    let (shop, owner, _) = two_roles(NOTES_ITS_USER).await;
+    shop.run("reset role; select rowcast.publish('shop.t', map => 'shop.m')").await;
+    assert_eq!(shop.one("select coalesce(current_setting('shop.ran_as', true), '')").await, "");
+    shop.run("insert into shop.t (id) values (1)").await;
+    assert_eq!(shop.lines("select payload ->> 'user' from rowcast.events").await, [owner]);
+}
+
+#[tokio::test]
+async fn a_map_of_somebody_who_may_not_act_as_the_owner_is_refused_with_the_way_out() {
+    let (shop, owner, app) = two_roles(NOTES_ITS_USER).await;
+    shop.run(&format!("reset role; alter function shop.m owner to {app}")).await;
+    for publisher in ["reset role".to_owned(), format!("set role {owner}")] {
+        shop.run(&publisher).await;
+        let (code, message) = shop.refusal("select rowcast.publish('shop.t', map => 'shop.m')").await;
+        assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{message}");
+        let way_out = format!("alter function shop.m(text,jsonb,jsonb) owner to {owner};");
+        assert!(message.contains(&format!("belongs to {app}")) && message.contains(&way_out), "{message}");
+    }
+    // Who may act as the owner gains nothing by writing its map.
+    shop.run(&format!("reset role; grant {owner} to {app}; select rowcast.publish('shop.t', map => 'shop.m')")).await;
+    assert_eq!(shop.told("insert into shop.t (id) values (1)").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_map_that_came_into_other_hands_is_not_run_any_more() {
+    let (shop, owner, app) =
+        two_roles(&format!("{NOTES_ITS_USER} select rowcast.publish('shop.t', map => 'shop.m');")).await;
+    let steal = format!(
+        "reset role; drop function shop.m; grant usage, create on schema shop to {app}; set role {app};
+         create function shop.m(op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb) language plpgsql
+             as $$ begin perform set_config('shop.ran_as', current_user, false); end $$; reset role"
+    );
+    for taken in [steal, format!("alter function shop.m owner to {app}"), "drop function shop.m".to_owned()] {
+        shop.run(&taken).await;
+        let (code, message) = shop.refusal("insert into shop.t (id) values (1)").await;
+        assert_eq!(code, SqlState::INSUFFICIENT_PRIVILEGE, "{taken}: {message}");
+        assert!(message.contains("shop.m(text,jsonb,jsonb)") && message.contains(&owner), "{message}");
+        assert_eq!(shop.one("select coalesce(current_setting('shop.ran_as', true), '')").await, "");
+    }
+    assert_eq!(shop.one("select count(*) from rowcast.events").await, "0");
+}
+
+/// Makes triggers as those of a published table, with settings that name a prefix, on a table of one's own.
+const FORGED: &str = r#"
+    create function forged.rowcast_publish_t() returns trigger language plpgsql security definer as 'begin return null; end';
+    comment on function forged.rowcast_publish_t() is 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+    create constraint trigger rowcast_publish_write after insert on forged.t deferrable initially deferred for each row
+        execute function forged.rowcast_publish_t('{"columns":["id"],"type_prefix":"shop.t","public_safe":true}');
+    create temporary table t (id int primary key);
+    create trigger rowcast_publish_write after insert on pg_temp.t for each row
+        execute function forged.rowcast_publish_t('{"columns":["id"],"type_prefix":"shop.t"}');"#;
+
+#[tokio::test]
+async fn a_login_without_the_right_to_append_can_neither_block_publishing_nor_stand_in_the_list() {
+    let (shop, owner, app) = two_roles("reset role;").await;
+    shop.run(&format!(
+        "create schema forged authorization {app}; set role {app}; create table forged.t (id int primary key); {FORGED}
+         set role {owner}; select rowcast.publish('shop.t')"
+    ))
+    .await;
+    assert_eq!(shop.lines("reset role; select table_name from rowcast.published").await, ["shop.t"]);
+    // Not even with a temporary table of a role that may append.
+    shop.run(&format!("grant rowcast_writer to {app}")).await;
+    assert_eq!(
+        shop.lines("select table_name from rowcast.published order by table_name::text").await,
+        ["forged.t", "shop.t"],
+        "who may append events may publish"
+    );
+}

@@ -38,6 +38,36 @@ async fn names_of_any_legal_shape_work_throughout() {
 }
 
 #[tokio::test]
+async fn no_line_break_in_a_name_ends_the_comment_or_the_literal_that_it_stands_in() {
+    for end in ["\r", "\n", "\r\n", "\u{85}", "\u{2028}", "\u{2029}", "\u{b}", "\u{c}"] {
+        for rest in ["begin perform set_config('shop.ran', 'yes', false); end; --", "x */ $$ $template$ ' \" %1$s"] {
+            let name = format!("\"t{end}{}\"", rest.replace('"', "\"\""));
+            let kind = name.replacen('t', "kind", 1);
+            let shop = shop(&format!(
+                "set standard_conforming_strings = off; create type shop.{kind} as enum ('x');
+                 create table shop.{name} (id int primary key, {name} shop.{kind}, c char(9))"
+            ))
+            .await;
+            let table = format!("$name$shop.{name}$name$");
+            shop.run(&format!(
+                "create function shop.m(op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb)
+                     language plpgsql as $$ begin type := 'told'; payload := new; end $$;
+                 alter function shop.m rename to {name};
+                 select rowcast.publish({table}, type_prefix => 'a', map => $name$shop.{name}$name$);
+                 insert into shop.{name} values (1, 'x'); select rowcast.publish({table}, type_prefix => 'a', owner_column => 'c')"
+            ))
+            .await;
+            shop.run(&format!("insert into shop.{name} values (2, 'x', 'ann'); truncate shop.{name}")).await;
+            assert_eq!(
+                shop.lines("select type from rowcast.events order by seq").await,
+                ["told", "a.inserted", "a.truncated"]
+            );
+            assert_eq!(shop.one("select coalesce(current_setting('shop.ran', true), '')").await, "", "{name:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_name_resolves_by_the_search_path_of_the_caller_and_may_be_text_or_regclass() {
     let shop = shop("create table shop.t (id int primary key); set search_path = shop").await;
     assert_eq!(shop.one("select rowcast.publish('t')").await, "shop.t");

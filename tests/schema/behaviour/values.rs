@@ -52,6 +52,29 @@ async fn the_search_path_of_a_writer_cannot_bend_the_rules() {
     assert_eq!(error.message(), "owner must be 1 to 256 bytes");
 }
 
+/// With `standard_conforming_strings = off` the parser drops backslashes, and a function is parsed in the session that calls it first.
+#[tokio::test]
+async fn the_way_in_which_a_session_reads_strings_cannot_bend_the_rules() {
+    let db = support::migrated_database().await;
+    let client = db.client().await;
+    let holds = "select coalesce(string_agg(p.oid::regprocedure::text, ' '), 'none') from pg_proc p
+                  where p.pronamespace::regnamespace::text in ('rowcast', 'trading', 'chat') and strpos(p.prosrc, chr(92)) > 0";
+    assert_eq!(text(&client, holds).await, "none");
+    run(&client, "set standard_conforming_strings = off; set escape_string_warning = off").await;
+    for sql in ["insert into rowcast.events (type) values ('a b!c')", "select rowcast.append_event('a b!c')"] {
+        let error = refused(&client, sql).await;
+        assert_eq!(error.message(), "type must be dotted lower-case words of at most 128 bytes", "{sql}");
+    }
+    run(&client, "insert into rowcast.events (type) values ('a.b')").await;
+    assert_eq!(text(&client, "select count(*)::text from rowcast.query_events(types => '{a.*}')").await, "1");
+    refused(&client, "select rowcast.query_events(types => '{ab*}')").await;
+    run(&client, "select rowcast.ensure_partitions()").await;
+    let table = "create table public.t (id int primary key)";
+    let error = refused(&client, &format!("{table}; select rowcast.publish('public.t', type_prefix => 'a b')")).await;
+    assert!(error.message().starts_with("type_prefix must be dotted"), "{error}");
+    run(&client, &format!("{table}; select rowcast.publish('public.t')")).await;
+}
+
 #[tokio::test]
 async fn each_filter_of_query_events_finds_its_index() {
     let db = support::migrated_database().await;
