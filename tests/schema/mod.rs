@@ -10,6 +10,7 @@ mod dump;
 mod end_states;
 mod facts;
 mod offline;
+mod online;
 mod spec;
 mod specification;
 mod statements;

@@ -11,7 +11,7 @@ const CHECKSUMS: &str = "sql/migrations.sha256sum";
 
 type Files = Vec<(String, String)>;
 
-fn migrations() -> Files {
+pub(super) fn migrations() -> Files {
     let mut files: Files = std::fs::read_dir(in_repository(DIRECTORY))
         .unwrap()
         .map(|entry| entry.unwrap())
@@ -22,12 +22,12 @@ fn migrations() -> Files {
     files
 }
 
-fn none(complaints: Vec<String>) {
+pub(super) fn none(complaints: Vec<String>) {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
 /// The number and the words of `V<n>__<snake>.sql`.
-fn number(name: &str) -> Option<u32> {
+pub(super) fn number(name: &str) -> Option<u32> {
     let (number, words) = name.strip_prefix('V')?.strip_suffix(".sql")?.split_once("__")?;
     let snake =
         words.split('_').all(|w| !w.is_empty() && w.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()));
