@@ -6,6 +6,7 @@ mod chaos;
 mod dice;
 mod ledger;
 mod naive;
+mod neighbours;
 mod node;
 mod redrawn;
 mod server;

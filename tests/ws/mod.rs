@@ -6,7 +6,7 @@ mod frames;
 mod fuzz;
 mod limits;
 mod outage;
-mod raw;
+pub(crate) mod raw;
 mod rfc6455;
 mod stall;
 mod upgrade;

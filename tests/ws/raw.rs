@@ -9,29 +9,29 @@ use tokio::net::TcpStream;
 
 use crate::support::PATIENCE;
 
-pub(super) const TEXT: u8 = 0x81;
-pub(super) const CLOSE: u8 = 0x88;
-pub(super) const PING: u8 = 0x89;
-pub(super) const PONG: u8 = 0x8a;
+pub(crate) const TEXT: u8 = 0x81;
+pub(crate) const CLOSE: u8 = 0x88;
+pub(crate) const PING: u8 = 0x89;
+pub(crate) const PONG: u8 = 0x8a;
 
 /// A key, and what belongs to it (RFC 6455, 1.3).
-pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-pub(super) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// One side of a connection.
-pub(super) struct Client<S = TcpStream> {
-    pub(super) stream: S,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     /// What has come and is not read yet.
-    pub(super) ahead: BytesMut,
+    pub(crate) ahead: BytesMut,
     /// The head of the answer.
-    pub(super) head: String,
+    pub(crate) head: String,
     /// Whether pings are answered.
-    pub(super) polite: bool,
+    pub(crate) polite: bool,
 }
 
 /// What a server says.
 #[derive(Debug, PartialEq)]
-pub(super) enum Said {
+pub(crate) enum Said {
     Json(Value),
     /// Its code and reason; 1005 for none.
     Close(u16, String),
@@ -40,7 +40,7 @@ pub(super) enum Said {
 }
 
 /// The head of an upgrade.
-pub(super) fn head(target: &str, more: &[(&str, &str)]) -> String {
+pub(crate) fn head(target: &str, more: &[(&str, &str)]) -> String {
     let mut head = format!(
         "GET {target} HTTP/1.1\r\nhost: rowcast.test\r\nconnection: keep-alive, Upgrade\r\nupgrade: websocket\r\n\
          sec-websocket-version: 13\r\nsec-websocket-key: {KEY}\r\n"
@@ -52,7 +52,7 @@ pub(super) fn head(target: &str, more: &[(&str, &str)]) -> String {
 }
 
 /// A frame of a client, masked.
-pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
     let mut frame = vec![first];
     match payload.len() {
@@ -72,25 +72,25 @@ pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The payload of a close.
-pub(super) fn goodbye(code: u16, reason: &str) -> Vec<u8> {
+pub(crate) fn goodbye(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
 
 impl Client {
     /// Asks for an upgrade, which must be granted.
-    pub(super) async fn open(address: &str, target: &str, more: &[(&str, &str)]) -> Self {
+    pub(crate) async fn open(address: &str, target: &str, more: &[(&str, &str)]) -> Self {
         Self::over(TcpStream::connect(address).await.unwrap(), head(target, more).as_bytes()).await
     }
 
     /// With a token in the header.
-    pub(super) async fn with(address: &str, target: &str, token: &str) -> Self {
+    pub(crate) async fn with(address: &str, target: &str, token: &str) -> Self {
         Self::open(address, target, &[("authorization", &format!("Bearer {token}"))]).await
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Sends these bytes over a connection and reads the answer, which must be an upgrade.
-    pub(super) async fn over(mut stream: S, bytes: &[u8]) -> Self {
+    pub(crate) async fn over(mut stream: S, bytes: &[u8]) -> Self {
         stream.write_all(bytes).await.unwrap();
         let mut client = Self { stream, ahead: BytesMut::new(), head: String::new(), polite: true };
         let end = loop {
@@ -106,7 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// A header of the answer.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         let mut found = lines.filter(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         let value = found.next();
@@ -115,14 +115,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Whether something came.
-    pub(super) async fn read(&mut self) -> bool {
+    pub(crate) async fn read(&mut self) -> bool {
         let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.ahead)).await;
         let read = read.expect("in vain: a word of the server").unwrap_or(0);
         read > 0
     }
 
     /// The next frame: its first byte and its payload. The server neither masks nor fragments.
-    pub(super) async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+    pub(crate) async fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         loop {
             if let Some((length, at)) = measure(&self.ahead)
                 && self.ahead.len() >= at + length
@@ -141,7 +141,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// The next thing that is neither ping nor pong.
-    pub(super) async fn said(&mut self) -> Said {
+    pub(crate) async fn said(&mut self) -> Said {
         loop {
             match self.frame().await {
                 None => return Said::Gone,
@@ -161,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// The next text.
-    pub(super) async fn json(&mut self) -> Value {
+    pub(crate) async fn json(&mut self) -> Value {
         match self.said().await {
             Said::Json(value) => value,
             other => panic!("no text but {other:?}"),
@@ -169,14 +169,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// The next text, which must have this `op`.
-    pub(super) async fn op(&mut self, op: &str) -> Value {
+    pub(crate) async fn op(&mut self, op: &str) -> Value {
         let said = self.json().await;
         assert_eq!(said["op"], op, "{said}");
         said
     }
 
     /// The next text of this `op`; heartbeats on the way are passed over.
-    pub(super) async fn past_heartbeats(&mut self, op: &str) -> Value {
+    pub(crate) async fn past_heartbeats(&mut self, op: &str) -> Value {
         loop {
             let said = self.json().await;
             if said["op"] != "heartbeat" {
@@ -187,7 +187,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// The seqs of the next so many events.
-    pub(super) async fn seqs(&mut self, many: usize) -> Vec<i64> {
+    pub(crate) async fn seqs(&mut self, many: usize) -> Vec<i64> {
         let mut seqs = Vec::with_capacity(many);
         while seqs.len() < many {
             seqs.push(self.past_heartbeats("event").await["event"]["seq"].as_i64().unwrap());
@@ -196,7 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// The `error` frame, the close that follows with the same reason, and the end. Returns the frame.
-    pub(super) async fn refused(&mut self, close: u16, code: &str) -> Value {
+    pub(crate) async fn refused(&mut self, close: u16, code: &str) -> Value {
         let error = self.past_heartbeats("error").await;
         assert_eq!(error["code"], code, "{error}");
         assert!(error["message"].as_str().unwrap().len() > 10, "{error}");
@@ -206,20 +206,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         error
     }
 
-    pub(super) async fn bytes(&mut self, bytes: &[u8]) {
+    pub(crate) async fn bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.unwrap();
     }
 
-    pub(super) async fn send(&mut self, message: &Value) {
+    pub(crate) async fn send(&mut self, message: &Value) {
         self.text(&message.to_string()).await;
     }
 
-    pub(super) async fn text(&mut self, text: &str) {
+    pub(crate) async fn text(&mut self, text: &str) {
         self.bytes(&frame(TEXT, text.as_bytes())).await;
     }
 
     /// A clean end from this side.
-    pub(super) async fn leave(mut self) {
+    pub(crate) async fn leave(mut self) {
         self.bytes(&frame(CLOSE, &goodbye(1000, "bye"))).await;
         loop {
             match self.said().await {
@@ -232,7 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Nothing but control frames and heartbeats for a while.
-    pub(super) async fn silent(&mut self, time: Duration) {
+    pub(crate) async fn silent(&mut self, time: Duration) {
         let heard = tokio::time::timeout(time, self.past_heartbeats("nothing")).await;
         assert!(heard.is_err(), "{heard:?}");
     }
@@ -251,17 +251,17 @@ fn measure(bytes: &[u8]) -> Option<(usize, usize)> {
 
 impl Client {
     /// To read while something is written.
-    pub(super) fn split(self) -> (Client<Halves>, tokio::net::tcp::OwnedWriteHalf) {
+    pub(crate) fn split(self) -> (Client<Halves>, tokio::net::tcp::OwnedWriteHalf) {
         let (reader, writer) = self.stream.into_split();
         let stream = tokio::io::join(reader, tokio::io::sink());
         (Client { stream, ahead: self.ahead, head: self.head, polite: self.polite }, writer)
     }
 
     /// Ends the connection as a program does that crashes with something unread.
-    pub(super) fn reset(self) {
+    pub(crate) fn reset(self) {
         socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 
 /// What is read is the connection; what is written goes nowhere.
-pub(super) type Halves = tokio::io::Join<tokio::net::tcp::OwnedReadHalf, tokio::io::Sink>;
+pub(crate) type Halves = tokio::io::Join<tokio::net::tcp::OwnedReadHalf, tokio::io::Sink>;
