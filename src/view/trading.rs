@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::event::instant;
-use super::redact::{REDACTED, Redaction};
+use super::redact::Redaction;
 use crate::db::Timestamp;
 use crate::trading::{Order, PastSetting, Setting, Snapshot, Trade};
 
@@ -225,9 +225,9 @@ impl Public for Snapshot {
     }
 }
 
-/// The value of a setting; none of it where its key says that it is a secret.
+/// The value of a setting, without what its key says to be a secret.
 fn setting_value(key: &str, value: &str, redaction: &Redaction) -> String {
-    if value != "null" && redaction.is_secret_key(key) { format!("\"{REDACTED}\"") } else { value.to_owned() }
+    redaction.json_under(key, value).into_owned()
 }
 
 impl Private for Setting {
@@ -290,7 +290,10 @@ mod tests {
         assert_eq!(shown("risk.limit", "1.50"), with("risk.limit", "1.50"));
         assert_eq!(shown("exchange.api_key", "\"abc\""), with("exchange.api_key", "\"[redacted]\""));
         assert_eq!(shown("exchange.api_key", "null"), with("exchange.api_key", "null"));
-        assert_eq!(shown("exchange", r#"{"secret":1,"n":2}"#), with("exchange", r#"{"secret":"[redacted]","n":2}"#));
+        assert_eq!(shown("exchange", r#"{"secret":"x","n":2}"#), with("exchange", r#"{"secret":"[redacted]","n":2}"#));
+        // A number is no secret, whatever it is called.
+        assert_eq!(shown("bot.token", "812"), with("bot.token", "812"));
+        assert_eq!(shown("base_token", "\"ETH\""), with("base_token", "\"ETH\""));
         assert_eq!(shown("url", r#""postgres://a:b@c/d""#), with("url", "\"[redacted]\""));
     }
 }

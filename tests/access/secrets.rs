@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio_postgres::Client;
 
-use self::corpus::{SECRETS, whole};
+use self::corpus::{BEFORE, SECRETS, whole};
 use super::token;
 use crate::support::{JWT_SECRET, NO_LIMITS, PATIENCE, binary, connect, migrated_database, run, until};
 
@@ -85,7 +85,7 @@ fn planted() -> Vec<Planted> {
         let json = format!(
             r#"{{"{key}":"{secret}","near":"NEAR","deep":[{{"{key}":[1,{{"x":"{secret}"}},"}}"]}},{{"{key}" : 7351928{n}46}}]}}"#
         );
-        Planted { json, text: format!("token={secret}"), secrets: vec![secret, format!("7351928{n}46")] }
+        Planted { json, text: format!("token={secret}"), secrets: vec![secret] }
     });
     let sayings = SAYINGS.iter().enumerate().map(|(n, saying)| {
         // The last at sign of a URL is its own.
@@ -94,7 +94,21 @@ fn planted() -> Vec<Planted> {
         let json = format!(r#"{{"near":"NEAR","note":{0},"deep":[[{{"x":{0}}}]]}}"#, quoted(&text));
         Planted { json, text, secrets: vec![secret] }
     });
-    looks.chain(names).chain(sayings).collect()
+    looks.chain(names).chain(sayings).chain(behind()).collect()
+}
+
+/// All secrets at once behind each of the things that may stand before one, and glued to letters where their make allows.
+fn behind() -> impl Iterator<Item = Planted> {
+    let quoted = |text: &str| serde_json::to_string(text).unwrap();
+    BEFORE.iter().enumerate().map(move |(n, before)| {
+        let all = || SECRETS.iter().map(|secret| whole(secret));
+        let texts: Vec<String> = all().map(|secret| quoted(&format!("see{before}{secret}"))).collect();
+        let inner = quoted(&format!("[{}]", texts.join(",")));
+        let json = format!(r#"{{"near":"NEAR","note":[{}],"deep":{{"inner":{inner}}}}}"#, texts.join(","));
+        let glued = whole(["x·gh·p_0123456789abcdefghijABCDEFGHIJ012345", "x·AK·IAIOSFODNN7EXAMPLE"][n % 2]);
+        let text = format!("n{before}{glued}");
+        Planted { json, text, secrets: all().flat_map(|secret| pieces(&secret)).collect() }
+    })
 }
 
 /// The parts of a secret by which it is known anywhere: not its words.
@@ -268,7 +282,8 @@ fn decoded(text: &str, mark: &str, digits: usize) -> String {
 
 /// What is found of these, with what stands around it.
 fn found(heard: &str, secrets: &BTreeSet<String>) -> Vec<String> {
-    let forms = [heard.to_owned(), decoded(heard, "\\u00", 2), decoded(heard, "%", 2)];
+    let once = decoded(heard, "%", 2);
+    let forms = [heard.to_owned(), decoded(heard, "\\u00", 2), decoded(&once, "%", 2), once];
     let mut found = Vec::new();
     for secret in secrets {
         for form in &forms {
@@ -378,7 +393,13 @@ async fn ask_badly(stage: &Stage, all: &[Planted], viewer: &str) {
             "/public/v1/events/stream",
             "/public/v1/trades",
         ];
-        let mut targets: Vec<String> = vec![format!("/{secret}"), format!("/v1/events/{secret}")];
+        let mut targets: Vec<String> = vec![
+            format!("/{secret}"),
+            format!("/v1/events/{secret}"),
+            format!("/n%0A{secret}"),
+            format!("/n%250A{secret}"),
+            format!("/{}", encoded(&secret)),
+        ];
         for route in routes {
             for query in
                 ["cursor=@", "limit=@", "type=A,@", "level=@", "trade_id=@", "token=@", "@", "@=1", "a=1&@=2&@=3"]

@@ -1,32 +1,50 @@
-//! What a text assigns to the name of a secret: `password=…`, `"token":"…"`, `Authorization: …`, as people, programs and
+//! Values that a text assigns to the name of a secret: `password=…`, `"token":"…"`, `Authorization: …`, as people, programs and
 //! logs write it.
 
-use super::makes::{Alphabet, alnum, url};
-use super::values::{Finder, Found, LOOK_AHEAD};
+use std::borrow::Cow;
+
+use super::alphabet::{Alphabet, alnum, url};
+use super::finder::{Finder, Found, LOOK_AHEAD};
+use super::json::{is_private_of_jwk, unescaped};
+use super::keys::Secrecy;
+use super::plausible::{is_hidden, says_nothing};
 use super::{REDACTED, steps};
 
-/// How far back a key is looked for.
+/// The bytes in which a key is looked for before its sign.
 const LONGEST_KEY: usize = 128;
+/// So many blanks may stand between a key and its sign.
+const MOST_BLANKS: usize = 32;
+/// So far the inside of brackets is looked at whose key only may be one of a secret.
+const LONGEST_INSIDE: usize = 512;
+
+/// The secret that the colon or equals sign at this place assigns to a name.
+pub(super) fn found<'a>(finder: &mut Finder<'a>, at: usize) -> Option<Found<'a>> {
+    let assignment = Assignment { finder, at, colon: finder.bytes[at] == b':' };
+    let (key, quote) = assignment.key()?;
+    let (value, brackets) = match assignment.secrecy(key, quote) {
+        Some(secrecy) => assignment.value(key, quote, secrecy),
+        None => (assignment.member_of_jwk(key, quote), None),
+    };
+    if let Some(end) = brackets {
+        finder.no_brackets_before = end;
+    }
+    value
+}
 
 /// A key, a colon or equals sign, and a value.
-pub(super) struct Assignment<'f, 'a> {
-    pub(super) finder: &'f Finder<'a>,
-    pub(super) at: usize,
-    pub(super) colon: bool,
+struct Assignment<'f, 'a> {
+    finder: &'f Finder<'a>,
+    at: usize,
+    colon: bool,
 }
 
 impl<'a> Assignment<'_, 'a> {
     /// The key before the sign, and the quote that closes it, with its backslashes, if one does.
-    pub(super) fn key(&self) -> Option<(&'a str, &'a str)> {
+    fn key(&self) -> Option<(&'a str, &'a str)> {
         let Finder { text, bytes, floor, .. } = *self.finder;
-        let mut end = self.at;
-        // Colours, as the log has them on a terminal.
-        while let Some(start) = colour_before(&bytes[floor..end]) {
-            end = floor + start;
-        }
-        if end > floor && bytes[end - 1] == b' ' {
-            end -= 1;
-        }
+        let blanks = bytes[floor..self.at].iter().rev().take(MOST_BLANKS).take_while(|b| matches!(b, b' ' | b'\t'));
+        let end = self.at - blanks.count();
+        steps(self.at - end);
         let last = *bytes[floor..end].last()?;
         if last == b'"' || last == b'\'' {
             let behind = &bytes[floor..end - 1];
@@ -48,43 +66,129 @@ impl<'a> Assignment<'_, 'a> {
             length -= 1;
         }
         let start = end - length;
-        let before = if start > floor { bytes[start - 1] } else { b' ' };
-        match before {
-            // A path such as `auth::token: …`.
-            b':' if self.colon => None,
-            b'\x1b' => Some((text.get(start + colour_length(&bytes[start..end])..end)?, "")),
-            _ => Some((text.get(start..end)?, "")),
+        // A path such as `auth::token: …`.
+        if self.colon && start > floor && bytes[start - 1] == b':' {
+            return None;
+        }
+        Some((text.get(start..end)?, ""))
+    }
+
+    /// The kind by the key; by the word before it too, as in `api key: …`, and by a name beside it as in
+    /// `name="api_key" value="…"`.
+    fn secrecy(&self, key: &str, quote: &str) -> Option<Secrecy> {
+        let Finder { text, keys, .. } = *self.finder;
+        let spoken = keys.secrecy(&unescaped(key));
+        if spoken.is_some_and(|secrecy| secrecy >= Secrecy::Certain) || key.is_empty() {
+            return spoken;
+        }
+        if key.eq_ignore_ascii_case("value") {
+            let start = key.as_ptr() as usize - text.as_ptr() as usize;
+            return self.finder.named_before(start).or(spoken);
+        }
+        if !quote.is_empty() || !key.bytes().all(|b| b.is_ascii_alphabetic()) {
+            return spoken;
+        }
+        let start = key.as_ptr() as usize - text.as_ptr() as usize;
+        let blank = start.checked_sub(1).filter(|at| *at > self.finder.floor && text.as_bytes()[*at] == b' ');
+        let Some(word) = blank else { return spoken };
+        let length = self.finder.run_before(word, alnum).min(LONGEST_KEY);
+        let both = &text[word - length..start + key.len()];
+        if length == 0 { spoken } else { keys.secrecy(both).or(spoken) }
+    }
+
+    /// The value behind the sign, if there is one that is to be hidden, and where brackets end that hold none.
+    fn value(&self, key: &str, quote: &'a str, secrecy: Secrecy) -> (Option<Found<'a>>, Option<usize>) {
+        let Finder { text, bytes, .. } = *self.finder;
+        let Some(from) = self.value_start(!quote.is_empty()) else { return (None, None) };
+        let backslashes = bytes[from..].iter().take(LOOK_AHEAD).take_while(|b| **b == b'\\').count();
+        if let Some(mark @ (b'"' | b'\'' | b'`')) = bytes.get(from + backslashes) {
+            return (self.quoted(from + backslashes + 1, *mark, backslashes, secrecy), None);
+        }
+        if matches!(bytes[from], b'{' | b'[') && !self.finder.begins(from, REDACTED) {
+            return self.in_brackets(from, quote, secrecy);
+        }
+        let line = self.colon && is_header(key) && quote.is_empty();
+        let ends_line: Alphabet = |b| !matches!(b, b'\r' | b'\n' | b'"' | b'\\' | b'\x1b');
+        let ends_word: Alphabet = |b| !b.is_ascii_whitespace() && !b",;&\"'`)]}>|<\\\x1b".contains(&b);
+        let alphabet = if line { ends_line } else { ends_word };
+        // What was hidden already shields nothing that is glued to it.
+        let hidden = if self.finder.begins(from, REDACTED) { REDACTED.len() } else { 0 };
+        let behind = from + hidden;
+        let said = &text[behind..self.finder.short_run_on_boundary(behind, alphabet)];
+        let shows = if hidden > 0 { said.trim().is_empty() } else { self.shows(key, said, quote, secrecy, line) };
+        if shows {
+            return (None, None);
+        }
+        let end = if said.len() + 4 >= LOOK_AHEAD { self.finder.run(behind, alphabet) } else { behind + said.len() };
+        (Some(Found { part: from..end, quote: "" }), None)
+    }
+
+    /// True if a value without quotes is shown.
+    fn shows(&self, key: &str, said: &str, quote: &str, secrecy: Secrecy, line: bool) -> bool {
+        let value = said.trim();
+        let number = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit() || b".-+eE".contains(&b));
+        if !quote.is_empty() && number {
+            return secrecy != Secrecy::Named;
+        }
+        if line {
+            // A word says how it stands with it; more is what it holds.
+            return says_nothing(value) || is_plain(value) || value.len() < 3;
+        }
+        match secrecy {
+            Secrecy::Named => value.is_empty() || (self.colon && is_plain(value)),
+            Secrecy::Certain => {
+                let count = number && (value.len() < 4 || key.ends_with('s'));
+                says_nothing(value) || count || (self.colon && is_plain(value)) || opens_template(value)
+            }
+            _ => !is_hidden(secrecy, value),
         }
     }
 
-    /// The value behind the sign, if there is one that is to be hidden.
-    pub(super) fn value(&self, key: &str, quote: &'a str) -> Option<Found<'a>> {
-        let Finder { text, bytes, .. } = *self.finder;
-        let from = self.value_start(!quote.is_empty())?;
-        if self.finder.begins(from, REDACTED) {
+    /// A secret in quotes that open before this place.
+    fn quoted(&self, from: usize, mark: u8, backslashes: usize, secrecy: Secrecy) -> Option<Found<'a>> {
+        let part = from..self.closing(from, mark, backslashes);
+        let said = &self.finder.text[part.clone()];
+        let inner = if backslashes == 0 { Cow::Borrowed(said) } else { unescaped(said) };
+        (said != REDACTED && is_hidden(secrecy, &inner)).then_some(Found { part, quote: "" })
+    }
+
+    /// The brackets, if anything in them is a secret; else where they end.
+    fn in_brackets(&self, from: usize, quote: &'a str, secrecy: Secrecy) -> (Option<Found<'a>>, Option<usize>) {
+        if from < self.finder.no_brackets_before {
+            return (None, None);
+        }
+        let certain = secrecy >= Secrecy::Certain;
+        let end = self.brackets_end(from, if certain { usize::MAX } else { LONGEST_INSIDE });
+        let separates = |c: char| c.is_whitespace() || "\"'`\\,:{}[]()".contains(c);
+        let mut inside = self.finder.text[from..end].split(separates).filter(|part| !part.is_empty());
+        let tells = |part: &str| {
+            if certain {
+                part.bytes().any(|b| b.is_ascii_alphabetic()) && !says_nothing(part)
+            } else {
+                is_hidden(secrecy, part)
+            }
+        };
+        if inside.any(tells) {
+            let end = if certain { end } else { self.brackets_end(from, usize::MAX) };
+            return (Some(Found { part: from..end, quote }), None);
+        }
+        (None, certain.then_some(end))
+    }
+
+    /// A private member of a JSON Web Key, where something in the text says that it is one.
+    fn member_of_jwk(&self, key: &str, quote: &str) -> Option<Found<'a>> {
+        if quote.is_empty() || key.len() > 2 || !self.colon {
             return None;
         }
-        let backslashes = bytes[from..].iter().take(LOOK_AHEAD).take_while(|b| **b == b'\\').count();
+        let from = self.value_start(true)?;
+        let backslashes = self.finder.bytes[from..].iter().take(LOOK_AHEAD).take_while(|b| **b == b'\\').count();
         let open = from + backslashes;
-        if let Some(mark @ (b'"' | b'\'')) = bytes.get(open) {
-            let part = open + 1..self.closing(open + 1, *mark, backslashes);
-            return (&text[part.clone()] != REDACTED).then_some(Found { part, quote: "" });
-        }
-        if matches!(bytes[from], b'{' | b'[') {
-            return Some(Found { part: from..self.brackets_end(from), quote });
-        }
-        if !quote.is_empty() {
-            let end = self.finder.run(from, |b| alnum(b) || matches!(b, b'.' | b'+' | b'-'));
-            return (&text[from..end] != "null").then_some(Found { part: from..end, quote });
-        }
-        let line = self.colon && is_header(key);
-        let ends_line: Alphabet = |b| !matches!(b, b'\r' | b'\n' | b'"' | b'\\' | b'\x1b');
-        let ends_word: Alphabet = |b| !b.is_ascii_whitespace() && !b",;&\"'`)]}>|<\\\x1b".contains(&b);
-        if !line && self.is_no_secret(&text[from..self.finder.short_run_on_boundary(from, ends_word)]) {
+        if self.finder.bytes.get(open) != Some(&b'"') {
             return None;
         }
-        let end = self.finder.run(from, if line { ends_line } else { ends_word });
-        Some(Found { part: from..end, quote: "" })
+        let end = self.finder.short_run(open + 1, url);
+        let secret = is_private_of_jwk(key, &self.finder.text[open + 1..end]) && self.finder.has_jwk();
+        secret.then(|| Found { part: open + 1..self.finder.run(end, url), quote: "" })
     }
 
     /// Where the value begins; nowhere, if this is no assignment after all.
@@ -96,28 +200,15 @@ impl<'a> Assignment<'_, 'a> {
             (false, b'>') | (true, b'=') => from += 1,
             _ => {}
         }
-        from += colour_length_with_escape(&bytes[from..]);
         // JSON may have its value on another line.
         let blank: Alphabet = if quoted_key { |b| b.is_ascii_whitespace() } else { |b| b == b' ' || b == b'\t' };
         from = self.finder.short_run(from, blank);
-        if self.finder.begins(from.min(bytes.len()), "Some(") {
-            from += 5;
+        for wrapper in ["Some(", "Ok("] {
+            if self.finder.begins(from.min(bytes.len()), wrapper) {
+                from += wrapper.len();
+            }
         }
         (from < bytes.len()).then_some(from)
-    }
-
-    /// What is said after a key without being a secret: nothing, that there is none, and after a colon a plain word.
-    fn is_no_secret(&self, said: &str) -> bool {
-        let plain = || {
-            let letters = said.trim_end_matches(['.', '!', '?', ':']);
-            let mut chars = letters.chars();
-            let first = chars.next().is_none_or(char::is_alphabetic);
-            first && chars.all(|c| c.is_lowercase() || c == '-' || c == '\u{2019}') && letters.len() < 24
-        };
-        said.is_empty()
-            || matches!(said, "null" | "None" | "nil" | "undefined" | "true" | "false")
-            || said.bytes().all(|b| b == b'*')
-            || (self.colon && plain())
     }
 
     /// The quote that closes what was opened with so many backslashes before it, or the end. In a string within a string
@@ -135,14 +226,15 @@ impl<'a> Assignment<'_, 'a> {
         bytes.len()
     }
 
-    /// Where the brackets close that open here, or the end. What stands in quotes does not count.
-    fn brackets_end(&self, from: usize) -> usize {
+    /// Where the brackets close that open here, or the end, or a bound. What stands in quotes does not count.
+    fn brackets_end(&self, from: usize, most: usize) -> usize {
         let bytes = self.finder.bytes;
         let (mut at, mut depth, mut before) = (from, 0_usize, 0);
-        while at < bytes.len() {
+        let bound = bytes.len().min(from.saturating_add(most));
+        while at < bound {
             steps(1);
             match bytes[at] {
-                b'"' => at = self.closing(at + 1, b'"', before) + before,
+                b'"' if most == usize::MAX => at = self.closing(at + 1, b'"', before) + before,
                 b'{' | b'[' => depth += 1,
                 b'}' | b']' if depth == 1 => return at + 1,
                 b'}' | b']' => depth -= 1,
@@ -151,7 +243,11 @@ impl<'a> Assignment<'_, 'a> {
             before = if bytes.get(at) == Some(&b'\\') { before + 1 } else { 0 };
             at += 1;
         }
-        bytes.len()
+        let mut bound = bound;
+        while !self.finder.text.is_char_boundary(bound) {
+            bound -= 1;
+        }
+        bound
     }
 }
 
@@ -161,31 +257,15 @@ fn is_header(key: &str) -> bool {
     ["authorization", "cookie", "cookie2"].iter().any(|name| key.ends_with(name))
 }
 
-/// The length of what follows an escape character to set a colour: `[1;32m`.
-fn colour_length(bytes: &[u8]) -> usize {
-    let Some((b'[', rest)) = bytes.split_first() else { return 0 };
-    let codes = rest.iter().take(16).take_while(|b| b.is_ascii_digit() || **b == b';').count();
-    if rest.get(codes) == Some(&b'm') { codes + 2 } else { 0 }
+/// A plain word, as stands behind a colon when something is said of a secret: `token: expired`.
+pub(super) fn is_plain(said: &str) -> bool {
+    let letters = said.trim_end_matches(['.', '!', '?', ':', '*']);
+    let mut chars = letters.chars();
+    let first = chars.next().is_none_or(char::is_alphabetic);
+    first && chars.all(|c| c.is_lowercase() || c == '-' || c == '\u{2019}') && letters.len() < 24
 }
 
-/// The length of the colours at the beginning, with their escape characters.
-fn colour_length_with_escape(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while at < LOOK_AHEAD && bytes.get(at) == Some(&b'\x1b') {
-        match colour_length(&bytes[at + 1..]) {
-            0 => break,
-            length => at += 1 + length,
-        }
-    }
-    at
-}
-
-/// Where the colour begins that ends these bytes.
-fn colour_before(bytes: &[u8]) -> Option<usize> {
-    if bytes.last() != Some(&b'm') {
-        return None;
-    }
-    let length = bytes.iter().rev().take(20).position(|b| *b == b'\x1b')?;
-    let start = bytes.len() - 1 - length;
-    (colour_length(&bytes[start + 1..]) == length).then_some(start)
+/// Where a template puts the secret in: `${{ secrets.TOKEN }}`, of which a word is only the beginning.
+fn opens_template(value: &str) -> bool {
+    matches!(value, "${" | "${{" | "{{" | "$" | "<%=" | "$(")
 }

@@ -1,13 +1,21 @@
-//! JSON text rewritten in one pass. A string before a colon is a key and any other is a value, so nothing is remembered of
+//! JSON text rewritten in one pass. A string before a colon is a key and any other is a value, so little is remembered of
 //! an object until a secret is named in it; and what is not touched keeps its digits, blanks, order and repetitions.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use super::keys::Keys;
-use super::values::LOOK_AHEAD;
-use super::{REDACTED, Rewriting, hides, steps, values};
+use super::alphabet::url;
+use super::coins::is_mnemonic_word;
+use super::finder::{self, LOOK_AHEAD, hides};
+use super::keys::{Keys, Secrecy};
+use super::markup::NAMING;
+use super::objects::{Edits, Objects};
+use super::plausible::is_hidden;
+pub(super) use super::scan::unescaped;
+use super::scan::{blanks_end, string_end, value_end};
+use super::{REDACTED, Rewriting, steps};
 
-/// What becomes of a string in which something looks like a secret.
+/// The treatment of a string in which something looks like a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Strings {
     /// All of it is replaced.
@@ -16,289 +24,347 @@ pub(super) enum Strings {
     Within,
 }
 
-/// Keys under which an object may have the name of what it has under `value`.
-const NAMING: &[&str] = &["key", "name", "field", "header"];
+/// So deep is JSON looked at that stands in strings of JSON.
+const MOST_NESTED: usize = 3;
+/// Members of a JSON Web Key that only its owner may know (RFC 7518).
+const PRIVATE_OF_JWK: &[&str] = &["d", "k", "p", "q", "dp", "dq", "qi"];
+/// A private member of a JSON Web Key has at least so many characters.
+const SHORTEST_OF_JWK: usize = 16;
+/// So many words make a mnemonic.
+const MNEMONIC_WORDS: usize = 12;
+/// A name that is followed by what it names is no longer.
+const LONGEST_NAME: usize = 64;
 
 /// The JSON without its secrets; none if it is seen to be no JSON.
 pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys, strings: Strings) -> Option<Cow<'a, str>> {
-    let mut out = Rewriting::of(text);
-    let mut objects = Objects::default();
-    let mut at = 0;
-    while let Some(open) = quote_from(text, at, &mut objects) {
+    rewrite_nested(text, None, keys, strings, MOST_NESTED)
+}
+
+/// As [`rewrite`], for the value of a key.
+pub(super) fn rewrite_value<'a>(text: &'a str, key: &str, keys: &Keys, strings: Strings) -> Option<Cow<'a, str>> {
+    rewrite_nested(text, keys.secrecy(key), keys, strings, MOST_NESTED)
+}
+
+fn rewrite_nested<'a>(
+    text: &'a str,
+    secrecy: Option<Secrecy>,
+    keys: &Keys,
+    strings: Strings,
+    nested: usize,
+) -> Option<Cow<'a, str>> {
+    let mut walk = Walk {
+        text,
+        keys,
+        strings,
+        nested,
+        edits: Vec::new(),
+        objects: Objects::default(),
+        likely_until: 0,
+        shown_until: 0,
+        words: Vec::new(),
+    };
+    let mut at = match secrecy {
+        Some(secrecy) => walk.value(blanks_end(text, 0), secrecy)?,
+        None => 0,
+    };
+    while let Some(open) = walk.quote_from(at) {
         let close = string_end(text, open)?;
-        let content = &text[open + 1..close];
         let next = blanks_end(text, close + 1);
-        if text.as_bytes().get(next) != Some(&b':') {
-            rewrite_string(&mut out, open + 1, content, keys, strings);
-            at = close + 1;
-            continue;
-        }
-        let key = unescaped(content);
-        if hides(&key, keys) {
-            let nth = objects.noted().map_or(1, |object| {
-                object.hidden_keys += 1;
-                object.hidden_keys
-            });
-            // Two keys of one object stay two.
-            let number = if nth == 1 { String::new() } else { format!(" {nth}") };
-            out.replace(open + 1..close, [REDACTED.trim_end_matches(']'), &number, "]"]);
-        }
-        at = next + 1;
-        let value = blanks_end(text, at);
-        if names_secret(text, &key, value, keys) {
-            objects.noted().into_iter().for_each(|object| object.names_secret = true);
-        }
-        let is_named = || objects.names_secret() || named_behind(text, value, keys);
-        if keys.match_key(&key) || (key.eq_ignore_ascii_case("value") && is_named()) {
-            at = value_end(text, value)?;
-            if !matches!(&text[value..at], "null" | "\"[redacted]\"") {
-                out.replace(value..at, ["\"", REDACTED, "\""]);
+        at = if text.as_bytes().get(next) == Some(&b':') {
+            walk.member(open, close, blanks_end(text, next + 1))?
+        } else {
+            walk.element(open, close, next)
+        };
+    }
+    walk.end_of_words();
+    walk.objects.close_all(&mut walk.edits);
+    Some(walk.finish())
+}
+
+/// The walk over a text, and what is to be replaced in it.
+struct Walk<'a, 'k> {
+    text: &'a str,
+    keys: &'k Keys,
+    strings: Strings,
+    nested: usize,
+    edits: Edits,
+    objects: Objects,
+    /// Before this stands what a key holds that may be one of a secret.
+    likely_until: usize,
+    /// Before this no key hides anything: it was looked through already.
+    shown_until: usize,
+    /// Elements of an array that are words of a mnemonic, in a row.
+    words: Vec<Range<usize>>,
+}
+
+impl<'a> Walk<'a, '_> {
+    fn byte(&self, at: usize) -> Option<u8> {
+        self.text.as_bytes().get(at).copied()
+    }
+
+    fn replace(&mut self, part: Range<usize>, with: impl Into<Cow<'static, str>>) {
+        self.edits.push((part, with.into()));
+    }
+
+    /// The next double quote; the objects that open and close before it are followed.
+    fn quote_from(&mut self, from: usize) -> Option<usize> {
+        for (at, byte) in self.text.bytes().enumerate().skip(from) {
+            steps(1);
+            match byte {
+                b'"' => return Some(at),
+                b'{' => self.objects.depth += 1,
+                b'}' => self.objects.close(&mut self.edits),
+                _ => {}
             }
-        }
-    }
-    Some(out.finish())
-}
-
-/// The objects that are open where the walk is.
-#[derive(Default)]
-struct Objects {
-    depth: usize,
-    /// Those with something to remember, outermost first.
-    noted: Vec<Noted>,
-}
-
-struct Noted {
-    depth: usize,
-    names_secret: bool,
-    hidden_keys: usize,
-}
-
-impl Objects {
-    fn close(&mut self) {
-        self.noted.pop_if(|innermost| innermost.depth == self.depth);
-        self.depth = self.depth.saturating_sub(1);
-    }
-
-    /// What is remembered of the innermost, from now on.
-    fn noted(&mut self) -> Option<&mut Noted> {
-        if self.noted.last().is_none_or(|innermost| innermost.depth != self.depth) {
-            self.noted.push(Noted { depth: self.depth, names_secret: false, hidden_keys: 0 });
-        }
-        self.noted.last_mut()
-    }
-
-    fn names_secret(&self) -> bool {
-        self.noted.last().is_some_and(|object| object.depth == self.depth && object.names_secret)
-    }
-}
-
-/// Whether this key says that its value, which begins here, is a name, and that is one of a secret.
-fn names_secret(text: &str, key: &str, value: usize, keys: &Keys) -> bool {
-    if !NAMING.iter().any(|naming| key.eq_ignore_ascii_case(naming)) || text.as_bytes().get(value) != Some(&b'"') {
-        return false;
-    }
-    string_end(text, value).is_some_and(|end| keys.match_key(&unescaped(&text[value + 1..end])))
-}
-
-/// Whether the members behind this value name it as a secret, as far as it is looked ahead. Of values in brackets that is
-/// not asked: each within another would be gone over again.
-fn named_behind(text: &str, value: usize, keys: &Keys) -> bool {
-    let named = || {
-        if matches!(text.as_bytes().get(value)?, b'{' | b'[') {
-            return None;
-        }
-        let end = value_end(text, value)?;
-        let mut bound = text.len().min(end + LOOK_AHEAD);
-        while !text.is_char_boundary(bound) {
-            bound -= 1;
-        }
-        let members = &text[end..bound];
-        let byte = |at: usize| members.as_bytes().get(at).copied();
-        let mut at = blanks_end(members, 0);
-        while byte(at)? == b',' {
-            let open = blanks_end(members, at + 1);
-            let close = string_end(members, open)?;
-            let colon = blanks_end(members, close + 1);
-            if byte(open)? != b'"' || byte(colon)? != b':' {
-                return None;
-            }
-            let value = blanks_end(members, colon + 1);
-            if names_secret(members, &unescaped(&members[open + 1..close]), value, keys) {
-                return Some(());
-            }
-            at = blanks_end(members, value_end(members, value)?);
         }
         None
-    };
-    named().is_some()
-}
+    }
 
-fn rewrite_string(out: &mut Rewriting<'_>, at: usize, content: &str, keys: &Keys, strings: Strings) {
-    let said = unescaped(content);
-    let part = at..at + content.len();
-    match strings {
-        Strings::Whole if hides(&said, keys) => out.replace(part, [REDACTED, "", ""]),
-        Strings::Within => {
-            if let Cow::Owned(clean) = values::rewrite(&said, keys) {
-                let quoted = serde_json::to_string(&clean).unwrap_or_default();
-                let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or(REDACTED);
-                out.replace(part, [inner, "", ""]);
+    /// A key, and its value at this place. Returns where to go on.
+    fn member(&mut self, open: usize, close: usize, value: usize) -> Option<usize> {
+        self.end_of_words();
+        let key = unescaped(&self.text[open + 1..close]);
+        if hides(&key, self.keys) {
+            let object = self.objects.noted();
+            object.hidden_keys += 1;
+            // Two keys of one object stay two.
+            let number = if object.hidden_keys == 1 { String::new() } else { format!(" {}", object.hidden_keys) };
+            self.replace(open + 1..close, format!("{}{number}]", REDACTED.trim_end_matches(']')));
+        }
+        if NAMING.iter().any(|naming| key.eq_ignore_ascii_case(naming))
+            && let Some(secrecy) = named(self.text, value, self.keys)
+        {
+            self.objects.noted().names_secret = Some(secrecy);
+        }
+        if key == "kty" {
+            self.objects.noted().is_jwk = true;
+        }
+        let secrecy = self.keys.secrecy(&key).or_else(|| {
+            let is_value = key.eq_ignore_ascii_case("value");
+            is_value
+                .then(|| self.objects.names_secret().or_else(|| named_behind(self.text, value, self.keys)))
+                .flatten()
+        });
+        if let Some(secrecy) = secrecy {
+            return self.value(value, secrecy);
+        }
+        if self.byte(value) != Some(b'"') {
+            return Some(value);
+        }
+        let end = string_end(self.text, value)?;
+        let said = &self.text[value + 1..end];
+        if is_private_of_jwk(&key, said) {
+            self.objects.noted().of_jwk.push(value + 1..end);
+        }
+        let of_secret = value < self.likely_until && !is_of_thing(&key);
+        if of_secret && is_hidden(Secrecy::Nested, &unescaped(said)) {
+            self.replace(value + 1..end, REDACTED);
+        } else {
+            self.string(value, end);
+        }
+        Some(end + 1)
+    }
+
+    /// The value of a key that says this of it. Returns where to go on.
+    fn value(&mut self, at: usize, secrecy: Secrecy) -> Option<usize> {
+        let first = self.byte(at);
+        if first == Some(b'"') {
+            let end = string_end(self.text, at)?;
+            if is_hidden(secrecy, &unescaped(&self.text[at + 1..end])) {
+                self.replace(at + 1..end, REDACTED);
+            } else {
+                self.string(at, end);
+            }
+            return Some(end + 1);
+        }
+        if secrecy == Secrecy::Named {
+            let end = value_end(self.text, at)?;
+            if &self.text[at..end] != "null" {
+                self.replace(at..end, "\"[redacted]\"");
+            }
+            return Some(end);
+        }
+        if !matches!(first, Some(b'{' | b'[')) {
+            // A number, or whether there is one.
+            return value_end(self.text, at);
+        }
+        if secrecy == Secrecy::Certain && at >= self.shown_until {
+            let end = value_end(self.text, at)?;
+            if holds_string(&self.text[at..end]) {
+                self.replace(at..end, "\"[redacted]\"");
+                return Some(end);
+            }
+            self.shown_until = end;
+        }
+        if secrecy != Secrecy::Certain && at >= self.likely_until {
+            self.likely_until = value_end(self.text, at)?;
+        }
+        Some(at)
+    }
+
+    /// An element of an array, or a string alone. Returns where to go on.
+    fn element(&mut self, open: usize, close: usize, next: usize) -> usize {
+        let content = &self.text[open + 1..close];
+        self.word(open, close);
+        let said = unescaped(content);
+        if open < self.likely_until && is_hidden(Secrecy::Likely, &said) {
+            self.replace(open + 1..close, REDACTED);
+            return close + 1;
+        }
+        self.string(open, close);
+        // `["Authorization", "…"]`, `["--token", "…"]`.
+        if content.len() > LONGEST_NAME || self.byte(next) != Some(b',') {
+            return close + 1;
+        }
+        let Some(secrecy) = self.keys.secrecy(&said) else { return close + 1 };
+        let follower = blanks_end(self.text, next + 1);
+        let end = if self.byte(follower) == Some(b'"') { string_end(self.text, follower) } else { None };
+        let Some(end) = end.filter(|end| self.byte(blanks_end(self.text, end + 1)) != Some(b':')) else {
+            return close + 1;
+        };
+        let before = self.text[..open].trim_ascii_end();
+        let pair = before.ends_with('[') && self.byte(blanks_end(self.text, end + 1)) == Some(b']');
+        let header = ["authorization", "cookie"].iter().any(|name| said.to_ascii_lowercase().ends_with(name));
+        let kind =
+            if said.starts_with("--") || (pair && header) { Secrecy::Certain } else { secrecy.min(Secrecy::Likely) };
+        let value = unescaped(&self.text[follower + 1..end]);
+        // In a list of names of secrets each is followed by one.
+        if is_hidden(kind, &value) && self.keys.secrecy(&value).is_none() {
+            self.replace(follower + 1..end, REDACTED);
+            return end + 1;
+        }
+        close + 1
+    }
+
+    /// Counts an element that may be a word of a mnemonic.
+    fn word(&mut self, open: usize, close: usize) {
+        if is_mnemonic_word(&self.text.as_bytes()[open + 1..close]) {
+            let apart = |last: &Range<usize>| !self.text[last.end + 1..open].bytes().all(|b| b" \t\r\n,".contains(&b));
+            if self.words.last().is_some_and(apart) {
+                self.end_of_words();
+            }
+            self.words.push(open + 1..close);
+        } else {
+            self.end_of_words();
+        }
+    }
+
+    fn end_of_words(&mut self) {
+        let words = std::mem::take(&mut self.words);
+        if words.len() >= MNEMONIC_WORDS {
+            self.edits.extend(words.into_iter().map(|word| (word, REDACTED.into())));
+        }
+    }
+
+    /// A string in which something may look like a secret.
+    fn string(&mut self, open: usize, close: usize) {
+        let content = &self.text[open + 1..close];
+        let said = unescaped(content);
+        let part = open + 1..close;
+        let inner = self.json_within(&said);
+        match self.strings {
+            Strings::Whole if inner.is_some() || hides(&said, self.keys) => self.replace(part, REDACTED),
+            Strings::Within => {
+                let inner = inner.map_or(said, Cow::Owned);
+                let clean = finder::rewrite(&inner, self.keys);
+                if *clean != *unescaped(content) {
+                    let quoted = serde_json::to_string(&clean).unwrap_or_default();
+                    let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or(REDACTED);
+                    self.replace(part, inner.to_owned());
+                }
+            }
+            Strings::Whole => {}
+        }
+    }
+
+    /// A string that is JSON itself, rewritten, if it holds secrets.
+    fn json_within(&self, said: &str) -> Option<String> {
+        let begins = said.trim_ascii_start().starts_with(['{', '[']) && said.contains('"');
+        if self.nested == 0 || !begins {
+            return None;
+        }
+        match rewrite_nested(said, None, self.keys, self.strings, self.nested - 1)? {
+            Cow::Owned(clean) => Some(clean),
+            Cow::Borrowed(_) => None,
+        }
+    }
+
+    fn finish(mut self) -> Cow<'a, str> {
+        // Those of a JSON Web Key are known when its object closes.
+        self.edits.sort_by_key(|(part, _)| part.start);
+        let mut out = Rewriting::of(self.text);
+        for (part, with) in &self.edits {
+            if part.start >= out.copied {
+                out.replace(part.clone(), [with, "", ""]);
             }
         }
-        Strings::Whole => {}
+        out.finish()
     }
 }
 
-/// The next double quote; the objects that open and close before it are followed.
-fn quote_from(text: &str, from: usize, objects: &mut Objects) -> Option<usize> {
-    for (at, byte) in text.bytes().enumerate().skip(from) {
-        steps(1);
-        match byte {
-            b'"' => return Some(at),
-            b'{' => objects.depth += 1,
-            b'}' => objects.close(),
-            _ => {}
+/// True if this is the key of what tells a thing from others, as stands beside the symbol of a token.
+fn is_of_thing(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    let of =
+        ["id", "address", "hash", "mint", "pool", "account", "uri", "url", "symbol", "name", "at", "version", "owner"];
+    of.iter().any(|end| key.ends_with(end))
+}
+
+/// True if this is what only its owner may know of a JSON Web Key, if it is one.
+pub(super) fn is_private_of_jwk(key: &str, value: &str) -> bool {
+    PRIVATE_OF_JWK.contains(&key) && value.len() >= SHORTEST_OF_JWK && value.bytes().take(LOOK_AHEAD).all(url)
+}
+
+/// The kind by the string at this place, if that is the name of a secret.
+fn named(text: &str, value: usize, keys: &Keys) -> Option<Secrecy> {
+    let end = if text.as_bytes().get(value) == Some(&b'"') { string_end(text, value)? } else { return None };
+    keys.secrecy(&unescaped(&text[value + 1..end]))
+}
+
+/// The kind by a name among the members behind this value, within a bound. Of values in brackets that is not asked: each
+/// within another would be gone over again.
+fn named_behind(text: &str, value: usize, keys: &Keys) -> Option<Secrecy> {
+    if matches!(text.as_bytes().get(value)?, b'{' | b'[') {
+        return None;
+    }
+    let end = value_end(text, value)?;
+    let mut bound = text.len().min(end + LOOK_AHEAD);
+    while !text.is_char_boundary(bound) {
+        bound -= 1;
+    }
+    let members = &text[end..bound];
+    let byte = |at: usize| members.as_bytes().get(at).copied();
+    let mut at = blanks_end(members, 0);
+    while byte(at)? == b',' {
+        let open = blanks_end(members, at + 1);
+        let close = string_end(members, open)?;
+        let colon = blanks_end(members, close + 1);
+        if byte(open)? != b'"' || byte(colon)? != b':' {
+            return None;
         }
+        let value = blanks_end(members, colon + 1);
+        let key = unescaped(&members[open + 1..close]);
+        if NAMING.iter().any(|naming| key.eq_ignore_ascii_case(naming))
+            && let Some(secrecy) = named(members, value, keys)
+        {
+            return Some(secrecy);
+        }
+        at = blanks_end(members, value_end(members, value)?);
     }
     None
 }
 
-/// The closing quote of the string that opens here.
-fn string_end(text: &str, open: usize) -> Option<usize> {
-    let bytes = text.as_bytes();
-    let mut at = open + 1;
-    loop {
-        steps(1);
-        match bytes.get(at)? {
-            b'"' => return Some(at),
-            b'\\' => at += 2,
-            _ => at += 1,
+/// True if a value in brackets has a string in it that says something, other than as a key.
+fn holds_string(value: &str) -> bool {
+    let mut at = 0;
+    while let Some(open) = value.get(at..).and_then(|rest| rest.find('"')).map(|open| at + open) {
+        let Some(close) = string_end(value, open) else { return true };
+        let next = blanks_end(value, close + 1);
+        let key = value.as_bytes().get(next) == Some(&b':');
+        if !key && is_hidden(Secrecy::Certain, &unescaped(&value[open + 1..close])) {
+            return true;
         }
+        at = close + 1;
     }
-}
-
-fn blanks_end(text: &str, from: usize) -> usize {
-    let blank = |b: &u8| matches!(b, b' ' | b'\t' | b'\n' | b'\r');
-    let blanks = text.as_bytes()[from..].iter().take_while(|b| blank(b)).count();
-    steps(blanks);
-    from + blanks
-}
-
-/// Where the value ends that begins here. The brackets of an object or array are counted; of what kind they are is left
-/// to whoever made the JSON.
-fn value_end(text: &str, from: usize) -> Option<usize> {
-    let bytes = text.as_bytes();
-    match bytes.get(from)? {
-        b'"' => Some(string_end(text, from)? + 1),
-        b'{' | b'[' => {
-            let (mut at, mut depth) = (from, 0_usize);
-            loop {
-                steps(1);
-                match bytes.get(at)? {
-                    b'"' => at = string_end(text, at)?,
-                    b'{' | b'[' => depth += 1,
-                    b'}' | b']' if depth == 1 => return Some(at + 1),
-                    b'}' | b']' => depth -= 1,
-                    _ => {}
-                }
-                at += 1;
-            }
-        }
-        _ => {
-            let ends = |b: &u8| matches!(b, b',' | b'}' | b']' | b':' | b'"' | b' ' | b'\t' | b'\n' | b'\r');
-            let length = bytes[from..].iter().take_while(|b| !ends(b)).count();
-            steps(length);
-            (length > 0).then_some(from + length)
-        }
-    }
-}
-
-/// A member of an object.
-#[derive(Debug)]
-pub(in crate::view) struct Member<'a> {
-    /// Its key, unescaped.
-    pub(in crate::view) key: Cow<'a, str>,
-    /// Key and value as they are written.
-    pub(in crate::view) text: &'a str,
-}
-
-/// The members of a JSON object, not those of objects within it; none if it is seen to be no object.
-pub(in crate::view) fn members(text: &str) -> Option<Vec<Member<'_>>> {
-    let byte = |at: usize| text.as_bytes().get(at).copied();
-    let mut found = Vec::new();
-    let mut at = blanks_end(text, 0);
-    if byte(at)? != b'{' {
-        return None;
-    }
-    at = blanks_end(text, at + 1);
-    while byte(at)? == b'"' {
-        let close = string_end(text, at)?;
-        let colon = blanks_end(text, close + 1);
-        if byte(colon)? != b':' {
-            return None;
-        }
-        let end = value_end(text, blanks_end(text, colon + 1))?;
-        found.push(Member { key: unescaped(&text[at + 1..close]), text: &text[at..end] });
-        at = blanks_end(text, end);
-        match byte(at)? {
-            b',' => at = blanks_end(text, at + 1),
-            b'}' => break,
-            _ => return None,
-        }
-    }
-    (byte(at)? == b'}' && blanks_end(text, at + 1) == text.len()).then_some(found)
-}
-
-/// What a JSON string says. An escape that means nothing stays as it is written.
-pub(super) fn unescaped(content: &str) -> Cow<'_, str> {
-    if !content.contains('\\') {
-        return Cow::Borrowed(content);
-    }
-    steps(content.len());
-    let mut said = String::with_capacity(content.len());
-    let mut rest = content;
-    while let Some((plain, escape)) = rest.split_once('\\') {
-        said.push_str(plain);
-        let (char, length) = escaped_char(escape);
-        said.push(char);
-        rest = &escape[length..];
-    }
-    said.push_str(rest);
-    Cow::Owned(said)
-}
-
-/// The character of what follows a backslash, and how many bytes say it.
-fn escaped_char(escape: &str) -> (char, usize) {
-    let Some(first) = escape.chars().next() else { return ('\\', 0) };
-    let plain = match first {
-        '"' | '\\' | '/' => first,
-        'b' => '\u{8}',
-        'f' => '\u{c}',
-        'n' => '\n',
-        'r' => '\r',
-        't' => '\t',
-        'u' => return unicode_escape(escape).unwrap_or(('\\', 0)),
-        _ => return ('\\', 0),
-    };
-    (plain, 1)
-}
-
-/// `uXXXX`, and a pair of surrogates as the one character that it is.
-fn unicode_escape(escape: &str) -> Option<(char, usize)> {
-    let unit = |text: &str| {
-        let digits = text.strip_prefix('u')?.get(..4)?;
-        digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok())?
-    };
-    let first = unit(escape)?;
-    if let Some(char) = char::from_u32(first) {
-        return Some((char, 5));
-    }
-    let second = escape[5..].strip_prefix('\\').and_then(unit).filter(|low| (0xDC00..0xE000).contains(low));
-    match second {
-        Some(low) if first < 0xDC00 => {
-            let point = 0x1_0000 + ((first - 0xD800) << 10) + (low - 0xDC00);
-            Some((char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER), 11))
-        }
-        _ => Some((char::REPLACEMENT_CHARACTER, 5)),
-    }
+    false
 }

@@ -4,22 +4,30 @@
 //! in the code and can be extended by configuration, never shortened. Everything else passes unchanged to the byte.
 //! The work is linear in the length of the text, whatever it holds, and needs no stack for depth.
 
+mod alphabet;
 mod assigned;
-pub(super) mod json;
+mod coins;
+mod escapes;
+mod finder;
+mod json;
 mod keys;
 mod makes;
-mod values;
+mod markup;
+mod names;
+mod objects;
+mod plausible;
+pub(super) mod scan;
+mod shapes;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
 use keys::Keys;
-use values::Finder;
 
-/// What stands where a secret was.
+/// The text that stands where a secret was.
 pub const REDACTED: &str = "[redacted]";
 
-/// What is hidden. Immutable, and cheap to clone.
+/// The rules of hiding. Immutable, and cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Redaction {
     keys: Arc<Keys>,
@@ -43,17 +51,17 @@ impl Redaction {
         Self { keys: Arc::new(Keys::with(more_keys)) }
     }
 
-    /// The same JSON with `"[redacted]"` for every value under the key of a secret, whatever it is but null, for every
+    /// This JSON with `"[redacted]"` for every value that its key says to be secret, for every
     /// string in which something looks like a secret, and for keys that do. What is no JSON comes out as `"[redacted]"`,
     /// since nobody knows what it holds.
     pub fn json<'a>(&self, text: &'a str) -> Cow<'a, str> {
         json::rewrite(text, &self.keys, json::Strings::Whole).unwrap_or(Cow::Borrowed("\"[redacted]\""))
     }
 
-    /// The same text with `[redacted]` for what looks like a secret in it, or stands behind the name of one as in
+    /// This text with `[redacted]` for what looks like a secret in it, or stands behind the name of one as in
     /// `password=…` and `"token":"…"`. What is around it stays.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        values::rewrite(text, &self.keys)
+        finder::rewrite(text, &self.keys)
     }
 
     /// A line of JSON from the log: as [`Self::json`], but the rest of a string that only mentions a secret stays, as in
@@ -62,15 +70,11 @@ impl Redaction {
         json::rewrite(line, &self.keys, json::Strings::Within).unwrap_or_else(|| self.text(line))
     }
 
-    /// Whether the value under a key of this name is hidden.
-    pub fn is_secret_key(&self, key: &str) -> bool {
-        self.keys.match_key(key)
+    /// As [`Self::json`], for the value of a key.
+    pub fn json_under<'a>(&self, key: &str, value: &'a str) -> Cow<'a, str> {
+        let clean = json::rewrite_value(value, key, &self.keys, json::Strings::Whole);
+        clean.unwrap_or(Cow::Borrowed("\"[redacted]\""))
     }
-}
-
-/// Whether anything in this text is to be hidden.
-fn hides(text: &str, keys: &Keys) -> bool {
-    Finder::new(text, keys).next().is_some()
 }
 
 /// Parts of a text replaced, in order; nothing is copied before the first.

@@ -1,172 +1,31 @@
-//! Secrets in a text, found by their looks: tokens of known make, private keys, URLs with a password, the credentials of
-//! an HTTP header, and what is said to be a secret as in `password=…` or `"token":"…"`.
-//!
-//! One walk over the bytes. What is looked at ahead or behind without being hidden is bounded, so that no text makes it
-//! more than linear.
+//! Secrets of a certain shape: tokens in parts, private keys, passwords in addresses, the credentials of an HTTP header.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use super::assigned::Assignment;
-use super::json::unescaped;
-use super::keys::Keys;
-use super::makes::{Alphabet, BEGINNINGS, OF_ONE_LENGTH, alnum, base64, in_authority, makes_from, token68, upper, url};
-use super::{REDACTED, Rewriting, steps};
-
-/// How far ahead it is looked whether something is a secret, before it is taken for one.
-pub(super) const LOOK_AHEAD: usize = 128;
-
-/// So often a text is gone over in which something was hidden.
-const MOST_PASSES: usize = 4;
-
-/// The text without its secrets. What stood around a secret may make one when that is gone, so a text in which something
-/// was hidden is gone over again.
-pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
-    let mut clean = once(text, keys);
-    for _ in 1..MOST_PASSES {
-        let again = match &clean {
-            Cow::Owned(hidden) => match once(hidden, keys) {
-                Cow::Owned(more) => more,
-                Cow::Borrowed(_) => break,
-            },
-            Cow::Borrowed(_) => break,
-        };
-        clean = Cow::Owned(again);
-    }
-    clean
-}
-
-fn once<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
-    let mut out = Rewriting::of(text);
-    for Found { part, quote } in Finder::new(text, keys) {
-        out.replace(part, [quote, REDACTED, quote]);
-    }
-    out.finish()
-}
-
-/// A secret in a text.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found<'a> {
-    pub(super) part: Range<usize>,
-    /// Goes around what replaces it: where a number of JSON goes, a string must come.
-    pub(super) quote: &'a str,
-}
-
-/// The secrets of a text, in order, none within another.
-pub(super) struct Finder<'a> {
-    pub(super) text: &'a str,
-    pub(super) bytes: &'a [u8],
-    keys: &'a Keys,
-    at: usize,
-    /// Where the last secret ended.
-    pub(super) floor: usize,
-    /// Before this no JWT begins.
-    no_jwt_before: usize,
-}
-
-impl<'a> Iterator for Finder<'a> {
-    type Item = Found<'a>;
-
-    fn next(&mut self) -> Option<Found<'a>> {
-        while self.at < self.bytes.len() {
-            steps(1);
-            let at = self.at;
-            if let Some(found) = self.secret_at(at).filter(|found| found.part.start < found.part.end) {
-                self.at = found.part.end;
-                self.floor = found.part.end;
-                return Some(found);
-            }
-            self.at += 1;
-        }
-        None
-    }
-}
+use super::REDACTED;
+use super::alphabet::{Alphabet, alnum, base64, in_authority, token68, upper, url};
+use super::finder::{Finder, Found, LOOK_AHEAD, looks_random};
+use super::steps;
 
 impl<'a> Finder<'a> {
-    pub(super) fn new(text: &'a str, keys: &'a Keys) -> Self {
-        Self { text, bytes: text.as_bytes(), keys, at: 0, floor: 0, no_jwt_before: 0 }
-    }
-
-    /// A secret that shows itself at this byte; it may begin before or after it.
-    fn secret_at(&mut self, at: usize) -> Option<Found<'a>> {
-        let byte = self.bytes[at];
-        let part = match byte {
-            b':' if self.begins(at, "://") => self.url_password(at + 3),
-            b':' => match self.bot_token(at) {
-                None => return self.assigned(at),
-                token => token,
-            },
-            b'=' => return self.assigned(at).or_else(|| self.shared_access_signature(at)),
-            b'-' => self.private_key(at),
-            b'e' => self.jwt(at),
-            b'.' => self.terraform_token(at).or_else(|| self.discord_token(at)),
-            _ => None,
-        };
-        let part = part.or_else(|| {
-            let word_begins = BEGINNINGS[usize::from(byte)] && (at == self.floor || !alnum(self.bytes[at - 1]));
-            if word_begins { self.make(at).or_else(|| self.credentials(at)) } else { None }
-        });
-        part.map(|part| Found { part, quote: "" })
-    }
-
-    pub(super) fn begins(&self, at: usize, with: &str) -> bool {
-        self.bytes[at..].starts_with(with.as_bytes())
-    }
-
-    /// Where the characters of an alphabet end that begin here.
-    pub(super) fn run(&self, from: usize, alphabet: Alphabet) -> usize {
-        let length = self.bytes[from..].iter().take_while(|b| alphabet(**b)).count();
-        steps(length);
-        from + length
-    }
-
-    /// The same, within a bound.
-    pub(super) fn short_run(&self, from: usize, alphabet: Alphabet) -> usize {
-        let length = self.bytes[from..].iter().take(LOOK_AHEAD).take_while(|b| alphabet(**b)).count();
-        steps(length);
-        from + length
-    }
-
-    /// The same, not ending within a character.
-    pub(super) fn short_run_on_boundary(&self, from: usize, alphabet: Alphabet) -> usize {
-        let mut end = self.short_run(from, alphabet);
-        while !self.text.is_char_boundary(end) {
-            end -= 1;
-        }
-        end
-    }
-
-    /// A secret of a known make.
-    fn make(&self, at: usize) -> Option<Range<usize>> {
-        let known = makes_from(self.bytes[at]).find(|(begin, ..)| self.begins(at, begin));
-        if let Some((begin, least, alphabet)) = known {
-            let from = at + begin.len();
-            let long_enough = self.short_run(from, *alphabet) - from >= *least;
-            return long_enough.then(|| at..self.run(from, *alphabet));
-        }
-        if let Some((begin, length, alphabet)) = OF_ONE_LENGTH.iter().find(|(begin, ..)| self.begins(at, begin)) {
-            let end = self.short_run(at + begin.len(), *alphabet);
-            // Not of a make, but somebody's own: `idempotency-key-…`.
-            let own = *begin == "key-" && at > self.floor && url(self.bytes[at - 1]);
-            let ends = !self.bytes.get(end).is_some_and(|b| url(*b));
-            return (!own && ends && end - at == begin.len() + length).then_some(at..end);
-        }
-        if self.begins(at, "sk-") {
-            return self.model_key(at);
-        }
-        self.begins(at, "SG.").then(|| self.mail_key(at)).flatten()
-    }
-
     /// `sk-…`, of those who serve language models. Words with hyphens between them are none.
-    fn model_key(&self, at: usize) -> Option<Range<usize>> {
+    pub(super) fn model_key(&self, at: usize) -> Option<Range<usize>> {
         let rest = &self.bytes[at + 3..self.short_run(at + 3, url)];
-        let unbroken = rest.split(|b| *b == b'-').any(|part| part.len() >= 16);
-        let secret = rest.len() >= 16 && (unbroken || rest.iter().any(u8::is_ascii_digit));
+        let unbroken = |least| rest.split(|b| *b == b'-').any(|part| part.len() >= least);
+        let glued = at > self.floor && alnum(self.bytes[at - 1]);
+        let secret = if glued {
+            // `task-…`, `disk-…` and many more end like it.
+            let has = |kind: fn(&u8) -> bool| rest.iter().any(kind);
+            let mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
+            mixed && unbroken(32)
+        } else {
+            rest.len() >= 16 && (unbroken(16) || rest.iter().any(u8::is_ascii_digit))
+        };
         secret.then(|| at..self.run(at, url))
     }
 
     /// `SG.…`, in two parts.
-    fn mail_key(&self, at: usize) -> Option<Range<usize>> {
+    pub(super) fn mail_key(&self, at: usize) -> Option<Range<usize>> {
         let middle = self.short_run(at + 3, url);
         let ends = |from: usize| self.short_run(from, url);
         let fits = middle - at >= 19 && self.bytes.get(middle) == Some(&b'.') && ends(middle + 1) - middle > 16;
@@ -174,7 +33,7 @@ impl<'a> Finder<'a> {
     }
 
     /// A JSON Web Token: three parts or, encrypted, five. It may begin anywhere in a word.
-    fn jwt(&mut self, at: usize) -> Option<Range<usize>> {
+    pub(super) fn jwt(&mut self, at: usize) -> Option<Range<usize>> {
         if at < self.no_jwt_before || !self.object_in_base64(at) {
             return None;
         }
@@ -202,7 +61,7 @@ impl<'a> Finder<'a> {
         Some(at..end)
     }
 
-    /// Whether base64url begins here that says `{"`, or the same with blanks between as people print it.
+    /// True if base64url begins here that says `{"`, or the same with blanks between as people print it.
     fn object_in_base64(&self, at: usize) -> bool {
         if self.begins(at, "eyJ") {
             return true;
@@ -217,7 +76,7 @@ impl<'a> Finder<'a> {
     }
 
     /// The token of a Discord bot, at its first dot: the number of the bot in base64, six characters, many more.
-    fn discord_token(&self, dot: usize) -> Option<Range<usize>> {
+    pub(super) fn discord_token(&self, dot: usize) -> Option<Range<usize>> {
         if self.bytes.get(dot + 7) != Some(&b'.') {
             return None;
         }
@@ -228,18 +87,8 @@ impl<'a> Finder<'a> {
         (middle && self.short_run(dot + 8, url) - dot >= 35).then(|| dot - length..self.run(dot + 8, url))
     }
 
-    /// A token of Terraform, at its first dot: `….atlasv1.…`.
-    fn terraform_token(&self, dot: usize) -> Option<Range<usize>> {
-        let from = dot + ".atlasv1.".len();
-        if !self.begins(dot, ".atlasv1.") || self.short_run(from, url) - from < 40 {
-            return None;
-        }
-        let before = self.bytes[self.floor..dot].iter().rev().take(LOOK_AHEAD).take_while(|b| alnum(**b)).count();
-        (before >= 10).then(|| dot - before..self.run(from, url))
-    }
-
-    /// What signs a URL of Azure: `sig=…`, with the version or the end of what is granted before or behind it.
-    fn shared_access_signature(&self, at: usize) -> Option<Found<'a>> {
+    /// The signature of a URL of Azure: `sig=…`, with the version or the end of what is granted before or behind it.
+    pub(super) fn shared_access_signature(&self, at: usize) -> Option<Found<'a>> {
         let parameter = |at: usize, name: &str| {
             let starts = at.checked_sub(1).is_none_or(|before| !url(self.bytes[before]));
             starts && self.begins(at, name)
@@ -253,7 +102,7 @@ impl<'a> Finder<'a> {
     }
 
     /// A private key in PEM or as SSH2 has it, up to its last line, or all that there is of it.
-    fn private_key(&self, at: usize) -> Option<Range<usize>> {
+    pub(super) fn private_key(&self, at: usize) -> Option<Range<usize>> {
         let pem = self.begins(at, "-----BEGIN ");
         if !pem && !self.begins(at, "---- BEGIN ") {
             return None;
@@ -277,7 +126,7 @@ impl<'a> Finder<'a> {
     }
 
     /// The password of a URL whose authority begins here.
-    fn url_password(&self, from: usize) -> Option<Range<usize>> {
+    pub(super) fn url_password(&self, from: usize) -> Option<Range<usize>> {
         if self.bytes.get(from) == Some(&b'[') {
             return None;
         }
@@ -309,19 +158,16 @@ impl<'a> Finder<'a> {
     }
 
     /// The token of a Telegram bot: its number, a colon, thirty-five characters.
-    fn bot_token(&self, colon: usize) -> Option<Range<usize>> {
+    pub(super) fn bot_token(&self, colon: usize) -> Option<Range<usize>> {
         let digits = self.bytes[self.floor..colon].iter().rev().take(13).take_while(|b| b.is_ascii_digit()).count();
         let fits = (8..=12).contains(&digits) && self.begins(colon, ":AA");
         let end = if fits { self.short_run(colon + 1, url) } else { colon };
         (end - colon > 33).then_some(colon - digits..end)
     }
 
-    /// What follows the name of a scheme, as in the header `Authorization`.
-    fn credentials(&self, at: usize) -> Option<Range<usize>> {
+    /// The credentials behind the name of a scheme, as in the header `Authorization`.
+    pub(super) fn credentials(&self, at: usize) -> Option<Range<usize>> {
         let schemes = ["bearer", "basic", "negotiate"];
-        if !matches!(self.bytes[at], b'b' | b'B' | b'n' | b'N') {
-            return None;
-        }
         let word = |scheme: &&&str| {
             self.bytes.get(at..at + scheme.len()).is_some_and(|b| b.eq_ignore_ascii_case(scheme.as_bytes()))
         };
@@ -346,23 +192,49 @@ impl<'a> Finder<'a> {
         secret.then_some(from..whole)
     }
 
-    /// What is assigned to the name of a secret by this colon or equals sign.
-    fn assigned(&self, at: usize) -> Option<Found<'a>> {
-        let assignment = Assignment { finder: self, at, colon: self.bytes[at] == b':' };
-        let (key, quote) = assignment.key()?;
-        let key = unescaped(key);
-        self.keys.match_key(&key).then(|| assignment.value(&key, quote)).flatten()
+    /// A private key of PuTTY, up to the line that ends it, or all that there is of it.
+    pub(super) fn putty_key(&self, at: usize) -> Option<Range<usize>> {
+        if !self.begins(at, "PuTTY-User-Key-File-") {
+            return None;
+        }
+        let rest = &self.text[at..];
+        steps(rest.len());
+        let end = rest
+            .find("Private-MAC:")
+            .map_or(self.bytes.len(), |last| self.run(at + last + 12, |b| b == b' ' || alnum(b)));
+        Some(at..end)
+    }
+
+    /// A token of an old Vault: `s.` and twenty-four letters and digits.
+    pub(super) fn vault_token(&self, at: usize) -> Option<Range<usize>> {
+        if !self.begins(at, "s.") {
+            return None;
+        }
+        let end = self.short_run(at + 2, alnum);
+        let body = &self.bytes[at + 2..end];
+        let mixed = body.iter().any(u8::is_ascii_digit) && body.iter().any(u8::is_ascii_uppercase);
+        (mixed && (24..=26).contains(&body.len()) && body.iter().any(u8::is_ascii_lowercase)).then_some(at..end)
+    }
+
+    /// The token of an application at Meta: its number, a bar, twenty-seven characters.
+    pub(super) fn app_token(&self, at: usize) -> Option<Range<usize>> {
+        let bar = self.short_run(at, |b| b.is_ascii_digit());
+        if !(13..=17).contains(&(bar - at)) || self.bytes.get(bar) != Some(&b'|') {
+            return None;
+        }
+        let end = self.short_run(bar + 1, url);
+        ((24..=30).contains(&(end - bar)) && looks_random(&self.bytes[bar + 1..end])).then_some(at..end)
     }
 }
 
-/// Whether this is a name and a password in base64 (RFC 7617), and not a word that happens to follow "basic".
+/// True if this is a name and a password in base64 (RFC 7617), and not a word that happens to follow "basic".
 fn is_user_and_password(text: &str) -> bool {
     let Some(decoded) = decoded(text) else { return false };
     // The end may be cut off in the middle of a character.
     text.len() >= 4 && decoded.contains(&b':') && (text.len() >= LOOK_AHEAD || std::str::from_utf8(&decoded).is_ok())
 }
 
-/// What base64 says, of either alphabet.
+/// Decodes base64 of either alphabet.
 fn decoded(text: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let (mut bits, mut held) = (0_u32, 0_u32);

@@ -1,0 +1,63 @@
+//! Notes on the open objects of JSON while it is walked through: none, until one of them names a secret.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::REDACTED;
+use super::keys::Secrecy;
+
+/// Parts of a text and what replaces them.
+pub(super) type Edits = Vec<(Range<usize>, Cow<'static, str>)>;
+
+/// The objects that are open where the walk is.
+#[derive(Default)]
+pub(super) struct Objects {
+    pub(super) depth: usize,
+    /// Those with something to remember, outermost first.
+    noted: Vec<Noted>,
+}
+
+#[derive(Default)]
+pub(super) struct Noted {
+    depth: usize,
+    pub(super) names_secret: Option<Secrecy>,
+    pub(super) hidden_keys: usize,
+    pub(super) is_jwk: bool,
+    /// Values that are secret if this is a JSON Web Key.
+    pub(super) of_jwk: Vec<Range<usize>>,
+}
+
+impl Noted {
+    fn close(self, edits: &mut Edits) {
+        if self.is_jwk {
+            edits.extend(self.of_jwk.into_iter().map(|part| (part, REDACTED.into())));
+        }
+    }
+}
+
+impl Objects {
+    pub(super) fn close(&mut self, edits: &mut Edits) {
+        if let Some(noted) = self.noted.pop_if(|innermost| innermost.depth == self.depth) {
+            noted.close(edits);
+        }
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    pub(super) fn close_all(&mut self, edits: &mut Edits) {
+        self.noted.drain(..).for_each(|noted| noted.close(edits));
+    }
+
+    /// The notes on the innermost, kept from now on.
+    pub(super) fn noted(&mut self) -> &mut Noted {
+        let known = self.noted.last().is_some_and(|innermost| innermost.depth == self.depth);
+        let nth = if known { self.noted.len() - 1 } else { self.noted.len() };
+        if !known {
+            self.noted.push(Noted { depth: self.depth, ..Noted::default() });
+        }
+        &mut self.noted[nth]
+    }
+
+    pub(super) fn names_secret(&self) -> Option<Secrecy> {
+        self.noted.last().filter(|object| object.depth == self.depth)?.names_secret
+    }
+}
