@@ -20,6 +20,7 @@ mod dev;
 mod doctor;
 mod http;
 mod journal;
+mod large;
 mod limit;
 mod migrations;
 mod openapi;

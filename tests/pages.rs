@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::{BoxFuture, join_all};
 use rowcast::db::{Database, Trouble};
-use rowcast::journal::{CurrentJournal, Cursor, JournalIdentity, read_range};
+use rowcast::journal::{Budget, CurrentJournal, Cursor, JournalIdentity, read_range};
 use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageError, PageWriter, Pages, PostgresLoad, Seqs, View};
 use tokio_postgres::Client;
 
@@ -22,9 +22,14 @@ impl Load for Counted {
         self.real.follow(journal);
     }
 
-    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        self.real.range(after, upto)
+        self.real.range(after, upto, bytes)
+    }
+
+    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.real.cuts(after, upto, bytes)
     }
 
     fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
@@ -52,11 +57,12 @@ impl Node {
 
     /// As the tail does it at its start.
     async fn jump(&mut self, head: i64) {
-        let rows = read_range(&self.client, PageWriter::<Seqs>::page_start(head), head, PAGE_SPAN).await.unwrap();
+        let floor = PageWriter::<Seqs>::page_start(head);
+        let rows = read_range(&self.client, floor, head, Budget::of_rows(PAGE_SPAN)).await.unwrap().events;
         let newest = "select coalesce(max(seq), 0) from rowcast.events where seq <= $1";
         let newest = self.client.query_one(newest, &[&head]).await.unwrap().get(0);
         self.writer.follow(JournalIdentity::of(&self.client).await.unwrap().0);
-        self.writer.jump(rows, head, Cursor::bare(newest)).unwrap();
+        self.writer.jump(floor, rows, head, Cursor::bare(newest)).unwrap();
     }
 
     async fn walk(&self, mut cursor: i64) -> Vec<i64> {
@@ -136,7 +142,7 @@ async fn what_is_appended_beyond_the_head_is_not_shown_before_the_head_moves() {
     insert(&node.client, 600).await;
     node.jump(550).await;
     assert_eq!(node.walk(0).await, (1..=550).collect::<Vec<_>>());
-    let rows = read_range(&node.client, 550, 600, PAGE_SPAN).await.unwrap();
+    let rows = read_range(&node.client, 550, 600, Budget::of_rows(PAGE_SPAN)).await.unwrap().events;
     node.writer.advance(rows, 600).unwrap();
     let page = node.pages.page_after(549).await.unwrap();
     let parts: Vec<_> = page.after(549).map(|part| node.pages.rendered(part.chunk, View(0))).collect();

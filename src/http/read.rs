@@ -27,7 +27,7 @@ const MAX_WAIT: u16 = 30;
 /// there is more: so nobody has a whole journal gone through at one stroke.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// The bytes of one answer, which one event may exceed: events that are large may be fewer than were asked for.
-const MAX_BYTES: usize = 8 << 20;
+const MAX_BYTES: usize = 2 << 20;
 
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {

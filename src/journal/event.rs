@@ -70,8 +70,8 @@ pub struct StoredEvent {
 }
 
 impl StoredEvent {
-    /// The columns that [`Self::from_row`] reads, in its order.
-    pub const COLUMNS: &str = "seq, id, at, type, level, public_safe, symbol, trade_id, subject, owner, payload::text";
+    /// The columns that [`Self::from_row`] reads, in its order; the payload it reads as text.
+    pub const COLUMNS: &str = "seq, id, at, type, level, public_safe, symbol, trade_id, subject, owner, payload";
 
     /// Reads a row of [`Self::COLUMNS`].
     pub fn from_row(row: &Row) -> Result<Self, tokio_postgres::Error> {

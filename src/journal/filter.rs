@@ -164,9 +164,10 @@ impl Filter {
         }
     }
 
-    /// Whether its narrowest condition names one thing of many: a trade, a subject, an owner, a symbol.
+    /// Whether its narrowest condition names one thing of many: a trade, a subject, an owner, a symbol; or the few events that
+    /// everybody may see, which have an index of their own.
     pub fn is_narrow(&self) -> bool {
-        !self.keys().iter().any(|key| matches!(key, Key::Type(_) | Key::Any))
+        self.owners == Owners::Nobody || !self.keys().iter().any(|key| matches!(key, Key::Type(_) | Key::Any))
     }
 
     /// Whether this event meets it.

@@ -22,7 +22,8 @@ pub use identity::{BEGIN, CurrentJournal, JournalIdentity, read_from, read_ident
 pub use new_event::{BadEvent, NewEvent, names_a_field};
 pub use partitions::ensure_partitions;
 pub use read::{
-    Beyond, Bounds, MAX_ROWS, NEWEST_SQL, NEXT_SQL, Newest, QueryError, beyond, bounds, explain_nth_newest,
-    explain_query, newest, next, nth_newest, oldest, query, range_sql, read_range, trimmed_through,
+    Batch, Beyond, Bounds, Budget, MAX_ROWS, NEWEST_SQL, NEXT_SQL, Newest, QueryError, SILENCE, SIZES_SQL, Typical,
+    beyond, bounds, collect, cuts, explain_nth_newest, explain_query, newest, next, nth_newest, oldest, query,
+    range_sql, read_range, trimmed_through,
 };
 pub use weight::{MAX_PAYLOAD, weight};

@@ -5,20 +5,32 @@
 //! included) and works through a pooler that hands every transaction to another server connection. A test shows the
 //! plan of each at a million rows.
 
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
 use postgres_types::Type;
-use tokio_postgres::{Client, Error};
+use tokio_postgres::{Client, Error, RowStream};
 
 use super::filter::Values;
 use super::{Cursor, Filter, StoredEvent};
+use crate::db::Trouble;
 
 /// The most rows that one statement returns.
 pub const MAX_ROWS: i64 = 4096;
+/// The longest time between two rows of one answer. A slow link that still delivers is alive, however long the whole answer
+/// takes.
+pub const SILENCE: Duration = Duration::from_secs(5);
 
 /// The next event after a seq, up to another; through a burnt range too.
 pub const NEXT_SQL: &str = "select seq from rowcast.events where seq > $1 and seq <= $2 order by seq limit 1";
 /// The newest event after a seq, up to another.
 pub const NEWEST_SQL: &str =
     "select seq, id from rowcast.events where seq > $1 and seq <= $2 order by seq desc limit 1";
+
+/// What the payloads of a range weigh as they are sent.
+pub const SIZES_SQL: &str = "select seq, pg_catalog.octet_length(payload::text) from \
+     (select seq, payload from rowcast.events where seq > $1 and seq <= $2 order by seq limit $3) as limited order by seq";
 
 const TRIMMED_SQL: &str = "select trimmed_through from rowcast.journal_state";
 
@@ -45,21 +57,144 @@ pub enum QueryError {
     Postgres(#[from] Error),
 }
 
+/// How much one statement may return. Events end with the one that reaches either limit, so at least one comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Rows; never more than [`MAX_ROWS`].
+    pub rows: i64,
+    /// Bytes of payloads as they are sent, all together.
+    pub bytes: i64,
+}
+
+impl Budget {
+    /// A limit on rows alone.
+    pub const fn of_rows(rows: i64) -> Self {
+        Self { rows, bytes: i64::MAX }
+    }
+
+    fn row_limit(self) -> i64 {
+        self.rows.min(MAX_ROWS)
+    }
+}
+
+/// A run of events in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// The events.
+    pub events: Vec<StoredEvent>,
+    /// There are no others up to this seq: the last seq that was asked for, or that of the last event if a limit ended them.
+    pub reached: i64,
+}
+
+impl Batch {
+    fn new(events: Vec<StoredEvent>, upto: i64, budget: Budget) -> Self {
+        let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+        let is_cut = count >= budget.row_limit() || bytes_of(&events) >= budget.bytes;
+        let reached = events.last().filter(|_| is_cut).map_or(upto, |last| last.seq);
+        Self { events, reached }
+    }
+
+    /// Bytes of the payloads, all together.
+    pub fn bytes(&self) -> i64 {
+        bytes_of(&self.events)
+    }
+}
+
+/// What payloads weighed in the read before. Postgres weighs every row that a statement asks for, so the next one asks for few
+/// more than it will get.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Typical {
+    bytes: i64,
+}
+
+impl Typical {
+    /// Few as they are, the next payloads may be lighter.
+    const FEWEST: i64 = 8;
+
+    /// Takes notice of what came.
+    pub fn learn(&mut self, batch: &Batch) {
+        if let Ok(count @ 1..) = i64::try_from(batch.events.len()) {
+            self.bytes = batch.bytes() / count;
+        }
+    }
+
+    /// The same bytes, and twice the rows that they are likely to be.
+    #[must_use]
+    pub fn fit(self, budget: Budget) -> Budget {
+        let likely = budget.bytes.saturating_mul(2) / self.bytes.max(1);
+        Budget { rows: budget.rows.min(likely.max(Self::FEWEST)), ..budget }
+    }
+}
+
+fn bytes_of(events: &[StoredEvent]) -> i64 {
+    events.iter().map(|event| i64::try_from(event.payload.len()).unwrap_or(i64::MAX)).sum()
+}
+
+/// Those of the events that `rows` selects (in order, limited) that a limit on bytes lets through.
+///
+/// Payloads become text after the rows are sorted and limited, once each: a planner without statistics may choose to sort,
+/// and would sort the texts of everything in the range, on disk. `order by` in every step says that the order is the same
+/// one, so that only the innermost can sort. The sum needs one row at a time, so rows are sent as they are read.
+fn within_bytes(rows: &str, bytes: &str) -> String {
+    let columns = StoredEvent::COLUMNS;
+    let sent = columns.replace("payload", "payload::text as payload");
+    format!(
+        "select {columns} from (\
+           select *, pg_catalog.sum(pg_catalog.octet_length(payload)) over (order by seq rows unbounded preceding) \
+                     - pg_catalog.octet_length(payload) as bytes_before \
+             from (select {sent} from ({rows}) as limited order by seq offset 0) as sent) as summed \
+          where bytes_before < {bytes} order by seq"
+    )
+}
+
 /// The statement of [`read_range`].
 pub fn range_sql() -> String {
     let columns = StoredEvent::COLUMNS;
-    format!("select {columns} from rowcast.events where seq > $1 and seq <= $2 order by seq limit $3")
+    let rows = format!("select {columns} from rowcast.events where seq > $1 and seq <= $2 order by seq limit $3");
+    within_bytes(&rows, "$4")
 }
 
-/// The events with `after < seq <= upto`, in order, at most `limit` (and never more than [`MAX_ROWS`]).
-pub async fn read_range(client: &Client, after: i64, upto: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
-    let limit = limit.min(MAX_ROWS);
-    let values = [(&after as _, Type::INT8), (&upto as _, Type::INT8), (&limit as _, Type::INT8)];
-    let rows = client.query_typed(&range_sql(), &values).await?;
-    rows.iter().map(StoredEvent::from_row).collect()
+/// The events with `after < seq <= upto`, in order, as many as the budget allows. The limit on silence holds.
+pub async fn read_range(client: &Client, after: i64, upto: i64, budget: Budget) -> Result<Batch, Trouble> {
+    let Budget { bytes, .. } = budget;
+    let rows = budget.row_limit();
+    let values =
+        [(&after as _, Type::INT8), (&upto as _, Type::INT8), (&rows as _, Type::INT8), (&bytes as _, Type::INT8)];
+    let values: [(&(dyn postgres_types::ToSql + Sync), Type); 4] = values;
+    collect(client.query_typed_raw(&range_sql(), values), upto, budget).await
 }
 
-/// The events of a filter with `after < seq <= upto`, in order, at most `limit` (and never more than [`MAX_ROWS`]).
+/// Takes the rows of a range as they come, each within [`SILENCE`] of the one before it.
+pub async fn collect(
+    asked: impl Future<Output = Result<RowStream, Error>>,
+    upto: i64,
+    budget: Budget,
+) -> Result<Batch, Trouble> {
+    let slow = |_| Trouble::Slow(SILENCE);
+    let mut rows = pin!(tokio::time::timeout(SILENCE, asked).await.map_err(slow)??);
+    let mut events = Vec::new();
+    while let Some(row) = tokio::time::timeout(SILENCE, rows.next()).await.map_err(slow)? {
+        events.push(StoredEvent::from_row(&row?)?);
+    }
+    Ok(Batch::new(events, upto, budget))
+}
+
+/// The seqs at which the events with `after < seq <= upto` are to be cut so that the payloads between two of them reach this
+/// many bytes, each seq the last one before a cut. Postgres weighs them; they are not sent.
+pub async fn cuts(client: &Client, after: i64, upto: i64, bytes: i64) -> Result<Vec<i64>, Error> {
+    let values = [(&after as _, Type::INT8), (&upto as _, Type::INT8), (&MAX_ROWS as _, Type::INT8)];
+    let (mut cuts, mut sum) = (Vec::new(), 0);
+    for row in client.query_typed(SIZES_SQL, &values).await? {
+        sum += i64::from(row.try_get::<_, i32>(1)?);
+        if sum >= bytes {
+            cuts.push(row.try_get(0)?);
+            sum = 0;
+        }
+    }
+    Ok(cuts)
+}
+
+/// The events of a filter with `after < seq <= upto`, in order, as many as the budget allows.
 ///
 /// The next page begins after the last event of this one. What was trimmed is looked up after the rows were read, in
 /// the same round trip: so a page is never short of events without an error.
@@ -68,27 +203,28 @@ pub async fn query(
     filter: &Filter,
     after: i64,
     upto: i64,
-    limit: i64,
-) -> Result<Vec<StoredEvent>, QueryError> {
-    let (sql, values) = query_sql(filter, after, upto, limit.min(MAX_ROWS));
+    budget: Budget,
+) -> Result<Batch, QueryError> {
+    let (sql, values) = query_sql(filter, after, upto, budget);
     let values = values.all();
     let (rows, trimmed_through) = tokio::try_join!(biased; client.query_typed(&sql, &values), trimmed_through(client))?;
     if after < trimmed_through {
         return Err(QueryError::Expired { trimmed_through });
     }
-    Ok(rows.iter().map(StoredEvent::from_row).collect::<Result<_, _>>()?)
+    let events = rows.iter().map(StoredEvent::from_row).collect::<Result<_, _>>()?;
+    Ok(Batch::new(events, upto, budget))
 }
 
-fn query_sql(filter: &Filter, after: i64, upto: i64, limit: i64) -> (String, Values) {
+fn query_sql(filter: &Filter, after: i64, upto: i64, budget: Budget) -> (String, Values) {
     let columns = StoredEvent::COLUMNS;
     let mut values = Values::default();
     let (from, to) = (values.push(after, Type::INT8), values.push(upto, Type::INT8));
-    let count = values.push(limit, Type::INT8);
+    let (count, bytes) = (values.push(budget.row_limit(), Type::INT8), values.push(budget.bytes, Type::INT8));
     let conditions = filter.conditions(&mut values);
-    let sql = format!(
+    let rows = format!(
         "select {columns} from rowcast.events where seq > {from} and seq <= {to}{conditions} order by seq limit {count}"
     );
-    (sql, values)
+    (within_bytes(&rows, &bytes), values)
 }
 
 /// How Postgres would answer [`query`], as `EXPLAIN (FORMAT JSON)` tells it.
@@ -97,9 +233,9 @@ pub async fn explain_query(
     filter: &Filter,
     after: i64,
     upto: i64,
-    limit: i64,
+    budget: Budget,
 ) -> Result<serde_json::Value, Error> {
-    let (sql, values) = query_sql(filter, after, upto, limit);
+    let (sql, values) = query_sql(filter, after, upto, budget);
     let rows = client.query_typed(&format!("explain (format json) {sql}"), &values.all()).await?;
     rows.first().map_or(Ok(serde_json::Value::Null), |row| row.try_get(0))
 }

@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Error};
 use super::live::Live;
 use super::start::Refused;
 use crate::db::{Lane, Requester, Strangers, Trouble};
-use crate::journal::{self, Cursor, Filter, QueryError, StoredEvent, read_from};
+use crate::journal::{self, Batch, Budget, Cursor, Filter, QueryError, read_from};
 use crate::tail::pages::Position;
 
 /// The window of a first step. It grows fast where little is found, and shrinks where a step takes long.
@@ -70,25 +70,25 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// The first events after a seq, at most so many, and the position up to which there are no others: that of the head, or
+    /// The first events after a seq, within a budget, and the position up to which there are no others: that of the head, or
     /// before it if looking on would take long.
     pub(super) async fn forward(
         &self,
         live: &Live,
         after: i64,
         position: Position,
-        limit: i64,
-    ) -> Result<(Vec<StoredEvent>, Position), Refused> {
+        budget: Budget,
+    ) -> Result<(Batch, Position), Refused> {
         let (begun, mut at, mut newest) = (Instant::now(), after, None);
         let (followed, mut strangers) = (live.pages().journal().known()?, Strangers::default());
         loop {
             let upto = position.head.min(at.saturating_add(self.window.span()));
             let look = async |client: &mut Client| {
                 let (client, begun) = (&*client, Instant::now());
-                let found = journal::query(client, &self.filter, at, upto, limit);
+                let found = journal::query(client, &self.filter, at, upto, budget);
                 let found = Box::pin(async {
                     if upto == position.head {
-                        return found.await.map(|events| (events, Some(position.newest)));
+                        return found.await.map(|batch| (batch, Some(position.newest)));
                     }
                     // What the reader can come back with, if there is nothing for it here.
                     let last = async { Ok(journal::newest(client, at, upto).await?) };
@@ -99,22 +99,25 @@ impl Search {
                 found
             };
             let found = live.database().run_proven(Lane::Search, &self.requester, &mut strangers, look).await;
-            let (events, last) = match found {
+            let (batch, last) = match found {
                 Ok(Some(Ok(found))) => found,
                 Ok(Some(Err(QueryError::Expired { .. }))) => return Err(live.expired().await),
                 Ok(Some(Err(QueryError::Postgres(error)))) => return Err(Trouble::from(error).into()),
                 Ok(None) => continue,
                 Err(Trouble::Slow(_)) if self.window.shrink() => continue,
                 // As far as it came, nothing is missing.
-                Err(Trouble::Busy(_)) if at > after => return Ok((Vec::new(), short(position, at, newest))),
+                Err(Trouble::Busy(_)) if at > after => {
+                    let nothing = Batch { events: Vec::new(), reached: at };
+                    return Ok((nothing, short(position, at, newest)));
+                }
                 Err(trouble) => return Err(trouble.into()),
             };
             if upto == position.head {
-                return Ok((events, position));
+                return Ok((batch, position));
             }
             newest = last.or(newest);
-            if !events.is_empty() || begun.elapsed() >= TELL_AFTER {
-                return Ok((events, short(position, upto, newest)));
+            if !batch.events.is_empty() || begun.elapsed() >= TELL_AFTER {
+                return Ok((batch, short(position, upto, newest)));
             }
             at = upto;
         }

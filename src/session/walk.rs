@@ -6,12 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::start::Place;
-use crate::journal::{Cursor, Filter, Owners, StoredEvent};
+use crate::journal::{Batch, Budget, Cursor, Filter, Owners, StoredEvent, Typical};
 use crate::tail::pages::{Chunk, PAGE_SPAN, Page, Pages, Part, Position, View};
 use crate::view::{Frames, Tally, Views};
 
-/// The most events of one search through an index.
-pub(super) const SEARCH_LIMIT: i64 = 256;
+/// The most that one search through an index brings: what a reader holds that does not take it.
+pub(super) const SEARCH: Budget = Budget { rows: 256, bytes: 256 << 10 };
 /// A reader that is nearer to the head than this takes pages whatever it looks for: they are in memory.
 const NEAR: i64 = 8 * PAGE_SPAN;
 /// A filter that passes fewer events than one in this many is worth a search; one that passes more is not.
@@ -35,6 +35,8 @@ pub(super) struct Walk {
     /// Whether the end of the backlog was told.
     live: bool,
     way: Way,
+    /// What searches bring.
+    typical: Typical,
     /// The newest seq that retention took, as the pages know it; what is announced may lag.
     trimmed: i64,
     /// Whether the pages are of another history already, which is announced in a moment.
@@ -132,7 +134,8 @@ impl Walk {
     pub(super) fn new(place: Place, filter: Arc<Filter>, view: View) -> Self {
         let (way, tally, Place { at, cursor, epoch }) = (Way::of(&filter), Tally::default(), place);
         let (live, trimmed, superseded, asked) = (false, 0, false, None);
-        Self { filter, view, at, cursor, epoch, tally, began: at, live, way, trimmed, superseded, asked }
+        let typical = Typical::default();
+        Self { filter, view, at, cursor, epoch, tally, began: at, live, way, typical, trimmed, superseded, asked }
     }
 
     /// The newest event that it is past: what to come back with.
@@ -192,8 +195,16 @@ impl Walk {
         Next::Rest
     }
 
+    /// What its reader may not see counts as much as what it does not ask for.
     fn searches(&self, head: i64) -> bool {
-        self.way == Way::Index && head - self.at > NEAR && !self.filter.asks_nothing()
+        self.way == Way::Index && head - self.at > NEAR && !self.filter.is_empty()
+    }
+
+    /// How much a search is to bring for which there is this room.
+    pub(super) fn search_budget(&self, room: Room) -> Budget {
+        let Budget { rows, bytes } = SEARCH;
+        let least = |limit: i64, room: usize| i64::try_from(room).map_or(limit, |room| limit.min(room));
+        self.typical.fit(Budget { rows: least(rows, room.events), bytes: least(bytes, room.bytes) })
     }
 
     /// Its cursor was proven in the history that there is now.
@@ -207,6 +218,7 @@ impl Walk {
     pub(super) fn refilter(&mut self, filter: Arc<Filter>) {
         self.way = Way::of(&filter);
         self.filter = filter;
+        self.typical = Typical::default();
         self.asked = None;
     }
 
@@ -330,22 +342,17 @@ impl Walk {
         visible && self.filter.asks_nothing()
     }
 
-    /// Takes what a search has found: all that the filter wants up to the position, or as much of it as the limit was.
+    /// Takes what a search has found: all that the filter wants up to the position, or as much of it as the budget was.
     /// Nothing, if the reader is no longer where it asked from, or looks for something else by now.
-    pub(super) fn found(
-        &mut self,
-        pages: &Pages<Views>,
-        events: Vec<StoredEvent>,
-        limit: i64,
-        position: &Position,
-    ) -> Option<Run> {
+    pub(super) fn found(&mut self, pages: &Pages<Views>, batch: Batch, position: &Position) -> Option<Run> {
         if self.asked.take() != Some(self.at) || !self.may_take(pages, position.epoch) {
             return None;
         }
-        let from = self.at;
+        self.typical.learn(&batch);
+        let (from, Batch { events, reached }) = (self.at, batch);
         let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
         match events.last() {
-            Some(last) if count >= limit => {
+            Some(last) if reached < position.head => {
                 self.at = last.seq;
                 self.advance(Cursor::of(last.seq, last.id));
                 if count * THIN > last.seq - from {

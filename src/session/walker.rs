@@ -17,10 +17,10 @@ use tokio::time::Instant;
 use super::live::{Interest, Live};
 use super::search::{Search, Window};
 use super::start::{Place, Refused, Start};
-use super::walk::{Next, Room, Run, SEARCH_LIMIT, Walk};
+use super::walk::{Next, Room, Run, Walk};
 use crate::clock::jitter;
 use crate::db::Requester;
-use crate::journal::{Cursor, Filter, Owners, StoredEvent};
+use crate::journal::{Batch, Cursor, Filter, Owners};
 use crate::tail::pages::{Page, PageError, Position, View};
 use crate::view::{Tally, Views};
 
@@ -40,6 +40,8 @@ pub struct Walker {
     state: State,
     /// Since when it waits for the database.
     waits_since: Option<SystemTime>,
+    /// The page that it is in, until it is through: no cache need keep it, and it is not loaded anew for every write.
+    page: Option<Arc<Page<Views>>>,
 }
 
 /// What a step has come to.
@@ -80,8 +82,8 @@ type Brought = Result<Thing, Refused>;
 #[derive(Debug)]
 enum Thing {
     Page(Arc<Page<Views>>),
-    /// What a search of so many has found up to a position: that of the head, or one before it.
-    Found(Vec<StoredEvent>, i64, Position),
+    /// What a search has found up to a position: that of the head, or one before it.
+    Found(Batch, Position),
     /// Where the cursor stands in the history that there is now.
     Proof(Place),
     /// The page was of a history that is over: the next step proves the cursor.
@@ -106,7 +108,7 @@ impl Walker {
         let interest = live.interest(&filter);
         let (live, walk) = (Arc::clone(live), Walk::new(place, filter, view));
         let (requester, window) = (Requester::SERVER, Window::default());
-        Self { live, walk, interest, requester, window, state: State::Due, waits_since: None }
+        Self { live, walk, interest, requester, window, state: State::Due, waits_since: None, page: None }
     }
 
     /// A reader whose searches count against the share of this requester.
@@ -183,8 +185,8 @@ impl Walker {
                 self.state = State::Resting;
                 return Step::Rests(position);
             }
-            Next::Page(after) => match live.pages().at_hand(after) {
-                Some(page) => return Step::Went(self.take(&page, room)),
+            Next::Page(after) => match self.kept(after, position.epoch).or_else(|| live.pages().at_hand(after)) {
+                Some(page) => return Step::Went(self.take(page, room)),
                 None => Box::pin(async move {
                     match live.pages().page_after(after).await {
                         Err(PageError::Reset) => Ok(Thing::Nothing),
@@ -193,12 +195,12 @@ impl Walker {
                 }),
             },
             Next::Search(after, position) => {
-                let limit = i64::try_from(room.events).unwrap_or(SEARCH_LIMIT).min(SEARCH_LIMIT);
+                let budget = self.walk.search_budget(room);
                 let (requester, filter) = (self.requester.clone(), Arc::clone(self.walk.filter()));
                 let search = Search { requester, filter, window: self.window.clone() };
                 Box::pin(async move {
-                    let (found, reached) = search.forward(&live, after, position, limit).await?;
-                    Ok(Thing::Found(found, limit, reached))
+                    let (found, reached) = search.forward(&live, after, position, budget).await?;
+                    Ok(Thing::Found(found, reached))
                 })
             }
             Next::Expired => Box::pin(async move { Err(live.expired().await) }),
@@ -229,15 +231,22 @@ impl Walker {
         };
     }
 
-    fn take(&mut self, page: &Page<Views>, mut room: Room) -> Vec<Run> {
-        self.walk.take(self.live.pages(), page, &mut room)
+    /// The page that it is in, if that is where it goes on.
+    fn kept(&mut self, after: i64, epoch: u64) -> Option<Arc<Page<Views>>> {
+        self.page.take().filter(|page| page.covers(after) && page.epoch() == epoch)
+    }
+
+    fn take(&mut self, page: Arc<Page<Views>>, mut room: Room) -> Vec<Run> {
+        let runs = self.walk.take(self.live.pages(), &page, &mut room);
+        self.page = Some(page).filter(|page| !self.walk.is_past(page.upto()));
+        runs
     }
 
     fn receive(&mut self, brought: Brought, room: Room) -> Step {
         match brought {
-            Ok(Thing::Page(page)) => Step::Went(self.take(&page, room)),
-            Ok(Thing::Found(events, limit, position)) => {
-                let run = self.walk.found(self.live.pages(), events, limit, &position);
+            Ok(Thing::Page(page)) => Step::Went(self.take(page, room)),
+            Ok(Thing::Found(batch, position)) => {
+                let run = self.walk.found(self.live.pages(), batch, &position);
                 Step::Went(run.into_iter().collect())
             }
             Ok(Thing::Proof(place)) => {

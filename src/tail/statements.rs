@@ -6,11 +6,13 @@
 use std::collections::BTreeSet;
 
 use postgres_types::Type;
+use tokio::sync::Notify;
 use tokio_postgres::{Client, Error, Row, Statement};
 use uuid::Uuid;
 
 use super::fence::Holder;
-use crate::journal::{BEGIN, JournalIdentity, StoredEvent, range_sql, read_range};
+use crate::db::Trouble;
+use crate::journal::{BEGIN, Batch, Budget, JournalIdentity, SILENCE, collect, range_sql, read_range};
 
 /// The server as it was when the connection began. Every look finds out whether it still is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,8 +174,8 @@ impl Prepared {
         client.query_one(&self.same, &[&server.process, &server.identity.journal()]).await?.try_get(0)
     }
 
-    async fn rows(&self, client: &Client, after: i64, upto: i64, limit: i64) -> Result<Vec<StoredEvent>, Error> {
-        client.query(&self.rows, &[&after, &upto, &limit]).await?.iter().map(StoredEvent::from_row).collect()
+    async fn rows(&self, client: &Client, after: i64, upto: i64, budget: Budget) -> Result<Batch, Trouble> {
+        collect(client.query_raw(&self.rows, [after, upto, budget.rows, budget.bytes]), upto, budget).await
     }
 }
 
@@ -183,38 +185,58 @@ impl Prepared {
 ///
 /// All of them must be answered by one server and one table. A session that is ours alone is asked at the end who it is; any
 /// other does all of it in one transaction, which no pooler divides, and is asked for the table alone, whose lock the rows hold.
+///
+/// The rows may take long, and each must come soon after the one before. An answer that stays away is missed with the first of
+/// them, or after the last.
 pub(super) async fn look_and_read(
     client: &Client,
     prepared: Option<&Prepared>,
     server: &Server,
     after: i64,
     window: i64,
-    limit: i64,
-) -> Result<(Look, Vec<StoredEvent>), Error> {
-    let (answer, holders, rows, is_same) = match prepared {
-        Some(prepared) => tokio::join!(
-            biased;
-            prepared.look(client, server),
-            prepared.holders(client, server),
-            prepared.rows(client, after, window, limit),
-            prepared.is_same(client, server),
-        ),
-        None => {
-            let (begun, answer, holders, rows, is_same, ended) = tokio::join!(
+    budget: Budget,
+) -> Result<(Look, Batch), Trouble> {
+    let over = Notify::new();
+    let rows = async {
+        let rows = match prepared {
+            Some(prepared) => prepared.rows(client, after, window, budget).await,
+            None => read_range(client, after, window, budget).await,
+        };
+        over.notify_one();
+        rows
+    };
+    let all = async {
+        match prepared {
+            Some(prepared) => tokio::try_join!(
                 biased;
-                client.batch_execute(BEGIN),
-                look(client, server),
-                holders(client, server),
-                read_range(client, after, window, limit),
-                is_same(client, server),
-                client.batch_execute("commit"),
-            );
-            begun?;
-            ended?;
-            (answer, holders, rows, is_same)
+                async { Ok(prepared.look(client, server).await?) },
+                async { Ok(prepared.holders(client, server).await?) },
+                rows,
+                async { Ok(prepared.is_same(client, server).await?) },
+            ),
+            None => {
+                let (_, answer, holders, rows, is_same, _) = tokio::try_join!(
+                    biased;
+                    async { Ok(client.batch_execute(BEGIN).await?) },
+                    async { Ok(look(client, server).await?) },
+                    async { Ok(holders(client, server).await?) },
+                    rows,
+                    async { Ok(is_same(client, server).await?) },
+                    async { Ok(client.batch_execute("commit").await?) },
+                )?;
+                Ok((answer, holders, rows, is_same))
+            }
         }
     };
-    Ok((Look { answer: answer?, holders: holders?, is_one_table: is_same? == Some(true) }, rows?))
+    let late = async {
+        over.notified().await;
+        tokio::time::sleep(SILENCE).await;
+    };
+    let (answer, holders, rows, is_same) = tokio::select! {
+        all = all => all?,
+        () = late => return Err(Trouble::Slow(SILENCE)),
+    };
+    Ok((Look { answer, holders, is_one_table: is_same == Some(true) }, rows))
 }
 
 /// The newest event at or below a seq: its seq and its id.

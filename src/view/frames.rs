@@ -12,6 +12,10 @@ use serde::Serialize;
 
 const OPENING: &[u8] = br#"{"op":"event","event":"#;
 const CLOSING: &[u8] = b"}";
+/// Roughly the bytes that a message has beyond what its event weighs.
+pub(super) const OVERHEAD: usize = 64;
+/// The bytes that are kept of each event beside its message.
+pub(super) const INDEX: usize = size_of::<usize>() + size_of::<Tally>();
 /// The first byte of a message in one frame: final, text.
 const TEXT: u8 = 0x81;
 

@@ -90,6 +90,13 @@ impl Render for Views {
         }
         writer.finish()
     }
+
+    fn weight(event: &StoredEvent) -> usize {
+        // The public shows nothing of what is not marked for it. Where each event begins and what was counted before it stands
+        // beside the text of each view.
+        let shown = if event.public_safe { Self::VIEWS } else { 1 };
+        shown * (event.weight() + frames::OVERHEAD) + Self::VIEWS * frames::INDEX
+    }
 }
 
 /// The views, kept as the taxonomy says: whoever reads after a change sees by the new rules.

@@ -1,6 +1,8 @@
 //! Appending: order, dedupe keys, all or nothing, and what is said of an event that cannot be stored.
 
-use rowcast::journal::{AppendError, Level, MAX_BATCH, NewEvent, Refusal, SQL_SCOPE, append, append_batch, read_range};
+use rowcast::journal::{
+    AppendError, Budget, Level, MAX_BATCH, NewEvent, Refusal, SQL_SCOPE, append, append_batch, read_range,
+};
 use serde_json::value::RawValue;
 
 use super::{append_keyed, number};
@@ -30,7 +32,7 @@ async fn a_batch_gets_its_seqs_in_the_order_given() {
         let appended = append_batch(&client, SQL_SCOPE, &events).await.unwrap();
         assert!(appended.windows(2).all(|w| w[0].seq < w[1].seq) && appended.iter().all(|a| !a.repeated));
         let first = appended[0].seq;
-        let stored = read_range(&client, first - 1, i64::MAX, 4096).await.unwrap();
+        let stored = read_range(&client, first - 1, i64::MAX, Budget::of_rows(4096)).await.unwrap().events;
         assert_eq!(stored.iter().map(|e| &e.kind).collect::<Vec<_>>(), kinds.iter().collect::<Vec<_>>());
         assert!(stored.iter().zip(&appended).all(|(e, a)| (e.seq, e.id) == (a.seq, a.id)));
     }
@@ -47,7 +49,8 @@ async fn every_field_arrives_and_numbers_keep_their_digits() {
         "level":"warn","public_safe":true,"symbol":"BTC-USD","trade_id":"9f3a11c2-0000-4000-8000-000000000001",
         "subject":"s","owner":"o","dedupe_key":"k"}"#;
     let appended = append(&client, SQL_SCOPE, &NewEvent::from_json(text).unwrap()).await.unwrap();
-    let stored = read_range(&client, appended.seq - 1, appended.seq, 1).await.unwrap().remove(0);
+    let stored =
+        read_range(&client, appended.seq - 1, appended.seq, Budget::of_rows(1)).await.unwrap().events.remove(0);
     assert_eq!((stored.kind.as_str(), stored.level, stored.public_safe), ("trade.opened", Level::Warn, true));
     assert_eq!(stored.payload, r#"{"id": 9007199254740993, "price": 0.10000000000000000000000000001}"#);
     assert_eq!((stored.symbol.as_deref(), stored.subject.as_deref()), (Some("BTC-USD"), Some("s")));
@@ -187,8 +190,8 @@ async fn appending_uses_no_named_statement() {
     let db = migrated_database().await;
     let client = db.client().await;
     append_keyed(&client, "a", "one").await;
-    read_range(&client, 0, 10, 10).await.unwrap();
-    rowcast::journal::query(&client, &Default::default(), 0, 10, 10).await.unwrap();
+    read_range(&client, 0, 10, Budget::of_rows(10)).await.unwrap();
+    rowcast::journal::query(&client, &Default::default(), 0, 10, Budget::of_rows(10)).await.unwrap();
     rowcast::journal::oldest(&client).await.unwrap();
     let rows = client.query_typed("select count(*) from pg_prepared_statements where name <> ''", &[]).await.unwrap();
     assert_eq!(rows[0].get::<_, i64>(0), 0);

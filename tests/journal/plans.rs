@@ -1,13 +1,16 @@
 //! The plans of the statements on the hot path, at a million rows over twenty partitions.
 
 use postgres_types::{ToSql, Type};
-use rowcast::journal::{Filter, NEWEST_SQL, NEXT_SQL, Owners, explain_nth_newest, explain_query, range_sql};
+use rowcast::journal::{
+    Budget, Filter, NEWEST_SQL, NEXT_SQL, Owners, SIZES_SQL, explain_nth_newest, explain_query, range_sql,
+};
 use serde_json::Value;
 use tokio_postgres::Client;
 
 use super::{database_of, partitions};
 
 const ROWS: i64 = 1_000_000;
+const BYTES: i64 = 256 << 10;
 
 /// What a plan touches: each scan of a relation, and the relations.
 fn scans(plan: &Value, found: &mut Vec<(String, String)>) {
@@ -70,8 +73,14 @@ async fn every_hot_statement_goes_by_an_index_through_the_partitions_it_needs() 
 
     // Near the head, far behind it, and all there is.
     for (after, most) in [(ROWS - 100, 1), (ROWS - 75_000, 2), (0, 20)] {
-        let range = [(&after as _, Type::INT8), (&ROWS as _, Type::INT8), (&512_i64 as _, Type::INT8)];
+        let range = [
+            (&after as _, Type::INT8),
+            (&ROWS as _, Type::INT8),
+            (&512_i64 as _, Type::INT8),
+            (&BYTES as _, Type::INT8),
+        ];
         check("read_range", &explain(&client, &range_sql(), &range).await, most);
+        check("sizes", &explain(&client, SIZES_SQL, &range[..3]).await, most);
         check("next", &explain(&client, NEXT_SQL, &range[..2]).await, most);
         check("newest", &explain(&client, NEWEST_SQL, &range[..2]).await, most);
         for pairs in [
@@ -102,7 +111,9 @@ async fn every_hot_statement_goes_by_an_index_through_the_partitions_it_needs() 
             ] {
                 let filter = filter.clone().seen_by(owners);
                 for limit in [1, 100, 1000] {
-                    let plan = explain_query(&client, &filter, after, ROWS, limit).await.unwrap();
+                    let plan = explain_query(&client, &filter, after, ROWS, Budget { rows: limit, bytes: BYTES })
+                        .await
+                        .unwrap();
                     check(&format!("{filter:?} after {after}, {limit}"), &plan, most);
                     let plan = explain_nth_newest(&client, &filter, after, ROWS, limit).await.unwrap();
                     check(&format!("the last {limit} of {filter:?} after {after}"), &plan, most);
@@ -111,6 +122,8 @@ async fn every_hot_statement_goes_by_an_index_through_the_partitions_it_needs() 
         }
     }
     // One symbol, far behind: its own index and not the primary key.
-    let plan = explain_query(&client, &Filter::parse([("symbol", "s7")]).unwrap(), 0, ROWS, 100).await.unwrap();
+    let plan = explain_query(&client, &Filter::parse([("symbol", "s7")]).unwrap(), 0, ROWS, Budget::of_rows(100))
+        .await
+        .unwrap();
     assert!(plan.to_string().contains("symbol_seq_idx"), "{plan:#}");
 }

@@ -1,6 +1,6 @@
 //! Querying: pages, filters, expiry; and that a filter says the same in SQL and in memory.
 
-use rowcast::journal::{Bounds, Filter, QueryError, bounds, newest, next, oldest, query, read_range};
+use rowcast::journal::{Bounds, Budget, Filter, QueryError, bounds, newest, next, oldest, query, read_range};
 use tokio_postgres::Client;
 
 use super::{fill, number};
@@ -51,7 +51,7 @@ async fn sql_and_memory_agree_on_every_filter() {
     let client = db.client().await;
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     random_events(&client, &mut random, 400).await;
-    let all = read_range(&client, 0, i64::MAX, 4096).await.unwrap();
+    let all = read_range(&client, 0, i64::MAX, Budget::of_rows(4096)).await.unwrap().events;
     let mut found = 0;
     for round in 0..400 {
         let (mut types, mut pairs) = (Vec::new(), Vec::new());
@@ -76,7 +76,7 @@ async fn sql_and_memory_agree_on_every_filter() {
         let filter = Filter::parse(pairs.iter().copied()).unwrap();
         let (after, upto) =
             (i64::try_from(random.below(200)).unwrap(), i64::try_from(200 + random.below(250)).unwrap());
-        let by_sql = query(&client, &filter, after, upto, 4096).await.unwrap();
+        let by_sql = query(&client, &filter, after, upto, Budget::of_rows(4096)).await.unwrap().events;
         let inside = |seq: i64| seq > after && seq <= upto;
         let in_memory: Vec<_> = all.iter().filter(|e| inside(e.seq) && filter.matches(e)).cloned().collect();
         assert_eq!(by_sql, in_memory, "round {round}: {pairs:?}");
@@ -93,14 +93,17 @@ async fn pages_join_without_a_gap_and_end_at_the_head_that_was_given() {
     let filter = Filter::parse([("symbol", "s3")]).unwrap();
     let (mut after, mut seqs) = (0, Vec::new());
     loop {
-        let page = query(&client, &filter, after, 90, 4).await.unwrap();
+        let page = query(&client, &filter, after, 90, Budget::of_rows(4)).await.unwrap().events;
         let Some(last) = page.last() else { break };
         after = last.seq;
         seqs.extend(page.iter().map(|e| e.seq));
     }
     assert_eq!(seqs, (0..9).map(|i| i * 10 + 3).collect::<Vec<_>>());
-    assert!(query(&client, &Filter::default(), 0, 90, 0).await.unwrap().is_empty());
-    assert_eq!(query(&client, &Filter::default().owned_by("nobody"), 0, 90, 9).await.unwrap(), vec![]);
+    assert!(query(&client, &Filter::default(), 0, 90, Budget::of_rows(0)).await.unwrap().events.is_empty());
+    assert_eq!(
+        query(&client, &Filter::default().owned_by("nobody"), 0, 90, Budget::of_rows(9)).await.unwrap().events,
+        vec![]
+    );
 }
 
 #[tokio::test]
@@ -109,9 +112,9 @@ async fn an_expired_cursor_is_an_error_and_never_a_short_page() {
     let client = db.client().await;
     fill(&client, 20).await;
     client.batch_execute("update rowcast.journal_state set head = 20, trimmed_through = 10").await.unwrap();
-    let expired = query(&client, &Filter::default(), 9, 20, 100).await.unwrap_err();
+    let expired = query(&client, &Filter::default(), 9, 20, Budget::of_rows(100)).await.unwrap_err();
     assert!(matches!(expired, QueryError::Expired { trimmed_through: 10 }), "{expired}");
-    assert_eq!(query(&client, &Filter::default(), 10, 20, 100).await.unwrap().len(), 10);
+    assert_eq!(query(&client, &Filter::default(), 10, 20, Budget::of_rows(100)).await.unwrap().events.len(), 10);
     let error = client.query("select * from rowcast.query_events(cursor => 9)", &[]).await.unwrap_err();
     assert!(error.as_db_error().unwrap().message().contains("has expired"));
     assert_eq!(oldest(&client).await.unwrap(), 11);

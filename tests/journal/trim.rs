@@ -192,7 +192,7 @@ async fn writers_and_partitions_go_on_while_a_trim_waits_for_an_open_transaction
         let one = Instant::now();
         fill(&client, 10).await;
         append_keyed(&client, "a", "one").await;
-        journal::query(&client, &Default::default(), 2399, 5000, 100).await.unwrap();
+        journal::query(&client, &Default::default(), 2399, 5000, journal::Budget::of_rows(100)).await.unwrap();
         in_time(one, Duration::from_millis(900));
     }
     assert!(detach_pending(&client).await, "the trim did not wait");

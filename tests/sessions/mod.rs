@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
 use rowcast::db::{Database, Trouble};
-use rowcast::journal::{self, CurrentJournal, Cursor, Filter, JournalIdentity, Owners, read_range};
+use rowcast::journal::{self, Budget, CurrentJournal, Cursor, Filter, JournalIdentity, Owners, read_range};
 use rowcast::session::{Live, Place, Refused, Room, Run, Start, Step, Walker};
 use rowcast::shutdown::Shutdown;
 use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageWriter, Pages, PostgresLoad};
@@ -46,8 +46,12 @@ impl Load for Counted {
         self.real.follow(journal);
     }
 
-    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
-        Box::pin(self.counted(self.real.range(after, upto)))
+    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+        Box::pin(self.counted(self.real.range(after, upto, bytes)))
+    }
+
+    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>> {
+        Box::pin(self.counted(self.real.cuts(after, upto, bytes)))
     }
 
     fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
@@ -90,16 +94,18 @@ impl Node {
 
     /// As the tail does it when it comes to a head for the first time.
     pub(crate) async fn jump(&mut self, head: i64) {
-        let rows = read_range(&self.client, PageWriter::<Views>::page_start(head), head, PAGE_SPAN).await.unwrap();
+        let floor = PageWriter::<Views>::page_start(head);
+        let rows = read_range(&self.client, floor, head, Budget::of_rows(PAGE_SPAN)).await.unwrap().events;
         let newest = journal::newest(&self.client, 0, head).await.unwrap().unwrap_or(Cursor::START);
         self.writer.follow(JournalIdentity::of(&self.client).await.unwrap().0);
         self.writer.trim(journal::trimmed_through(&self.client).await.unwrap());
-        self.writer.jump(rows, head, newest).unwrap();
+        self.writer.jump(floor, rows, head, newest).unwrap();
         self.announced(head).await;
     }
 
     pub(crate) async fn advance(&mut self, head: i64) {
-        let rows = read_range(&self.client, self.writer.position().head, head, 4096).await.unwrap();
+        let head_before = self.writer.position().head;
+        let rows = read_range(&self.client, head_before, head, Budget::of_rows(4096)).await.unwrap().events;
         self.writer.advance(rows, head).unwrap();
         self.announced(head).await;
     }
@@ -119,7 +125,7 @@ impl Node {
         let mut seqs = Vec::new();
         let mut at = after;
         loop {
-            let found = journal::query(&self.client, filter, at, upto, 4096).await.unwrap();
+            let found = journal::query(&self.client, filter, at, upto, Budget::of_rows(4096)).await.unwrap().events;
             seqs.extend(found.iter().map(|event| event.seq));
             if found.len() < 4096 {
                 return seqs;

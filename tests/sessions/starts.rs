@@ -1,6 +1,6 @@
 //! Where a reader begins, for every beginning, filter and role, and what is refused.
 
-use rowcast::journal::{self, Cursor, Filter, JournalIdentity, Owners};
+use rowcast::journal::{self, Budget, Cursor, Filter, JournalIdentity, Owners};
 use rowcast::session::{Place, Refused, Start};
 
 use super::{Node, burn, cursor_of, fill, filter, follow};
@@ -168,10 +168,10 @@ async fn after_another_history_a_cursor_is_proven_or_refused() {
     node.writer.reset();
     let placing = node.live.place(Start::After(kept), &all);
     let begins = async {
-        let rows = journal::read_range(&node.client, 3072, 3500, 512).await.unwrap();
+        let rows = journal::read_range(&node.client, 3072, 3500, Budget::of_rows(512)).await.unwrap().events;
         let newest = cursor_of(&node.client, 3500).await;
         node.writer.follow(JournalIdentity::of(&node.client).await.unwrap().0);
-        node.writer.jump(rows, 3500, newest).unwrap();
+        node.writer.jump(3072, rows, 3500, newest).unwrap();
     };
     let (placed, ()) = tokio::join!(placing, begins);
     assert_eq!(placed, Ok(Place { at: 2000, cursor: kept, epoch: 1 }));

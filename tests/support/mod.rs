@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses the part that it needs")]
 
 pub(crate) mod http;
+pub(crate) mod link;
 pub(crate) mod redis;
 pub(crate) mod script;
 

@@ -1,6 +1,6 @@
 //! The tail against real writers: what commits comes out once, in order, whatever holds it up.
 
-mod node;
+pub(crate) mod node;
 
 use std::time::Duration;
 
@@ -373,7 +373,7 @@ async fn a_row_whose_time_nobody_can_write_does_not_stop_the_stream() {
     }
     delivers_the_table(&node, &client).await;
     assert_eq!(node.counts.borrow().connections, 1);
-    let rows = rowcast::journal::read_range(&client, 0, 5, 5).await.unwrap();
+    let rows = rowcast::journal::read_range(&client, 0, 5, rowcast::journal::Budget::of_rows(5)).await.unwrap().events;
     let years: Vec<i32> = rows.iter().map(|row| row.at.year()).collect();
     assert_eq!(years, [9999, 9999, 1, 1, 2026]);
     node.stop().await;

@@ -143,7 +143,7 @@ impl Fetcher {
         };
         let (client, _carrier) = connector.connect_listening(tell).await.map_err(Trouble::from)?;
         client.batch_execute("listen classic").await.map_err(Trouble::from)?;
-        let select = format!("select {} from rowcast.events where seq = $1", StoredEvent::COLUMNS);
+        let select = format!("select {}::text from rowcast.events where seq = $1", StoredEvent::COLUMNS);
         let select = client.prepare(&select).await.map_err(Trouble::from)?;
         let (came, come) = watch::channel(0);
         let end = Shutdown::new();

@@ -275,3 +275,41 @@ async fn another_history_has_its_cursor_proven_again() {
     walker.ready().await;
     assert!(matches!(walker.step(ROOM), Step::Ended(Refused::Invalid)));
 }
+
+#[tokio::test]
+async fn a_page_that_no_cache_keeps_is_loaded_once_for_a_reader_that_takes_it_in_small_writes() {
+    let (journal, live, _writer) = begun(1..=3 * PAGE_SPAN, Limits { cache_bytes: 1, ..FORGETFUL });
+    let mut walker = walker(&live, Start::Earliest, filter(&[])).await;
+    let mut taken = Vec::new();
+    while taken.len() < 2 * 512 {
+        match walker.step(Room { events: 1, bytes: 1 }) {
+            Step::Went(runs) => taken.extend(seqs(&runs)),
+            Step::Waits => walker.ready().await,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(taken, (1..=2 * PAGE_SPAN).collect::<Vec<_>>());
+    assert_eq!(journal.loads().0, 2);
+}
+
+#[tokio::test]
+async fn what_the_server_adds_to_a_filter_makes_it_narrow() {
+    use crate::journal::Owners;
+    let (journal, live, _writer) = begun(1..=20 * PAGE_SPAN, FORGETFUL);
+    let loads = |owners: Owners| {
+        let (live, all) = (Arc::clone(&live), Filter::default().seen_by(owners));
+        let loads = journal.loads().0;
+        let journal = journal.clone();
+        async move {
+            let mut walker = walker(&live, Start::Earliest, Arc::new(all)).await;
+            assert!(matches!(walker.step(ROOM), Step::Waits));
+            walker.ready().now_or_never();
+            tokio::task::yield_now().await;
+            journal.loads().0 - loads
+        }
+    };
+    // Through an index, for which there is no database here, and not through pages.
+    assert_eq!(loads(Owners::Only("alice".to_owned())).await, 0);
+    assert_eq!(loads(Owners::Nobody).await, 0);
+    assert_eq!(loads(Owners::Any).await, 1);
+}

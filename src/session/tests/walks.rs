@@ -7,12 +7,12 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 
 use super::{any_event, any_filter, any_owners, filter, node};
-use crate::journal::{Cursor, Filter, StoredEvent};
+use crate::journal::{Batch, Cursor, Filter, StoredEvent};
 use crate::session::live::Interest;
 use crate::session::walk::{Next, Walk};
 use crate::session::{Live, Place, Refused, Room, Run, Start};
 use crate::tail::pages::tests::{Dice, Journal, ROOMY, cursor, events, jump};
-use crate::tail::pages::{Limits, PAGE_SPAN, Page, PageWriter, Position};
+use crate::tail::pages::{Limits, PAGE_BYTES, PAGE_SPAN, Page, PageWriter, Position};
 use crate::view::{PRIVATE, Tally, Views};
 
 /// A node, its journal, and those who read.
@@ -31,7 +31,7 @@ struct World {
 /// What a reader has asked for and not been given yet.
 enum Work {
     Page(Arc<Page<Views>>),
-    Found(Vec<StoredEvent>, i64, Position),
+    Found(Batch, Position),
 }
 
 struct Reader {
@@ -58,6 +58,7 @@ impl World {
         let limits = Limits {
             hot_pages: *dice.pick(&[1, 2, 5, 64]),
             cache_bytes: *dice.pick(&[500_000, 64 << 20, 64 << 20, 64 << 20]),
+            page_bytes: *dice.pick(&[2000, PAGE_BYTES, PAGE_BYTES, PAGE_BYTES]),
             ..ROOMY
         };
         let (live, writer) = node(&journal, limits);
@@ -293,11 +294,13 @@ impl World {
                 let limit = 1 + self.dice.seq(60);
                 let wants = |event: &StoredEvent| reader.walk.filter().matches(event);
                 let found = self.journal.between(after, position.head).into_iter().filter(wants);
-                let found = found.take(usize::try_from(limit).unwrap()).collect();
+                let events: Vec<_> = found.take(usize::try_from(limit).unwrap()).collect();
+                let is_cut = events.len() == usize::try_from(limit).unwrap();
+                let reached = events.last().filter(|_| is_cut).map_or(position.head, |last| last.seq);
                 if after < self.journal.trimmed() {
                     return self.reader().await;
                 }
-                reader.work = Some(Work::Found(found, limit, position));
+                reader.work = Some(Work::Found(Batch { events, reached }, position));
             }
             Next::Live => {
                 assert!(!std::mem::replace(&mut reader.told_live, true), "the backlog ended twice");
@@ -403,9 +406,7 @@ impl Reader {
                 assert_eq!(room.events, given.events - sizes.len());
                 runs
             }
-            Work::Found(events, limit, position) => {
-                self.walk.found(live.pages(), events, limit, &position).into_iter().collect()
-            }
+            Work::Found(batch, position) => self.walk.found(live.pages(), batch, &position).into_iter().collect(),
         };
         for (cursor, _) in runs.iter().flat_map(Run::each) {
             self.taken.push(cursor.seq);
@@ -486,14 +487,15 @@ async fn a_search_is_void_when_the_reader_looks_for_something_else_by_then() {
     let (live, mut writer) = node(&journal, ROOMY);
     jump(&mut writer, &journal, 6000);
     let mut walk = at_start(&live, &filter(&[("symbol", "s")])).await;
+    let one = || Batch { events: events([7]), reached: 6000 };
     let Next::Search(0, position) = walk.next(&live.position()) else { panic!("{walk:?}") };
     walk.refilter(filter(&[("subject", "t")]));
-    assert!(walk.found(live.pages(), events([7]), 256, &position).is_none());
+    assert!(walk.found(live.pages(), one(), &position).is_none());
     assert_eq!((walk.cursor(), walk.tally()), (Cursor::START, Tally::default()));
     let Next::Search(0, position) = walk.next(&live.position()) else { panic!("{walk:?}") };
-    assert!(walk.found(live.pages(), events([7]), 256, &position).is_some());
+    assert!(walk.found(live.pages(), one(), &position).is_some());
     // The same answer again is of no use.
-    assert!(walk.found(live.pages(), events([7]), 256, &position).is_none());
+    assert!(walk.found(live.pages(), one(), &position).is_none());
     assert_eq!((walk.cursor(), walk.tally()), (cursor(6000), Tally::of(7)));
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::page::Page;
 use super::render::Render;
-use super::{Limits, Position, end_of, index_of};
+use super::{Limits, Position};
 
 /// Every event in `(floor, head]`.
 pub(super) struct Hot<R: Render> {
     pub(super) position: Position,
-    /// The end of a page, or 0.
+    /// What lies at or below it is loaded.
     floor: i64,
     /// In order, each with at least one event; all but the last are complete.
     pages: VecDeque<Arc<Page<R>>>,
@@ -21,8 +21,13 @@ pub(super) struct Hot<R: Render> {
 pub(super) enum Place<R: Render> {
     /// Here.
     Hot(Arc<Page<R>>),
-    /// In a page below the floor, which is complete.
-    Older(Position),
+    /// In a page up to the floor, which is complete.
+    Older {
+        /// Where the stream stands.
+        position: Position,
+        /// See [`Hot`].
+        floor: i64,
+    },
 }
 
 impl<R: Render> Hot<R> {
@@ -31,36 +36,40 @@ impl<R: Render> Hot<R> {
         Self { position: Position { epoch, ..Position::default() }, floor: 0, pages: VecDeque::new(), weight: 0 }
     }
 
-    /// The head and its page alone.
-    pub(super) fn starting_at(position: Position, floor: i64, page: Option<Page<R>>) -> Self {
-        let pages: VecDeque<_> = page.map(Arc::new).into_iter().collect();
-        let weight = pages.iter().map(|page| page.weight()).sum();
-        Self { position, floor, pages, weight }
+    /// Nothing but where it begins.
+    pub(super) fn starting_at(position: Position, floor: i64) -> Self {
+        Self { position, floor, ..Self::unknown(position.epoch) }
     }
 
     /// The page with the first event after the cursor, or one that says that there is none up to the head.
     pub(super) fn find(&self, cursor: i64) -> Place<R> {
         let Position { head, epoch, .. } = self.position;
         if cursor < self.floor {
-            return Place::Older(self.position);
+            return Place::Older { position: self.position, floor: self.floor };
         }
         let at = self.pages.partition_point(|page| page.last_seq() <= cursor);
         Place::Hot(match self.pages.get(at) {
             Some(page) => Arc::clone(page),
-            None => Arc::new(Page::new(index_of(head.max(1)), epoch, Vec::new(), head)),
+            None => Arc::new(Page::open(cursor.min(head), head, epoch, Vec::new())),
         })
     }
 
-    pub(super) fn last(&self) -> Option<&Arc<Page<R>>> {
-        self.pages.back()
+    /// The page that may grow.
+    pub(super) fn open(&self) -> Option<&Arc<Page<R>>> {
+        self.pages.back().filter(|page| !page.is_complete())
     }
 
-    /// The state after this one, in which `fresh` pages stand at the end (the first in place of the last one here, if it is
-    /// of the same range), and the pages that had to leave, all of them complete.
+    /// Up to where its pages have said everything; events beyond it are of no page yet.
+    pub(super) fn paged(&self) -> i64 {
+        self.pages.back().map_or(self.floor, |page| page.upto())
+    }
+
+    /// The state after this one, in which `fresh` pages stand at the end (the first in place of the open one, if there is
+    /// one), and the pages that had to leave, all of them complete.
     pub(super) fn grown(&self, fresh: Vec<Page<R>>, position: Position, limits: &Limits) -> (Self, Vec<Arc<Page<R>>>) {
         let mut next = Self { position, floor: self.floor, pages: self.pages.clone(), weight: self.weight };
         for page in fresh {
-            if next.pages.back().is_some_and(|last| last.index() == page.index()) {
+            if next.pages.back().is_some_and(|last| last.begins_after() == page.begins_after()) {
                 next.weight -= next.pages.pop_back().map_or(0, |last| last.weight());
             }
             next.weight += page.weight();
@@ -70,7 +79,7 @@ impl<R: Render> Hot<R> {
         while next.pages.len() > 1 && (next.pages.len() > limits.hot_pages || next.weight > limits.hot_bytes) {
             if let Some(page) = next.pages.pop_front() {
                 next.weight -= page.weight();
-                next.floor = end_of(page.index());
+                next.floor = page.upto();
                 left.push(page);
             }
         }
@@ -79,7 +88,7 @@ impl<R: Render> Hot<R> {
 
     /// Its pages that are complete at or below this seq.
     pub(super) fn complete_below(&self, floor: i64) -> Vec<Arc<Page<R>>> {
-        let settled = |page: &&Arc<Page<R>>| page.is_complete() && end_of(page.index()) <= floor;
+        let settled = |page: &&Arc<Page<R>>| page.is_complete() && page.upto() <= floor;
         self.pages.iter().filter(settled).cloned().collect()
     }
 }

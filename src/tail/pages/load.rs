@@ -4,11 +4,11 @@ use futures_util::future::BoxFuture;
 use tokio_postgres::Client;
 
 use crate::db::{Database, Lane, Requester, Strangers, Trouble};
-use crate::journal::{CurrentJournal, MAX_ROWS, StoredEvent, read_from, read_range, trimmed_through};
+use crate::journal::{self, Budget, CurrentJournal, MAX_ROWS, StoredEvent, read_from, read_range, trimmed_through};
 
 use super::PAGE_SPAN;
 
-// A page is read by one statement, so one statement must be able to return it whole.
+// A page is read by one statement, so one statement must be able to return as many rows.
 const _: () = assert!(PAGE_SPAN <= MAX_ROWS);
 
 /// What a load brings.
@@ -16,6 +16,8 @@ const _: () = assert!(PAGE_SPAN <= MAX_ROWS);
 pub struct Loaded {
     /// The events, in order.
     pub events: Vec<StoredEvent>,
+    /// Up to which seq they are all; less than was asked for if they weigh too much for one page.
+    pub reached: i64,
     /// The newest seq that retention had taken when the events had been read: those up to it may be missing.
     pub trimmed: i64,
 }
@@ -25,8 +27,13 @@ pub trait Load: Send + Sync + 'static {
     /// The journal that the tail follows, from here on: only from there may be read.
     fn follow(&mut self, _journal: CurrentJournal) {}
 
-    /// All events with `after < seq <= upto`, in order; never asked for more than a page.
-    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>>;
+    /// The events with `after < seq <= upto`, in order, to the one with which their payloads reach these bytes; never asked
+    /// for more seqs than a page has.
+    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, Trouble>>;
+
+    /// Where the rest of a heavy range is to be cut: the last seq of each run of events whose payloads reach these
+    /// bytes.
+    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>>;
 
     /// The seq of the first event with `seq < it <= upto`.
     fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>>;
@@ -52,7 +59,7 @@ impl Load for PostgresLoad {
         self.journal = journal;
     }
 
-    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         Box::pin(async move {
             let journal = self.journal.known()?;
             let mut strangers = Strangers::default();
@@ -60,31 +67,48 @@ impl Load for PostgresLoad {
                 let read = async |client: &mut Client| {
                     let client = &*client;
                     // In one round trip and in this order: retention says what it takes before it takes it.
-                    let rows = read_range(client, after, upto, PAGE_SPAN);
-                    let both = async { tokio::try_join!(biased; rows, trimmed_through(client)) };
+                    let rows = read_range(client, after, upto, Budget { rows: PAGE_SPAN, bytes });
+                    let trimmed = async { Ok(trimmed_through(client).await?) };
+                    let both = async { tokio::try_join!(biased; rows, trimmed) };
                     read_from(client, &journal, upto, both).await
                 };
                 let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut strangers, read).await?;
-                if let Some((events, trimmed)) = found.transpose()? {
-                    return Ok(Loaded { events, trimmed });
+                if let Some((batch, trimmed)) = found.transpose()? {
+                    return Ok(Loaded { events: batch.events, reached: batch.reached, trimmed });
                 }
             }
         })
     }
 
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
-        // The event comes along with its seq: once per burnt range, which is rarer than another statement is worth.
+    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>> {
         Box::pin(async move {
             let journal = self.journal.known()?;
             let mut strangers = Strangers::default();
             loop {
                 let read = async |client: &mut Client| {
                     let client = &*client;
-                    read_from(client, &journal, upto, read_range(client, seq, upto, 1)).await
+                    read_from(client, &journal, upto, journal::cuts(client, after, upto, bytes)).await
                 };
                 let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut strangers, read).await?;
-                if let Some(events) = found.transpose()? {
-                    return Ok(events.first().map(|event| event.seq));
+                if let Some(cuts) = found.transpose()? {
+                    return Ok(cuts);
+                }
+            }
+        })
+    }
+
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
+        Box::pin(async move {
+            let journal = self.journal.known()?;
+            let mut strangers = Strangers::default();
+            loop {
+                let read = async |client: &mut Client| {
+                    let client = &*client;
+                    read_from(client, &journal, upto, journal::next(client, seq, upto)).await
+                };
+                let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut strangers, read).await?;
+                if let Some(next) = found.transpose()? {
+                    return Ok(next);
                 }
             }
         })

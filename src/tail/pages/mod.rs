@@ -1,16 +1,20 @@
 //! The pages of the journal on one node: the one way in which everyone reads, backlog and live alike.
 //!
-//! A page is the aligned range of [`PAGE_SPAN`] seqs, immutable and shared by reference. The newest pages stay in memory
-//! (the hot tail, grown by the one [`PageWriter`]); older ones come from Postgres through a bounded cache, each loaded
-//! once however many readers ask. Every page is rendered once per view.
+//! A page is the aligned range of [`PAGE_SPAN`] seqs, or a part of it where its payloads reach [`PAGE_BYTES`]; immutable and
+//! shared by reference. The newest pages stay in memory (the hot tail, grown by the one [`PageWriter`]); older ones come from
+//! Postgres through a bounded cache, each loaded once however many readers ask. Every page is rendered once per view.
 //!
 //! What holds at any moment, and what the tests shake:
 //!
-//! 1. The hot tail holds every event in `(floor, head]`, and `floor` ends a page. So whatever must be loaded lies in pages
-//!    that are complete, and a complete page never changes: nothing in the cache is ever updated, only dropped.
+//! 1. The hot tail holds every event in `(floor, head]`. So whatever must be loaded is decided, and a page of it never
+//!    changes: nothing in the cache is ever updated, only dropped.
 //! 2. The head is published after the pages up to it: who sees a head finds what is below it.
 //! 3. A reader at the live edge takes one read lock for the length of a search, and never waits for a load.
 //! 4. What was read under one epoch is not kept under the next one, when the database is another.
+//! 5. A page never crosses the end of an aligned range, and says itself which seqs it covers. Where a range is cut depends on
+//!    how it was read; a reader goes on after the end of the page that it had, so cuts need not be the same for all.
+//! 6. No page is heavier than its last event beyond [`PAGE_BYTES`], as payloads are counted; what lies in memory for it is
+//!    counted once, with the renderings that it will have.
 //!
 //! Left to others: which events are decided (`fence`), what a view may show (`view`, through [`Render`]), whether a cursor
 //! has expired by retention (`session`: trimmed rows may still stand in a page).
@@ -38,14 +42,18 @@ use crate::journal::Cursor;
 
 /// How many seqs a page covers: page 0 is 1 to 512.
 pub const PAGE_SPAN: i64 = 512;
+/// The bytes of payloads with which a page ends: with the event that reaches them. Small enough that every reader can keep the
+/// page that it is in, large enough that pages of ordinary events are whole.
+pub const PAGE_BYTES: i64 = 512 << 10;
 /// The most pages that the hot tail keeps. A reader that lags by less never costs a load.
 pub const HOT_PAGES: usize = 64;
-/// The most bytes that the hot tail keeps, the page at the head apart.
+/// The most bytes that the hot tail keeps; the page at the head stays, whatever it weighs.
 pub const HOT_BYTES: usize = 64 << 20;
 /// How many pages are loaded at the same time; the others queue in the order in which they were asked for.
 pub const LOADS: usize = 4;
-/// How long a load may take once its turn has come.
-pub const LOAD_LIMIT: Duration = Duration::from_secs(10);
+/// How long a load may take once its turn has come, on however slow a link. One that is silent ends long before
+/// ([`crate::journal::SILENCE`]).
+pub const LOAD_LIMIT: Duration = Duration::from_secs(60);
 
 /// How far this node's stream is decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +103,8 @@ pub struct Limits {
     pub cache_bytes: u64,
     /// See [`LOADS`].
     pub loads: usize,
+    /// See [`PAGE_BYTES`].
+    pub page_bytes: i64,
 }
 
 impl Limits {
@@ -102,7 +112,13 @@ impl Limits {
     pub fn within(page_cache: u64) -> Self {
         let half = usize::try_from(page_cache / 2).unwrap_or(HOT_BYTES);
         let hot_bytes = half.min(HOT_BYTES);
-        Self { hot_pages: HOT_PAGES, hot_bytes, cache_bytes: page_cache - hot_bytes as u64, loads: LOADS }
+        Self {
+            hot_pages: HOT_PAGES,
+            hot_bytes,
+            cache_bytes: page_cache - hot_bytes as u64,
+            loads: LOADS,
+            page_bytes: PAGE_BYTES,
+        }
     }
 }
 

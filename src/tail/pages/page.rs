@@ -6,13 +6,14 @@ use std::sync::Arc;
 use crate::journal::StoredEvent;
 
 use super::render::{Render, Slot, View};
-use super::{end_of, start_of};
 
 /// A run of events that came together, with what the views made of it. A page that was loaded is one chunk; a page that
 /// grew at the head has one per advance, so that no event is copied or rendered again when the page grows.
 pub struct Chunk<R: Render> {
     events: Vec<StoredEvent>,
     slots: Box<[Slot<R>]>,
+    /// Of the payloads.
+    bytes: i64,
     weight: usize,
 }
 
@@ -23,7 +24,8 @@ impl<R: Render> Chunk<R> {
         let slots: Box<[Slot<R>]> = (0..R::VIEWS).map(|_| Slot::default()).collect();
         let own = size_of::<Self>() + size_of_val::<[_]>(&slots);
         let weight = own + events.iter().map(|event| event.weight() + R::weight(event)).sum::<usize>();
-        Self { events, slots, weight }
+        let bytes = events.iter().map(|event| payload_bytes(event)).sum();
+        Self { events, slots, bytes, weight }
     }
 
     /// Its events, in seq order; there is at least one.
@@ -52,6 +54,11 @@ impl<R: Render> fmt::Debug for Chunk<R> {
     }
 }
 
+/// The bytes by which pages are cut.
+pub(super) fn payload_bytes(event: &StoredEvent) -> i64 {
+    i64::try_from(event.payload.len()).unwrap_or(i64::MAX)
+}
+
 /// What a reader has before it of one chunk.
 #[derive(Debug)]
 pub struct Part<'a, R: Render> {
@@ -68,33 +75,45 @@ impl<'a, R: Render> Part<'a, R> {
     }
 }
 
-/// The events of one aligned range, as far as they were decided when the page was made.
+/// The events of one aligned range, or of a part of it if they are heavy, as far as they were decided when the page was made.
 pub struct Page<R: Render> {
-    index: i64,
-    epoch: u64,
+    after: i64,
     upto: i64,
+    epoch: u64,
     next: Option<i64>,
+    is_open: bool,
     chunks: Vec<Arc<Chunk<R>>>,
     weight: usize,
 }
 
 impl<R: Render> Page<R> {
-    pub(super) fn new(index: i64, epoch: u64, chunks: Vec<Arc<Chunk<R>>>, upto: i64) -> Self {
+    /// A complete page: these are the events with `after < seq <= upto`.
+    pub(super) fn new(after: i64, upto: i64, epoch: u64, chunks: Vec<Arc<Chunk<R>>>) -> Self {
         let own = size_of::<Self>() + size_of_val::<[_]>(&chunks);
         let weight = own + chunks.iter().map(|chunk| chunk.weight).sum::<usize>();
-        Self { index, epoch, upto, next: None, chunks, weight }
+        Self { after, upto, epoch, next: None, is_open: false, chunks, weight }
+    }
+
+    /// The page at the head, which may grow.
+    pub(super) fn open(after: i64, head: i64, epoch: u64, chunks: Vec<Arc<Chunk<R>>>) -> Self {
+        Self { is_open: true, ..Self::new(after, head, epoch, chunks) }
     }
 
     /// A page without events, from whose beginning on up to the seq before `next` (or the head, if nothing follows it) no
     /// event exists. That stays true for ever: what is below the head is immutable, and retention only removes.
-    pub(super) fn burnt(index: i64, epoch: u64, next: Option<i64>, head: i64) -> Self {
+    pub(super) fn burnt(after: i64, epoch: u64, next: Option<i64>, head: i64) -> Self {
         let upto = next.map_or(head, |seq| seq - 1);
-        Self { next, ..Self::new(index, epoch, Vec::new(), upto) }
+        Self { next, ..Self::new(after, upto, epoch, Vec::new()) }
     }
 
-    /// Which page: it covers `index * 512 < seq <= (index + 1) * 512`.
-    pub fn index(&self) -> i64 {
-        self.index
+    /// The seq that it begins after: the start of an aligned range, or a cut in it.
+    pub fn begins_after(&self) -> i64 {
+        self.after
+    }
+
+    /// Whether it says everything that follows this cursor for a while.
+    pub fn covers(&self, cursor: i64) -> bool {
+        self.after <= cursor && cursor < self.upto
     }
 
     /// The history that it belongs to.
@@ -102,8 +121,8 @@ impl<R: Render> Page<R> {
         self.epoch
     }
 
-    /// How far it says everything: a reader that has taken its events goes on after this seq. The end of its range, the
-    /// head while that stands within, or beyond its range when it has no events and knows where the next one is.
+    /// How far it says everything: a reader that has taken its events goes on after this seq. The end of its range, a cut in
+    /// it, the head while that stands within, or beyond its range when it has no events and knows where the next one is.
     pub fn upto(&self) -> i64 {
         self.upto
     }
@@ -113,9 +132,14 @@ impl<R: Render> Page<R> {
         self.next
     }
 
-    /// Whether its whole range is decided. Then it never changes.
+    /// Whether it never grows any more.
     pub fn is_complete(&self) -> bool {
-        self.upto >= end_of(self.index)
+        !self.is_open
+    }
+
+    /// Bytes of its payloads.
+    pub(super) fn bytes(&self) -> i64 {
+        self.chunks.iter().map(|chunk| chunk.bytes).sum()
     }
 
     /// Its events, in seq order.
@@ -149,7 +173,7 @@ impl<R: Render> Page<R> {
 impl<R: Render> fmt::Debug for Page<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Page")
-            .field("after", &start_of(self.index))
+            .field("after", &self.after)
             .field("upto", &self.upto)
             .field("next", &self.next)
             .field("epoch", &self.epoch)

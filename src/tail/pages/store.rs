@@ -14,7 +14,7 @@ use super::load::{Load, Loaded};
 use super::page::{Chunk, Page};
 use super::render::{Render, View};
 use super::writer::PageWriter;
-use super::{LOAD_LIMIT, Limits, PageError, Position, end_of, index_of, start_of};
+use super::{LOAD_LIMIT, Limits, PageError, Position};
 
 /// The pages of this node, for reading. Cheap to clone, shared by every session.
 pub struct Pages<R: Render>(Arc<Shared<R>>);
@@ -46,7 +46,8 @@ impl<R: Render> fmt::Debug for Pages<R> {
 
 /// How the search for a page stands.
 enum Found<R: Render> {
-    Page(Arc<Page<R>>),
+    Hot(Arc<Page<R>>),
+    Cached(Arc<Page<R>>),
     OnItsWay(watch::Receiver<Outcome<R>>),
 }
 
@@ -93,33 +94,36 @@ impl<R: Render> Pages<R> {
         let mut epoch = None;
         loop {
             let page = match Shared::find(&self.0, cursor, &mut epoch)? {
-                Found::Page(page) => page,
+                Found::Hot(page) => return Ok(page),
+                Found::Cached(page) => page,
                 Found::OnItsWay(mut outcome) => match outcome.wait_for(Option::is_some).await.as_deref() {
                     Ok(Some(Ok(page))) => Arc::clone(page),
                     Ok(Some(Err(error))) => return Err(error.clone()),
                     Ok(None) | Err(_) => return Err(PageError::Ended),
                 },
             };
-            // A page that must be loaded is complete and says everything beyond the cursor, so this always moves on, and it
-            // ends in the hot tail at the latest.
-            if page.last_seq() > cursor || page.upto() <= cursor || !page.is_complete() {
+            if page.last_seq() > cursor {
                 return Ok(page);
             }
-            cursor = page.upto();
+            // It says everything beyond the cursor, or ends there and is cut there from now on (a load that others had sent
+            // for). So this moves on, and ends in the hot tail at the latest.
+            cursor = cursor.max(page.upto());
         }
     }
 
     /// The same, if the page need not be waited for: it is hot, or in the cache.
     pub fn at_hand(&self, cursor: i64) -> Option<Arc<Page<R>>> {
         let cursor = cursor.max(0);
-        let position = match self.0.hot().find(cursor) {
+        let (position, floor) = match self.0.hot().find(cursor) {
             Place::Hot(page) => return Some(page),
-            Place::Older(position) => position,
+            Place::Older { position, floor } => (position, floor),
         };
-        let cache = self.0.cache();
-        let page = cache.get(index_of(cursor + 1)).filter(|_| cache.epoch == position.epoch)?;
+        let mut cache = self.0.cache();
+        if cache.epoch != position.epoch {
+            return None;
+        }
         // One that has nothing after the cursor is for `page_after` to go on from.
-        (page.last_seq() > cursor).then_some(page)
+        cache.look_up(cursor, floor).ok().filter(|page| page.last_seq() > cursor)
     }
 
     /// What a view shows of a chunk, now: never by rules that were replaced before this was called.
@@ -163,31 +167,31 @@ impl<R: Render> Shared<R> {
         let place = self.hot().find(cursor);
         let now = match &place {
             Place::Hot(page) => page.epoch(),
-            Place::Older(position) => position.epoch,
+            Place::Older { position, .. } => position.epoch,
         };
         if *epoch.get_or_insert(now) != now {
             return Err(PageError::Reset);
         }
-        let position = match place {
-            Place::Hot(page) => return Ok(Found::Page(page)),
-            Place::Older(position) => position,
+        let (position, floor) = match place {
+            Place::Hot(page) => return Ok(Found::Hot(page)),
+            Place::Older { position, floor } => (position, floor),
         };
-        let index = index_of(cursor + 1);
         let (landing, waiting, ended) = {
             let mut cache = self.cache();
             if cache.epoch != position.epoch {
                 return Err(PageError::Reset);
             }
-            if let Some(page) = cache.get(index) {
-                return Ok(Found::Page(page));
-            }
-            if let Some(flight) = cache.flights.get(&index) {
+            let (after, upto) = match cache.look_up(cursor, floor) {
+                Ok(page) => return Ok(Found::Cached(page)),
+                Err(missing) => missing,
+            };
+            if let Some(flight) = cache.flights.get(&after) {
                 return Ok(Found::OnItsWay(flight.subscribe()));
             }
             let (outcome, waiting) = watch::channel(None);
             let outcome = Arc::new(outcome);
-            cache.flights.insert(index, Arc::clone(&outcome));
-            let landing = Landing { shared: Arc::clone(self), index, position, outcome, done: false };
+            cache.flights.insert(after, Arc::clone(&outcome));
+            let landing = Landing { shared: Arc::clone(self), after, upto, position, outcome, done: false };
             (landing, waiting, cache.ended.clone())
         };
         // A task of its own, so that the load does not end with the reader that happened to come first. It is started
@@ -227,23 +231,32 @@ impl<R: Render> Shared<R> {
         });
     }
 
-    async fn load(&self, index: i64, position: Position) -> Result<Page<R>, Trouble> {
-        let (start, end) = (start_of(index), end_of(index));
-        let Loaded { events, trimmed } = self.loader.range(start, end).await?;
+    async fn load(&self, after: i64, upto: i64, position: Position) -> Result<Page<R>, Trouble> {
+        let Loaded { events, reached, trimmed } = self.loader.range(after, upto, self.limits.page_bytes).await?;
         // Before anybody can have the page: who takes it must be able to see what it may lack.
         self.trim(trimmed, position.epoch);
         if events.is_empty() {
-            let next = self.loader.next_after(end, position.head).await?;
-            return Ok(Page::burnt(index, position.epoch, next, position.head));
+            let next = self.loader.next_after(upto, position.head).await?;
+            return Ok(Page::burnt(after, position.epoch, next, position.head));
         }
-        Ok(Page::new(index, position.epoch, vec![Arc::new(Chunk::new(events))], end))
+        if reached < upto {
+            // A heavy range: whoever is in its middle shall not read all that lies before.
+            let cuts = self.loader.cuts(reached, upto, self.limits.page_bytes).await?;
+            let mut cache = self.cache();
+            if cache.epoch == position.epoch {
+                cuts.into_iter().for_each(|seq| cache.cut(seq));
+            }
+        }
+        Ok(Page::new(after, reached, position.epoch, vec![Arc::new(Chunk::new(events))]))
     }
 }
 
 /// The end of one load, which comes whatever happens to its task.
 struct Landing<R: Render> {
     shared: Arc<Shared<R>>,
-    index: i64,
+    /// What is to be loaded.
+    after: i64,
+    upto: i64,
     position: Position,
     outcome: Flight<R>,
     done: bool,
@@ -256,7 +269,7 @@ impl<R: Render> Landing<R> {
         if self.nobody_waits() {
             return;
         }
-        let loaded = tokio::time::timeout(LOAD_LIMIT, shared.load(self.index, self.position)).await;
+        let loaded = tokio::time::timeout(LOAD_LIMIT, shared.load(self.after, self.upto, self.position)).await;
         let result = loaded.unwrap_or(Err(Trouble::Slow(LOAD_LIMIT)));
         self.land(result.map(Arc::new).map_err(PageError::Load));
     }
@@ -269,7 +282,7 @@ impl<R: Render> Landing<R> {
             return false;
         }
         if cache.epoch == self.position.epoch {
-            cache.flights.remove(&self.index);
+            cache.flights.remove(&self.after);
         }
         self.done = true;
         true
@@ -283,7 +296,7 @@ impl<R: Render> Landing<R> {
         {
             let mut cache = self.shared.cache();
             if cache.epoch == self.position.epoch {
-                cache.flights.remove(&self.index);
+                cache.flights.remove(&self.after);
                 if let Ok(page) = &result {
                     cache.put(Arc::clone(page), &mut left);
                 }
@@ -302,7 +315,7 @@ impl<R: Render> Drop for Landing<R> {
     fn drop(&mut self) {
         if !self.done {
             if std::thread::panicking() {
-                tracing::error!(page = self.index, "the load of a page panicked");
+                tracing::error!(after = self.after, "the load of a page panicked");
             }
             self.land(Err(PageError::Ended));
         }

@@ -1,12 +1,14 @@
 //! The writing side: the one tail task moves the head here, and nobody else can.
 
 use std::fmt;
+use std::iter::Peekable;
 use std::sync::{Arc, PoisonError};
+use std::vec::IntoIter;
 
 use crate::journal::{Cursor, JournalIdentity, StoredEvent};
 
 use super::hot::Hot;
-use super::page::{Chunk, Page};
+use super::page::{Chunk, Page, payload_bytes};
 use super::render::Render;
 use super::store::Shared;
 use super::{Position, end_of, index_of, start_of};
@@ -31,7 +33,7 @@ pub enum Misstep {
         /// Where it should have gone.
         to: i64,
     },
-    /// Rows stand in seq order above the old head (or the start of the head's page) and not beyond the new one.
+    /// Rows stand in seq order above the old head (or where a jump begins) and not beyond the new one.
     #[error("the row {seq} is out of place after {after}, up to {upto}")]
     Row {
         /// The row.
@@ -41,7 +43,7 @@ pub enum Misstep {
         /// What it must not be greater than.
         upto: i64,
     },
-    /// The newest event is the last row given, or, when the head's page has none, before that page.
+    /// The newest event is the last row given, or, when none is, not after where the jump begins.
     #[error("the newest event cannot be {0}")]
     Newest(i64),
 }
@@ -56,14 +58,19 @@ impl<R: Render> PageWriter<R> {
         self.0.hot().position
     }
 
-    /// Whether the way to this head is longer than the hot tail wants to hold: then only the rows of the head's page
-    /// need be read, and [`Self::jump`] takes them. Both ways are right; this one does not read what nobody may want.
+    /// Whether the way to this head is longer than the hot tail wants to hold: then hardly any rows need be read, and
+    /// [`Self::jump`] takes them. Both ways are right; this one does not read what nobody may want.
     pub fn is_far(&self, head: i64) -> bool {
         let pages = i64::try_from(self.0.limits.hot_pages).unwrap_or(i64::MAX);
         index_of(head.max(1)).saturating_sub(index_of(self.position().head.max(1))) > pages
     }
 
-    /// The seq after which the rows for [`Self::jump`] begin: `(page_start(head), head]`.
+    /// How many bytes of rows are worth handing out on the way to a far head: what the hot tail keeps.
+    pub fn hot_bytes(&self) -> i64 {
+        i64::try_from(self.0.limits.hot_bytes).unwrap_or(i64::MAX)
+    }
+
+    /// The seq after which the rows for [`Self::jump`] begin at best: `(page_start(head), head]`.
     pub fn page_start(head: i64) -> i64 {
         start_of(index_of(head.max(1)))
     }
@@ -71,9 +78,9 @@ impl<R: Render> PageWriter<R> {
     /// Moves the head, with all events that were decided since: every event in `(old head, head]`, in order. Readers
     /// see the new head and the pages up to it together.
     pub fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<Position, Misstep> {
-        let (before, open) = {
+        let (before, open, paged) = {
             let hot = self.0.hot();
-            (hot.position, hot.last().filter(|page| !page.is_complete()).cloned())
+            (hot.position, hot.open().cloned(), hot.paged())
         };
         check(&rows, before.head, before.head, head)?;
         if head == before.head && before.known {
@@ -81,26 +88,27 @@ impl<R: Render> PageWriter<R> {
         }
         let newest = rows.last().map_or(before.newest, |event| Cursor::of(event.seq, event.id));
         let position = Position { head, newest, known: true, ..before };
-        let fresh = pages(open.as_deref(), rows, position);
+        let fresh = pages(open.as_deref(), paged, rows, position, self.0.limits.page_bytes);
         let (hot, left) = self.0.hot().grown(fresh, position, &self.0.limits);
         self.publish(hot, left);
         Ok(position)
     }
 
-    /// Starts the hot tail anew at this head: `rows` are all events in `(page_start(head), head]`, `newest` is the
-    /// newest event up to the head ([`Cursor::START`] if there is none).
-    pub fn jump(&mut self, rows: Vec<StoredEvent>, head: i64, newest: Cursor) -> Result<Position, Misstep> {
+    /// Starts the hot tail anew at this head: `rows` are all events in `(floor, head]`, `newest` is the newest event up to
+    /// the head ([`Cursor::START`] if there is none). What lies up to the floor is loaded when somebody wants it.
+    pub fn jump(&mut self, floor: i64, rows: Vec<StoredEvent>, head: i64, newest: Cursor) -> Result<Position, Misstep> {
         let before = self.position();
-        let floor = Self::page_start(head);
         check(&rows, before.head, floor, head)?;
         let fits = rows.last().map_or((0..=floor).contains(&newest.seq), |event| event.seq == newest.seq);
         if !fits {
             return Err(Misstep::Newest(newest.seq));
         }
         let position = Position { head, newest, known: true, ..before };
-        let page = pages(None, rows, position).pop();
-        let left = self.0.hot().complete_below(floor);
-        self.publish(Hot::starting_at(position, floor, page), left);
+        let fresh = pages(None, floor, rows, position, self.0.limits.page_bytes);
+        let mut left = self.0.hot().complete_below(floor);
+        let (hot, more) = Hot::starting_at(position, floor).grown(fresh, position, &self.0.limits);
+        left.extend(more);
+        self.publish(hot, left);
         Ok(position)
     }
 
@@ -156,8 +164,8 @@ impl<R: Render> PageWriter<R> {
 }
 
 fn check(rows: &[StoredEvent], from: i64, floor: i64, head: i64) -> Result<(), Misstep> {
-    if head < from || head < 0 {
-        return Err(Misstep::Backwards { from, to: head });
+    if head < from.max(floor) || floor < 0 {
+        return Err(Misstep::Backwards { from: from.max(floor), to: head });
     }
     let mut after = floor;
     for StoredEvent { seq, .. } in rows {
@@ -169,20 +177,78 @@ fn check(rows: &[StoredEvent], from: i64, floor: i64, head: i64) -> Result<(), M
     Ok(())
 }
 
-/// The pages of these rows up to the head, of which the first takes over the chunks of the page that was still open.
-fn pages<R: Render>(open: Option<&Page<R>>, rows: Vec<StoredEvent>, position: Position) -> Vec<Page<R>> {
-    let mut parts: Vec<(i64, Vec<Arc<Chunk<R>>>)> = Vec::new();
-    parts.extend(open.map(|page| (page.index(), page.chunks().to_vec())));
+/// A page in the making.
+struct Part<R: Render> {
+    after: i64,
+    index: i64,
+    chunks: Vec<Arc<Chunk<R>>>,
+    /// How many bytes may still come.
+    left: i64,
+    last_seq: i64,
+}
+
+impl<R: Render> Part<R> {
+    fn new(after: i64, index: i64, bytes: i64) -> Self {
+        Self { after, index, chunks: Vec::new(), left: bytes, last_seq: after }
+    }
+
+    /// Takes over the chunks of the page that was still open.
+    fn of(open: &Page<R>, bytes: i64) -> Self {
+        let (after, last_seq, chunks) = (open.begins_after(), open.last_seq(), open.chunks().to_vec());
+        Self { after, index: index_of(after + 1), chunks, left: bytes - open.bytes(), last_seq }
+    }
+
+    fn is_full(&self) -> bool {
+        self.left <= 0
+    }
+
+    /// As many of these rows as belong to its range and fit.
+    fn take(&mut self, rows: &mut Peekable<IntoIter<StoredEvent>>) {
+        let mut events = Vec::new();
+        while !self.is_full()
+            && let Some(event) = rows.next_if(|event| index_of(event.seq) == self.index)
+        {
+            self.left -= payload_bytes(&event);
+            self.last_seq = event.seq;
+            events.push(event);
+        }
+        self.chunks.push(Arc::new(Chunk::new(events)));
+    }
+
+    fn into_page(self, Position { head, epoch, .. }: Position) -> Page<R> {
+        if self.is_full() {
+            Page::new(self.after, self.last_seq, epoch, self.chunks)
+        } else if head < end_of(self.index) {
+            Page::open(self.after, head, epoch, self.chunks)
+        } else {
+            Page::new(self.after, end_of(self.index), epoch, self.chunks)
+        }
+    }
+}
+
+/// The pages of these rows up to the head, of which the first goes on from the page that was still open, or begins after what
+/// was paged.
+fn pages<R: Render>(
+    open: Option<&Page<R>>,
+    paged: i64,
+    rows: Vec<StoredEvent>,
+    position: Position,
+    bytes: i64,
+) -> Vec<Page<R>> {
+    let mut parts: Vec<Part<R>> = open.map(|page| Part::of(page, bytes)).into_iter().collect();
     let mut rows = rows.into_iter().peekable();
     while let Some(first) = rows.peek() {
         let index = index_of(first.seq);
-        let events = std::iter::from_fn(|| rows.next_if(|event| index_of(event.seq) == index)).collect();
-        let chunk = Arc::new(Chunk::new(events));
         match parts.last_mut() {
-            Some((last, chunks)) if *last == index => chunks.push(chunk),
-            _ => parts.push((index, vec![chunk])),
+            Some(part) if part.index == index && !part.is_full() => part.take(&mut rows),
+            last => {
+                // Whatever lies between is decided and empty.
+                let before = last.map_or(paged, |part| part.last_seq);
+                let mut part = Part::new(start_of(index).max(before), index, bytes);
+                part.take(&mut rows);
+                parts.push(part);
+            }
         }
     }
-    let page = |(index, chunks)| Page::new(index, position.epoch, chunks, position.head.min(end_of(index)));
-    parts.into_iter().map(page).collect()
+    parts.into_iter().map(|part| part.into_page(position)).collect()
 }

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::super::pages::{PageWriter, Render};
+use super::super::pages::{PAGE_BYTES, PAGE_SPAN, PageWriter, Render};
 use super::super::statements::{self, Server};
-use super::{Lost, Tail};
-use crate::journal::{Cursor, JournalIdentity, MAX_ROWS, StoredEvent, read_identified, read_range, trimmed_through};
+use super::{Lost, Tail, identified, within};
+use crate::journal::{Budget, Cursor, JournalIdentity, StoredEvent, read_range, trimmed_through};
 
 /// What outlives a connection.
 #[derive(Debug, Default)]
@@ -74,16 +74,16 @@ impl<R: Render> Tail<R> {
     /// one server, though a pooler may be in between.
     async fn look_back(&self, client: &Client, server: &Server) -> Result<Found, Lost> {
         let read = async {
-            let (written, trimmed) = statements::state(client).await?;
+            let (written, trimmed) = within(statements::state(client)).await?;
             let known: Vec<(i64, Uuid)> =
                 self.memory.recent.iter().copied().filter(|(seq, _)| *seq > trimmed).collect();
             let holds = match (known.first(), known.last()) {
-                (Some((first, _)), Some((last, _))) => statements::ids(client, *first, *last).await? == known,
+                (Some((first, _)), Some((last, _))) => within(statements::ids(client, *first, *last)).await? == known,
                 _ => self.memory.history.is_some_and(|history| history.is_same_history(&server.identity)),
             };
             Ok::<_, Lost>((written, trimmed, holds))
         };
-        let ((written, trimmed, holds), identity, drawn) = read_identified(client, read).await?;
+        let ((written, trimmed, holds), identity, drawn) = identified(client, read).await?;
         if identity != server.identity {
             return Err(Lost::Moved);
         }
@@ -96,21 +96,28 @@ impl<R: Render> Tail<R> {
         self.memory = Memory::default();
     }
 
-    /// Begins anew at a head, with the page that holds it.
+    /// Begins anew at a head, with the page that holds it unless that is heavy: then it is loaded when somebody wants it.
     pub(super) async fn jump(&mut self, client: &Client, server: &Server, head: i64) -> Result<(), Lost> {
+        let start = PageWriter::<R>::page_start(head);
         let read = async {
-            let rows = read_range(client, PageWriter::<R>::page_start(head), head, MAX_ROWS).await?;
-            let newest = statements::newest(client, head).await?;
-            Ok::<_, Lost>((rows, newest, trimmed_through(client).await?))
+            let page = read_range(client, start, head, Budget { rows: PAGE_SPAN, bytes: PAGE_BYTES }).await?;
+            let whole = page.reached == head;
+            let newest = within(statements::newest(client, head)).await?;
+            let mut ids =
+                if whole { ids_of(&page.events) } else { within(statements::ids(client, start + 1, head)).await? };
+            if ids.is_empty() {
+                ids.extend(newest);
+            }
+            let (floor, rows) = if whole { (start, page.events) } else { (head, Vec::new()) };
+            Ok((floor, rows, newest, ids, within(trimmed_through(client)).await?))
         };
-        let ((rows, newest, trimmed), identity, _) = read_identified(client, read).await?;
+        let ((floor, rows, newest, ids, trimmed), identity, _) = identified(client, read).await?;
         if identity != server.identity {
             return Err(Lost::Moved);
         }
         // After the rows and before anybody can have them: who takes them must be able to see what they may lack.
         self.pages.trim(trimmed);
-        let ids = if rows.is_empty() { newest.into_iter().collect() } else { ids_of(&rows) };
-        self.pages.jump(rows, head, newest.map_or(Cursor::START, |(seq, id)| Cursor::of(seq, id)))?;
+        self.pages.jump(floor, rows, head, newest.map_or(Cursor::START, |(seq, id)| Cursor::of(seq, id)))?;
         self.memory.recent.clear();
         self.memory.handed_out(&ids);
         self.memory.decided = Some(head);

@@ -1,12 +1,14 @@
 //! The tail's loop: one connection after another, each a `visit` with its `probe`, and the `memory` that outlives them.
 
+mod batch;
 mod memory;
 mod probe;
 mod visit;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio_postgres::Client;
 
 use self::memory::Memory;
 use self::visit::Visit;
@@ -14,9 +16,11 @@ use super::pages::{Misstep, PageWriter, Render};
 use super::status::{Counts, Reason, Stalled, Status};
 use crate::clock::jitter;
 use crate::db::{Connector, Database, Trouble};
+use crate::journal::{JournalIdentity, read_identified};
 use crate::shutdown::Shutdown;
 
-/// How long one poll may take before the connection is taken for dead.
+/// How long one statement may take before the connection is taken for dead. Rows of events may take longer together, and each
+/// must come this soon ([`crate::journal::SILENCE`]): a slow link is no dead one.
 const POLL_LIMIT: Duration = Duration::from_secs(5);
 /// After a lost connection: the first wait, which doubles up to the longest.
 const RETRY_MIN: Duration = Duration::from_millis(50);
@@ -46,7 +50,7 @@ pub struct Tail<R: Render> {
 enum Lost {
     #[error("{0}")]
     Trouble(#[from] Trouble),
-    #[error("a poll took longer than {POLL_LIMIT:?}")]
+    #[error("a statement took longer than {POLL_LIMIT:?}")]
     Slow,
     #[error("the connection was closed")]
     Closed,
@@ -75,6 +79,35 @@ enum Lost {
 impl From<tokio_postgres::Error> for Lost {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Trouble(error.into())
+    }
+}
+
+/// The answer to statements that are quick, or the end of the connection.
+async fn within<T, E>(asked: impl Future<Output = Result<T, E>>) -> Result<T, Lost>
+where
+    Lost: From<E>,
+{
+    Ok(tokio::time::timeout(POLL_LIMIT, asked).await.map_err(|_| Lost::Slow)??)
+}
+
+/// Reads with the identity of the journal that was read. What is read limits itself; what stands around it is quick.
+async fn identified<T>(
+    client: &Client,
+    read: impl Future<Output = Result<T, Lost>>,
+) -> Result<(T, JournalIdentity, i64), Lost> {
+    let over = Notify::new();
+    let read = async {
+        let found = read.await;
+        over.notify_one();
+        found
+    };
+    let late = async {
+        over.notified().await;
+        tokio::time::sleep(POLL_LIMIT).await;
+    };
+    tokio::select! {
+        found = read_identified(client, read) => found,
+        () = late => Err(Lost::Slow),
     }
 }
 

@@ -13,13 +13,12 @@ use super::super::pace::{BUSY_POLL, DEAF_POLL, IDLE_POLL, Pace};
 use super::super::pages::Render;
 use super::super::statements::{self, Answer, Look, Prepared, Server};
 use super::super::status::{Hearing, Reason, Stalled, Status};
+use super::batch::BatchSize;
 use super::probe::Probe;
-use super::{Lost, POLL_LIMIT, Tail};
-use crate::journal::{MAX_ROWS, StoredEvent, read_identified, read_range, trimmed_through};
+use super::{Lost, Tail, identified, within};
+use crate::journal::{Batch, Budget, read_range, trimmed_through};
 use crate::shutdown::Shutdown;
 
-/// Rows that travel with a look; more are fetched after it.
-const FIRST_ROWS: i64 = 512;
 /// How far beyond the head the rows that travel with a look may lie, so that few partitions are planned for.
 const FIRST_WINDOW: i64 = 8192;
 /// The head is written down at most this often.
@@ -41,6 +40,7 @@ pub(super) struct Visit {
     fences: Fences,
     duty: Duty,
     pace: Pace,
+    size: BatchSize,
     begun: Instant,
     polled: Instant,
     hushed: bool,
@@ -72,17 +72,13 @@ impl Visit {
         let heard = move |n: tokio_postgres::Notification| hearing.hear(&n);
         let (client, carrier) = tail.connector.connect_listening(heard).await?;
         let now = Instant::now();
-        let prepare = async {
-            statements::listen(&client).await?;
-            let server = statements::server(&client).await?;
-            if server.identity.is_standby() {
-                return Err(Lost::Standby);
-            }
-            ear.ignore(server.process);
-            let decided = tail.recall(&client, &server).await?;
-            Ok((server, decided))
-        };
-        let (server, decided) = tokio::time::timeout(POLL_LIMIT, prepare).await.unwrap_or(Err(Lost::Slow))?;
+        within(statements::listen(&client)).await?;
+        let server = within(statements::server(&client)).await?;
+        if server.identity.is_standby() {
+            return Err(Lost::Standby);
+        }
+        ear.ignore(server.process);
+        let decided = tail.recall(&client, &server).await?;
         tail.count(|c| c.connections += 1);
         Ok(Self {
             client,
@@ -93,6 +89,7 @@ impl Visit {
             fences: Fences::new(decided),
             duty: Duty::Take,
             pace: Pace::default(),
+            size: BatchSize::default(),
             begun: now,
             polled: now,
             hushed: false,
@@ -109,13 +106,16 @@ impl Visit {
     /// Follows the journal on this connection. `Ok` is the shutdown.
     pub(super) async fn stay<R: Render>(mut self, tail: &mut Tail<R>, shutdown: &Shutdown) -> Result<(), Lost> {
         loop {
-            tokio::time::timeout(POLL_LIMIT, self.turn(tail)).await.unwrap_or(Err(Lost::Slow))?;
+            // A turn may take long over a slow link. What it has handed out stays handed out wherever it is given up.
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return within(self.leave()).await,
+                turned = self.turn(tail) => turned?,
+            }
             let rest = self.rest();
             tokio::select! {
                 biased;
-                () = shutdown.cancelled() => {
-                    return tokio::time::timeout(POLL_LIMIT, self.leave()).await.unwrap_or(Err(Lost::Slow));
-                }
+                () = shutdown.cancelled() => return within(self.leave()).await,
                 _ended = &mut self.carrier => return Err(Lost::Closed),
                 () = self.ear.wait(), if !self.hushed => {}
                 () = tokio::time::sleep(rest) => {}
@@ -131,10 +131,10 @@ impl Visit {
             self.pace.bell(self.polled.elapsed());
         }
         self.poll(tail).await?;
-        self.follow_probe(tail).await?;
-        self.choose_hush(tail).await?;
-        self.name_blockers(tail).await?;
-        self.write_head().await?;
+        within(self.follow_probe(tail)).await?;
+        within(self.choose_hush(tail)).await?;
+        within(self.name_blockers(tail)).await?;
+        within(self.write_head()).await?;
         self.notice_trim(tail).await?;
         self.polled = Instant::now();
         Ok(())
@@ -161,7 +161,7 @@ impl Visit {
         let asked = Instant::now();
         if self.duty.is_paid() && self.fences.blockers().is_none() {
             // Nothing rang: one cheap question a second.
-            let (answer, trimmed) = statements::idle(&self.client, &self.server).await?;
+            let (answer, trimmed) = within(statements::idle(&self.client, &self.server)).await?;
             let upto = self.accept(tail, &answer, asked)?;
             tail.pages.trim(trimmed);
             self.noticed = Instant::now();
@@ -173,8 +173,10 @@ impl Visit {
         }
         let window = head.saturating_add(FIRST_WINDOW);
         let prepared = self.prepared.as_ref();
+        let budget = self.size.first();
         let (look, rows) =
-            statements::look_and_read(&self.client, prepared, &self.server, head, window, FIRST_ROWS).await?;
+            statements::look_and_read(&self.client, prepared, &self.server, head, window, budget).await?;
+        self.size.looked(&rows);
         let Look { answer, holders, is_one_table } = look;
         let upto = self.accept(tail, &answer, asked)?;
         if !is_one_table {
@@ -189,7 +191,7 @@ impl Visit {
             self.moved = true;
             self.hand_out(tail, head, decided, rows).await?;
             if self.hushed {
-                statements::ring(&self.client, self.prepared.as_ref(), decided).await?;
+                within(statements::ring(&self.client, self.prepared.as_ref(), decided)).await?;
                 tail.count(|c| c.rings += 1);
             }
         }
@@ -213,13 +215,12 @@ impl Visit {
     }
 
     /// Reads on this connection, from the journal that it began with and from no other.
-    async fn read<R: Render, T>(
-        &self,
-        tail: &Tail<R>,
-        read: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T, Lost> {
+    async fn read<R: Render, T, E>(&self, tail: &Tail<R>, read: impl Future<Output = Result<T, E>>) -> Result<T, Lost>
+    where
+        Lost: From<E>,
+    {
         let asked = Instant::now();
-        let (found, identity, _) = read_identified(&self.client, read).await?;
+        let (found, identity, _) = identified(&self.client, async { Ok(read.await?) }).await?;
         if identity != self.server.identity {
             return Err(Lost::Moved);
         }
@@ -227,13 +228,14 @@ impl Visit {
         Ok(found)
     }
 
-    /// Hands out what is decided beyond `head`: the rows that came with the look, then what they did not reach.
+    /// Hands out what is decided beyond `head`: the rows that came with the look, then what they did not reach, batch by batch.
+    /// What is more than the hot tail would keep is left for those who want it.
     async fn hand_out<R: Render>(
         &mut self,
         tail: &mut Tail<R>,
         head: i64,
         decided: i64,
-        mut rows: Vec<StoredEvent>,
+        first: Batch,
     ) -> Result<(), Lost> {
         let handed_out = self.confirm(tail, head).await?;
         if tail.pages.is_far(decided) {
@@ -241,19 +243,19 @@ impl Visit {
         }
         // A node that was held up may read when retention has been there before it.
         self.notice_trim(tail).await?;
-        let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= FIRST_ROWS;
-        let mut reached = match rows.last() {
-            Some(last) if full => last.seq.min(decided),
-            _ => decided.min(head + FIRST_WINDOW),
-        }
-        .max(handed_out);
+        let mut reached = first.reached.min(decided).max(handed_out);
+        let (mut bytes, mut rows) = (first.bytes(), first.events);
         rows.retain(|row| row.seq <= decided);
         tail.advance(rows, reached)?;
         while reached < decided {
-            let rows = self.read(tail, read_range(&self.client, reached, decided, MAX_ROWS)).await?;
-            let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= MAX_ROWS;
-            reached = rows.last().filter(|_| full).map_or(decided, |last| last.seq);
-            tail.advance(rows, reached)?;
+            if bytes >= tail.pages.hot_bytes() {
+                return tail.jump(&self.client, &self.server, decided).await;
+            }
+            let begun = Instant::now();
+            let batch = self.read(tail, read_range(&self.client, reached, decided, self.size.next())).await?;
+            self.size.read(&batch, begun.elapsed());
+            (bytes, reached) = (bytes + batch.bytes(), batch.reached);
+            tail.advance(batch.events, reached)?;
         }
         Ok(())
     }
@@ -263,7 +265,8 @@ impl Visit {
     /// drawn them. Only now, when all who could have are through, does an empty range prove that nobody did.
     async fn confirm<R: Render>(&self, tail: &Tail<R>, head: i64) -> Result<i64, Lost> {
         let Some(handed_out) = tail.memory.decided.filter(|decided| *decided > head) else { return Ok(head) };
-        let none = self.read(tail, read_range(&self.client, head, handed_out, 1)).await?.is_empty();
+        let none =
+            self.read(tail, read_range(&self.client, head, handed_out, Budget::of_rows(1))).await?.events.is_empty();
         if none { Ok(handed_out) } else { Err(Lost::Redrawn) }
     }
 
@@ -300,7 +303,7 @@ impl Visit {
     /// Under load too, retention is noticed within a second.
     async fn notice_trim<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
         if self.noticed.elapsed() >= NOTICE_EVERY {
-            let trimmed = self.read(tail, trimmed_through(&self.client)).await?;
+            let trimmed = self.read(tail, within(trimmed_through(&self.client))).await?;
             tail.pages.trim(trimmed);
             self.noticed = Instant::now();
         }

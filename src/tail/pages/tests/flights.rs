@@ -87,7 +87,7 @@ async fn a_load_that_everybody_left_before_its_turn_is_not_made() {
     under_way.await.unwrap();
     settle().await;
     assert_eq!(journal.loads(), (1, 0));
-    assert_eq!(pages.page_after(PAGE_SPAN).await.unwrap().index(), 1);
+    assert_eq!(pages.page_after(PAGE_SPAN).await.unwrap().begins_after(), PAGE_SPAN);
     assert_eq!(journal.loads(), (2, 0));
 }
 

@@ -46,7 +46,7 @@ async fn the_hot_tail_is_bounded_in_pages_and_in_bytes() {
 fn a_far_head_is_told_from_a_near_one() {
     let (_pages, mut writer) = Pages::new(Journal::new([]), Seqs, Limits { hot_pages: 4, ..ROOMY });
     assert!(!writer.is_far(4 * PAGE_SPAN) && writer.is_far(6 * PAGE_SPAN));
-    writer.jump(vec![], 6 * PAGE_SPAN, Cursor::START).unwrap();
+    writer.jump(6 * PAGE_SPAN, vec![], 6 * PAGE_SPAN, Cursor::START).unwrap();
     assert!(!writer.is_far(6 * PAGE_SPAN + 1) && !writer.is_far(0) && writer.is_far(i64::MAX));
 }
 
@@ -57,13 +57,14 @@ fn a_move_out_of_order_is_refused_and_changes_nothing() {
     assert_eq!(begun, Position { head: 5, newest: cursor(4), known: true, ..Position::default() });
     let row = |seq, after, upto| Err(Misstep::Row { seq, after, upto });
     assert_eq!(writer.advance(vec![], 4), Err(Misstep::Backwards { from: 5, to: 4 }));
-    assert_eq!(writer.jump(vec![], 4, Cursor::bare(4)), Err(Misstep::Backwards { from: 5, to: 4 }));
+    assert_eq!(writer.jump(0, vec![], 4, Cursor::bare(4)), Err(Misstep::Backwards { from: 5, to: 4 }));
     assert_eq!(writer.advance(events([5]), 6), row(5, 5, 6));
     assert_eq!(writer.advance(events([7]), 6), row(7, 5, 6));
     assert_eq!(writer.advance(events([6, 6]), 7), row(6, 6, 7));
-    assert_eq!(writer.jump(events([513, 600]), 700, Cursor::bare(513)), Err(Misstep::Newest(513)));
-    assert_eq!(writer.jump(vec![], 700, Cursor::bare(513)), Err(Misstep::Newest(513)));
-    assert_eq!(writer.jump(events([512]), 700, Cursor::bare(512)), row(512, 512, 700));
+    assert_eq!(writer.jump(512, events([513, 600]), 700, Cursor::bare(513)), Err(Misstep::Newest(513)));
+    assert_eq!(writer.jump(512, vec![], 700, Cursor::bare(513)), Err(Misstep::Newest(513)));
+    assert_eq!(writer.jump(512, events([512]), 700, Cursor::bare(512)), row(512, 512, 700));
+    assert_eq!(writer.jump(701, vec![], 700, Cursor::bare(4)), Err(Misstep::Backwards { from: 701, to: 700 }));
     assert_eq!(pages.position(), begun);
     assert_eq!(PageWriter::<Seqs>::page_start(513), 512);
 }

@@ -2,6 +2,7 @@
 //! counted, held and made to fail. Against Postgres itself: `tests/pages.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
+mod cuts;
 mod flights;
 mod hot;
 mod rendering;
@@ -16,7 +17,7 @@ use time::OffsetDateTime;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use super::{Limits, Load, Loaded, PageWriter, Pages, Render, Seqs};
+use super::{Limits, Load, Loaded, PAGE_BYTES, PageWriter, Pages, Render, Seqs};
 use crate::db::Trouble;
 use crate::journal::{Cursor, Level, StoredEvent};
 
@@ -50,6 +51,7 @@ struct Inner {
     /// How often a range, and how often the next event was asked for.
     ranges: AtomicUsize,
     nexts: AtomicUsize,
+    cuts: AtomicUsize,
     /// A load takes a permit for its time, so that a test can hold loads back.
     gate: Semaphore,
     under_way: AtomicUsize,
@@ -91,6 +93,7 @@ impl Journal {
             events: Mutex::new(seqs.into_iter().map(|seq| (seq, event(seq))).collect()),
             ranges: AtomicUsize::new(0),
             nexts: AtomicUsize::new(0),
+            cuts: AtomicUsize::new(0),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             under_way: AtomicUsize::new(0),
             most_under_way: AtomicUsize::new(0),
@@ -139,6 +142,11 @@ impl Journal {
         (self.0.ranges.load(Ordering::SeqCst), self.0.nexts.load(Ordering::SeqCst))
     }
 
+    /// How often it was asked where to cut.
+    pub(crate) fn cut(&self) -> usize {
+        self.0.cuts.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn most_under_way(&self) -> usize {
         self.0.most_under_way.load(Ordering::SeqCst)
     }
@@ -183,17 +191,40 @@ impl Journal {
     }
 }
 
+/// The last seq of each run of events that weighs so much.
+fn runs(events: &[StoredEvent], bytes: i64) -> Vec<i64> {
+    let (mut cuts, mut sum) = (Vec::new(), 0);
+    for event in events {
+        sum += i64::try_from(event.payload.len()).unwrap();
+        if sum >= bytes {
+            cuts.push(event.seq);
+            sum = 0;
+        }
+    }
+    cuts
+}
+
 impl Load for Journal {
-    fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         Box::pin(async move {
             self.0.ranges.fetch_add(1, Ordering::SeqCst);
             self.begin().await?;
-            let events = self.between(after, upto);
+            let mut events = self.between(after, upto);
+            let cut = runs(&events, bytes).first().copied();
+            events.retain(|event| cut.is_none_or(|cut| event.seq <= cut));
             let happens = self.0.meanwhile.lock().unwrap().take();
             if let Some(happens) = happens {
                 happens();
             }
-            Ok(Loaded { events, trimmed: self.0.trimmed.load(Ordering::SeqCst) })
+            Ok(Loaded { events, reached: cut.unwrap_or(upto), trimmed: self.0.trimmed.load(Ordering::SeqCst) })
+        })
+    }
+
+    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>> {
+        Box::pin(async move {
+            self.0.cuts.fetch_add(1, Ordering::SeqCst);
+            self.begin().await?;
+            Ok(runs(&self.between(after, upto), bytes))
         })
     }
 
@@ -207,7 +238,8 @@ impl Load for Journal {
 }
 
 /// Room for everything that a test makes.
-pub(crate) const ROOMY: Limits = Limits { hot_pages: 64, hot_bytes: 64 << 20, cache_bytes: 64 << 20, loads: 4 };
+pub(crate) const ROOMY: Limits =
+    Limits { hot_pages: 64, hot_bytes: 64 << 20, cache_bytes: 64 << 20, loads: 4, page_bytes: PAGE_BYTES };
 
 /// A store over this journal whose head is `head`.
 pub(crate) fn store_at(journal: &Journal, head: i64, limits: Limits) -> (Pages<Seqs>, PageWriter<Seqs>) {
@@ -218,9 +250,14 @@ pub(crate) fn store_at(journal: &Journal, head: i64, limits: Limits) -> (Pages<S
 
 /// Jumps as the tail does.
 pub(crate) fn jump<R: Render>(writer: &mut PageWriter<R>, journal: &Journal, head: i64) {
-    let rows = journal.between(PageWriter::<R>::page_start(head), head);
+    jump_after(writer, journal, PageWriter::<R>::page_start(head), head);
+}
+
+/// Jumps and leaves what lies up to the floor to those who want it.
+pub(crate) fn jump_after<R: Render>(writer: &mut PageWriter<R>, journal: &Journal, floor: i64, head: i64) {
+    let rows = journal.between(floor, head);
     let newest = journal.between(0, head).last().map_or(Cursor::START, |event| Cursor::of(event.seq, event.id));
-    writer.jump(rows, head, newest).unwrap();
+    writer.jump(floor, rows, head, newest).unwrap();
 }
 
 /// Everything after the cursor up to the head at the time of each step, as a session takes it.

@@ -1,7 +1,7 @@
 //! Whatever happens, a walk from a cursor sees each event after it once, in order, and none that is not decided.
 
-use super::super::{Limits, PAGE_SPAN, PageError, PageWriter, Pages, Seqs};
-use super::{Dice, Journal, ROOMY, event, events, jump, store_at, walk};
+use super::super::{Limits, PAGE_BYTES, PAGE_SPAN, PageError, PageWriter, Pages, Seqs};
+use super::{Dice, Journal, ROOMY, event, events, jump, jump_after, store_at, walk};
 
 /// A run: one store, what its journal holds, and a reader that stays through everything.
 struct Run {
@@ -24,6 +24,8 @@ impl Run {
             hot_bytes: [0, 100_000, 64 << 20][usize::try_from(dice.roll(3)).unwrap()],
             cache_bytes: [0, 1, 200_000, 2_000_000, 64 << 20][usize::try_from(dice.roll(5)).unwrap()],
             loads: 1 + usize::try_from(dice.roll(3)).unwrap(),
+            // Of events of two bytes.
+            page_bytes: *dice.pick(&[200, 700, PAGE_BYTES, PAGE_BYTES]),
         };
         let (pages, writer) = Pages::new(journal.clone(), Seqs, limits);
         Self { dice, journal, pages, writer, drawn: 0, cursor: 0, epoch: 0 }
@@ -58,7 +60,8 @@ impl Run {
             }
             7 => {
                 let to = head + self.dice.seq(self.drawn - head + 1);
-                jump(&mut self.writer, &self.journal, to);
+                let floor = to - self.dice.seq(to.min(1000) + 1);
+                jump_after(&mut self.writer, &self.journal, floor, to);
             }
             8 if self.dice.roll(4) == 0 => {
                 self.journal.clear();
