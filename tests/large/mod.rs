@@ -113,7 +113,10 @@ async fn payloads_are_never_sorted_on_disk_though_nothing_is_known_of_a_partitio
     client.batch_execute(text).await.unwrap();
     node.reader().read_to(1200).await;
     node.stop().await;
-    client.batch_execute("select pg_stat_force_next_flush()").await.ok();
+    // A session tells at its end at the latest.
+    let others = "select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+    until("all sessions have ended", || async { client.query_one(others, &[]).await.unwrap().get::<_, i64>(0) == 0 })
+        .await;
     let spilt = "select temp_bytes from pg_stat_database where datname = current_database()";
     let spilt: i64 = client.query_one(spilt, &[]).await.unwrap().get(0);
     assert_eq!(spilt, 0, "Postgres has written temporary files");

@@ -2,6 +2,7 @@
 //! at the end every node has delivered exactly what is in the table, in order. docs/TORTURE.md tells how to read it.
 #![allow(clippy::print_stderr, reason = "the counts are what a run is for")]
 
+mod bytes;
 mod chaos;
 mod dice;
 mod ledger;
