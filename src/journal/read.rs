@@ -161,7 +161,7 @@ pub async fn read_range(client: &Client, after: i64, upto: i64, budget: Budget) 
     let values =
         [(&after as _, Type::INT8), (&upto as _, Type::INT8), (&rows as _, Type::INT8), (&bytes as _, Type::INT8)];
     let values: [(&(dyn postgres_types::ToSql + Sync), Type); 4] = values;
-    collect(client.query_typed_raw(&range_sql(), values), upto, budget).await
+    Box::pin(collect(client.query_typed_raw(&range_sql(), values), upto, budget)).await
 }
 
 /// Takes the rows of a range as they come, each within [`SILENCE`] of the one before it.

@@ -233,7 +233,7 @@ pub(super) async fn look_and_read(
         tokio::time::sleep(SILENCE).await;
     };
     let (answer, holders, rows, is_same) = tokio::select! {
-        all = all => all?,
+        all = Box::pin(all) => all?,
         () = late => return Err(Trouble::Slow(SILENCE)),
     };
     Ok((Look { answer, holders, is_one_table: is_same == Some(true) }, rows))

@@ -24,7 +24,7 @@ impl<R: Render> Chunk<R> {
         let slots: Box<[Slot<R>]> = (0..R::VIEWS).map(|_| Slot::default()).collect();
         let own = size_of::<Self>() + size_of_val::<[_]>(&slots);
         let weight = own + events.iter().map(|event| event.weight() + R::weight(event)).sum::<usize>();
-        let bytes = events.iter().map(|event| payload_bytes(event)).sum();
+        let bytes = events.iter().map(payload_bytes).sum();
         Self { events, slots, bytes, weight }
     }
 

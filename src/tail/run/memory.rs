@@ -83,7 +83,7 @@ impl<R: Render> Tail<R> {
             };
             Ok::<_, Lost>((written, trimmed, holds))
         };
-        let ((written, trimmed, holds), identity, drawn) = identified(client, read).await?;
+        let ((written, trimmed, holds), identity, drawn) = Box::pin(identified(client, Box::pin(read))).await?;
         if identity != server.identity {
             return Err(Lost::Moved);
         }
@@ -111,7 +111,7 @@ impl<R: Render> Tail<R> {
             let (floor, rows) = if whole { (start, page.events) } else { (head, Vec::new()) };
             Ok((floor, rows, newest, ids, within(trimmed_through(client)).await?))
         };
-        let ((floor, rows, newest, ids, trimmed), identity, _) = identified(client, read).await?;
+        let ((floor, rows, newest, ids, trimmed), identity, _) = Box::pin(identified(client, Box::pin(read))).await?;
         if identity != server.identity {
             return Err(Lost::Moved);
         }

@@ -110,7 +110,7 @@ impl Visit {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return within(self.leave()).await,
-                turned = self.turn(tail) => turned?,
+                turned = Box::pin(self.turn(tail)) => turned?,
             }
             let rest = self.rest();
             tokio::select! {
@@ -220,7 +220,7 @@ impl Visit {
         Lost: From<E>,
     {
         let asked = Instant::now();
-        let (found, identity, _) = identified(&self.client, async { Ok(read.await?) }).await?;
+        let (found, identity, _) = identified(&self.client, Box::pin(async { Ok(read.await?) })).await?;
         if identity != self.server.identity {
             return Err(Lost::Moved);
         }
@@ -252,7 +252,7 @@ impl Visit {
                 return tail.jump(&self.client, &self.server, decided).await;
             }
             let begun = Instant::now();
-            let batch = self.read(tail, read_range(&self.client, reached, decided, self.size.next())).await?;
+            let batch = self.read(tail, Box::pin(read_range(&self.client, reached, decided, self.size.next()))).await?;
             self.size.read(&batch, begun.elapsed());
             (bytes, reached) = (bytes + batch.bytes(), batch.reached);
             tail.advance(batch.events, reached)?;
@@ -265,8 +265,11 @@ impl Visit {
     /// drawn them. Only now, when all who could have are through, does an empty range prove that nobody did.
     async fn confirm<R: Render>(&self, tail: &Tail<R>, head: i64) -> Result<i64, Lost> {
         let Some(handed_out) = tail.memory.decided.filter(|decided| *decided > head) else { return Ok(head) };
-        let none =
-            self.read(tail, read_range(&self.client, head, handed_out, Budget::of_rows(1))).await?.events.is_empty();
+        let none = self
+            .read(tail, Box::pin(read_range(&self.client, head, handed_out, Budget::of_rows(1))))
+            .await?
+            .events
+            .is_empty();
         if none { Ok(handed_out) } else { Err(Lost::Redrawn) }
     }
 
@@ -303,7 +306,7 @@ impl Visit {
     /// Under load too, retention is noticed within a second.
     async fn notice_trim<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
         if self.noticed.elapsed() >= NOTICE_EVERY {
-            let trimmed = self.read(tail, within(trimmed_through(&self.client))).await?;
+            let trimmed = self.read(tail, Box::pin(within(trimmed_through(&self.client)))).await?;
             tail.pages.trim(trimmed);
             self.noticed = Instant::now();
         }
