@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
@@ -26,6 +27,8 @@ use crate::session::{Refused, Room, Run, Start, Step, Walker};
 use crate::view::{Control, Fault};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The longest pause before a client comes back whose stream broke off; the shortest is half of it.
+const RETRY: Duration = Duration::from_secs(3);
 /// How much is put together for one write.
 const ROOM: Room = Room { events: 1024, bytes: 64 << 10 };
 
@@ -114,7 +117,7 @@ impl Session {
         }
         // Who loses the connection before the first event must not come back without knowing where it was.
         if !std::mem::replace(&mut self.begun, true) {
-            return Some(self.note("hello"));
+            return Some(self.hello());
         }
         loop {
             // Also on the way through much that is not for this reader.
@@ -159,9 +162,10 @@ impl Session {
     fn chunk(&self, runs: &[Run]) -> Option<Bytes> {
         let mut out = BytesMut::new();
         for (cursor, object) in runs.iter().flat_map(Run::each) {
-            out.put_slice(format!("id: {cursor}\ndata: ").as_bytes());
+            out.put_slice(b"data: ");
             out.put_slice(&object);
-            out.put_slice(b"\n\n");
+            // The id comes last. Clients that apply it as the line arrives have the event's data by then.
+            out.put_slice(format!("\nid: {cursor}\n\n").as_bytes());
         }
         self.context.counts.events_sent(runs.iter().map(Run::count).sum());
         (!out.is_empty()).then(|| out.freeze())
@@ -176,6 +180,13 @@ impl Session {
         self.heartbeat = now + self.context.streams.heartbeat;
         self.walker.look();
         self.note("heartbeat")
+    }
+
+    /// The first block: how long to wait before coming back, and from where. The pause differs between clients, so that those of
+    /// a node that died do not all come back at once; it also ends the pause that a `drain` has left in the client.
+    fn hello(&self) -> Bytes {
+        let pause = RETRY.mul_f64(jitter()).as_millis();
+        Bytes::from(format!("retry: {pause}\nid: {}\n: hello\n\n", self.walker.cursor()))
     }
 
     /// A comment with the cursor. A browser dispatches no event for it, and remembers the id.

@@ -1,6 +1,7 @@
 //! The doors for events: `/v1/events`, `/v1/events/stream`, `/v1/me`.
 
 mod append;
+mod cuts;
 mod lanes;
 mod read;
 mod stream;
