@@ -68,6 +68,7 @@ pub struct App {
     limits: limit::Limits,
     config: ServerConfig,
     chat: Chat,
+    clock: Clock,
 }
 
 impl App {
@@ -85,13 +86,20 @@ impl App {
         let verifier = Verifier::new(&config.tokens, Clock::system(), Arc::new(HttpFetch::new()))?;
         let limits = limit::Limits::new(&config.limits)?;
         let (config, chat) = (config.clone(), Chat::default());
-        Ok(Self { connector, database, server, live, tail, verifier, limits, config, chat })
+        let clock = Clock::system();
+        Ok(Self { connector, database, server, live, tail, verifier, limits, config, chat, clock })
     }
 
     /// The same, with another who answers in the chat.
     #[must_use]
     pub fn with_chat(self, chat: Chat) -> Self {
         Self { chat, ..self }
+    }
+
+    /// The same, with another clock for the ends of tokens whose streams are open.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// The URL of the address it listens on.
@@ -124,7 +132,8 @@ impl App {
             guards,
             shutdown.clone(),
         )
-        .with_chat(self.chat.clone());
+        .with_chat(self.chat.clone())
+        .with_clock(self.clock.clone());
         tasks.spawn("http", self.server.run(context, shutdown.clone(), drain));
         let limits = self.limits;
         let until = shutdown.clone();

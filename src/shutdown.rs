@@ -6,6 +6,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -98,19 +99,73 @@ fn panic_message(error: JoinError) -> String {
     }
 }
 
-/// Waits for SIGTERM or SIGINT and says which came.
+/// SIGTERM and SIGINT, as they come. Clones see the same ones.
+#[derive(Debug, Clone)]
+pub struct Signals(watch::Receiver<(usize, Signal)>);
+
+/// A signal that asks a program to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// From a service manager.
+    Terminate,
+    /// From a terminal.
+    Interrupt,
+}
+
+impl Signal {
+    /// The name in the log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Terminate => "SIGTERM",
+            Self::Interrupt => "SIGINT",
+        }
+    }
+
+    /// What a shell calls the end of a program by this signal.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Terminate => 143,
+            Self::Interrupt => 130,
+        }
+    }
+}
+
+impl Signals {
+    /// Waits until as many have come; says which was the last.
+    pub async fn count(&self, many: usize) -> Signal {
+        let mut seen = self.0.clone();
+        match seen.wait_for(|(count, _)| *count >= many).await {
+            Ok(seen) => seen.1,
+            // Whoever counts them is gone with the runtime.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+/// Listens to SIGTERM and SIGINT.
 ///
 /// The handlers are installed before this returns, so that a signal that arrives early is not lost.
-pub fn signals() -> std::io::Result<impl Future<Output = &'static str>> {
+pub fn listen() -> std::io::Result<Signals> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+    let (count, seen) = watch::channel((0, Signal::Terminate));
+    let _runs_as_long_as_the_program = tokio::spawn(async move {
+        loop {
+            let came = tokio::select! {
+                _ = terminate.recv() => Signal::Terminate,
+                _ = interrupt.recv() => Signal::Interrupt,
+            };
+            count.send_modify(|seen| *seen = (seen.0 + 1, came));
         }
-    })
+    });
+    Ok(Signals(seen))
+}
+
+/// Waits for the first SIGTERM or SIGINT and says which came. Listens from now on.
+pub fn signals() -> std::io::Result<impl Future<Output = &'static str>> {
+    let signals = listen()?;
+    Ok(async move { signals.count(1).await.name() })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::support::http::request;
-use crate::support::{PATIENCE, binary, quick_folder, run, text, until};
+use crate::support::{PATIENCE, binary, in_time, quick_folder, run, text, until};
 
 struct Dev {
     child: Child,
@@ -92,6 +92,35 @@ async fn one_command_serves_again_and_again_with_its_data() {
     let dev = Dev::start(&folder).await;
     assert_eq!(dev.psql("-Atc 'select max(seq) from rowcast.query_events()'").await, "1\n");
     assert_eq!(dev.end(Signal::SIGTERM).await, Some(0));
+}
+
+#[tokio::test]
+async fn a_stop_with_a_client_attached_is_a_matter_of_a_moment() {
+    let folder = quick_folder("rowcast-test-");
+    let dev = Dev::start(&folder.path().join(".rowcast")).await;
+    dev.is_ready().await;
+    let address = dev.said("server ").strip_prefix("http://").unwrap().to_owned();
+    let url = format!("ws://{address}/ws");
+    let stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+    let mut request = tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(url).unwrap();
+    let bearer = format!("Bearer {}", dev.said("admin token "));
+    request.headers_mut().insert("authorization", bearer.parse().unwrap());
+    let (mut client, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
+    let begun = std::time::Instant::now();
+    let hello = futures_util::StreamExt::next(&mut client).await.unwrap().unwrap();
+    assert!(hello.to_text().unwrap().contains("hello"));
+    let closed = tokio::spawn(async move {
+        while let Some(Ok(message)) = futures_util::StreamExt::next(&mut client).await {
+            if let tokio_tungstenite::tungstenite::Message::Close(Some(close)) = message {
+                return u16::from(close.code);
+            }
+        }
+        0
+    });
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+    // The stop of Postgres included.
+    in_time(begun, std::time::Duration::from_secs(4));
+    assert_eq!(closed.await.unwrap(), 1012);
 }
 
 #[tokio::test]

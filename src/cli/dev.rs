@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 
+use super::serve::run_until;
 use super::{Failure, demo, output};
 use crate::app::{App, AppError};
 use crate::auth::Role;
@@ -15,7 +16,7 @@ use crate::config::{Secret, ServerConfig, Source};
 use crate::db::cluster::{self, Cluster, Search};
 use crate::db::{Connector, DatabaseUrl, Trouble, migrate};
 use crate::http::ListenError;
-use crate::shutdown;
+use crate::shutdown::{self, Signals};
 
 /// How long the admin token lives that each start prints.
 const TOKEN_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -23,15 +24,21 @@ const TOKEN_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Pages that a person serves on this machine while building one, whatever their port.
 const LOCAL_PAGES: &str = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,\
                            https://localhost:*,https://127.0.0.1:*,https://[::1]:*";
+/// How long a stop takes at most where nobody has said otherwise.
+const DRAIN: &str = "500ms";
 
 /// Starts Postgres, migrates, serves until Ctrl-C, and stops Postgres again.
 pub(super) async fn run(source: Source, args: &ArgMatches) -> Result<(), Failure> {
-    let stop = shutdown::signals()?;
+    let signals = shutdown::listen()?;
     let dir = args.get_one::<PathBuf>("dir").cloned().unwrap_or_else(|| PathBuf::from(".rowcast"));
     let mut cluster = on_a_thread(move || open(&dir)).await??;
-    let served = serve(source, &mut cluster, args.get_flag("demo"), stop).await;
+    let served = Box::pin(serve(source, &mut cluster, args.get_flag("demo"), &signals)).await;
     output::tell("stopping Postgres");
-    on_a_thread(move || cluster.stop()).await??;
+    // Whoever asks a third time does not want to wait for that either; the next start finds Postgres running, and takes it on.
+    tokio::select! {
+        stopped = on_a_thread(move || cluster.stop()) => stopped??,
+        again = signals.count(3) => return Err(Failure::Interrupted(again)),
+    }
     served
 }
 
@@ -41,12 +48,7 @@ fn open(dir: &Path) -> Result<Cluster, cluster::ClusterError> {
     Cluster::open(dir, &bins)
 }
 
-async fn serve(
-    source: Source,
-    cluster: &mut Cluster,
-    plays: bool,
-    stop: impl Future<Output = &'static str>,
-) -> Result<(), Failure> {
+async fn serve(source: Source, cluster: &mut Cluster, plays: bool, signals: &Signals) -> Result<(), Failure> {
     let url = Secret::new(cluster.url());
     let connector = Connector::new(DatabaseUrl::parse(&url)?)?;
     let (mut client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
@@ -59,17 +61,19 @@ async fn serve(
         Some(secret) => secret,
         None => cluster.state().jwt_secret.clone(),
     };
+    // Nobody who works at a terminal wants to wait until all clients are gone one by one.
+    let source = source.with_default("ROWCAST_DRAIN", DRAIN);
     let source = source.with("DATABASE_URL", url.expose()).with("ROWCAST_JWT_SECRET", secret.expose());
     let source = source.with_default("ROWCAST_ALLOWED_ORIGINS", LOCAL_PAGES);
     let app = listen(&source).await?;
     cluster.record_server(&app.url())?;
     greet(&app, cluster, &admin_token(&source, &secret)?);
     if !plays {
-        return Ok(app.run(stop).await?);
+        return run_until(app, signals).await;
     }
     let url = app.url();
     tokio::select! {
-        served = app.run(stop) => Ok(served?),
+        served = run_until(app, signals) => served,
         () = demo::beside(&source, secret, &url) => Ok(()),
     }
 }

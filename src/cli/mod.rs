@@ -26,6 +26,7 @@ use tokio::runtime::Runtime;
 
 use crate::auth::token::MintError;
 use crate::config::{ConfigError, SETTINGS, Source};
+use crate::shutdown::Signal;
 use crate::telemetry;
 use crate::view::Redaction;
 use crate::view::redact::REDACTED;
@@ -67,6 +68,9 @@ enum Failure {
     /// In the words of whoever refused.
     #[error("{0}")]
     Said(String),
+    /// It was told to end at once.
+    #[error("{} again: ended at once, without waiting for what was under way", .0.name())]
+    Interrupted(Signal),
     /// The command has said what there is to say.
     #[error("")]
     Told,
@@ -101,7 +105,11 @@ pub fn main() -> ExitCode {
             if !line.is_empty() {
                 output::complain(&line);
             }
-            if failure.is_usage() { ExitCode::from(2) } else { ExitCode::FAILURE }
+            match failure {
+                Failure::Interrupted(signal) => ExitCode::from(signal.exit_code()),
+                failure if failure.is_usage() => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -138,22 +146,31 @@ fn run(matches: &ArgMatches) -> Result<(), Failure> {
         },
     );
     let runtime = Runtime::new()?;
+    let outcome = runtime.block_on(command(name, source, args));
+    if matches!(outcome, Err(Failure::Interrupted(_))) {
+        // Otherwise it would wait for what runs on threads of its own.
+        runtime.shutdown_background();
+    }
+    outcome
+}
+
+async fn command(name: &str, source: Source, args: &ArgMatches) -> Result<(), Failure> {
     match name {
-        "dev" => runtime.block_on(dev::run(source, args)),
-        "serve" => runtime.block_on(serve::run(&source)),
-        "migrate" => runtime.block_on(migrate::run(&source, args)),
-        "append" => runtime.block_on(append::run(&source, args)),
-        "tail" => runtime.block_on(tail::run(&source, args)),
-        "trim" => runtime.block_on(trim::run(&source, args)),
-        "revoke" => runtime.block_on(revoke::run(&source, args)),
-        "speaker" => runtime.block_on(speaker::run(&source, args)),
+        "dev" => Box::pin(dev::run(source, args)).await,
+        "serve" => Box::pin(serve::run(&source)).await,
+        "migrate" => Box::pin(migrate::run(&source, args)).await,
+        "append" => Box::pin(append::run(&source, args)).await,
+        "tail" => Box::pin(tail::run(&source, args)).await,
+        "trim" => Box::pin(trim::run(&source, args)).await,
+        "revoke" => Box::pin(revoke::run(&source, args)).await,
+        "speaker" => Box::pin(speaker::run(&source, args)).await,
         "token" => token::run(&source, args),
-        "publish" => runtime.block_on(publish::publish(&source, args)),
-        "unpublish" => runtime.block_on(publish::unpublish(&source, args)),
-        "verify" => runtime.block_on(verify::run(&source, args)),
-        "doctor" => runtime.block_on(doctor::run(&source, args)),
-        "demo" => runtime.block_on(demo::run(&source, args)),
-        "bench" => runtime.block_on(bench::run(args)),
+        "publish" => Box::pin(publish::publish(&source, args)).await,
+        "unpublish" => Box::pin(publish::unpublish(&source, args)).await,
+        "verify" => Box::pin(verify::run(&source, args)).await,
+        "doctor" => Box::pin(doctor::run(&source, args)).await,
+        "demo" => Box::pin(demo::run(&source, args)).await,
+        "bench" => Box::pin(bench::run(args)).await,
         other => unreachable!("clap knows no command {other}"),
     }
 }

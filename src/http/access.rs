@@ -1,17 +1,19 @@
 //! Who asks, by the token in the head of the request, and what of the journal they may see.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, SEC_WEBSOCKET_PROTOCOL};
 
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::problem::Problem;
 use super::query::{TOKEN_IN_ADDRESS, is_token};
 use super::router::Context;
 use super::visit::Visit;
 use crate::auth::{Action, Extent, Identity, Presence, Refused, Role};
+use crate::clock::Clock;
 use crate::db::Requester;
 use crate::journal::{Filter, FilterError, Owners};
 use crate::tail::pages::View;
@@ -22,6 +24,8 @@ pub(super) const PROTOCOL: &str = "rowcast.v1";
 /// What a sub-protocol begins with that is a token.
 const BEARER_PROTOCOL: &str = "bearer.";
 
+/// How often the clock is looked at for the end of a token: it may have been set.
+const CLOCK_LOOK: Duration = Duration::from_secs(15);
 /// How long a request waits for a node that has just started to know who is revoked.
 const KNOWN_LIMIT: Duration = Duration::from_secs(5);
 
@@ -78,7 +82,7 @@ pub(super) async fn verify(context: &Context, visit: &Visit, token: &str) -> Res
     if context.revoked.holds(&identity) {
         return Err(NotIn::Revoked);
     }
-    context.revoked.let_in(&identity, wall_second());
+    context.revoked.let_in(&identity, context.clock.unix_seconds());
     Ok(identity)
 }
 
@@ -111,12 +115,35 @@ fn bearer(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     }
 }
 
-/// The token that came with an upgrade: in the `Authorization` header, or as a sub-protocol, as browsers must send it.
-pub(super) fn upgrade_token(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// The token that came with an upgrade.
+#[derive(Debug)]
+pub(super) enum UpgradeToken {
+    /// In the `Authorization` header, which no browser can send.
+    Header(String),
+    /// As a sub-protocol, as browsers must send it.
+    Protocol(String),
+}
+
+/// Reads the token that came with an upgrade.
+pub(super) fn upgrade_token(headers: &HeaderMap) -> Result<Option<UpgradeToken>, Problem> {
     if let Some(token) = bearer(headers)? {
-        return Ok(Some(token));
+        return Ok(Some(UpgradeToken::Header(token)));
     }
-    Ok(protocols(headers).find_map(|name| name.strip_prefix(BEARER_PROTOCOL).map(str::to_owned)))
+    let token = protocols(headers).find_map(|name| name.strip_prefix(BEARER_PROTOCOL).map(str::to_owned));
+    // A browser gives up a connection whose answer selects none of its sub-protocols, and the token is none to be selected.
+    if token.is_some() && !offers_protocol(headers) {
+        return Err(Problem::bad_request(
+            "A token as a sub-protocol needs rowcast.v1 beside it: Sec-WebSocket-Protocol: rowcast.v1, bearer.<token>.",
+        ));
+    }
+    Ok(token.map(UpgradeToken::Protocol))
+}
+
+/// Whom the token of an upgrade speaks for, if that may read.
+pub(super) async fn upgrade_identity(context: &Context, visit: &Visit, token: &str) -> Result<Identity, NotIn> {
+    let identity = verify(context, visit, token).await?;
+    permit(&identity, Action::Read).map_err(NotIn::Refused)?;
+    Ok(identity)
 }
 
 /// Whether a client offers the protocol that the server speaks.
@@ -219,11 +246,16 @@ impl Reader {
 }
 
 /// Waits until the token of a reader is no longer good: it has come to its end, or its subject is revoked.
-pub(super) async fn no_longer(reader: &Reader, presence: Option<&Presence>) -> Problem {
-    let end = until(reader.identity().map_or(u64::MAX, Identity::ends_at));
+pub(super) async fn no_longer(context: &Context, reader: &Reader, presence: Option<&Presence>) -> Problem {
+    let mut expiry = Expiry::of(&context.clock, reader);
+    let expired = async {
+        while !expiry.has_come() {
+            tokio::time::sleep_until(expiry.look()).await;
+        }
+    };
     tokio::select! {
         () = revoked(presence) => {}
-        () = tokio::time::sleep(end) => {}
+        () = expired => {}
     }
     Problem::unauthorized(NOT_ACCEPTED)
 }
@@ -256,15 +288,44 @@ pub(super) fn second_text(second: u64) -> String {
     time_text(UNIX_EPOCH + Duration::from_secs(second.min(253_402_300_799)))
 }
 
-/// The second that it is, by the clock of this machine.
-fn wall_second() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+/// The end of a reader's token, by the clock on the wall: that is what tokens are dated by. It may jump, so it is looked at
+/// again and again.
+#[derive(Debug)]
+pub(super) struct Expiry {
+    clock: Clock,
+    ends_at: u64,
+    look: Instant,
 }
 
-/// How long it is from now to a second of a token. A token may say any number; a timer reaches a year.
-pub(super) fn until(second: u64) -> Duration {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Duration::from_secs(second).saturating_sub(wall).min(Duration::from_secs(365 * 24 * 3600))
+impl Expiry {
+    /// Of a reader without a token it never comes.
+    pub(super) fn of(clock: &Clock, reader: &Reader) -> Self {
+        let ends_at = reader.identity().map_or(u64::MAX, Identity::ends_at);
+        Self { clock: clock.clone(), ends_at, look: Instant::now() }
+    }
+
+    /// When to ask [`Self::has_come`] again.
+    pub(super) fn look(&self) -> Instant {
+        self.look
+    }
+
+    /// Something else is to be looked at as soon.
+    pub(super) fn look_within(&mut self, time: Duration) {
+        self.look = self.look.min(Instant::now() + time);
+    }
+
+    /// Looks at the clock.
+    pub(super) fn has_come(&mut self) -> bool {
+        let left = self.until(self.ends_at);
+        self.look = Instant::now() + left.min(CLOCK_LOOK);
+        left.is_zero()
+    }
+
+    /// How long it is from now to a second of a token, which may say any number.
+    pub(super) fn until(&self, second: u64) -> Duration {
+        let wall = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Duration::from_secs(second).saturating_sub(wall)
+    }
 }
 
 /// Who the token says one is.

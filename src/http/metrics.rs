@@ -30,7 +30,7 @@ pub(super) struct HttpCounts {
 }
 
 /// The codes under which sessions end; what is none of them is counted as the last.
-const ENDS: [u16; 12] = [1000, 1009, 1012, 4400, 4401, 4403, 4408, 4409, 4410, 4411, 4429, 1011];
+const ENDS: [u16; 13] = [1000, 1006, 1009, 1012, 4400, 4401, 4403, 4408, 4409, 4410, 4411, 4429, 1011];
 
 impl HttpCounts {
     pub(super) fn answered(&self, status: u16) {

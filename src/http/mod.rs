@@ -27,6 +27,7 @@ mod sse;
 mod trading;
 mod upgrade;
 mod visit;
+mod wire;
 mod ws;
 
 pub use append::BODY_LIMIT;

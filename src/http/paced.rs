@@ -7,10 +7,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use super::guarded::Wire;
+use super::wire::{Metered, Wire};
 
 /// How many bytes may come at once: four of the longest messages.
 const BURST: u64 = 256 << 10;
@@ -53,8 +52,8 @@ fn time_of(bytes: u64) -> Duration {
 }
 
 impl<S: Wire> Wire for Paced<S> {
-    fn tcp(&self) -> &TcpStream {
-        self.inner.tcp()
+    fn metered(&self) -> &Metered {
+        self.inner.metered()
     }
 }
 

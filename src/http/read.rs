@@ -82,7 +82,7 @@ pub(super) async fn page(
     let place = context.live.place_for(&requester, asked.start, &asked.filter).await?;
     let walker = Walker::new(&context.live, place, Arc::clone(&asked.filter), reader.view());
     let mut walker = walker.on_behalf_of(requester);
-    let mut no_longer = pin!(access::no_longer(reader, presence.as_ref()));
+    let mut no_longer = pin!(access::no_longer(context, reader, presence.as_ref()));
     let begun = Instant::now();
     let until = begun + asked.wait;
     let mut found = Found::new(asked.limit);

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use super::access::Reader;
 use super::gate::Crowd;
+use super::guarded::Stalled;
 use super::health::{self, Readiness, TailView};
 use super::metrics::{self, HttpCounts};
 use super::origin::{Origin, is_preflight};
@@ -30,6 +31,7 @@ use super::ws::Opening;
 use super::{access, append, chat, openapi, read, revocations, sse, trading, ws};
 use crate::auth::{Action, Revoked, Verifier};
 use crate::chat::Chat;
+use crate::clock::{Awake, Clock};
 use crate::config::{ServerConfig, StreamConfig};
 use crate::db::Database;
 use crate::limit::{Class, Limits, Places};
@@ -40,6 +42,10 @@ use crate::view::Redaction;
 
 /// The largest body of any request.
 pub const MAX_BODY_BYTES: u64 = 1 << 20;
+
+/// Between these is the step of the clock by which silence and stalls are counted: an eighth of the shortest that is to be noticed.
+const SHORTEST_STEP: Duration = Duration::from_millis(10);
+const LONGEST_STEP: Duration = Duration::from_millis(250);
 
 /// What the endpoints need.
 #[derive(Debug)]
@@ -69,6 +75,12 @@ pub struct Context {
     pub(super) guesses: LogThrottle,
     /// Requests beyond a rate, in the log.
     pub(super) refused: LogThrottle,
+    /// The time of day.
+    pub(super) clock: Clock,
+    /// When a shutdown is to be over, once it has begun.
+    drain_ends: OnceLock<tokio::time::Instant>,
+    /// Time in which this process ran. [`super::Server::run`] moves it on.
+    pub(super) awake: Awake,
 }
 
 /// Who gets in, and how often.
@@ -117,7 +129,23 @@ impl Context {
             refused_origins: LogThrottle::default(),
             guesses: LogThrottle::default(),
             refused: LogThrottle::default(),
+            clock: Clock::system(),
+            drain_ends: OnceLock::new(),
+            awake: Awake::new(
+                (config.streams.heartbeat.min(config.streams.write_stall) / 8).clamp(SHORTEST_STEP, LONGEST_STEP),
+            ),
         }
+    }
+
+    /// When the shutdown that has begun is to be over.
+    pub(super) fn drain_ends(&self) -> tokio::time::Instant {
+        *self.drain_ends.get_or_init(|| tokio::time::Instant::now() + self.drain)
+    }
+
+    /// The same with another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
     }
 
     /// The same, with another who answers.
@@ -135,12 +163,14 @@ pub(super) struct Peer {
     crowd: Option<Crowd>,
     /// Set when a request has come.
     heard: Arc<AtomicBool>,
+    /// Whether the connection was given up because nothing was taken.
+    pub(super) stalled: Stalled,
     upgrade: Mutex<Option<Opening>>,
 }
 
 impl Peer {
     pub(super) fn new(address: SocketAddr) -> Self {
-        Self { address, crowd: None, heard: Arc::default(), upgrade: Mutex::new(None) }
+        Self { address, stalled: Stalled::default(), crowd: None, heard: Arc::default(), upgrade: Mutex::new(None) }
     }
 
     /// One of a connection beyond the limits.
@@ -267,11 +297,14 @@ impl Endpoint {
 pub(super) async fn answer(
     context: Arc<Context>,
     peer: Arc<Peer>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Infallible> {
     let begun = Instant::now();
     peer.heard.store(true, Ordering::Release);
     let id = RequestId::of(request.headers());
+    // For streams: they outlive the answer.
+    request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(peer.stalled.clone());
     let method = request.method().clone();
     let path = readable(request.uri().path());
     let endpoint = Endpoint::at(request.uri().path(), &context.streams);

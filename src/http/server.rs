@@ -15,8 +15,9 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::gate::{Gate, Pass};
-use super::guarded::{Guarded, Wire};
+use super::guarded::Guarded;
 use super::router::{Context, Peer, answer};
+use super::wire::{Metered, Wire};
 use crate::config::{HttpConfig, TlsFiles};
 use crate::db::{TlsError, read_chain, read_key};
 use crate::shutdown::Shutdown;
@@ -30,6 +31,8 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const PROBE_HEADER_LIMIT: Duration = Duration::from_secs(2);
 /// The size of a request's head.
 const MAX_HEADER_BYTES: usize = 32 * 1024;
+/// How much of an answer waits in memory for its connection, besides the piece that is under way.
+const MAX_BUFFER: usize = 64 * 1024;
 /// How many headers a request may have.
 const MAX_HEADERS: usize = 100;
 /// Connections beyond those of the clients: for probes, and for requests that come and go.
@@ -89,6 +92,14 @@ impl Server {
     ///
     /// While it drains it still accepts, one request a connection, so that a probe can read that it drains.
     pub async fn run(self, context: Context, shutdown: Shutdown, drain: Duration) {
+        let awake = context.awake.clone();
+        tokio::select! {
+            () = self.serve(context, shutdown, drain) => {}
+            never = awake.keep() => match never {},
+        }
+    }
+
+    async fn serve(self, context: Context, shutdown: Shutdown, drain: Duration) {
         let doors = Doors::new(self.tls, context, self.max_connections);
         let mut open = JoinSet::new();
         loop {
@@ -100,6 +111,7 @@ impl Server {
                 }
             }
         }
+        doors.context.drain_ends();
         let mut late = JoinSet::new();
         let drained = async {
             while !open.is_empty() {
@@ -162,8 +174,7 @@ impl Doors {
             return;
         };
         self.context.counts.accepted();
-        // Frames are small and written whole: waiting to fill a packet would only delay them.
-        let _not_a_socket_any_more = stream.set_nodelay(true);
+        let stream = Metered::new(stream);
         let context = Arc::clone(&self.context);
         match self.tls.clone() {
             None => drop(tasks.spawn(serve(stream, from, context, shutdown, pass))),
@@ -209,12 +220,14 @@ async fn requests<S: Wire>(
     shutdown: Option<Shutdown>,
     head_limit: Duration,
 ) {
-    let io = TokioIo::new(Guarded::new(stream, context.streams.write_stall));
+    let (limit, awake) = (context.streams.write_stall, context.awake.clone());
+    let io = TokioIo::new(Guarded::new(stream, limit, awake, peer.stalled.clone()));
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
         .header_read_timeout(head_limit)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEADER_BYTES)
+        .max_buf_size(MAX_BUFFER)
         .keep_alive(shutdown.is_some());
     let service = service_fn(move |request| answer(Arc::clone(&context), Arc::clone(&peer), request));
     let connection = http.serve_connection(io, service).with_upgrades();

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error};
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
@@ -27,6 +27,11 @@ const READ_BUFFER: usize = 1024;
 const SLICES: usize = 64;
 /// A ping without anything in it.
 pub const PING: Bytes = Bytes::from_static(&[0x89, 0x00]);
+/// A ping with a number in it.
+pub(super) fn numbered_ping(number: u8) -> Bytes {
+    Bytes::copy_from_slice(&[0x89, 0x01, number])
+}
+
 /// The longest reason in a close frame.
 const MAX_REASON: usize = 123;
 
@@ -37,8 +42,10 @@ pub enum Input {
     Text(Utf8Bytes),
     /// Something that is no text.
     Binary(Bytes),
-    /// A ping, which is answered, or a pong.
+    /// A ping, which is answered.
     Alive,
+    /// A pong, with what stood in the ping that it answers.
+    Pong(Bytes),
     /// It wants to close; the answer is on its way.
     Close,
 }
@@ -73,6 +80,8 @@ impl From<Error> for Gone {
         match error {
             Error::Capacity(CapacityError::MessageTooLong { .. }) => Self::TooBig,
             Error::Utf8(_) => Self::Utf8,
+            // The other side has ended the connection without a word; nobody is there to be told.
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Away,
             Error::Protocol(why) => {
                 tracing::debug!(%why, "a client breaks the protocol");
                 Self::Protocol
@@ -132,7 +141,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 Message::Text(text) => Input::Text(text),
                 Message::Binary(bytes) => Input::Binary(bytes),
                 Message::Close(_) => Input::Close,
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Input::Alive,
+                Message::Pong(bytes) => Input::Pong(bytes),
+                Message::Ping(_) | Message::Frame(_) => Input::Alive,
             }))
         })
         .await

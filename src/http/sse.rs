@@ -14,13 +14,15 @@ use hyper::{HeaderMap, Request, Response};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::access::{self, Reader};
+use super::access::{self, Expiry, Reader};
+use super::guarded::Stalled;
 use super::problem::Problem;
 use super::query::Query;
+use super::request_id::RequestId;
 use super::respond::Outgoing;
 use super::router::Context;
 use super::visit::Visit;
-use crate::auth::{Identity, Presence};
+use crate::auth::Presence;
 use crate::clock::jitter;
 use crate::limit::Place;
 use crate::session::{Refused, Room, Run, Start, Step, Walker};
@@ -52,15 +54,17 @@ pub(super) async fn stream(
     let presence = access::enter(context, &reader)?;
     let requester = reader.requester(visit);
     let place = context.live.place_for(&requester, start, &filter).await?;
-    let left = access::until(reader.identity().map_or(u64::MAX, Identity::ends_at));
     let session = Session {
         walker: Walker::new(&context.live, place, filter, reader.view()).on_behalf_of(requester),
         context: Arc::clone(context),
         heartbeat: Instant::now() + context.streams.heartbeat,
-        ends: Instant::now() + left,
+        expiry: Expiry::of(&context.clock, &reader),
         begun: false,
         over: None,
         presence,
+        connection: request.extensions().get::<Stalled>().cloned().unwrap_or_default(),
+        request_id: request.extensions().get::<RequestId>().cloned(),
+        since: Instant::now(),
         _place: (permit, seat, Arc::clone(visit)),
     };
     context.counts.session_begun();
@@ -93,20 +97,29 @@ struct Session {
     context: Arc<Context>,
     walker: Walker,
     heartbeat: Instant,
-    ends: Instant,
+    expiry: Expiry,
     /// The first chunk was handed out.
     begun: bool,
     /// The last chunk was handed out, and this is why.
     over: Option<u16>,
     /// Where a revocation finds it; none for everybody's stream.
     presence: Option<Presence>,
+    /// Whether the connection was given up because its client took nothing.
+    connection: Stalled,
+    request_id: Option<RequestId>,
+    since: Instant,
     _place: (OwnedSemaphorePermit, Place, Arc<Visit>),
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // A client that goes, or takes nothing any more, is not heard of here: its connection is dropped.
-        self.context.counts.session_ended(self.over.unwrap_or(1000));
+        // A client that goes, or takes nothing any more, is not heard of here: its connection is dropped. Server-sent events know
+        // no goodbye of a client, so that leaving is always as good as 1000.
+        let left = || if self.connection.is_set() { 4409 } else { 1000 };
+        let code = self.over.unwrap_or_else(left);
+        self.context.counts.session_ended(code);
+        let request_id = self.request_id.as_ref().map(RequestId::as_str);
+        tracing::info!(request_id, code, seconds = self.since.elapsed().as_secs(), "a stream has ended");
     }
 }
 
@@ -141,7 +154,7 @@ impl Session {
     async fn wait(&mut self) {
         tokio::select! {
             () = self.walker.ready() => {}
-            () = tokio::time::sleep_until(self.heartbeat.min(self.ends)) => {}
+            () = tokio::time::sleep_until(self.heartbeat.min(self.expiry.look())) => {}
             () = self.context.shutdown.cancelled() => {}
             () = access::revoked(self.presence.as_ref()) => {}
         }
@@ -155,7 +168,11 @@ impl Session {
         if self.presence.as_ref().is_some_and(Presence::is_revoked) {
             return Some(self.shown_out());
         }
-        (Instant::now() >= self.heartbeat.min(self.ends)).then(|| self.beat())
+        let now = Instant::now();
+        if now >= self.heartbeat.min(self.expiry.look()) && self.expiry.has_come() {
+            return Some(self.end(4401, "token_expired", "The token has expired.", None));
+        }
+        (now >= self.heartbeat).then(|| self.beat(now))
     }
 
     /// The events, if there are any.
@@ -172,11 +189,7 @@ impl Session {
     }
 
     /// A comment that shows that the stream lives, with the cursor, which moves while filtered events pass by too.
-    fn beat(&mut self) -> Bytes {
-        let now = Instant::now();
-        if now >= self.ends {
-            return self.end(4401, "token_expired", "The token has expired.", None);
-        }
+    fn beat(&mut self, now: Instant) -> Bytes {
         self.heartbeat = now + self.context.streams.heartbeat;
         self.walker.look();
         self.note("heartbeat")

@@ -15,7 +15,14 @@ use crate::tail::{Reason, Status};
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Control {
-    /// The first, after authentication, and again after every `subscribe`.
+    /// Before anything else, to a client whose upgrade had no token.
+    AuthRequired {
+        /// How long it may take.
+        within_ms: u64,
+        /// What to do, for a person.
+        message: &'static str,
+    },
+    /// The first after authentication, and again after every `subscribe`.
     Hello {
         /// A name for the log.
         session: String,

@@ -11,6 +11,7 @@ use rowcast::auth::Role;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
+use super::process::Process;
 use super::raw::{CLOSE, Client, PONG, Said, frame, goodbye};
 use super::{Stage, aged, token};
 use crate::support::{JWT_SECRET, binary, in_time, migrated_database, text, until};
@@ -249,4 +250,51 @@ async fn a_shutdown_tells_each_session_when_to_come_back_and_the_process_ends_wi
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     in_time(begun, Duration::from_millis(5_500));
     assert!(!text(&output.stderr).contains("took too long"), "{}", text(&output.stderr));
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_process_at_once_and_each_end_is_logged() {
+    let db = migrated_database().await;
+    let server = Process::serve(&db.url, &[("ROWCAST_DRAIN", "300s")]).await;
+    let bearer = format!("Bearer {}", token(Role::Viewer, "vera"));
+    let named = |name: &'static str| {
+        [("authorization", bearer.as_str()), ("x-request-id", name)].map(|(a, b)| (a, b.to_owned()))
+    };
+    let mut clients = Vec::new();
+    for name in ["closes", "ends", "breaks", "stays"] {
+        let headers = named(name);
+        let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut client = Client::open(&server.address, "/ws", &headers).await;
+        client.op("hello").await;
+        client.op("live").await;
+        clients.push(client);
+    }
+    let mut stays = clients.pop().unwrap();
+    clients.pop().unwrap().reset();
+    let mut ends = clients.pop().unwrap();
+    ends.stream.shutdown().await.unwrap();
+    while ends.said().await != Said::Gone {}
+    clients.pop().unwrap().leave().await;
+    until("all are counted", || async {
+        let page = server.get("/metrics").await.1;
+        let counted = |line: &str| page.lines().any(|known| known == line);
+        counted("rowcast_sessions_ended_total{code=\"1000\"} 1")
+            && counted("rowcast_sessions_ended_total{code=\"1006\"} 2")
+    })
+    .await;
+    server.signal(Signal::SIGTERM);
+    let drain = stays.past_heartbeats("drain").await;
+    assert!(drain["retry_ms"].as_u64().unwrap() > 0);
+    let begun = Instant::now();
+    server.signal(Signal::SIGINT);
+    let (code, log) = server.ended().await;
+    in_time(begun, Duration::from_secs(5));
+    assert_eq!(code, Some(130), "{log}");
+    assert!(log.contains("SIGINT again"), "{log}");
+    for (name, code) in [("closes", 1000), ("ends", 1006), ("breaks", 1006)] {
+        let ended =
+            |line: &&str| line.contains("a session has ended") && line.contains(&format!("request_id=\"{name}\""));
+        let line = log.lines().find(ended).unwrap_or_else(|| panic!("{name} is not in {log}"));
+        assert!(line.contains("INFO") && line.contains(&format!("code={code}")), "{line}");
+    }
 }

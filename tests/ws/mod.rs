@@ -1,13 +1,17 @@
 //! The WebSocket as clients meet it: every frame, every close code, and everything that goes wrong on the way.
 
+mod clocks;
 mod ends;
+mod first_word;
 mod follow;
 mod frames;
 mod fuzz;
 mod limits;
 mod outage;
+mod process;
 pub(crate) mod raw;
 mod rfc6455;
+mod slow;
 mod stall;
 mod upgrade;
 

@@ -140,11 +140,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// The next thing that is neither ping nor pong.
+    /// The next thing that is neither ping nor pong, nor the word that a token is waited for.
     pub(crate) async fn said(&mut self) -> Said {
         loop {
             match self.frame().await {
                 None => return Said::Gone,
+                Some((TEXT, text)) if text.starts_with(br#"{"op":"auth_required""#) => {}
                 Some((TEXT, text)) => return Said::Json(serde_json::from_slice(&text).unwrap()),
                 Some((CLOSE, bytes)) if bytes.is_empty() => return Said::Close(1005, String::new()),
                 Some((CLOSE, bytes)) => {

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::MAX_MESSAGE;
 use crate::http::access::NotIn;
-use crate::http::guarded::Wire;
 use crate::http::problem::Problem;
 use crate::http::router::Context;
 use crate::http::socket::{Gone, Socket};
+use crate::http::wire::Wire;
 use crate::session::Refused;
 use crate::view::{Control, Fault};
 
@@ -19,8 +21,10 @@ const STALL_PATIENCE: Duration = Duration::from_secs(30);
 /// Why a session ends.
 #[derive(Debug)]
 pub(super) enum End {
-    /// The other side has closed, or is gone.
+    /// The other side has closed.
     Left,
+    /// The connection broke, or the other side has ended it without a word.
+    Lost,
     /// Nothing could be written for too long.
     Stalled,
     /// The server shuts down.
@@ -38,14 +42,30 @@ impl End {
         Self::closed(4403, "revoked", "The tokens of this subject were revoked.")
     }
 
+    pub(super) fn expired() -> Self {
+        Self::closed(4401, "token_expired", "The token has expired.")
+    }
+
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::closed(4400, "bad_request", message)
+    }
+
+    /// The word that says why, for the log.
+    pub(super) fn reason(&self) -> &'static str {
+        match self {
+            Self::Left => "closed by the client",
+            Self::Lost => "connection lost",
+            Self::Stalled => "stalled",
+            Self::Drained => "restart",
+            Self::Closed(_, fault) => fault.code,
+        }
     }
 
     /// The code under which it is counted.
     pub(super) fn code(&self) -> u16 {
         match self {
             Self::Left => 1000,
+            Self::Lost => 1006,
             Self::Stalled => 4409,
             Self::Drained => 1012,
             Self::Closed(code, _) => *code,
@@ -56,7 +76,7 @@ impl End {
 impl From<Gone> for End {
     fn from(gone: Gone) -> Self {
         match gone {
-            Gone::Away => Self::Left,
+            Gone::Away => Self::Lost,
             Gone::TooBig => {
                 Self::closed(1009, "message_too_big", format!("A message may be at most {MAX_MESSAGE} bytes."))
             }
@@ -110,11 +130,19 @@ impl From<NotIn> for End {
 
 /// Says why, and closes.
 pub(super) async fn finish<S: Wire>(context: &Context, mut socket: Socket<S>, end: End) {
-    // Within the window of a drain there is a tenth for the close, and another for the end of the connection.
     let limit = if context.shutdown.is_cancelled() { CLOSE_LIMIT.min(context.drain / 10) } else { CLOSE_LIMIT };
     match end {
-        End::Left => socket.end(limit).await,
-        End::Drained => socket.close(1012, "restart", limit).await,
+        End::Left | End::Lost => socket.end(limit).await,
+        End::Drained => {
+            // A slow client has the frame that is under way whole, and then the close; what is behind it is dropped, and comes again
+            // when it resumes. It has the rest of the window to read so far: whatever it says to a connection that is gone makes
+            // the kernel drop what it has not sent.
+            socket.cut();
+            socket.stream().let_go();
+            let ends = context.drain_ends().checked_sub(context.drain / 20).unwrap_or_else(Instant::now);
+            let left = ends.saturating_duration_since(Instant::now());
+            let _cut_off = tokio::time::timeout(left, socket.close(1012, "restart", left)).await;
+        }
         End::Closed(code, fault) => {
             let reason = fault.code;
             socket.put(Control::Error(fault).message());

@@ -5,18 +5,24 @@ use std::time::Duration;
 
 use super::end::End;
 use super::said::{Said, Subscription};
-use crate::auth::{Action, Identity, Presence};
+use crate::auth::{Identity, Presence};
 use crate::http::access::{self, Reader};
-use crate::http::guarded::Wire;
 use crate::http::router::Context;
 use crate::http::socket::{Input, Socket};
 use crate::http::visit::Visit;
+use crate::http::wire::Wire;
 use crate::journal::Filter;
 use crate::limit::Place;
 use crate::session::Start;
+use crate::view::Control;
 
 /// How long a client may take to say who it is, if its upgrade did not.
 const AUTH_LIMIT: Duration = Duration::from_secs(5);
+/// How long a client is heard beyond that whose word has come in time and lies unread.
+const AUTH_GRACE: Duration = Duration::from_secs(1);
+/// What is said to a client that has not said who it is.
+const AUTH_REQUIRED: &str = "No token came with the upgrade. Send {\"op\":\"auth\",\"token\":\"…\"} within 5 seconds, or open the \
+     WebSocket with the header Authorization: Bearer <token>, or with the sub-protocols rowcast.v1, bearer.<token>.";
 
 /// Who has come, as far as it is known, and the place that is taken for it.
 #[derive(Debug)]
@@ -29,8 +35,7 @@ pub(super) struct Guest {
 impl Guest {
     /// Takes a token that came in a message.
     pub(super) async fn identify(&mut self, context: &Context, token: &str) -> Result<Identity, End> {
-        let identity = access::verify(context, &self.visit, token).await?;
-        access::permit(&identity, Action::Read)?;
+        let identity = access::upgrade_identity(context, &self.visit, token).await?;
         let same = self.reader.as_ref().and_then(Reader::identity).is_some_and(|i| i.subject() == identity.subject());
         if !same {
             let seat = self.visit.enter(context, Some(identity.subject()))?;
@@ -59,32 +64,50 @@ pub(super) async fn begin<S: Wire>(
     Ok((reader, presence, start, filter))
 }
 
-/// Waits for the first message, which must say who it is.
+/// Waits for the first message, which must say who it is; says at once that it is waited for.
 async fn introduce<S: Wire>(
     context: &Arc<Context>,
     socket: &mut Socket<S>,
     guest: &mut Guest,
 ) -> Result<Identity, End> {
-    let first = async {
-        loop {
-            match socket.receive().await? {
-                Input::Text(text) => match Said::parse(&text) {
-                    Some(Said::Auth { token }) => {
-                        return guest.identify(context, &token).await;
-                    }
-                    Some(_) => return Err(End::closed(4401, "unauthorized", "The first message must be auth.")),
-                    None => return Err(End::bad_request("The first message must be auth with a token.")),
-                },
-                Input::Binary(_) => return Err(End::bad_request("Messages must be text.")),
-                Input::Close => return Err(End::Left),
-                Input::Alive => {}
-            }
-        }
+    let within_ms = u64::try_from(AUTH_LIMIT.as_millis()).unwrap_or(u64::MAX);
+    socket.put(Control::AuthRequired { within_ms, message: AUTH_REQUIRED }.message());
+    let known = tokio::select! {
+        known = tokio::time::timeout(AUTH_LIMIT, introduction(context, socket, guest)) => known,
+        () = context.shutdown.cancelled() => return Err(End::Drained),
     };
-    tokio::select! {
-        known = tokio::time::timeout(AUTH_LIMIT, first) => {
-            known.unwrap_or_else(|_| Err(End::closed(4408, "timeout", "No auth came in time.")))
+    let known = match known {
+        // It was in time if this process did not run meanwhile.
+        Err(_) if socket.stream().unread() > 0 => {
+            tokio::time::timeout(AUTH_GRACE, introduction(context, socket, guest)).await
         }
-        () = context.shutdown.cancelled() => Err(End::Drained),
+        known => known,
+    };
+    known.unwrap_or_else(|_| Err(End::closed(4408, "timeout", format!("No auth came in time. {AUTH_REQUIRED}"))))
+}
+
+/// Hears the first message.
+async fn introduction<S: Wire>(
+    context: &Arc<Context>,
+    socket: &mut Socket<S>,
+    guest: &mut Guest,
+) -> Result<Identity, End> {
+    socket.flush().await?;
+    loop {
+        match socket.receive().await? {
+            Input::Text(text) => match Said::parse(&text) {
+                Ok(Said::Auth { token }) => return guest.identify(context, &token).await,
+                Ok(_) => {
+                    let message = format!("The first message must be auth. {AUTH_REQUIRED}");
+                    return Err(End::closed(4401, "unauthorized", message));
+                }
+                Err(complaint) => {
+                    return Err(End::bad_request(format!("The first message must be auth with a token. {complaint}")));
+                }
+            },
+            Input::Binary(_) => return Err(End::bad_request("Messages must be text.")),
+            Input::Close => return Err(End::Left),
+            Input::Alive | Input::Pong(_) => {}
+        }
     }
 }

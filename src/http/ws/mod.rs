@@ -4,8 +4,10 @@
 mod end;
 mod guest;
 mod hearing;
+mod pings;
 mod said;
 mod session;
+mod stream;
 
 use std::sync::Arc;
 
@@ -14,21 +16,24 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use self::end::{End, finish};
 use self::guest::Guest;
 use self::session::Session;
-use super::access::Reader;
-use super::guarded::{Guarded, Wire};
+use super::access::{NotIn, Reader, UpgradeToken};
+use super::guarded::Guarded;
 use super::origin::Origin;
 use super::paced::Paced;
 use super::problem::Problem;
+use super::request_id::RequestId;
 use super::respond::Outgoing;
 use super::router::{Context, Peer};
 use super::socket::Socket;
 use super::visit::Visit;
+use super::wire::Wire;
 use super::{access, upgrade};
-use crate::auth::Action;
+use crate::auth::Identity;
 use crate::limit::Place;
 
 /// The longest message of a client.
@@ -39,8 +44,9 @@ pub const MAX_MESSAGE: usize = 64 << 10;
 pub(super) struct Opening {
     upgrade: OnUpgrade,
     context: Arc<Context>,
-    /// Who reads; none if it is still to say who it is.
-    reader: Option<Reader>,
+    /// Who reads; none if it is still to say who it is. Or why it may not, which is said when the connection is there.
+    reader: Result<Option<Reader>, End>,
+    request_id: Option<RequestId>,
     query: Option<String>,
     visit: Arc<Visit>,
     place: OwnedSemaphorePermit,
@@ -61,18 +67,22 @@ pub(super) async fn upgrade(
     if !request.body().is_end_stream() {
         return Err(Problem::bad_request("An upgrade has no body."));
     }
-    let reader = match access::upgrade_token(request.headers())? {
-        // Everybody's stream begins as everybody's, whatever comes along; `auth` makes it another.
-        _ if public => Some(Reader::Public),
-        Some(token) => Some(Reader::Known(access::verify(context, visit, &token).await?)),
-        None => None,
-    };
-    if let Some(Reader::Known(identity)) = &reader {
-        access::permit(identity, Action::Read)?;
-    }
+    let token = access::upgrade_token(request.headers())?;
     let place = Arc::clone(&context.sessions).try_acquire_owned().map_err(|_| Problem::too_many_sessions())?;
-    let subject = |reader: &Reader| reader.identity().map(|identity| Arc::clone(identity.subject()));
-    let seat = reader.as_ref().map(|reader| visit.enter(context, subject(reader).as_deref())).transpose()?;
+    let (reader, seat) = match token {
+        // Everybody's stream begins as everybody's, whatever comes along; `auth` makes it another.
+        _ if public => (Ok(Some(Reader::Public)), Some(visit.enter(context, None)?)),
+        None => (Ok(None), None),
+        Some(UpgradeToken::Header(token)) => {
+            let (identity, seat) = known(context, visit, &token).await?;
+            (Ok(Some(Reader::Known(identity))), Some(seat))
+        }
+        // A browser cannot read the answer to a refused upgrade.
+        Some(UpgradeToken::Protocol(token)) => match known(context, visit, &token).await {
+            Ok((identity, seat)) => (Ok(Some(Reader::Known(identity))), Some(seat)),
+            Err(refused) => (Err(refused.into()), None),
+        },
+    };
     if context.shutdown.is_cancelled() {
         return Err(Problem::unavailable("draining", "The server is shutting down."));
     }
@@ -80,12 +90,20 @@ pub(super) async fn upgrade(
         upgrade: hyper::upgrade::on(&mut request),
         context: Arc::clone(context),
         reader,
+        request_id: request.extensions().get::<RequestId>().cloned(),
         query: request.uri().query().map(str::to_owned),
         visit: Arc::clone(visit),
         place,
         seat,
     });
     Ok(response)
+}
+
+/// Whom a token speaks for, with a place among the sessions of that subject.
+async fn known(context: &Context, visit: &Visit, token: &str) -> Result<(Identity, Place), NotIn> {
+    let identity = access::upgrade_identity(context, visit, token).await?;
+    let seat = visit.enter(context, Some(identity.subject())).map_err(NotIn::Refused)?;
+    Ok((identity, seat))
 }
 
 impl Opening {
@@ -98,13 +116,21 @@ impl Opening {
         socket.stream().hold_back();
         let _place = self.place;
         let context = self.context;
-        let guest = Guest { reader: self.reader, visit: self.visit, seat: self.seat };
         context.counts.session_begun();
         let id = uuid::Uuid::new_v4().simple().to_string();
+        let begun = Instant::now();
         let mut socket = socket;
-        let end = Box::pin(open(&context, &mut socket, guest, self.query, &id)).await;
+        let end = match self.reader {
+            Ok(reader) => {
+                let guest = Guest { reader, visit: self.visit, seat: self.seat };
+                Box::pin(open(&context, &mut socket, guest, self.query, &id)).await
+            }
+            Err(refused) => refused,
+        };
         context.counts.session_ended(end.code());
-        tracing::debug!(session = id, code = end.code(), "a session has ended");
+        let request_id = self.request_id.as_ref().map(RequestId::as_str);
+        let (code, reason, seconds) = (end.code(), end.reason(), begun.elapsed().as_secs());
+        tracing::info!(request_id, session = id, code, reason, seconds, "a session has ended");
         Box::pin(finish(&context, socket, end)).await;
     }
 }

@@ -1,6 +1,7 @@
 //! What a client may say, in a message or in the address that it comes to.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::http::access::Reader;
 use crate::http::query::Query;
@@ -46,10 +47,46 @@ impl Text {
     }
 }
 
+/// Each message of a client, with its fields.
+const MESSAGES: [(&str, &[&str]); 3] = [
+    ("ping", &[]),
+    ("auth", &["token"]),
+    ("subscribe", &["cursor", "last", "type", "level", "symbol", "trade_id", "subject"]),
+];
+
 impl Said {
     /// One JSON object; arrays, which serde would take for one too, are none.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten()
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let said = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
+        said.ok_or_else(|| complaint(text))
+    }
+}
+
+/// Says of a message that is none what is wrong with it. Names are repeated if they are plain, values never.
+fn complaint(text: &str) -> String {
+    let Ok(value) = serde_json::from_str::<Value>(text) else { return "A message must be JSON.".to_owned() };
+    let Value::Object(message) = value else { return "A message must be a JSON object.".to_owned() };
+    let op = message.get("op").and_then(Value::as_str);
+    let Some((op, fields)) = MESSAGES.iter().find(|(known, _)| op == Some(known)) else {
+        let ops = MESSAGES.map(|(op, _)| op).join(", ");
+        return match op {
+            Some(op) => format!("{} is no op that is known; those are {ops}.", tellable(op)),
+            None => format!("A message must have an op, one of {ops}."),
+        };
+    };
+    let known = |name: &&String| *name == "op" || fields.contains(&name.as_str());
+    if let Some(name) = message.keys().find(|name| !known(name)) {
+        let fields = if fields.is_empty() { "has none".to_owned() } else { format!("has {}", fields.join(", ")) };
+        return format!("{} is no field of {op}, which {fields}.", tellable(name));
+    }
+    let text = |name: &&str| match message.get(*name) {
+        None | Some(Value::Null) => *op != "auth",
+        Some(Value::Number(number)) => matches!(*name, "cursor" | "last") && number.is_u64(),
+        Some(value) => value.is_string(),
+    };
+    match fields.iter().find(|name| !text(name)) {
+        Some(name) => format!("{name} of {op} must be a text."),
+        None => format!("A field of {op} stands there twice."),
     }
 }
 
@@ -66,10 +103,8 @@ impl Subscription {
             trade_id: query.take("trade_id"),
             subject: query.take("subject"),
         };
-        match query.rest().next() {
-            Some((name, _)) => Err(format!("{} is not known", tellable(name))),
-            None => Ok(subscription),
-        }
+        query.none().map_err(|bad| bad.to_string())?;
+        Ok(subscription)
     }
 
     pub(super) fn read(self, reader: &Reader) -> Result<(Start, Filter), String> {
@@ -143,17 +178,40 @@ mod tests {
                 message.insert((*dice.pick(&names)).to_owned(), any_value(&mut dice));
             }
             let text = Value::Object(message.clone()).to_string();
-            assert_eq!(Said::parse(&text).is_some(), is_one(&message), "{text}");
+            assert_eq!(Said::parse(&text).is_ok(), is_one(&message), "{text}");
             taken += u32::from(is_one(&message));
             // Two readers would read two things where a name stands twice.
             for name in message.keys() {
                 for twice in [format!("{{\"{name}\":{},", message[name]), format!("{{\"{name}\":null,")] {
                     let twice = text.replacen('{', &twice, 1);
-                    assert!(Said::parse(&twice).is_none(), "{twice}");
+                    assert!(Said::parse(&twice).is_err(), "{twice}");
                 }
             }
         }
         assert!(taken > 2_000, "{taken}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_message_is_named_but_for_what_may_be_a_secret() {
+        for (text, told) in [
+            (r#"{"op":"subscribe","typ":"a.*"}"#, "typ is no field of subscribe, which has cursor, last, type, level,"),
+            (r#"{"op":"subscribe","cursor":"1","from":2}"#, "from is no field of subscribe"),
+            (r#"{"op":"subscribe","type":7}"#, "type of subscribe must be a text."),
+            (r#"{"op":"subscribe","last":-7}"#, "last of subscribe must be a text."),
+            (r#"{"op":"subscribe","last":1,"last":2}"#, "A field of subscribe stands there twice."),
+            (r#"{"op":"ping","id":1}"#, "id is no field of ping, which has none."),
+            (r#"{"op":"auth"}"#, "token of auth must be a text."),
+            (r#"{"op":"auth","token":null}"#, "token of auth must be a text."),
+            (r#"{"op":"unsubscribe"}"#, "unsubscribe is no op that is known; those are ping, auth, subscribe."),
+            (r#"{"op":"hunter2"}"#, "a name is no op that is known"),
+            (r#"{"op":"subscribe","Sk-Live_9":1}"#, "a name is no field of subscribe"),
+            (r#"{"type":"a.*"}"#, "A message must have an op, one of ping, auth, subscribe."),
+            ("[]", "A message must be a JSON object."),
+            ("{", "A message must be JSON."),
+        ] {
+            let complaint = Said::parse(text).unwrap_err();
+            assert!(complaint.starts_with(told), "{text}: {complaint}");
+        }
     }
 
     #[test]
@@ -172,7 +230,7 @@ mod tests {
                 }
             }
             let text = String::from_utf8_lossy(&bytes);
-            if let Some(said) = Said::parse(&text) {
+            if let Ok(said) = Said::parse(&text) {
                 let value: Value = serde_json::from_str(&text).unwrap();
                 assert!(is_one(value.as_object().unwrap()), "{text}: {said:?}");
             }
@@ -184,7 +242,7 @@ mod tests {
                 format!(r#"{{"op":"ping","x":{nested}}}"#),
                 format!(r#"{{"cursor":{nested},"op":"subscribe"}}"#),
             ] {
-                assert!(Said::parse(&text).is_none(), "{depth}");
+                assert!(Said::parse(&text).is_err(), "{depth}");
             }
         }
     }

@@ -7,19 +7,20 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use tokio::time::{Instant, Sleep};
 
 use super::end::End;
 use super::guest::Guest;
 use super::hearing::Hearing;
+use super::pings::Pings;
 use super::said::Said;
+use super::stream::{Stream, Wake};
 use crate::auth::{Action, Identity, Presence};
 use crate::clock::jitter;
-use crate::http::access::{self, Reader};
-use crate::http::guarded::Wire;
+use crate::http::access::{self, Expiry, Reader};
 use crate::http::router::Context;
-use crate::http::socket::{Gone, Input, PING, Socket};
+use crate::http::socket::{Input, PING, Socket};
+use crate::http::wire::{Stall as WriteStall, Wire};
 use crate::journal::Filter;
 use crate::session::{Place, Refused, Room, Run, Start, Step, Walker};
 use crate::view::{Control, Stall, time_text};
@@ -39,40 +40,19 @@ pub(super) struct Session<'a> {
     id: &'a str,
     stream: Stream,
     heartbeat: Instant,
-    heard: Instant,
+    /// When there was a sign of life last, in time in which this process ran.
+    heard: Duration,
     hearing: Hearing,
-    /// When to say that the token expires; none once it is said.
-    notice: Option<Instant>,
-    ends: Instant,
+    pings: Pings,
+    expiry: Expiry,
+    /// The second at which to say that the token expires; none once it is said.
+    notice: Option<u64>,
+    /// Whether the backlog has been sent.
+    live: bool,
     /// While it drains: when to close.
     leaves: Option<Instant>,
     /// Whether the client was told so.
     told_to_leave: bool,
-}
-
-/// What it follows. A client is heard only while there is a stream, so that each `subscribe` has its `hello`, and nothing goes
-/// before the first one.
-#[allow(clippy::large_enum_variant, reason = "almost always it is the largest")]
-enum Stream {
-    /// Nothing yet.
-    None,
-    /// It looks for the place to begin at.
-    Sought(BoxFuture<'static, Begun>),
-    /// From its `hello` on.
-    Followed(Walker),
-}
-
-/// What was asked for, and the place to begin at with the seq of the oldest event.
-type Begun = (Filter, Result<(Place, i64), Refused>);
-
-/// Why a session that waits goes on.
-enum Wake {
-    Input(Result<Input, Gone>),
-    Begun(Begun),
-    Step,
-    Time,
-    Drain,
-    Revoked,
 }
 
 impl<'a> Session<'a> {
@@ -84,7 +64,9 @@ impl<'a> Session<'a> {
         id: &'a str,
     ) -> Self {
         let now = Instant::now();
-        let mut session = Self {
+        let expiry = Expiry::of(&context.clock, &reader);
+        let notice = notice_of(&reader);
+        Self {
             context,
             guest,
             reader,
@@ -92,24 +74,15 @@ impl<'a> Session<'a> {
             id,
             stream: Stream::None,
             heartbeat: now + context.streams.heartbeat,
-            heard: now,
+            heard: context.awake.elapsed(),
             hearing: Hearing::new(now),
-            notice: None,
-            ends: now,
+            pings: Pings::new(),
+            expiry,
+            notice,
+            live: false,
             leaves: None,
             told_to_leave: false,
-        };
-        session.mind_expiry(now);
-        session
-    }
-
-    /// When the token ends, by the clock of this process's timers.
-    fn mind_expiry(&mut self, now: Instant) {
-        let until = |second| now + access::until(second);
-        let identity = self.reader.identity();
-        let notice = identity.map(|identity| identity.expires_at().saturating_sub(EXPIRY_NOTICE.as_secs()));
-        self.notice = notice.map(until);
-        self.ends = until(identity.map_or(u64::MAX, Identity::ends_at));
+        }
     }
 
     fn expires(&self) -> String {
@@ -171,12 +144,12 @@ impl<'a> Session<'a> {
             timer.as_mut().reset(deadline);
         }
         let draining = self.leaves.is_some();
-        let hears = self.hears(Instant::now());
+        let (hears, rests) = (self.hears(Instant::now()), self.rests_until_close());
         tokio::select! {
             biased;
             () = access::revoked(self.presence.as_ref()) => Wake::Revoked,
             input = socket.receive(), if hears => Wake::Input(input),
-            wake = self.stream.goes_on() => wake,
+            wake = self.stream.goes_on(), if !rests => wake,
             () = timer.as_mut() => Wake::Time,
             () = self.context.shutdown.cancelled(), if !draining => Wake::Drain,
         }
@@ -187,10 +160,12 @@ impl<'a> Session<'a> {
         if !socket.is_pending() {
             return Ok(());
         }
-        let begun = Instant::now();
+        let (begun, awake) = (self.context.awake.elapsed(), &self.context.awake);
+        let mut stall = WriteStall::new(self.context.streams.write_stall, awake, socket.stream());
         while socket.is_pending() {
-            let stalls = Instant::now() + self.context.streams.write_stall;
-            let written = tokio::time::timeout_at(stalls.min(self.ends), socket.write_some());
+            let look = (Instant::now() + stall.pause()).min(self.expiry.look());
+            let look = self.leaves.map_or(look, |leaves| leaves.min(look));
+            let draining = self.leaves.is_some();
             tokio::select! {
                 biased;
                 () = access::revoked(self.presence.as_ref()) => {
@@ -198,26 +173,37 @@ impl<'a> Session<'a> {
                     socket.cut();
                     return Err(End::revoked());
                 }
-                written = written => match written {
+                written = tokio::time::timeout_at(look, socket.write_some()) => match written {
                     Ok(written) => written?,
-                    Err(_) if stalls > self.ends => {
+                    Err(_) if self.expiry.has_come() => {
                         socket.cut();
-                        return self.tick(socket, self.ends);
+                        return Err(End::expired());
                     }
-                    Err(_) => return Err(End::Stalled),
+                    Err(_) if self.leaves.is_some_and(|leaves| Instant::now() >= leaves) => return Err(End::Drained),
+                    Err(_) if stall.has_lasted_in_silence(awake, socket.stream()) => return Err(End::Stalled),
+                    Err(_) => {}
                 },
+                // Behind what is pending, so that its cursor is right. A slow client may have to be closed before it comes to it.
+                () = self.context.shutdown.cancelled(), if !draining => self.drain(socket, Instant::now())?,
             }
         }
         // While it was not listened to, it could not be heard.
-        self.heard += begun.elapsed();
+        self.heard += awake.elapsed().saturating_sub(begun);
         Ok(())
     }
 
+    /// How much longer a client may be silent.
+    fn silence_left(&self) -> Duration {
+        let silent = self.context.awake.elapsed().saturating_sub(self.heard);
+        (2 * self.context.streams.heartbeat).saturating_sub(silent)
+    }
+
     fn deadline(&self) -> Instant {
-        let silence = self.stream.is_followed().then(|| self.heard + 2 * self.context.streams.heartbeat);
-        let listens = self.hearing.next(Instant::now());
-        let all = [Some(self.heartbeat), silence, self.notice, Some(self.ends), self.leaves, listens];
-        all.into_iter().flatten().min().unwrap_or(self.ends)
+        let now = Instant::now();
+        let silence = self.stream.is_followed().then(|| now + self.silence_left().max(self.context.awake.step()));
+        let listens = self.hearing.next(now);
+        let first = self.heartbeat.min(self.expiry.look());
+        [silence, self.leaves, listens].into_iter().flatten().fold(first, Instant::min)
     }
 
     /// Does what is due.
@@ -225,21 +211,37 @@ impl<'a> Session<'a> {
         if self.presence.as_ref().is_some_and(Presence::is_revoked) {
             return Err(End::revoked());
         }
-        if now >= self.ends {
-            return Err(End::closed(4401, "token_expired", "The token has expired."));
+        if now >= self.heartbeat.min(self.expiry.look()) {
+            self.mind_expiry(socket)?;
         }
-        if self.stream.is_followed() && now >= self.heard + 2 * self.context.streams.heartbeat {
-            return Err(End::closed(4408, "timeout", "No sign of life for two heartbeats."));
+        if self.stream.is_followed() && self.silence_left().is_zero() {
+            // A sign of life may have come that nobody has looked at: this process may just have woken up.
+            if socket.stream().unread() == 0 {
+                return Err(End::closed(4408, "timeout", "No sign of life for two heartbeats."));
+            }
+            self.heard = self.context.awake.elapsed();
         }
         if self.context.shutdown.is_cancelled() {
             self.drain(socket, now)?;
         }
-        if self.notice.is_some_and(|notice| now >= notice) && self.stream.walker().is_some() {
-            self.notice = None;
-            socket.put(Control::AuthExpiring { at: self.expires() }.message());
-        }
         if now >= self.heartbeat {
             self.beat(socket, now);
+        }
+        Ok(())
+    }
+
+    /// Looks at the clock: whether the token is over, or about to be.
+    fn mind_expiry<S: Wire>(&mut self, socket: &mut Socket<S>) -> Result<(), End> {
+        if self.expiry.has_come() {
+            return Err(End::expired());
+        }
+        let Some(notice) = self.notice.filter(|_| self.stream.is_followed()) else { return Ok(()) };
+        let left = self.expiry.until(notice);
+        if left.is_zero() {
+            self.notice = None;
+            socket.put(Control::AuthExpiring { at: self.expires() }.message());
+        } else {
+            self.expiry.look_within(left);
         }
         Ok(())
     }
@@ -263,15 +265,33 @@ impl<'a> Session<'a> {
         socket.put(heartbeat.message());
     }
 
+    /// Whether nothing more is sent: who is in the middle of a backlog when it is told to leave goes on elsewhere. More of it would
+    /// only stand between a slow client and the close.
+    fn rests_until_close(&self) -> bool {
+        self.told_to_leave && !self.live
+    }
+
     /// Takes the next step of the way; whether there may be another one at once.
     fn step<S: Wire>(&mut self, socket: &mut Socket<S>) -> Result<bool, End> {
+        if self.rests_until_close() {
+            return Ok(false);
+        }
         let Some(walker) = self.stream.walker() else { return Ok(false) };
-        match walker.step(ROOM) {
+        match walker.step(Room { bytes: ROOM.bytes.min(self.pings.room()), ..ROOM }) {
             Step::Went(runs) => {
                 self.context.counts.events_sent(runs.iter().map(Run::count).sum());
-                runs.iter().for_each(|run| socket.put(run.messages()));
+                let mut bytes = 0;
+                for messages in runs.iter().map(Run::messages) {
+                    bytes += messages.len();
+                    socket.put(messages);
+                }
+                let ping = self.pings.after(bytes, Instant::now());
+                socket.put(ping.unwrap_or_default());
             }
-            Step::Live => socket.put(Control::Live { cursor: walker.cursor().to_string() }.message()),
+            Step::Live => {
+                self.live = true;
+                socket.put(Control::Live { cursor: walker.cursor().to_string() }.message());
+            }
             // While the database is away the session stays, and asks again a little later.
             Step::Rests(_) | Step::Waits | Step::Away(_) => return Ok(false),
             Step::Ended(refused) => return Err(refused.into()),
@@ -299,7 +319,10 @@ impl<'a> Session<'a> {
         };
         socket.put(hello.message());
         // Until now it could not be heard.
-        self.heard = Instant::now();
+        self.heard = self.context.awake.elapsed();
+        self.live = false;
+        // Now it may be told that its token expires.
+        self.expiry.look_within(Duration::ZERO);
         let walker = Walker::new(&self.context.live, place, filter, self.reader.view());
         self.stream = Stream::Followed(walker.on_behalf_of(self.reader.requester(&self.guest.visit)));
         Ok(())
@@ -324,20 +347,20 @@ impl<'a> Session<'a> {
 
     /// What the client says.
     async fn hear<S: Wire>(&mut self, input: Input, socket: &mut Socket<S>) -> Result<(), End> {
-        self.heard = Instant::now();
-        self.hearing.count(self.heard);
+        let now = Instant::now();
+        self.heard = self.context.awake.elapsed();
+        self.hearing.count(now);
         let text = match input {
             Input::Text(text) => text,
             Input::Binary(_) => return Err(End::bad_request("Messages must be text.")),
             Input::Alive => return Ok(()),
+            Input::Pong(payload) => {
+                self.pings.answered(&payload, now);
+                return Ok(());
+            }
             Input::Close => return Err(End::Left),
         };
-        let request = Said::parse(&text).ok_or_else(|| {
-            End::bad_request(
-                "A message must be a JSON object with op ping, auth or subscribe, and no other fields than theirs.",
-            )
-        })?;
-        match request {
+        match Said::parse(&text).map_err(End::bad_request)? {
             Said::Ping {} => socket.put(Control::Pong.message()),
             Said::Auth { token } => self.renew(&token, socket).await?,
             Said::Subscribe(subscription) => {
@@ -360,7 +383,7 @@ impl<'a> Session<'a> {
         self.reader = Reader::Known(identity);
         self.guest.visit.spend_by(self.context, &self.reader, 1).await?;
         self.presence = access::enter(self.context, &self.reader)?;
-        self.mind_expiry(Instant::now());
+        (self.expiry, self.notice) = (Expiry::of(&self.context.clock, &self.reader), notice_of(&self.reader));
         if self.reader.owners() != before.owners()
             && let Some(walker) = self.stream.walker()
         {
@@ -371,31 +394,7 @@ impl<'a> Session<'a> {
     }
 }
 
-impl Stream {
-    fn is_followed(&self) -> bool {
-        matches!(self, Self::Followed(_))
-    }
-
-    fn walker(&mut self) -> Option<&mut Walker> {
-        match self {
-            Self::Followed(walker) => Some(walker),
-            Self::None | Self::Sought(_) => None,
-        }
-    }
-
-    /// Waits until there is a place to begin at, or until a step may come to something. Can be dropped and called again.
-    async fn goes_on(&mut self) -> Wake {
-        match self {
-            Self::None => std::future::pending().await,
-            Self::Sought(begun) => {
-                let begun = begun.await;
-                *self = Self::None;
-                Wake::Begun(begun)
-            }
-            Self::Followed(walker) => {
-                walker.ready().await;
-                Wake::Step
-            }
-        }
-    }
+/// When to tell a reader that its token expires.
+fn notice_of(reader: &Reader) -> Option<u64> {
+    Some(reader.identity()?.expires_at().saturating_sub(EXPIRY_NOTICE.as_secs()))
 }
