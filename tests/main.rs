@@ -18,6 +18,7 @@ mod client;
 mod cluster;
 mod dev;
 mod doctor;
+mod failover;
 mod http;
 mod journal;
 mod large;

@@ -18,6 +18,7 @@ enum Broken {
     SleepAfterBell,
     SleepAfterHush,
     FencesOutliveTheConnection,
+    FencesOutliveTheServer,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,6 +64,8 @@ struct State {
     head: i64,
     delivered: Vec<i64>,
     crashes: u8,
+    /// How often the server has crashed, and of how many crashes the tail knows.
+    server: (u8, u8),
 }
 
 impl State {
@@ -81,6 +84,7 @@ impl State {
             head: 0,
             delivered: vec![],
             crashes,
+            server: (0, 0),
         }
     }
 
@@ -117,6 +121,7 @@ impl State {
         }
         if self.crashes > 0 {
             all.push(self.crash(broken));
+            all.push(self.crash_behind_a_pooler());
         }
         all
     }
@@ -158,7 +163,13 @@ impl State {
         let mut next = self.clone();
         match &self.step {
             Step::Begin => {
-                self.choices_between_polls(broken, all);
+                if self.server.0 == self.server.1 {
+                    self.choices_between_polls(broken, all);
+                } else if broken != Broken::FencesOutliveTheServer {
+                    // The look finds another server: what is known of the last one is void.
+                    (next.fences, next.duty) = (Fences::new(self.head), Duty::Take);
+                }
+                next.server.1 = self.server.0;
                 // A bell that came during the last poll counts before the sequence is looked at.
                 if std::mem::take(&mut next.bell) && broken != Broken::SleepAfterBell {
                     next.duty.incur();
@@ -220,6 +231,19 @@ impl State {
             writer.generation += 1;
         }
         next.duty = Duty::Take;
+        next
+    }
+
+    /// The server's sessions end, and the tail's connection to a pooler does not. A look is one transaction, which the crash
+    /// ends. The tail hears no bells there, so it polls.
+    fn crash_behind_a_pooler(&self) -> Self {
+        let mut next = self.clone();
+        next.crashes -= 1;
+        next.server.0 += 1;
+        (next.hushed, next.bell, next.awake, next.step) = (false, false, true, Step::Begin);
+        for writer in &mut next.writers {
+            writer.generation += 1;
+        }
         next
     }
 
@@ -306,6 +330,7 @@ fn leaving_out_any_one_step_of_the_design_is_found() {
         (Broken::SleepAfterBell, 0, "asleep"),
         (Broken::SleepAfterHush, 0, "asleep"),
         (Broken::FencesOutliveTheConnection, 1, "undecided"),
+        (Broken::FencesOutliveTheServer, 1, "undecided"),
     ] {
         match search(&[1, 1], crashes, broken) {
             Err(found) => assert!(found.contains(fault), "{broken:?}: {found}"),
