@@ -27,7 +27,7 @@ impl Load for Counted {
         self.real.range(after, upto)
     }
 
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.real.next_after(seq, upto)
     }

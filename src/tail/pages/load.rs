@@ -28,8 +28,8 @@ pub trait Load: Send + Sync + 'static {
     /// All events with `after < seq <= upto`, in order; never asked for more than a page.
     fn range(&self, after: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>>;
 
-    /// The seq of the first event with `seq < it <= upto`.
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>>;
+    /// The first event with `seq < its seq <= upto`, if there is one.
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>>;
 }
 
 /// Loads from Postgres, over the connections that requests use. Each load proves that its connection leads to the journal that
@@ -72,7 +72,7 @@ impl Load for PostgresLoad {
         })
     }
 
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         // The event comes along with its seq: once per burnt range, which is rarer than another statement is worth.
         Box::pin(async move {
             let journal = self.journal.known()?;
@@ -80,11 +80,15 @@ impl Load for PostgresLoad {
             loop {
                 let read = async |client: &mut Client| {
                     let client = &*client;
-                    read_from(client, &journal, upto, read_range(client, seq, upto, 1)).await
+                    // In one round trip and in this order, as in `range`: else retention could take the partition that held the
+                    // first event just before, and what follows would pass for it.
+                    let read =
+                        async { tokio::try_join!(biased; read_range(client, seq, upto, 1), trimmed_through(client)) };
+                    read_from(client, &journal, upto, read).await
                 };
                 let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut strangers, read).await?;
-                if let Some(events) = found.transpose()? {
-                    return Ok(events.first().map(|event| event.seq));
+                if let Some((events, trimmed)) = found.transpose()? {
+                    return Ok(Loaded { events, trimmed });
                 }
             }
         })

@@ -233,7 +233,9 @@ impl<R: Render> Shared<R> {
         // Before anybody can have the page: who takes it must be able to see what it may lack.
         self.trim(trimmed, position.epoch);
         if events.is_empty() {
-            let next = self.loader.next_after(end, position.head).await?;
+            let Loaded { events, trimmed } = self.loader.next_after(end, position.head).await?;
+            self.trim(trimmed, position.epoch);
+            let next = events.first().map(|event| event.seq);
             return Ok(Page::burnt(index, position.epoch, next, position.head));
         }
         Ok(Page::new(index, position.epoch, vec![Arc::new(Chunk::new(events))], end))
