@@ -1310,6 +1310,7 @@ COMMENT ON FUNCTION rowcast.check_event(type text, level text, symbol text, subj
 CREATE FUNCTION rowcast.ensure_partitions() RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET lock_timeout TO '10s'
     AS $$
 declare
     size    bigint;
@@ -1319,9 +1320,10 @@ declare
     ahead   integer;
     made    integer := 0;
     name    text;
+    holders text;
 begin
     -- One maker at a time; the others then find nothing to do.
-    perform pg_advisory_xact_lock(hashtextextended('rowcast.ensure_partitions', 0));
+    lock table rowcast.journal_state in share update exclusive mode;
     select partition_rows, partitions_ahead into strict size, wanted from rowcast.journal_state;
     select case when is_called then last_value else 0 end into strict used from rowcast.events_seq_seq;
     select coalesce(max(bound.upper), 1), count(*) filter (where bound.lower > used)
@@ -1346,6 +1348,20 @@ begin
         made := made + 1;
     end loop;
     return made;
+exception when lock_not_available then
+    select string_agg(coalesce(format('pid %s', l.pid), 'a prepared transaction')
+                      || coalesce(format(' (%s)', nullif(a.application_name, '')), ''), ', ' order by l.pid)
+      into holders
+      from (select distinct k.pid from pg_locks k
+             where k.locktype = 'relation' and k.granted and k.pid is distinct from pg_backend_pid()
+               and k.database = (select oid from pg_database where datname = current_database())
+               and k.relation in ('rowcast.journal_state'::regclass, 'rowcast.events'::regclass)
+               and k.mode in ('ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                              'AccessExclusiveLock')) l
+      left join pg_stat_activity a on a.pid = l.pid;
+    raise exception 'partitions ahead could not be made within 10 seconds: rowcast.journal_state or rowcast.events is locked by %',
+                    coalesce(holders, 'somebody who is gone by now')
+        using errcode = 'lock_not_available', hint = 'Only sessions with the rights of the owner can do that.';
 end
 $$;
 
@@ -1498,20 +1514,6 @@ $$;
 --
 
 COMMENT ON FUNCTION rowcast.has_written(newest bigint) IS 'Whether this transaction has written the event of this seq.';
-
---
--- Name: hush_key(); Type: FUNCTION; Schema: rowcast; Owner: -
---
-
-CREATE FUNCTION rowcast.hush_key() RETURNS bigint
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN '32210705904137076'::bigint;
-
---
--- Name: FUNCTION hush_key(); Type: COMMENT; Schema: rowcast; Owner: -
---
-
-COMMENT ON FUNCTION rowcast.hush_key() IS 'The advisory lock of the hush: held exclusively by a tail that polls, tried shared by the bell.';
 
 --
 -- Name: json_expression(oid, text); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -2227,11 +2229,7 @@ CREATE FUNCTION rowcast.ring_bell() RETURNS trigger
 declare
     newest bigint;
 begin
-    if current_setting('rowcast.bell', true) = any ('{off,rung}')
-       or not (pg_try_advisory_lock_shared(rowcast.hush_key()) and pg_advisory_unlock_shared(rowcast.hush_key())) then
-        return null;
-    end if;
-    if pg_current_xact_id_if_assigned() is null then
+    if current_setting('rowcast.bell', true) = any ('{off,rung}') or pg_current_xact_id_if_assigned() is null then
         return null;
     end if;
     begin
@@ -2270,9 +2268,10 @@ begin
         -- Not "select last_value": without the buffer's lock it may see what nextval logs, 32 ahead of what was drawn.
         reached := coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0);
         perform from pg_locks
-          where locktype = 'relation' and mode = 'RowExclusiveLock'
-            and relation = 'rowcast.events'::regclass
-            and database = (select oid from pg_database where datname = current_database());
+          where locktype = 'relation' and mode = 'RowExclusiveLock' and granted
+            and relation in ('rowcast.events'::regclass, 'rowcast.events_seq_seq'::regclass)
+            and database = (select oid from pg_database where datname = current_database())
+          group by virtualtransaction having count(distinct relation) = 2;
         if not found then
             return reached;
         end if;
@@ -4915,6 +4914,23 @@ ALTER TABLE rowcast.events ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
 );
 
 --
+-- Name: hush_deadline; Type: SEQUENCE; Schema: rowcast; Owner: -
+--
+
+CREATE SEQUENCE rowcast.hush_deadline
+    START WITH 0
+    INCREMENT BY 1
+    MINVALUE 0
+    NO MAXVALUE
+    CACHE 1;
+
+--
+-- Name: SEQUENCE hush_deadline; Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON SEQUENCE rowcast.hush_deadline IS 'Until when the bell is hushed: milliseconds since 1970 by the database''s clock, at most a second ahead.';
+
+--
 -- Name: journal_state; Type: TABLE; Schema: rowcast; Owner: -
 --
 
@@ -5485,7 +5501,7 @@ ALTER TABLE rowcast.events ENABLE ALWAYS TRIGGER append_only;
 -- Name: events bell; Type: TRIGGER; Schema: rowcast; Owner: -
 --
 
-CREATE TRIGGER bell AFTER INSERT ON rowcast.events FOR EACH STATEMENT EXECUTE FUNCTION rowcast.ring_bell();
+CREATE TRIGGER bell AFTER INSERT ON rowcast.events FOR EACH STATEMENT WHEN (COALESCE((abs((((pg_sequence_last_value('rowcast.hush_deadline'::regclass))::double precision - (date_part('epoch'::text, clock_timestamp()) * '1000'::double precision)) - '500'::double precision)) > '500'::double precision), true)) EXECUTE FUNCTION rowcast.ring_bell();
 
 ALTER TABLE rowcast.events ENABLE ALWAYS TRIGGER bell;
 
@@ -6118,6 +6134,13 @@ GRANT SELECT ON TABLE rowcast.event_types TO rowcast_server;
 GRANT SELECT ON SEQUENCE rowcast.events_seq_seq TO rowcast_reader;
 GRANT SELECT ON SEQUENCE rowcast.events_seq_seq TO rowcast_writer;
 GRANT SELECT ON SEQUENCE rowcast.events_seq_seq TO rowcast_server;
+
+--
+-- Name: SEQUENCE hush_deadline; Type: ACL; Schema: rowcast; Owner: -
+--
+
+GRANT SELECT ON SEQUENCE rowcast.hush_deadline TO PUBLIC;
+GRANT SELECT,UPDATE ON SEQUENCE rowcast.hush_deadline TO rowcast_server;
 
 --
 -- Name: TABLE journal_state; Type: ACL; Schema: rowcast; Owner: -

@@ -75,13 +75,14 @@ impl App {
     /// Checks what can be checked without the database, and begins to listen. The database may be down.
     pub async fn new(config: &ServerConfig) -> Result<Self, AppError> {
         let connector = Connector::new(DatabaseUrl::parse(&config.database_url)?)?;
-        let database = Database::new(connector.clone(), config.db_pool)?;
         let server = Server::bind(&config.http).await?;
+        let connector = connector.of_node(&node_name(server.address().port()));
+        let database = Database::new(connector.clone(), config.db_pool)?;
         let redaction = Redaction::with(&config.streams.redact);
         let load = PostgresLoad::new(database.clone());
         let (pages, writer) =
             Pages::new(load, Views::new(redaction, Known::default()), Limits::within(config.streams.page_cache));
-        let tail = Tail::new(connector.clone(), database.clone(), writer, config.streams.blocker_limit);
+        let tail = Tail::new(connector.for_purpose("tail"), database.clone(), writer, config.streams.blocker_limit);
         let live = Live::new(pages, database.clone());
         let verifier = Verifier::new(&config.tokens, Clock::system(), Arc::new(HttpFetch::new()))?;
         let limits = limit::Limits::new(&config.limits)?;
@@ -149,17 +150,19 @@ impl App {
         let keep_ahead = partitions::keep_ahead(self.database.clone(), shutdown.clone());
         tasks.spawn("partitions", once(admitted.clone(), shutdown.clone(), keep_ahead));
         tasks.spawn("taxonomy", once(admitted.clone(), shutdown.clone(), follower.run(shutdown.clone())));
-        let followed = revocations::Follower::new(self.connector.clone(), revoked).run(shutdown.clone());
+        let followed =
+            revocations::Follower::new(self.connector.for_purpose("revocations"), revoked).run(shutdown.clone());
         tasks.spawn("revocations", once(admitted.clone(), shutdown.clone(), followed));
         tasks.spawn("tail", once(admitted.clone(), shutdown.clone(), self.tail.run(shutdown.clone())));
 
+        let schema = self.connector.for_purpose("schema");
         let outcome = tokio::select! {
             why = stop => {
                 tracing::info!(reason = why, "shutting down");
                 Ok(())
             }
             Some(ended) = tasks.next_end() => Err(AppError::Task(ended)),
-            refused = refused_schema(&self.connector, &readiness, &admitted) => Err(refused),
+            refused = refused_schema(&schema, &readiness, &admitted) => Err(refused),
         };
 
         readiness.draining();
@@ -178,6 +181,13 @@ async fn once(admitted: CancellationToken, shutdown: Shutdown, work: impl Future
         () = admitted.cancelled() => work.await,
         () = shutdown.cancelled() => {}
     }
+}
+
+/// This node among others, for whoever looks at the sessions of the database: its machine and its port.
+fn node_name(port: u16) -> String {
+    let machine =
+        nix::unistd::gethostname().map_or_else(|_| "?".to_owned(), |name| name.to_string_lossy().into_owned());
+    format!("{machine}:{port}")
 }
 
 /// Waits for the database and looks at its schema once; returns only if it cannot be served.

@@ -1,6 +1,6 @@
 //! `rowcast migrate`: once, twice, twenty at a time, behind and ahead.
 
-use crate::support::{empty_database, migrate, migrated_database, run, text};
+use crate::support::{connect, empty_database, migrate, migrated_database, run, text};
 
 const EACH: usize = 20;
 
@@ -112,4 +112,38 @@ async fn a_database_that_takes_no_changes_is_named_with_the_way_out() {
     let said = text(&answer.stderr);
     assert_eq!(answer.status.code(), Some(1), "{said}");
     assert!(said.contains("takes no changes, since default_transaction_read_only is on: switch it off"), "{said}");
+}
+
+/// Any login can take any advisory lock. The making of partitions took one until V20, in V1 too, which stays as it was written.
+#[tokio::test]
+async fn no_login_without_rights_can_hang_a_migration() {
+    let of_migrations = "select pg_advisory_lock(8245940711459091457)";
+    let of_partitions = "select pg_advisory_lock(hashtextextended('rowcast.ensure_partitions', 0))";
+    for (db, locks) in [
+        (empty_database().await, of_migrations.to_owned()),
+        (migrated_database().await, format!("{of_migrations}; {of_partitions}")),
+    ] {
+        let name = format!("stranger_{}", uuid::Uuid::new_v4().simple());
+        db.client().await.batch_execute(&format!("create role {name} login password 'x'")).await.unwrap();
+        let stranger = connect(&db.url_of(&name, "x")).await;
+        stranger.batch_execute(&locks).await.unwrap();
+        let set = [("DATABASE_URL", db.url.as_str())];
+        let answers = tokio::join!(run(&["migrate"], &set), run(&["migrate"], &set));
+        for answer in [answers.0, answers.1] {
+            assert_eq!(answer.status.code(), Some(0), "{}", text(&answer.stderr));
+            assert!(text(&answer.stderr).contains(&name), "{}", text(&answer.stderr));
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_keeps_partitions_from_being_made_is_named() {
+    let db = migrated_database().await;
+    let (client, holder) = (db.client().await, db.client().await);
+    let lock =
+        "set application_name = 'the holder'; begin; lock table rowcast.journal_state in share update exclusive mode";
+    holder.batch_execute(lock).await.unwrap();
+    let refused = client.batch_execute("select rowcast.ensure_partitions()").await.unwrap_err();
+    assert_eq!(refused.code(), Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE));
+    assert!(refused.as_db_error().unwrap().message().contains("(the holder)"), "{refused:?}");
 }

@@ -32,7 +32,7 @@ impl Load for Counted {
         self.real.cuts(after, upto, bytes)
     }
 
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.real.next_after(seq, upto)
     }

@@ -70,7 +70,7 @@ pub const SETTINGS: &[Setting] = &[
         "ROWCAST_BLOCKER_LIMIT",
         "DURATION",
         None,
-        "Ends a session that idles this long in a transaction that holds the stream back; never, unless set",
+        "Ends a session whose transaction holds the stream back this long, idle or not; never, unless set",
     ),
     setting("ROWCAST_REDACT", "WORDS", None, "More keys whose values are hidden, next to password, token and the like"),
     setting(

@@ -23,6 +23,8 @@ pub struct Connector {
     config: Config,
     hosts: Arc<Hosts>,
     mode: SslMode,
+    /// What is added to each purpose: the name of this node, if it is one.
+    node: String,
     tls: Option<Arc<ClientConfig>>,
 }
 
@@ -39,7 +41,30 @@ impl Connector {
             SslMode::Disable => None,
             mode => Some(Arc::new(client_config(mode, &url.ssl_files)?)),
         };
-        Ok(Self { hosts: Arc::new(Hosts::of(&url.config)), config: url.config, mode: url.ssl_mode, tls })
+        Ok(Self {
+            hosts: Arc::new(Hosts::of(&url.config)),
+            config: url.config,
+            mode: url.ssl_mode,
+            node: String::new(),
+            tls,
+        })
+    }
+
+    /// Connections of one node, told apart from other nodes' in `pg_stat_activity`: its name stands last in `application_name`.
+    #[must_use]
+    pub fn of_node(mut self, node: &str) -> Self {
+        self.node = format!(" ({node})");
+        self
+    }
+
+    /// Connections for one purpose, which stands in `application_name` between the name in the URL and that of the node.
+    #[must_use]
+    pub fn for_purpose(&self, purpose: &str) -> Self {
+        let mut named = self.clone();
+        let base = self.config.get_application_name().unwrap_or_default();
+        let name = format!("{base} {purpose}{}", self.node);
+        named.config.application_name(name);
+        named
     }
 
     /// What the URL said, without TLS.

@@ -6,7 +6,7 @@
 //! What only looks ([`status`]) uses unnamed statements, since a pooler in transaction mode may prepare a named one on
 //! one server connection and run it on another. What migrates ([`run`]) holds a session's lock and needs a direct way.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use refinery::Migration;
 use tokio_postgres::error::SqlState;
@@ -18,8 +18,13 @@ mod embedded {
 
 /// The session lock of whoever migrates. The number is arbitrary, and must not change.
 const LOCK_KEY: i64 = 0x726f_7763_6173_7401;
-/// How long to wait for another node that migrates.
+/// How long to wait for another node that migrates, and how often to look.
 const LOCK_LIMIT: Duration = Duration::from_secs(600);
+const LOCK_LOOK: Duration = Duration::from_millis(200);
+/// How often to begin anew, and how soon, when another node may be migrating at the same time. A migration is one transaction with
+/// its line in the history, so of two at once one fails and then finds it done.
+const ATTEMPTS: u32 = 10;
+const ATTEMPT_AFTER: Duration = Duration::from_millis(500);
 
 /// How the database's history compares with the migrations of this binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +56,8 @@ pub enum MigrateError {
     )]
     ReadOnly,
     /// Somebody else held the lock all the time.
-    #[error("another node has been migrating this database for {0:?}; try again when it is done")]
-    Locked(Duration),
+    #[error("another node has been migrating this database for {0:?} ({1}); try again when it is done")]
+    Locked(Duration, String),
     /// A migration was changed after it was applied.
     #[error("V{version}__{name} was applied with another content than this binary's: {advice}")]
     Divergent {
@@ -102,10 +107,19 @@ pub async fn status(client: &Client) -> Result<Status, MigrateError> {
 /// Applies what is missing and says what that was. Waits for any other node that does the same.
 pub async fn run(client: &mut Client) -> Result<Vec<String>, MigrateError> {
     takes_changes(client).await?;
-    lock(client).await?;
-    let result = run_locked(client).await;
+    let alone = lock(client).await?;
+    let mut result = run_locked(client).await;
+    for _ in 1..ATTEMPTS {
+        if alone || !matches!(result, Err(MigrateError::Refinery(_))) {
+            break;
+        }
+        tokio::time::sleep(ATTEMPT_AFTER).await;
+        result = run_locked(client).await;
+    }
     // A client that is broken loses the lock with its session.
-    let _unlocked = client.execute("select pg_advisory_unlock($1)", &[&LOCK_KEY]).await;
+    if alone {
+        let _unlocked = client.execute("select pg_advisory_unlock($1)", &[&LOCK_KEY]).await;
+    }
     result
 }
 
@@ -129,7 +143,8 @@ async fn run_locked(client: &mut Client) -> Result<Vec<String>, MigrateError> {
         }
     }
     // refinery looks for its history along the search path, and a user named `rowcast` has the schema of that name first.
-    client.batch_execute("set search_path = public").await?;
+    // The first migrations wait at an advisory lock, which any login can hold: they fail then, and do not hang.
+    client.batch_execute("set search_path = public; set lock_timeout = '60s'").await?;
     let report = embedded::migrations::runner().run_async(client).await.map_err(|e| refinery_says(&e))?;
     ensure_partitions(client).await?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
@@ -147,18 +162,38 @@ async fn ensure_partitions(client: &Client) -> Result<(), MigrateError> {
     }
 }
 
-async fn lock(client: &Client) -> Result<(), MigrateError> {
-    if client.query_one("select pg_try_advisory_lock($1)", &[&LOCK_KEY]).await?.get(0) {
-        return Ok(());
-    }
-    tracing::info!(at_most = ?LOCK_LIMIT, "another node migrates this database: waiting for it");
-    let begin = format!("set lock_timeout = {}", LOCK_LIMIT.as_millis());
-    client.batch_execute(&begin).await?;
-    let locked = client.execute("select pg_advisory_lock($1)", &[&LOCK_KEY]).await;
-    client.batch_execute("reset lock_timeout").await?;
-    match locked {
-        Err(e) if e.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Err(MigrateError::Locked(LOCK_LIMIT)),
-        other => Ok(other.map(drop)?),
+/// Who holds the lock, and whether any of them could migrate. Any login can take an advisory lock.
+const LOCK_HOLDERS: &str = "\
+    select coalesce(string_agg(format('pid %s, user %s, application %s', l.pid, a.usename, a.application_name), '; '), ''), \
+           coalesce(bool_or(coalesce(has_database_privilege(a.usesysid, l.database, 'create') \
+                                     or pg_has_role(a.usesysid, n.nspowner, 'usage'), true)), true) \
+      from pg_catalog.pg_locks l \
+      left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
+      left join pg_catalog.pg_namespace n on n.nspname = 'rowcast' \
+     where l.locktype = 'advisory' and l.granted and l.objsubid = 1 \
+       and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) \
+       and (l.classid::bigint << 32) | l.objid::bigint = $1";
+
+/// Takes the lock; `false` if somebody holds it who could not migrate. That one is named and not waited for.
+async fn lock(client: &Client) -> Result<bool, MigrateError> {
+    let begun = Instant::now();
+    loop {
+        if client.query_one("select pg_try_advisory_lock($1)", &[&LOCK_KEY]).await?.get(0) {
+            return Ok(true);
+        }
+        let row = client.query_one(LOCK_HOLDERS, &[&LOCK_KEY]).await?;
+        let (holders, may_migrate): (String, bool) = (row.get(0), row.get(1));
+        if !may_migrate {
+            tracing::warn!(%holders, "the lock of migrations is held by somebody who cannot migrate: going on without it");
+            return Ok(false);
+        }
+        if begun.elapsed() >= LOCK_LIMIT {
+            return Err(MigrateError::Locked(LOCK_LIMIT, holders));
+        }
+        if begun.elapsed() < LOCK_LOOK {
+            tracing::info!(at_most = ?LOCK_LIMIT, %holders, "another node migrates this database: waiting for it");
+        }
+        tokio::time::sleep(LOCK_LOOK).await;
     }
 }
 

@@ -139,6 +139,8 @@ impl Database {
         let groups: Vec<_> = (lane::groups(size).into_iter())
             .map(|group| {
                 let counts = Arc::new(LaneCounts::default());
+                let purpose = group.lanes.iter().map(|lane| lane.name()).collect::<Vec<_>>().join("+");
+                let connector = connector.for_purpose(&purpose);
                 let pool = build(&connector, group.lanes, group.connections, &distrust, &counts)?;
                 Ok::<_, Trouble>((group.lanes, pool, Shares::new(group.connections), counts))
             })

@@ -24,8 +24,6 @@ pub(super) struct Server {
     /// The server's own processes. All of them are started anew when a crash ends every session and the postmaster stays:
     /// then virtual transactions begin anew, and nothing else tells.
     helpers: Vec<i32>,
-    /// The advisory lock that silences the bell.
-    hush_key: i64,
 }
 
 /// Where an answer came from.
@@ -60,6 +58,8 @@ pub(super) struct Look {
     pub(super) holders: BTreeSet<Holder>,
     /// What of this is false must not be used: the rows may be another table's.
     pub(super) is_one_table: bool,
+    /// What retention had taken when the rows that came with it had been read: those up to it may be missing.
+    pub(super) trimmed: i64,
 }
 
 const HELPERS: &str = "array(select pid from pg_catalog.pg_stat_get_activity(null) \
@@ -85,11 +85,17 @@ impl Answer {
 
 const AFTER_IDENTITY: usize = JournalIdentity::WIDTH;
 
-/// The end of a look: a session may have been given to another server meanwhile, and the table may be another.
-const SAME: &str = "select pg_catalog.pg_backend_pid() = $1 and pg_catalog.to_regclass('rowcast.events')::oid = $2";
+/// The end of a look: a session may have been given to another server meanwhile, the table may be another, and retention may have
+/// taken some of what was read.
+const SAME: &str = "select pg_catalog.pg_backend_pid() = $1 and pg_catalog.to_regclass('rowcast.events')::oid = $2, \
+     (select trimmed_through from rowcast.journal_state)";
 
-const HOLDERS: &str = "select distinct virtualtransaction from pg_catalog.pg_locks \
-     where locktype = 'relation' and relation = $1 and database = $2 and mode = 'RowExclusiveLock' and granted";
+/// Whoever inserts takes `RowExclusiveLock` on the journal, then on its sequence, and then draws; both are kept until the commit is
+/// visible. A statement that was only prepared holds the first alone, and whoever only looked at the sequence the second.
+const HOLDERS: &str = "select virtualtransaction from pg_catalog.pg_locks \
+     where locktype = 'relation' and database = $2 and mode = 'RowExclusiveLock' and granted \
+       and (relation = $1 or relation = 'rowcast.events_seq_seq'::pg_catalog.regclass) \
+     group by virtualtransaction having count(distinct relation) = 2";
 
 const RING: &str = "select pg_catalog.pg_notify('rowcast', $1::text)";
 
@@ -112,13 +118,13 @@ async fn one(client: &Client, sql: &str) -> Result<Row, Error> {
 /// Asks who answers, when a connection begins.
 pub(super) async fn server(client: &Client) -> Result<Server, Error> {
     let sql = format!(
-        "select {}, pg_catalog.pg_backend_pid(), {HELPERS}, rowcast.hush_key() from {}",
+        "select {}, pg_catalog.pg_backend_pid(), {HELPERS} from {}",
         JournalIdentity::COLUMNS,
         JournalIdentity::FROM
     );
     let row = one(client, &sql).await?;
     let Answer { identity, process, helpers, .. } = Answer::from_row(&row)?;
-    Ok(Server { identity, process, helpers: helpers.unwrap_or_default(), hush_key: row.try_get(AFTER_IDENTITY + 2)? })
+    Ok(Server { identity, process, helpers: helpers.unwrap_or_default() })
 }
 
 /// What is asked once a second when nothing rings: where the sequence is and whose it is (when it has not moved and nothing is
@@ -140,9 +146,11 @@ async fn holders(client: &Client, server: &Server) -> Result<BTreeSet<Holder>, E
 }
 
 /// In a transaction, whose process is one.
-async fn is_same(client: &Client, server: &Server) -> Result<Option<bool>, Error> {
-    let sql = "select pg_catalog.to_regclass('rowcast.events')::oid = $1";
-    client.query_typed_one(sql, &[(&server.identity.journal(), Type::OID)]).await?.try_get(0)
+async fn is_same(client: &Client, server: &Server) -> Result<(Option<bool>, i64), Error> {
+    let sql = "select pg_catalog.to_regclass('rowcast.events')::oid = $1, \
+                      (select trimmed_through from rowcast.journal_state)";
+    let row = client.query_typed_one(sql, &[(&server.identity.journal(), Type::OID)]).await?;
+    Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
 fn names(rows: &[Row]) -> Result<BTreeSet<Holder>, Error> {
@@ -170,8 +178,9 @@ impl Prepared {
         names(&client.query(&self.holders, &[&journal, &database]).await?)
     }
 
-    async fn is_same(&self, client: &Client, server: &Server) -> Result<Option<bool>, Error> {
-        client.query_one(&self.same, &[&server.process, &server.identity.journal()]).await?.try_get(0)
+    async fn is_same(&self, client: &Client, server: &Server) -> Result<(Option<bool>, i64), Error> {
+        let row = client.query_one(&self.same, &[&server.process, &server.identity.journal()]).await?;
+        Ok((row.try_get(0)?, row.try_get(1)?))
     }
 
     async fn rows(&self, client: &Client, after: i64, upto: i64, budget: Budget) -> Result<Batch, Trouble> {
@@ -181,7 +190,8 @@ impl Prepared {
 
 /// A look, and in the same round trip the rows that follow `after`, up to `window`: the three statements go out in this
 /// order and the server runs them in it, each with a snapshot of its own. What the rows show up to where the look
-/// decides is final. The order of the three is the whole point: `biased` holds it.
+/// decides is final. The order of the three is the whole point: `biased` holds it. A fourth says after the rows what retention
+/// has taken of them, which retention says before it takes it.
 ///
 /// All of them must be answered by one server and one table. A session that is ours alone is asked at the end who it is; any
 /// other does all of it in one transaction, which no pooler divides, and is asked for the table alone, whose lock the rows hold.
@@ -232,11 +242,11 @@ pub(super) async fn look_and_read(
         over.notified().await;
         tokio::time::sleep(SILENCE).await;
     };
-    let (answer, holders, rows, is_same) = tokio::select! {
+    let (answer, holders, rows, (is_same, trimmed)) = tokio::select! {
         all = Box::pin(all) => all?,
         () = late => return Err(Trouble::Slow(SILENCE)),
     };
-    Ok((Look { answer, holders, is_one_table: is_same == Some(true) }, rows))
+    Ok((Look { answer, holders, is_one_table: is_same == Some(true), trimmed }, rows))
 }
 
 /// The newest event at or below a seq: its seq and its id.
@@ -279,8 +289,8 @@ pub(super) async fn listen(client: &Client) -> Result<(), Error> {
     client.batch_execute("listen rowcast").await
 }
 
-/// Settings of a session that is known to be ours alone. A cut-off node must not keep the hush, and a bell that the
-/// tail rings for the other nodes need not wait for the disk. What is prepared is planned once for whatever seqs, so it
+/// Settings of a session that is known to be ours alone. The server is to notice soon that a node is cut off, and neither a bell
+/// that the tail rings for the other nodes nor the deadline of a hush need wait for the disk. What is prepared is planned once for whatever seqs, so it
 /// must not be planned for the size that a partition has at that moment: everything goes by the primary key, in order.
 pub(super) async fn settle(client: &Client) -> Result<(), Error> {
     client
@@ -292,23 +302,44 @@ pub(super) async fn settle(client: &Client) -> Result<(), Error> {
         .await
 }
 
-/// Tries to silence the bell. While this node holds the hush its session ends when it says nothing for a second.
-pub(super) async fn hush(client: &Client, server: &Server) -> Result<bool, Error> {
-    client.batch_execute("set idle_session_timeout = '1s'").await?;
-    let sql = "select pg_catalog.pg_try_advisory_lock($1)";
-    let row = client.query_typed_one(sql, &[(&server.hush_key, Type::INT8)]).await?;
-    let hushed: bool = row.try_get(0)?;
-    if !hushed {
-        client.batch_execute("reset idle_session_timeout").await?;
-    }
-    Ok(hushed)
+/// How long one hush lasts by the database's clock, in milliseconds, unless it is put off again. The bell's trigger takes a
+/// deadline further ahead than this for none, so the two are changed together. No longer than the longest sleep of a tail:
+/// a node that dies while it hushes keeps the bell from the others for no longer than they sleep without one.
+const HUSH_MS: i32 = 1000;
+
+/// The deadline of a hush that begins now.
+const NEXT_DEADLINE: &str =
+    "pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000)::int8 + $1";
+
+/// Whether a deadline is in force, as the bell's trigger judges it.
+const IS_HUSHED: &str = "coalesce(\
+     pg_catalog.pg_sequence_last_value('rowcast.hush_deadline'::pg_catalog.regclass) \
+     - pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000 between 0 and $1, false)";
+
+/// Hushes the bell until a deadline, unless another node has done so: that one rings a bell for each batch.
+pub(super) async fn hush(client: &Client) -> Result<bool, Error> {
+    let sql = format!("select pg_catalog.setval('rowcast.hush_deadline', {NEXT_DEADLINE}) where not {IS_HUSHED}");
+    Ok(!client.query_typed(&sql, &[(&HUSH_MS, Type::INT4)]).await?.is_empty())
 }
 
-/// Gives the hush back.
-pub(super) async fn unhush(client: &Client, server: &Server) -> Result<(), Error> {
-    let sql = "select pg_catalog.pg_advisory_unlock($1)";
-    client.query_typed_one(sql, &[(&server.hush_key, Type::INT8)]).await?;
-    client.batch_execute("reset idle_session_timeout").await
+/// Puts off the deadline of a hush that this node has begun.
+pub(super) async fn prolong_hush(client: &Client) -> Result<(), Error> {
+    let sql = format!("select pg_catalog.setval('rowcast.hush_deadline', {NEXT_DEADLINE})");
+    client.query_typed(&sql, &[(&HUSH_MS, Type::INT4)]).await.map(drop)
+}
+
+/// Ends the hush, whoever has begun it, and then rings. Whoever skipped the bell until now holds the journal's row lock, so
+/// the fence that each node takes after this bell waits for that writer.
+pub(super) async fn end_hush(client: &Client) -> Result<(), Error> {
+    client.batch_execute("select pg_catalog.setval('rowcast.hush_deadline', 0)").await?;
+    client.batch_execute("select pg_catalog.pg_notify('rowcast', '')").await
+}
+
+/// Ends a hush of whose end nobody may be thinking any more: a node that died leaves one behind, and so does a connection
+/// that was lost. A node that does hush at the moment puts its deadline off again, and hears bells until then.
+pub(super) async fn end_hush_found(client: &Client) -> Result<(), Error> {
+    let sql = format!("select 1 where {IS_HUSHED}");
+    if client.query_typed(&sql, &[(&HUSH_MS, Type::INT4)]).await?.is_empty() { Ok(()) } else { end_hush(client).await }
 }
 
 /// Rings for the other nodes.

@@ -72,7 +72,7 @@ async fn dial(ports: &[u16], turn: &AtomicUsize) -> Result<TcpStream> {
 
 async fn carry(client: TcpStream, told: watch::Receiver<Vec<u16>>, turn: Arc<AtomicUsize>) {
     // Whoever ends it, both sides are closed.
-    let _ended = talk(client, told, turn).await;
+    let _ended = Box::pin(talk(client, told, turn)).await;
 }
 
 async fn talk(mut client: TcpStream, mut told: watch::Receiver<Vec<u16>>, turn: Arc<AtomicUsize>) -> Result<()> {

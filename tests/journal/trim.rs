@@ -7,7 +7,8 @@ use rowcast::journal;
 use tokio_postgres::Client;
 
 use super::{append_keyed, database_of, fill, number, partitions, write_head};
-use crate::support::{TestDb, binary, connect, in_time, run, text, until};
+use crate::support::{TestDb, binary, connect, in_time, migrated_database, run, text, until};
+use crate::tail::Node;
 
 async fn trim(db: &TestDb, args: &[&str]) -> Output {
     let args: Vec<_> = ["trim"].iter().chain(args).copied().collect();
@@ -81,6 +82,34 @@ async fn before_a_cursor_everything_goes_and_the_space_with_it() {
     assert_eq!(again, "nothing to trim: events through 2500 are gone already\n");
     let again = succeeded(&trim(&db, &["--before", "17.00000000"]).await);
     assert!(again.starts_with("nothing to trim"), "{again}");
+}
+
+#[tokio::test]
+async fn no_node_serves_what_is_gone_once_the_trim_has_returned() {
+    let db = migrated_database().await;
+    let client = db.client().await;
+    fill(&client, 100).await;
+    let mut node = Node::start(&db.url);
+    node.hears().await;
+    node.reader().read_to(100).await;
+    for before in [21, 41, 61] {
+        succeeded(&trim(&db, &["--before", &before.to_string()]).await);
+        assert_eq!(node.pages.position().trimmed, before - 1, "what this node has in memory is served on");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_stranger_who_takes_the_lock_of_a_trim_stops_none() {
+    let db = migrated_database().await;
+    let client = db.client().await;
+    fill(&client, 100).await;
+    let name = format!("stranger_{}", uuid::Uuid::new_v4().simple());
+    client.batch_execute(&format!("create role {name} login password 'x'")).await.unwrap();
+    let stranger = connect(&db.url_of(&name, "x")).await;
+    stranger.batch_execute("select pg_advisory_lock(hashtextextended('rowcast.trim', 0))").await.unwrap();
+    succeeded(&trim(&db, &["--before", "21"]).await);
+    assert_eq!(trimmed(&client).await, 20);
 }
 
 #[tokio::test]

@@ -165,7 +165,7 @@ const CASES: &[(&str, &[&str])] = &[
     (
         "alter function rowcast.ensure_partitions() reset search_path",
         &[
-            "in the page, not in the database: function rowcast.ensure_partitions(): settings `search_path=pg_catalog, pg_temp`",
+            "function rowcast.ensure_partitions(): settings: specified `search_path=pg_catalog, pg_temp; lock_timeout=10s`, is `lock_timeout=10s`",
         ],
     ),
     (
@@ -233,8 +233,10 @@ const CASES: &[(&str, &[&str])] = &[
     ),
     ("drop trigger bell on rowcast.events", &["in the page, not in the database: table rowcast.events: trigger bell"]),
     (
-        "revoke execute on function rowcast.hush_key() from public",
-        &["in the page, not in the database: function rowcast.hush_key(): grant to PUBLIC `EXECUTE`"],
+        "revoke execute on function rowcast.time_fits(timestamp with time zone) from public",
+        &[
+            "in the page, not in the database: function rowcast.time_fits(timestamp with time zone): grant to PUBLIC `EXECUTE`",
+        ],
     ),
     (
         "create policy mine on chat.utterances using (true)",

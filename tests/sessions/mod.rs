@@ -54,7 +54,7 @@ impl Load for Counted {
         Box::pin(self.counted(self.real.cuts(after, upto, bytes)))
     }
 
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         Box::pin(self.counted(self.real.next_after(seq, upto)))
     }
 }

@@ -122,6 +122,68 @@ async fn an_idle_blocker_is_ended_where_that_is_wanted() {
 }
 
 #[tokio::test]
+async fn an_active_blocker_is_ended_too() {
+    let db = migrated_database().await;
+    let mut node = Node::start_with(&db.url, Some(Duration::from_millis(1)));
+    node.connected().await;
+    let (holder, writer) = (db.client().await, db.client().await);
+    let holding =
+        tokio::spawn(async move { holder.batch_execute(&format!("begin; {INSERT}; select pg_sleep(600)")).await });
+    until("it has drawn", || async { last_value(&writer).await == 1 }).await;
+    writer.batch_execute(INSERT).await.unwrap();
+    delivers_the_table(&node, &writer).await;
+    assert_eq!(node.counts.borrow().terminated, 1);
+    assert!(holding.await.unwrap().is_err());
+    node.stop().await;
+}
+
+/// Its statement took the journal's lock while it was parsed; it will never be allowed to run.
+#[tokio::test]
+async fn a_reader_who_prepares_an_insert_holds_nothing_back() {
+    let db = migrated_database().await;
+    let node = Node::start(&db.url);
+    let (reader, writer) = (db.client().await, db.client().await);
+    let prepare =
+        "set role rowcast_reader; begin; prepare p as insert into rowcast.events (type) values ('never.comes')";
+    reader.batch_execute(prepare).await.unwrap();
+    writer.batch_execute(INSERT).await.unwrap();
+    delivers_the_table(&node, &writer).await;
+    let safe = writer.query_one("select rowcast.safe_head(), count(*) from rowcast.query_events()", &[]).await.unwrap();
+    assert_eq!((safe.get::<_, i64>(0), safe.get::<_, i64>(1)), (1, 1));
+    assert!(reader.batch_execute("execute p").await.is_err());
+    node.stop().await;
+}
+
+/// Numbers whose transaction is open hold the stream back whatever the statement was: a subtransaction's, one of a prepared
+/// transaction, one of COPY, one that a function of another owner wrote.
+#[tokio::test]
+async fn whoever_has_drawn_a_number_holds_the_fence_however_it_was_drawn() {
+    let db = migrated_database().await;
+    let client = db.client().await;
+    let safe = async || client.query_one("select rowcast.safe_head()", &[]).await.unwrap().get::<_, i64>(0);
+    let table = "create table public.t (id int primary key); select rowcast.publish('public.t')";
+    client.batch_execute(table).await.unwrap();
+    let gid = format!("drawn in {}", db.name);
+    for (begin, end) in [
+        (format!("begin; savepoint s; {INSERT}; release s"), "commit".to_owned()),
+        ("begin; select rowcast.append_event('a.b')".to_owned(), "commit".to_owned()),
+        ("begin; insert into public.t values (1); set constraints all immediate".to_owned(), "commit".to_owned()),
+        (
+            format!("set rowcast.bell = 'off'; begin; {INSERT}; prepare transaction '{gid}'"),
+            format!("commit prepared '{gid}'"),
+        ),
+    ] {
+        let holder = db.client().await;
+        let before = safe().await;
+        holder.batch_execute(&begin).await.unwrap();
+        client.batch_execute(INSERT).await.unwrap();
+        assert_eq!(safe().await, 0, "{begin}: nothing was written down as decided, and somebody holds {}", before + 1);
+        holder.batch_execute(&end).await.unwrap();
+        assert_eq!(safe().await, before + 2);
+    }
+}
+
+#[tokio::test]
 async fn whoever_writes_with_the_bell_off_is_found_within_a_second_or_so() {
     let db = migrated_database().await;
     let mut node = Node::start(&db.url);
@@ -161,12 +223,61 @@ async fn many_bells_are_hushed_and_no_row_is_forgotten_when_it_is_given_back() {
             delivers_the_table(node, &client).await;
         }
     }
-    let locks = "select count(*) from pg_locks where locktype = 'advisory' and database =
-                 (select oid from pg_database where datname = current_database())";
-    assert_eq!(client.query_one(locks, &[]).await.unwrap().get::<_, i64>(0), 0);
+    assert_eq!(deadline(&client).await, 0, "the last hush was ended, and did not only run out");
     for node in nodes {
         node.stop().await;
     }
+}
+
+/// Until when the bell is hushed; 0 when a tail has ended the hush.
+async fn deadline(client: &Client) -> i64 {
+    client.query_one("select last_value from rowcast.hush_deadline", &[]).await.unwrap().get(0)
+}
+
+/// Hushes the bell for almost as long as can be, as a node does that dies then.
+const HUSH: &str =
+    "select setval('rowcast.hush_deadline', (extract(epoch from clock_timestamp()) * 1000)::bigint + 990)";
+
+#[tokio::test]
+async fn a_new_node_ends_the_hush_of_one_that_died_and_tells_the_others() {
+    let db = migrated_database().await;
+    let client = db.client().await;
+    let mut first = Node::start(&db.url);
+    first.hears().await;
+    client.batch_execute(&format!("{HUSH}; {INSERT}")).await.unwrap();
+    assert!(deadline(&client).await > 0);
+    let before = first.counts.borrow().polls;
+    let second = Node::start(&db.url);
+    until("the hush that it found is ended", || async { deadline(&client).await == 0 }).await;
+    delivers_the_table(&second, &client).await;
+    delivers_the_table(&first, &client).await;
+    assert!(first.counts.borrow().polls > before);
+    first.stop().await;
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_polls_on_while_its_hush_runs_out_again_and_again() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    let client = db.client().await;
+    node.hears().await;
+    until("the bell is hushed", || async {
+        for _ in 0..20 {
+            client.batch_execute(INSERT).await.unwrap();
+        }
+        node.counts.borrow().hushes > 0
+    })
+    .await;
+    // What a tail that is held up looks like from outside: its deadline passes, and it does not know.
+    for _ in 0..50 {
+        client.batch_execute(&format!("select setval('rowcast.hush_deadline', 1); {INSERT}")).await.unwrap();
+    }
+    node.is("the hush is ended", |s| !s.hushed).await;
+    assert_eq!(deadline(&client).await, 0, "ended by the node, not by itself");
+    client.batch_execute(INSERT).await.unwrap();
+    delivers_the_table(&node, &client).await;
+    node.stop().await;
 }
 
 #[tokio::test]

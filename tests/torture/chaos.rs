@@ -52,8 +52,8 @@ const DECK: &[Blow] = &[
     CrashAmidRollbacks,
 ];
 
-/// How long the other node may stand still while one is frozen, and how long the writers: a second until the server
-/// ends the session that holds the hush, one until the next poll, and what a busy machine adds.
+/// How long the other node may stand still while one is frozen, and how long the writers: a second until the
+/// deadline of the hush has passed, one until the next poll, and what a busy machine adds.
 const STANDSTILL: Duration = Duration::from_millis(3500);
 
 pub(crate) struct Chaos {
@@ -64,7 +64,7 @@ pub(crate) struct Chaos {
     dealt: BTreeMap<Blow, u64>,
     /// What was done when, for whoever has to find out why a run failed.
     pub(crate) story: Vec<String>,
-    /// Nodes frozen while they held the hush, and the longest standstills seen.
+    /// Nodes frozen while they hushed, and the longest standstills seen.
     frozen_hushed: u64,
     longest: (Duration, Duration),
 }
@@ -174,17 +174,12 @@ impl Chaos {
         self.server = Some(restarted.await.unwrap());
     }
 
-    /// Which node holds the hush now.
-    async fn hushing(&self) -> Option<usize> {
-        let sql = "select application_name from pg_locks l join pg_stat_activity a using (pid)
-                    where locktype = 'advisory' and mode = 'ExclusiveLock' and granted
-                      and application_name like 'torture_node%'";
-        let row = self.client().await.query_opt(sql, &[]).await.ok()??;
-        let name: String = row.get(0);
-        self.nodes.iter().position(|node| node.name == name)
+    /// Which node hushes the bell now, as far as it has said.
+    fn hushing(&self) -> Option<usize> {
+        self.nodes.iter().position(|node| *node.hushed.borrow())
     }
 
-    /// Freezes a node, the one that holds the hush if one does, and watches the writers and the other nodes, at a time
+    /// Freezes a node, the one that hushes if one does, and watches the writers and the other nodes, at a time
     /// when nothing else could hold up either.
     async fn freeze(&mut self) {
         self.shared.calm.store(true, Ordering::SeqCst);
@@ -207,7 +202,7 @@ impl Chaos {
         }
         let mut hushing = None;
         for _ in 0..20 {
-            hushing = self.hushing().await;
+            hushing = self.hushing();
             if hushing.is_some() {
                 break;
             }
@@ -254,7 +249,7 @@ impl fmt::Display for Chaos {
         writeln!(f, "blows: {}", dealt.join(", "))?;
         write!(
             f,
-            "frozen while holding the hush: {}; longest standstill meanwhile: other nodes {:?}, writers {:?}",
+            "frozen while hushing: {}; longest standstill meanwhile: other nodes {:?}, writers {:?}",
             self.frozen_hushed, self.longest.0, self.longest.1
         )
     }

@@ -29,6 +29,8 @@ pub(crate) struct Node {
     process: Option<(Child, ChildStdin, std::thread::JoinHandle<()>)>,
     /// The seq of the newest event in its file.
     pub(crate) at: watch::Sender<i64>,
+    /// Whether it has hushed the bell.
+    pub(crate) hushed: watch::Sender<bool>,
     counts: Arc<Mutex<Vec<[u64; 5]>>>,
     pub(crate) starts: u64,
 }
@@ -43,6 +45,7 @@ impl Node {
             folder: folder.to_path_buf(),
             process: None,
             at: watch::Sender::new(0),
+            hushed: watch::Sender::new(false),
             counts: Arc::default(),
             starts: 0,
         };
@@ -66,18 +69,22 @@ impl Node {
         let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (at, counts) = (self.at.clone(), Arc::clone(&self.counts));
+        let hushed = self.hushed.clone();
         let ear = std::thread::spawn(move || {
             let mut last = [0; 5];
             for line in stdout.lines().map_while(Result::ok) {
                 if let Some(seq) = line.strip_prefix("at ") {
                     let seq = seq.parse().unwrap_or(0);
                     at.send_if_modified(|at| std::mem::replace(at, seq) != seq);
+                } else if let Some(now) = line.strip_prefix("hushed ") {
+                    hushed.send_replace(now == "true");
                 } else if let Some(numbers) = line.strip_prefix("counts ") {
                     for (place, number) in last.iter_mut().zip(numbers.split(' ')) {
                         *place = number.parse().unwrap_or(*place);
                     }
                 }
             }
+            hushed.send_replace(false);
             counts.lock().unwrap().push(last);
         });
         self.process = Some((child, stdin, ear));
@@ -177,6 +184,15 @@ async fn run(url: &str, file: &Path, shutdown: Shutdown) {
     let (pages, writer) = Pages::new(PostgresLoad::new(database.clone()), Seqs, Limits::within(64 << 20));
     let tail = Tail::new(connector, database.clone(), writer, None);
     let mut counts = tail.counts();
+    let mut status = tail.status();
+    let hushing = async move {
+        let mut hushed = false;
+        while status.wait_for(|now| now.hushed != hushed).await.is_ok() {
+            hushed = !hushed;
+            say(&format!("hushed {hushed}"));
+        }
+    };
+    tokio::spawn(hushing);
     let tell = move |counts: &Counts| {
         let Counts { polls, hushes, rings, connections, resets, .. } = counts;
         say(&format!("counts {polls} {hushes} {rings} {connections} {resets}"));

@@ -1,5 +1,5 @@
-//! Retention. A trim moves `journal_state.trimmed_through`, and with that the older events are gone for every reader
-//! at once; then it takes their dedupe keys, and frees the space by whole partitions.
+//! Retention. A trim moves `journal_state.trimmed_through` and rings, and with that the older events are gone: for SQL at once,
+//! for every node that reaches the database before the trim ends. Then it takes their dedupe keys, and frees the space by whole partitions.
 //!
 //! Only the last of these may wait, for transactions that were open before it, and it blocks no writer meanwhile.
 //! Every step can be repeated: what one trim leaves undone, the next one does.
@@ -20,6 +20,9 @@ use crate::db::{Connector, Trouble};
 
 pub use wait::Blocker;
 
+/// How long after what is gone was written down every node has looked: at once by the bell that says so, and where no bell comes
+/// by the poll once a second, which takes a moment.
+const NOTICED_WITHIN: Duration = Duration::from_millis(1200);
 /// How many dedupe keys one statement takes.
 const KEYS_AT_ONCE: i64 = 10_000;
 
@@ -175,17 +178,24 @@ impl<'a> Trim<'a> {
         Ok(trim)
     }
 
-    /// One trim at a time, for as long as this session lives.
+    /// One trim at a time, for as long as this session lives. Any login can take an advisory lock, so one that is held by somebody
+    /// who could not trim stops nobody; every step bears another trim beside it.
     async fn lock(&self) -> Result<(), TrimError> {
         let sql = "select pg_try_advisory_lock(hashtextextended('rowcast.trim', 0))";
         if self.client.query_typed_one(sql, &[]).await?.try_get(0)? {
             return Ok(());
         }
-        let sql = "select pid from pg_locks where locktype = 'advisory' and granted and objsubid = 1
-                      and database = (select oid from pg_database where datname = current_database())
-                      and (classid::bigint << 32) | objid::bigint = hashtextextended('rowcast.trim', 0)";
-        let holder = self.client.query_typed(sql, &[]).await?;
-        Err(TrimError::Running(holder.first().and_then(|row| row.try_get(0).ok())))
+        let sql = "select l.pid, coalesce(pg_has_role(a.usesysid, c.relowner, 'usage'), true)
+                     from pg_locks l
+                     join pg_class c on c.oid = 'rowcast.events'::regclass
+                     left join pg_stat_activity a on a.pid = l.pid
+                    where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+                      and l.database = (select oid from pg_database where datname = current_database())
+                      and (l.classid::bigint << 32) | l.objid::bigint = hashtextextended('rowcast.trim', 0)
+                    order by 2 desc";
+        let holders = self.client.query_typed(sql, &[]).await?;
+        let Some(holder) = holders.first() else { return Err(TrimError::Running(None)) };
+        if holder.try_get(1)? { Err(TrimError::Running(holder.try_get(0)?)) } else { Ok(()) }
     }
 
     async fn run(&mut self, options: Options) -> Result<i64, TrimError> {
@@ -205,16 +215,24 @@ impl<'a> Trim<'a> {
             }
             return Ok(last);
         }
+        let noticed = Instant::now() + NOTICED_WITHIN;
         self.take_keys().await?;
-        self.free_space().await?;
+        let freed = self.free_space().await;
+        if last > before {
+            tokio::time::sleep_until(noticed).await;
+        }
+        freed?;
         Ok(last)
     }
 
-    /// From the commit of this statement on the events are gone for everybody who reads by the rules.
+    /// From the commit of this statement on the events are gone for everybody who reads by the rules: for SQL at once, for a node
+    /// as soon as it has looked.
     async fn move_to(&self, last: i64) -> Result<(), TrimError> {
         let sql = "update rowcast.journal_state set trimmed_through = $1, head = greatest(head, $1)
                     where trimmed_through < $1";
         self.client.execute_typed(sql, &[(&last, postgres_types::Type::INT8)]).await?;
+        // What nodes have in memory stays there: they are told to look.
+        self.client.batch_execute("select pg_catalog.pg_notify('rowcast', '')").await?;
         Ok(())
     }
 

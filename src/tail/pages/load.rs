@@ -35,8 +35,8 @@ pub trait Load: Send + Sync + 'static {
     /// bytes.
     fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>>;
 
-    /// The seq of the first event with `seq < it <= upto`.
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>>;
+    /// The first event with `seq < its seq <= upto`, if there is one.
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>>;
 }
 
 /// Loads from Postgres, over the connections that requests use. Each load proves that its connection leads to the journal that
@@ -60,24 +60,7 @@ impl Load for PostgresLoad {
     }
 
     fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
-        Box::pin(async move {
-            let journal = self.journal.known()?;
-            let mut strangers = Strangers::default();
-            loop {
-                let read = async |client: &mut Client| {
-                    let client = &*client;
-                    // In one round trip and in this order: retention says what it takes before it takes it.
-                    let rows = read_range(client, after, upto, Budget { rows: PAGE_SPAN, bytes });
-                    let trimmed = async { Ok(trimmed_through(client).await?) };
-                    let both = async { tokio::try_join!(biased; rows, trimmed) };
-                    read_from(client, &journal, upto, both).await
-                };
-                let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut strangers, read).await?;
-                if let Some((batch, trimmed)) = found.transpose()? {
-                    return Ok(Loaded { events: batch.events, reached: batch.reached, trimmed });
-                }
-            }
-        })
+        self.load(after, upto, Budget { rows: PAGE_SPAN, bytes })
     }
 
     fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>> {
@@ -97,18 +80,32 @@ impl Load for PostgresLoad {
         })
     }
 
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+        // In one round trip and in this order, as in `range`: else retention could take the partition that held the first
+        // event just before, and what follows would pass for it. The event comes along with its seq: once per burnt
+        // range, which is rarer than another statement is worth.
+        self.load(seq, upto, Budget { rows: 1, bytes: 1 })
+    }
+}
+
+impl PostgresLoad {
+    /// The events of a range within a budget, and then what retention had taken.
+    fn load(&self, after: i64, upto: i64, budget: Budget) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         Box::pin(async move {
             let journal = self.journal.known()?;
             let mut strangers = Strangers::default();
             loop {
                 let read = async |client: &mut Client| {
                     let client = &*client;
-                    read_from(client, &journal, upto, journal::next(client, seq, upto)).await
+                    // In one round trip and in this order: retention says what it takes before it takes it.
+                    let rows = read_range(client, after, upto, budget);
+                    let trimmed = async { Ok(trimmed_through(client).await?) };
+                    let both = async { tokio::try_join!(biased; rows, trimmed) };
+                    read_from(client, &journal, upto, both).await
                 };
                 let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut strangers, read).await?;
-                if let Some(next) = found.transpose()? {
-                    return Ok(next);
+                if let Some((batch, trimmed)) = found.transpose()? {
+                    return Ok(Loaded { events: batch.events, reached: batch.reached, trimmed });
                 }
             }
         })

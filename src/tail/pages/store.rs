@@ -236,7 +236,9 @@ impl<R: Render> Shared<R> {
         // Before anybody can have the page: who takes it must be able to see what it may lack.
         self.trim(trimmed, position.epoch);
         if events.is_empty() {
-            let next = self.loader.next_after(upto, position.head).await?;
+            let Loaded { events, trimmed, .. } = self.loader.next_after(upto, position.head).await?;
+            self.trim(trimmed, position.epoch);
+            let next = events.first().map(|event| event.seq);
             return Ok(Page::burnt(after, position.epoch, next, position.head));
         }
         if reached < upto {

@@ -36,8 +36,8 @@ pub struct Tail<R: Render> {
     /// Probes go out here: one that came back on its own connection would prove nothing about a pooler.
     database: Database,
     pages: PageWriter<R>,
-    /// How long a session may idle in a transaction that holds the stream back before it is ended; never, by default.
-    idle_limit: Option<Duration>,
+    /// How long a transaction may hold the stream back before its session is ended, idle or not; for ever, by default.
+    blocker_limit: Option<Duration>,
     status: watch::Sender<Status>,
     counts: watch::Sender<Counts>,
     /// When the newest question began that the followed journal has answered.
@@ -113,9 +113,14 @@ async fn identified<T>(
 
 impl<R: Render> Tail<R> {
     /// A tail that hands out into these pages.
-    pub fn new(connector: Connector, database: Database, pages: PageWriter<R>, idle_limit: Option<Duration>) -> Self {
+    pub fn new(
+        connector: Connector,
+        database: Database,
+        pages: PageWriter<R>,
+        blocker_limit: Option<Duration>,
+    ) -> Self {
         let (status, counts, answered) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
-        Self { connector, database, pages, idle_limit, status, counts, answered, memory: Memory::default() }
+        Self { connector, database, pages, blocker_limit, status, counts, answered, memory: Memory::default() }
     }
 
     /// How it is doing, now and later.

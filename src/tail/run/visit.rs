@@ -23,8 +23,9 @@ use crate::shutdown::Shutdown;
 const FIRST_WINDOW: i64 = 8192;
 /// The head is written down at most this often.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
-/// What retention took is looked up at least this often.
-const NOTICE_EVERY: Duration = Duration::from_secs(1);
+/// While the bell is hushed, its deadline is put off this often: a quarter of what a hush lasts, so that a tail that is held up
+/// for a moment does not let it pass. Each is a record in the write-ahead log, which nobody waits for.
+const PROLONG_EVERY: Duration = Duration::from_millis(250);
 /// A fence that stays closed this long has its holders named, and named anew this often.
 const NAME_EVERY: Duration = Duration::from_secs(1);
 
@@ -43,12 +44,12 @@ pub(super) struct Visit {
     size: BatchSize,
     begun: Instant,
     polled: Instant,
-    hushed: bool,
+    /// Since when this node hushes the bell or has put the deadline off. That it has passed frees from nothing: only ending
+    /// the hush does, and the fence after that.
+    hushed: Option<Instant>,
     /// Up to where the sequence had come at the last look.
     reached: i64,
     written: (Instant, i64),
-    /// When what retention took was last looked up.
-    noticed: Instant,
     /// Since when nothing more was decided although something is to be.
     closed_since: Option<(Instant, SystemTime)>,
     /// Whether more was decided since this was asked last.
@@ -78,6 +79,8 @@ impl Visit {
             return Err(Lost::Standby);
         }
         ear.ignore(server.process);
+        // The fence that a new connection owes is taken after this.
+        within(statements::end_hush_found(&client)).await?;
         let decided = tail.recall(&client, &server).await?;
         tail.count(|c| c.connections += 1);
         Ok(Self {
@@ -92,10 +95,9 @@ impl Visit {
             size: BatchSize::default(),
             begun: now,
             polled: now,
-            hushed: false,
+            hushed: None,
             reached: decided,
             written: (now, decided),
-            noticed: now,
             closed_since: None,
             moved: false,
             named: now,
@@ -117,7 +119,7 @@ impl Visit {
                 biased;
                 () = shutdown.cancelled() => return within(self.leave()).await,
                 _ended = &mut self.carrier => return Err(Lost::Closed),
-                () = self.ear.wait(), if !self.hushed => {}
+                () = self.ear.wait(), if self.hushed.is_none() => {}
                 () = tokio::time::sleep(rest) => {}
             }
         }
@@ -135,14 +137,13 @@ impl Visit {
         within(self.choose_hush(tail)).await?;
         within(self.name_blockers(tail)).await?;
         within(self.write_head()).await?;
-        self.notice_trim(tail).await?;
         self.polled = Instant::now();
         Ok(())
     }
 
     /// How long to rest. The rule of sleep: only with all fences open and nothing owed does the tail rest for long.
     fn rest(&self) -> Duration {
-        if self.hushed {
+        if self.hushed.is_some() {
             return BUSY_POLL;
         }
         if self.fences.blockers().is_some() {
@@ -164,7 +165,6 @@ impl Visit {
             let (answer, trimmed) = within(statements::idle(&self.client, &self.server)).await?;
             let upto = self.accept(tail, &answer, asked)?;
             tail.pages.trim(trimmed);
-            self.noticed = Instant::now();
             if upto <= head {
                 self.reached = upto;
                 self.pace.polled(false, false);
@@ -177,11 +177,13 @@ impl Visit {
         let (look, rows) =
             statements::look_and_read(&self.client, prepared, &self.server, head, window, budget).await?;
         self.size.looked(&rows);
-        let Look { answer, holders, is_one_table } = look;
+        let Look { answer, holders, is_one_table, trimmed } = look;
         let upto = self.accept(tail, &answer, asked)?;
         if !is_one_table {
             return Err(Lost::Moved);
         }
+        // Before anybody can have the rows: who takes them must be able to see what they may lack.
+        tail.pages.trim(trimmed);
         self.duty.taken(upto);
         let decided = self.fences.look(upto, holders);
         self.pace.polled(upto > self.reached, decided > head);
@@ -190,7 +192,7 @@ impl Visit {
             // Under load some fence is always closed, each for a moment; nobody holds anything back.
             self.moved = true;
             self.hand_out(tail, head, decided, rows).await?;
-            if self.hushed {
+            if self.hushed.is_some() {
                 within(statements::ring(&self.client, self.prepared.as_ref(), decided)).await?;
                 tail.count(|c| c.rings += 1);
             }
@@ -241,8 +243,6 @@ impl Visit {
         if tail.pages.is_far(decided) {
             return tail.jump(&self.client, &self.server, decided).await;
         }
-        // A node that was held up may read when retention has been there before it.
-        self.notice_trim(tail).await?;
         let mut reached = first.reached.min(decided).max(handed_out);
         let (mut bytes, mut rows) = (first.bytes(), first.events);
         rows.retain(|row| row.seq <= decided);
@@ -252,7 +252,15 @@ impl Visit {
                 return tail.jump(&self.client, &self.server, decided).await;
             }
             let begun = Instant::now();
-            let batch = self.read(tail, Box::pin(read_range(&self.client, reached, decided, self.size.next()))).await?;
+            // In one round trip and in this order, as with the look: a node that was held up may read when retention has been
+            // there before it.
+            let read = async {
+                let rows = read_range(&self.client, reached, decided, self.size.next());
+                let trimmed = async { Ok(trimmed_through(&self.client).await?) };
+                tokio::try_join!(biased; rows, trimmed)
+            };
+            let (batch, trimmed) = self.read(tail, Box::pin(read)).await?;
+            tail.pages.trim(trimmed);
             self.size.read(&batch, begun.elapsed());
             (bytes, reached) = (bytes + batch.bytes(), batch.reached);
             tail.advance(batch.events, reached)?;
@@ -275,22 +283,38 @@ impl Visit {
 
     async fn choose_hush<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
         let now = self.begun.elapsed();
-        if !self.hushed && self.probe.hearing == Hearing::Proven && self.pace.wants_hush(now) {
-            self.hushed = statements::hush(&self.client, &self.server).await?;
-            if self.hushed {
+        let Some(since) = self.hushed else {
+            if self.probe.hearing != Hearing::Proven || !self.pace.wants_hush(now) {
+                return Ok(());
+            }
+            if statements::hush(&self.client).await? {
+                self.hushed = Some(Instant::now());
                 self.pace.hushed();
                 tail.count(|c| c.hushes += 1);
             } else {
                 self.pace.hush_refused(now);
             }
             self.show(tail);
-        } else if self.hushed && self.pace.is_quiet() {
-            statements::unhush(&self.client, &self.server).await?;
-            self.hushed = false;
-            // Somebody may have skipped the bell until this very moment.
-            self.duty.incur();
+            return Ok(());
+        };
+        if self.pace.is_quiet() {
+            self.end_hush().await?;
             self.show(tail);
+        } else if since.elapsed() >= PROLONG_EVERY {
+            // From before the statement on: the deadline is later than this says, never earlier.
+            let now = Instant::now();
+            statements::prolong_hush(&self.client).await?;
+            self.hushed = Some(now);
         }
+        Ok(())
+    }
+
+    /// Lets the bell ring again. Somebody may have skipped it until this very moment, and the deadline may have passed long
+    /// ago: either way a fence is owed that is taken after this.
+    async fn end_hush(&mut self) -> Result<(), Lost> {
+        statements::end_hush(&self.client).await?;
+        self.hushed = None;
+        self.duty.incur();
         Ok(())
     }
 
@@ -303,17 +327,8 @@ impl Visit {
         Ok(())
     }
 
-    /// Under load too, retention is noticed within a second.
-    async fn notice_trim<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
-        if self.noticed.elapsed() >= NOTICE_EVERY {
-            let trimmed = self.read(tail, Box::pin(within(trimmed_through(&self.client)))).await?;
-            tail.pages.trim(trimmed);
-            self.noticed = Instant::now();
-        }
-        Ok(())
-    }
-
-    /// Names who has kept a fence closed for a while, and ends an idle one where that is wanted.
+    /// Names who has kept a fence closed for a while, and ends who has done so for too long where that is wanted. Whoever is left
+    /// of the oldest fence's holders has been one since it was first found closed.
     async fn name_blockers<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
         if (std::mem::take(&mut self.moved) || self.fences.blockers().is_none()) && self.closed_since.take().is_some() {
             self.unstall(tail);
@@ -326,11 +341,12 @@ impl Visit {
         self.named = Instant::now();
         let blockers = blocker::name(&self.client, holders, self.server.identity.started()).await?;
         for blocker in &blockers {
-            if let (Some(limit), Some(pid), Some(idle)) = (tail.idle_limit, blocker.pid, blocker.idle_for)
-                && idle >= limit
+            if let (Some(limit), Some(pid)) = (tail.blocker_limit, blocker.pid)
+                && (closed.elapsed() >= limit || blocker.idle_for.is_some_and(|idle| idle >= limit))
             {
                 let ended = blocker::terminate(&self.client, pid, self.server.identity.started()).await?;
-                tracing::warn!(%blocker, idle_for = ?idle, ended, "an idle transaction held the stream back too long");
+                let (held_for, idle_for) = (closed.elapsed(), blocker.idle_for);
+                tracing::warn!(%blocker, ?held_for, ?idle_for, ended, "a transaction held the stream back too long");
                 tail.count(|c| c.terminated += u64::from(ended));
             }
         }
@@ -358,7 +374,7 @@ impl Visit {
     pub(super) fn show<R: Render>(&self, tail: &Tail<R>) {
         tail.status.send_if_modified(|status| {
             let stalled = status.stalled.clone().filter(|s| s.reason != Reason::Database);
-            let new = Status { connected: true, hearing: self.probe.hearing, hushed: self.hushed, stalled };
+            let new = Status { connected: true, hearing: self.probe.hearing, hushed: self.hushed.is_some(), stalled };
             let news = *status != new;
             *status = new;
             news
@@ -368,8 +384,8 @@ impl Visit {
     /// The end of a shutdown: the head is written down and the hush given back.
     async fn leave(mut self) -> Result<(), Lost> {
         statements::write_head(&self.client, &self.server, self.fences.decided()).await?;
-        if std::mem::take(&mut self.hushed) {
-            statements::unhush(&self.client, &self.server).await?;
+        if self.hushed.is_some() {
+            self.end_hush().await?;
         }
         Ok(())
     }

@@ -201,3 +201,15 @@ async fn the_cache_stays_within_its_bytes_and_an_evicted_page_stays_valid() {
     assert!(held.weight() > 512 * 100);
     assert_eq!(held.events().count(), 512);
 }
+
+#[tokio::test]
+async fn what_retention_takes_while_a_burnt_range_is_crossed_is_known_before_its_page_is_taken() {
+    let journal = Journal::new((1..=10).chain(2600..=3000));
+    let (pages, _writer) = store_at(&journal, 3000, ROOMY);
+    // The page of 600 was read empty before retention said what it takes, and what it took lay between there and 2600.
+    let taken = journal.clone();
+    journal.meanwhile_next(move || taken.trim(2599));
+    let page = pages.page_after(600).await.unwrap();
+    assert_eq!(page.after(600).next().map(|part| part.events()[0].seq), Some(2600));
+    assert_eq!(pages.position().trimmed, 2599, "a reader at 600 takes the gap for empty");
+}

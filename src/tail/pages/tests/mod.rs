@@ -61,6 +61,8 @@ struct Inner {
     panics: AtomicBool,
     /// What happens at the very moment in which the next load has its answer.
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    /// The same, for the next search for an event.
+    meanwhile_next: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
 pub(crate) fn event(seq: i64) -> StoredEvent {
@@ -101,6 +103,7 @@ impl Journal {
             fails: AtomicBool::new(false),
             panics: AtomicBool::new(false),
             meanwhile: Mutex::new(None),
+            meanwhile_next: Mutex::new(None),
         };
         Self(Arc::new(inner))
     }
@@ -172,6 +175,10 @@ impl Journal {
         *self.0.meanwhile.lock().unwrap() = Some(Box::new(happens));
     }
 
+    pub(crate) fn meanwhile_next(&self, happens: impl FnOnce() + Send + 'static) {
+        *self.0.meanwhile_next.lock().unwrap() = Some(Box::new(happens));
+    }
+
     async fn begin(&self) -> Result<(), Trouble> {
         struct Under<'a>(&'a AtomicUsize);
         impl Drop for Under<'_> {
@@ -228,11 +235,17 @@ impl Load for Journal {
         })
     }
 
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Option<i64>, Trouble>> {
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
         Box::pin(async move {
             self.0.nexts.fetch_add(1, Ordering::SeqCst);
             self.begin().await?;
-            Ok(self.between(seq, upto).first().map(|event| event.seq))
+            let mut events = self.between(seq, upto);
+            events.truncate(1);
+            let happens = self.0.meanwhile_next.lock().unwrap().take();
+            if let Some(happens) = happens {
+                happens();
+            }
+            Ok(Loaded { events, reached: upto, trimmed: self.0.trimmed.load(Ordering::SeqCst) })
         })
     }
 }
