@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::raw::Client;
 use super::{Stage, append, settled, token};
-use crate::support::{TestServer, connect, migrate, quick_folder};
+use crate::support::{TestServer, connect, migrate, quick_folder, until};
 
 const BEAT: (&str, &str) = ("ROWCAST_HEARTBEAT", "1s");
 
@@ -49,6 +49,28 @@ async fn a_transaction_that_holds_the_stream_back_shows_and_who_it_is_is_for_adm
         assert_eq!(client.seqs(4).await, [1, 2, 3, 4]);
         assert_eq!(beat(client, false).await["events"], 4);
     }
+    stage.end().await;
+}
+
+#[tokio::test]
+async fn a_session_whose_own_reads_do_not_come_says_so_while_the_tail_is_well() {
+    let stage = Stage::set(&[BEAT, ("ROWCAST_PUBLIC_STREAM", "on")]).await;
+    let fill = "insert into rowcast.events (type, symbol, public_safe)
+                select 'note.added', 'S', true from generate_series(1, 6000)";
+    stage.writer.batch_execute(fill).await.unwrap();
+    until("the node knows of them", || async {
+        stage.server.get("/public/v1/events?limit=1").await.json()["head"] == 6000
+    })
+    .await;
+    // A public search looks there, and the tail does not.
+    let blocker = stage.db.client().await;
+    blocker.batch_execute("begin; lock table rowcast.event_types in access exclusive mode").await.unwrap();
+    let mut client = Client::open(stage.server.address(), "/public/ws?cursor=0&symbol=S", &[]).await;
+    client.op("hello").await;
+    let said = beat(&mut client, true).await;
+    assert_eq!(said["stalled"]["reason"], "database", "{said}");
+    blocker.batch_execute("rollback").await.unwrap();
+    beat(&mut client, false).await;
     stage.end().await;
 }
 
