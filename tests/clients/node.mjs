@@ -85,7 +85,9 @@ class Session {
   }
 
   async read() {
-    const said = await this.next();
+    let said = await this.next();
+    // No token came with the upgrade; it comes as a message.
+    if (said.op === 'auth_required') said = await this.next();
     if (said.op === 'event') {
       assert.ok(said.event.seq > this.last, `the order: ${said.event.seq} after ${this.last}`);
       this.last = said.event.seq;
@@ -154,6 +156,10 @@ async function tokens() {
   session = new Session('', { headers: { Authorization: `Bearer ${TOKEN.slice(0, -4)}AAAA` } });
   assert.equal((await session.until('refused')).status, 401);
   session.drop();
+  // As a browser sends it, it is told where a browser can read it.
+  session = new Session('', { protocols: ['rowcast.v1', `bearer.${TOKEN.slice(0, -4)}AAAA`], headers: {} });
+  assert.equal((await session.until('error')).code, 'unauthorized');
+  assert.equal((await session.until('close')).code, 4401);
 }
 
 async function follow() {

@@ -75,6 +75,9 @@ class Reader:
 
     def read(self):
         said = json.loads(self.receive())
+        if said["op"] == "auth_required":
+            # No token came with the upgrade; it comes as a message.
+            said = json.loads(self.receive())
         if said["op"] == "event":
             seq = said["event"]["seq"]
             check("the order", seq > self.last)
