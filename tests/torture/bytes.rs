@@ -116,7 +116,7 @@ async fn a_thousand_large_events_arrive_in_every_door_and_memory_stays_within_wh
         ("ROWCAST_PAGE_CACHE", cache.as_str()),
         ("ROWCAST_RATE_LIMITS", NO_LIMITS),
         // Those that take nothing stay, so that what they cost is seen.
-        ("ROWCAST_WRITE_STALL", "3600s"),
+        ("ROWCAST_WRITE_STALL", "300s"),
         ("ROWCAST_LOG", "warn"),
     ];
     let mut server = Server(binary(&["serve"], &environment).stdout(Stdio::piped()).spawn().unwrap());
