@@ -14,9 +14,20 @@ use tokio::process::{Child, ChildStdout, Command};
 use crate::support::{JWT_SECRET, PATIENCE, TestServer, migrated_database};
 
 const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-/// What a browser has and Node has not.
-const BROWSER: &str = "globalThis.document = { getElementById: () => ({ append: (text) => process.stdout.write(text) }) };\n\
-                       globalThis.prompt = () => process.env.TOKEN;\n";
+/// What a browser has and Node has not. A browser ends a WebSocket that could not be opened with `onclose` too, Node 20 with
+/// `onerror` alone.
+const BROWSER: &str = "\
+    globalThis.document = { getElementById: () => ({ append: (text) => process.stdout.write(text) }) };
+    globalThis.prompt = () => process.env.TOKEN;
+    globalThis.WebSocket = class extends WebSocket {
+      constructor(...how) {
+        super(...how);
+        let closed = false;
+        this.addEventListener('close', () => { closed = true; });
+        this.addEventListener('error', () => setTimeout(() => closed || this.onclose({ code: 1006 }), 50));
+      }
+    };
+";
 
 /// The script of the page, for a server at this address.
 fn script(address: &str) -> String {
@@ -76,5 +87,16 @@ async fn the_page_of_the_readme_follows_and_comes_back_where_it_was() {
     assert_eq!(next(&mut lines).await, "2 note.added {\"text\":\"two\"}");
     insert("three").await;
     assert_eq!(next(&mut lines).await, "3 note.added {\"text\":\"three\"}");
+    server.stop().await.unwrap();
+}
+#[tokio::test]
+async fn the_page_of_the_readme_does_not_hammer_with_a_token_that_is_refused() {
+    let db = migrated_database().await;
+    let server = TestServer::ready(&db.url, &[]).await;
+    let Some((mut tab, mut lines)) = open(server.address(), "not.a.token").await else { return };
+    assert!(next(&mut lines).await.starts_with("unauthorized "));
+    assert_eq!(next(&mut lines).await, "stopped: the token or the request is refused");
+    let ended = tokio::time::timeout(PATIENCE, tab.wait()).await.unwrap().unwrap();
+    assert!(ended.success(), "nothing is left that would try again");
     server.stop().await.unwrap();
 }

@@ -166,7 +166,7 @@ async fn ensure_partitions(client: &Client) -> Result<(), MigrateError> {
 const LOCK_HOLDERS: &str = "\
     select coalesce(string_agg(format('pid %s, user %s, application %s', l.pid, a.usename, a.application_name), '; '), ''), \
            coalesce(bool_or(coalesce(has_database_privilege(a.usesysid, l.database, 'create') \
-                                     or pg_has_role(a.usesysid, n.nspowner, 'usage'), true)), true) \
+                                     or coalesce(pg_has_role(a.usesysid, n.nspowner, 'usage'), false), true)), true) \
       from pg_catalog.pg_locks l \
       left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
       left join pg_catalog.pg_namespace n on n.nspname = 'rowcast' \

@@ -480,7 +480,7 @@ async fn show_tokens(stage: &Stage, viewer: &str, admin: &str) {
     stage.socket("/public/ws", "", &[auth(&forged)], &["unauthorized"]).await;
     let protocol = |token: &str| format!("sec-websocket-protocol: rowcast.v1, bearer.{token}\r\n");
     stage.socket("/ws", &protocol(viewer), &[], &["\"live\""]).await;
-    stage.socket("/ws", &protocol(&forged), &[], &[" 401 "]).await;
+    stage.socket("/ws", &protocol(&forged), &[], &["\"code\":\"unauthorized\""]).await;
     stage.socket(&format!("/ws?token={viewer}"), "", &[], &["bad_request"]).await;
     stage.socket(&format!("/ws?{viewer}"), "", &[], &["bad_request"]).await;
     for token in [forged.as_str(), &viewer[1..], JWT_SECRET] {

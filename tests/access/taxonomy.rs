@@ -42,7 +42,8 @@ async fn change(client: &Client, servers: &[TestServer], sql: &str, mut wanted: 
         assert_eq!(json!(told), wanted, "{sql}");
         // The last of them in every list.
         sse.until("shop.end").await;
-        let text = sse.until("}\n\n").await;
+        // An id stands behind the data of its event.
+        let text = sse.until("}\nid: ").await;
         let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ")?).ok());
         let events = events.filter(|event| event.get("seq").is_some());
         let told: Vec<_> = events.map(|event| json!([event["type"], event["payload"]])).collect();
