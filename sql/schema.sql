@@ -1671,6 +1671,40 @@ end
 $$;
 
 --
+-- Name: notify_newest(); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.notify_newest() RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    newest bigint;
+begin
+    if current_setting('rowcast.bell', true) = any ('{off,rung}') or pg_current_xact_id_if_assigned() is null then
+        return;
+    end if;
+    begin
+        newest := currval('rowcast.events_seq_seq');
+    exception
+        -- This session has never drawn a number, so it has inserted nothing.
+        when object_not_in_prerequisite_state then return;
+    end;
+    -- A serializable transaction must not read the journal only to ring: concurrent appenders would then fail for
+    -- having read where others write. There a bell without a row is the smaller evil.
+    if current_setting('transaction_isolation') = 'serializable' or rowcast.has_written(newest) then
+        perform pg_notify('rowcast', newest::text), set_config('rowcast.bell', 'rung', true);
+    end if;
+end
+$$;
+
+--
+-- Name: FUNCTION notify_newest(); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.notify_newest() IS 'NOTIFY rowcast with the newest seq: once a transaction, not when silenced or without a row.';
+
+--
 -- Name: publish(regclass, text[], text, boolean, text, text, text, text, text, boolean); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -2224,25 +2258,16 @@ $_$;
 
 CREATE FUNCTION rowcast.ring_bell() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
-    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
-declare
-    newest bigint;
 begin
-    if current_setting('rowcast.bell', true) = any ('{off,rung}') or pg_current_xact_id_if_assigned() is null then
+    if pg_catalog.abs((pg_catalog.pg_sequence_last_value('rowcast.hush_deadline'::pg_catalog.regclass)::pg_catalog.float8
+                       operator(pg_catalog.-) 500::pg_catalog.float8)
+                      operator(pg_catalog.-)
+                      (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000::pg_catalog.float8))
+       operator(pg_catalog.<=) 500::pg_catalog.float8 then
         return null;
     end if;
-    begin
-        newest := currval('rowcast.events_seq_seq');
-    exception
-        -- This session has never drawn a number, so it has inserted nothing.
-        when object_not_in_prerequisite_state then return null;
-    end;
-    -- A serializable transaction must not read the journal only to ring: concurrent appenders would then fail for
-    -- having read where others write. There a bell without a row is the smaller evil.
-    if current_setting('transaction_isolation') = 'serializable' or rowcast.has_written(newest) then
-        perform pg_notify('rowcast', newest::text), set_config('rowcast.bell', 'rung', true);
-    end if;
+    perform rowcast.notify_newest();
     return null;
 end
 $$;
@@ -5501,7 +5526,7 @@ ALTER TABLE rowcast.events ENABLE ALWAYS TRIGGER append_only;
 -- Name: events bell; Type: TRIGGER; Schema: rowcast; Owner: -
 --
 
-CREATE TRIGGER bell AFTER INSERT ON rowcast.events FOR EACH STATEMENT WHEN (COALESCE((abs((((pg_sequence_last_value('rowcast.hush_deadline'::regclass))::double precision - (date_part('epoch'::text, clock_timestamp()) * '1000'::double precision)) - '500'::double precision)) > '500'::double precision), true)) EXECUTE FUNCTION rowcast.ring_bell();
+CREATE TRIGGER bell AFTER INSERT ON rowcast.events FOR EACH STATEMENT EXECUTE FUNCTION rowcast.ring_bell();
 
 ALTER TABLE rowcast.events ENABLE ALWAYS TRIGGER bell;
 
@@ -5864,6 +5889,12 @@ GRANT ALL ON FUNCTION rowcast.name_expression(type oid, ref text) TO rowcast_ser
 REVOKE ALL ON FUNCTION rowcast.never_backwards() FROM PUBLIC;
 
 --
+-- Name: FUNCTION notify_newest(); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.notify_newest() FROM PUBLIC;
+
+--
 -- Name: FUNCTION publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean); Type: ACL; Schema: rowcast; Owner: -
 --
 
@@ -6139,7 +6170,6 @@ GRANT SELECT ON SEQUENCE rowcast.events_seq_seq TO rowcast_server;
 -- Name: SEQUENCE hush_deadline; Type: ACL; Schema: rowcast; Owner: -
 --
 
-GRANT SELECT ON SEQUENCE rowcast.hush_deadline TO PUBLIC;
 GRANT SELECT,UPDATE ON SEQUENCE rowcast.hush_deadline TO rowcast_server;
 
 --

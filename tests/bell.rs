@@ -342,6 +342,12 @@ async fn the_bell_is_deaf_to_the_search_path_of_the_writer() {
     let trap = "create schema trap;
                 create function trap.pg_notify(text, text) returns void language plpgsql as $$ begin raise 'trapped'; end $$;
                 create function trap.currval(text) returns bigint language plpgsql as $$ begin raise 'trapped'; end $$;
+                create function trap.two(float8, float8) returns float8 language plpgsql as $$ begin raise 'trapped'; end $$;
+                create function trap.is(float8, float8) returns boolean language plpgsql as $$ begin raise 'trapped'; end $$;
+                create function trap.abs(float8) returns float8 language plpgsql as $$ begin raise 'trapped'; end $$;
+                create operator trap.- (leftarg = float8, rightarg = float8, function = trap.two);
+                create operator trap.* (leftarg = float8, rightarg = float8, function = trap.two);
+                create operator trap.<= (leftarg = float8, rightarg = float8, function = trap.is);
                 set search_path = trap, pg_catalog;";
     assert_eq!(room.bells_after(&format!("{trap} {ROW}")).await, ["1"]);
 }

@@ -1,6 +1,10 @@
 //! The load generator: the shape of what it says, not the figures.
 
-use crate::support::{empty_database, run, text};
+use std::process::Stdio;
+
+use tokio::process::Command;
+
+use crate::support::{binary, empty_database, run, text};
 
 const QUICK: [&str; 16] = [
     "bench",
@@ -40,7 +44,10 @@ async fn the_journal_is_measured_side_by_side_and_nothing_is_left_behind() {
     let database = empty_database().await;
     let mut args = QUICK.to_vec();
     args.extend(["--server", &database.url]);
-    let answer = run(&args, &[]).await;
+    let mut command = Command::from(binary(&args, &[]));
+    let bench = command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let left = format!("select datname from pg_database where datname like 'rowcast_bench_{}%'", bench.id().unwrap());
+    let answer = bench.wait_with_output().await.unwrap();
     let (report, said) = (text(&answer.stdout), text(&answer.stderr));
     assert!(answer.status.success(), "{said}");
     assert!(report.starts_with("## The journal\n") && report.contains("fsync "), "{report}");
@@ -58,8 +65,7 @@ async fn the_journal_is_measured_side_by_side_and_nothing_is_left_behind() {
     assert_eq!(table(&report, "Each round: appends per second").len(), 4);
     assert_eq!(table(&report, "Each round: call → event").len(), 2);
 
-    let left = "select datname from pg_database where datname like 'rowcast_bench_%'";
-    assert!(database.client().await.query(left, &[]).await.unwrap().is_empty());
+    assert!(database.client().await.query(&left, &[]).await.unwrap().is_empty());
 }
 
 #[tokio::test]

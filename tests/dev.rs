@@ -23,8 +23,12 @@ impl Dev {
     }
 
     async fn start_with(folder: &Path, more: &[&str]) -> Self {
+        Self::start_in(folder, more, &[]).await
+    }
+
+    async fn start_in(folder: &Path, more: &[&str], environment: &[(&str, &str)]) -> Self {
         let usual = ["dev", "--listen", "127.0.0.1:0", "--dir", folder.to_str().unwrap()];
-        let command = binary(&[&usual, more].concat(), &[]);
+        let command = binary(&[&usual, more].concat(), environment);
         let mut command = Command::from(command);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -121,6 +125,41 @@ async fn a_stop_with_a_client_attached_is_a_matter_of_a_moment() {
     // The stop of Postgres included.
     in_time(begun, std::time::Duration::from_secs(4));
     assert_eq!(closed.await.unwrap(), 1012);
+}
+
+#[tokio::test]
+async fn postgres_sees_nothing_of_the_callers_environment() {
+    let folder = quick_folder("rowcast-test-");
+    let place = folder.path().join(".rowcast");
+    let environment =
+        [("ROWCAST_JWT_SECRET", "a-secret-of-the-caller-0123456789abcdef"), ("PGOPTIONS", "-c work_mem=1MB")];
+    let dev = Dev::start_in(&place, &[], &environment).await;
+    let file = std::fs::read_to_string(place.join("cluster/postmaster.pid")).unwrap();
+    let pid = file.lines().next().unwrap();
+    let seen = std::fs::read(format!("/proc/{pid}/environ")).unwrap();
+    let names: Vec<_> = seen
+        .split(|byte| *byte == 0)
+        .filter_map(|entry| text(entry).split_once('=').map(|(name, _)| name.to_owned()))
+        .collect();
+    assert!(names.iter().any(|name| name == "PATH"), "{names:?}");
+    // Postgres itself adds those of its own to what it was started with.
+    let passed_on = [
+        "PATH",
+        "TZ",
+        "LC_ALL",
+        "LD_LIBRARY_PATH",
+        "PGDATA",
+        "PG_GRANDPARENT_PID",
+        "PGLOCALEDIR",
+        "PGSYSCONFDIR",
+        "PWD",
+        "OLDPWD",
+        "_",
+        "SHLVL",
+    ];
+    assert_eq!(names.iter().filter(|name| !passed_on.contains(&name.as_str())).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(dev.psql("-Atc 'show work_mem'").await, "4MB\n");
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
 }
 
 #[tokio::test]

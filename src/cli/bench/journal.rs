@@ -4,11 +4,14 @@ use std::time::{Duration, Instant};
 
 use super::super::{Failure, output};
 use super::figures::Delays;
-use super::load::{Load, Sample, by_turns};
+use super::load::{Load, Sample, by_turns, rows_with_samples};
 use super::place::{Place, Scheme};
 use super::readers::{Fetcher, Follower, Listener};
 use super::report;
 use crate::tail::Counts;
+
+/// How much longer than planned a round may take to have something to show.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How much is measured.
 #[derive(Debug, Clone)]
@@ -101,19 +104,34 @@ async fn round(place: &Place, plan: &Plan, scheme: Scheme, writers: usize) -> Re
     let before = follower.as_ref().map(Follower::counts).unwrap_or_default();
     let (begun, done) = (Instant::now(), load.done());
     tokio::time::sleep(plan.measure).await;
+    // A machine that has other things to do may need longer for figures that are worth printing.
+    let is_enough = || {
+        load.done() - done >= rows_with_samples(writers)
+            && follower.as_ref().is_none_or(|follower| follower.counts().polls > before.polls)
+            && listener.as_ref().is_none_or(|listener| listener.heard() > 0)
+    };
+    while !is_enough() {
+        if begun.elapsed() > plan.measure + PATIENCE || load.has_failed() {
+            load.stop().await?;
+            return Err(too_little(scheme, writers));
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let (ended, appended) = (Instant::now(), load.done() - done);
     let after = follower.as_ref().map(Follower::counts).unwrap_or_default();
     let samples = load.stop().await?;
     let seconds = (ended - begun).as_secs_f64();
-    if listener.is_some_and(|listener| listener.heard() == 0) {
-        return Err(Failure::Io(std::io::Error::other("the classic's client has heard nothing")));
-    }
     let measured: Vec<Sample> = samples.into_iter().filter(|s| s.called >= begun && s.acknowledged <= ended).collect();
     let busy = match follower {
         Some(follower) => Some(Busy { seconds, ..busy(place, follower, &measured, before, after).await? }),
         None => None,
     };
     Ok(Round { scheme, rate: count(appended) / seconds, busy })
+}
+
+fn too_little(scheme: Scheme, writers: usize) -> Failure {
+    let what = format!("{}, {writers} writers: too little was appended or heard within {PATIENCE:?}", scheme.name());
+    Failure::Io(std::io::Error::other(what))
 }
 
 async fn busy(

@@ -27,6 +27,11 @@ pub(super) struct Sample {
     pub(super) acknowledged: Instant,
 }
 
+/// So many rows hold some samples, whichever of the writers inserted them.
+pub(super) fn rows_with_samples(writers: usize) -> u64 {
+    2 * SAMPLE * writers as u64
+}
+
 /// The bytes of a row's payload.
 pub(super) fn payload_bytes() -> usize {
     PAYLOAD.len()
@@ -83,7 +88,7 @@ impl Load {
         };
         let load = Self { threads: (0..threads).map(spawn).collect(), shared: Arc::clone(&shared) };
         while shared.connected.load(Ordering::Relaxed) < writers {
-            if load.threads.iter().any(JoinHandle::is_finished) {
+            if load.has_failed() {
                 load.stop().await?;
                 return Err(Failure::Io(std::io::Error::other("a writer ended before it had begun")));
             }
@@ -95,6 +100,11 @@ impl Load {
     /// How many rows were inserted and acknowledged until now.
     pub(super) fn done(&self) -> u64 {
         self.shared.done.load(Ordering::Relaxed)
+    }
+
+    /// Whether a writer ended too early; [`Self::stop`] says why.
+    pub(super) fn has_failed(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// Ends, and hands over the samples.

@@ -12,7 +12,7 @@ use super::place::Scheme;
 
 /// What the project promises of this many writers, and of one.
 const PROMISED_WRITERS: usize = 64;
-const APPENDS_TO_PLAIN: f64 = 0.75;
+const APPENDS_TO_PLAIN: f64 = 0.85;
 const APPENDS_TO_CLASSIC: f64 = 3.5;
 const LATENCY_TO_BARE: f64 = 1.5;
 

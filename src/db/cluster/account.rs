@@ -17,6 +17,9 @@ use nix::unistd::{Pid, User, getegid, geteuid};
 
 use super::error::{ClusterError, Result, io as with_path};
 
+/// What programs of Postgres get of the caller's environment: where programs and their libraries are, and the time zone.
+const PASSED_ON: [&str; 5] = ["PATH", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
+
 const SHELL: &str = "/bin/sh";
 const SHELL_LIMIT: Duration = Duration::from_secs(10);
 
@@ -65,15 +68,12 @@ impl Account {
         Self { name: name_of(uid), uid, gid: getegid().as_raw(), drops: false }
     }
 
-    /// A command as this user, from a folder that it can enter, away from the terminal's Ctrl-C, and without the
-    /// variables by which the caller's own Postgres settings would leak in. English, because one message is recognised.
+    /// A command as this user, from a folder that it can enter, and away from the terminal's Ctrl-C. Of the caller's
+    /// environment it gets [`PASSED_ON`] alone: the rest may hold secrets that another user must not see, or settings of the
+    /// caller's own Postgres. English, because one message is recognised.
     pub(super) fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(program);
-        for (name, _) in env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("PG")) {
-                command.env_remove(name);
-            }
-        }
+        command.env_clear().envs(PASSED_ON.into_iter().filter_map(|name| Some((name, env::var_os(name)?))));
         command.env("LC_ALL", "C").current_dir("/").stdin(Stdio::null()).process_group(0);
         if self.drops {
             // std drops the supplementary groups as well when the uid is set by root.
