@@ -76,11 +76,21 @@ async fn begin(address: &str, door: Door, target: &str) -> TcpStream {
     stream
 }
 
+/// What a WebSocket client says unasked, as often as it likes: a pong, masked with zeros. It stands for the answers to pings, of
+/// which none is late here.
+const SIGN_OF_LIFE: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
+/// Twice in the time between two heartbeats.
+const SIGNS_EVERY: Duration = Duration::from_secs(7);
+
 /// Takes a stream until so many events must have come: each is no smaller than its payload and what stands around it, and all
 /// else that is said is less than one of them.
-async fn take_stream(mut stream: TcpStream, events: usize) {
-    let (mut chunk, mut taken) = (vec![0; 64 << 10], 0);
+async fn take_stream(door: Door, mut stream: TcpStream, events: usize) {
+    let (mut chunk, mut taken, mut signed) = (vec![0; 64 << 10], 0, Instant::now());
     while taken < events * (PAYLOAD + AROUND) {
+        if door == Door::WebSocket && signed.elapsed() >= SIGNS_EVERY {
+            stream.write_all(&SIGN_OF_LIFE).await.unwrap();
+            signed = Instant::now();
+        }
         let count = stream.read(&mut chunk).await.unwrap();
         assert!(count > 0, "the stream ended after {taken} bytes");
         taken += count;
@@ -98,6 +108,16 @@ async fn take_pages(address: String, events: usize) {
         let page = answer.json();
         seen += page["events"].as_array().unwrap().len();
         page["cursor"].as_str().unwrap().clone_into(&mut cursor);
+    }
+}
+
+/// Takes nothing, and is connected all the same.
+async fn take_nothing(door: Door, mut stream: TcpStream) {
+    loop {
+        tokio::time::sleep(SIGNS_EVERY).await;
+        if door == Door::WebSocket {
+            stream.write_all(&SIGN_OF_LIFE).await.unwrap();
+        }
     }
 }
 
@@ -126,7 +146,7 @@ async fn a_thousand_large_events_arrive_in_every_door_and_memory_stays_within_wh
     until("it is ready", || async { request(&address, "GET", "/health/ready", &[], b"").await.status == 200 }).await;
     println!("before: RSS {} MB", server.memory("VmRSS:"));
 
-    let (mut idle, mut readers) = (Vec::new(), JoinSet::new());
+    let (mut idle, mut readers) = (JoinSet::new(), JoinSet::new());
     for (door, many) in DOORS.into_iter().zip(IDLE) {
         let target = match door {
             Door::WebSocket => "/ws?cursor=0",
@@ -134,13 +154,13 @@ async fn a_thousand_large_events_arrive_in_every_door_and_memory_stays_within_wh
             Door::Http => "/v1/events?cursor=0&limit=1000&wait=30",
         };
         for _ in 0..many {
-            idle.push(begin(&address, door, target).await);
+            idle.spawn(take_nothing(door, begin(&address, door, target).await));
         }
         for _ in 0..READ {
             if door == Door::Http {
                 readers.spawn(take_pages(address.clone(), events));
             } else {
-                readers.spawn(take_stream(begin(&address, door, target).await, events));
+                readers.spawn(take_stream(door, begin(&address, door, target).await, events));
             }
         }
     }
@@ -164,5 +184,6 @@ async fn a_thousand_large_events_arrive_in_every_door_and_memory_stays_within_wh
         link.carried() >> 20,
     );
     assert!(peak < PAGE_CACHE_MB + BESIDE_MB, "{peak} MB");
-    drop(idle);
+    let lost: Vec<_> = std::iter::from_fn(|| idle.try_join_next()).collect();
+    assert!(lost.is_empty(), "those that did not read were to stay: {lost:?}");
 }
