@@ -9,8 +9,9 @@ import { pathToFileURL } from 'node:url';
 
 const home = createRequire(process.env.CLIENTS_MODULES + '/');
 const { EventSource } = home('eventsource');
-// It was made for browsers and asks for its timers there.
+// It was made for browsers, asks for its timers there, and whether the page is seen.
 globalThis.window = globalThis;
+globalThis.document = { hidden: false, addEventListener() {}, removeEventListener() {} };
 const { fetchEventSource } = await import(pathToFileURL(home.resolve('@microsoft/fetch-event-source')));
 const SERVER = process.env.CLIENTS_URL;
 const authorization = `Bearer ${process.env.CLIENTS_TOKEN}`;
