@@ -40,6 +40,18 @@ CREATE SCHEMA rowcast;
 COMMENT ON SCHEMA rowcast IS 'The journal: ordered, append-only events, and the machinery that streams them.';
 
 --
+-- Name: rowcast_private; Type: SCHEMA; Schema: -; Owner: -
+--
+
+CREATE SCHEMA rowcast_private;
+
+--
+-- Name: SCHEMA rowcast_private; Type: COMMENT; Schema: -; Owner: -
+--
+
+COMMENT ON SCHEMA rowcast_private IS 'What nobody but the owner can name.';
+
+--
 -- Name: trading; Type: SCHEMA; Schema: -; Owner: -
 --
 
@@ -1516,6 +1528,25 @@ $$;
 COMMENT ON FUNCTION rowcast.has_written(newest bigint) IS 'Whether this transaction has written the event of this seq.';
 
 --
+-- Name: hold_writer_lock(); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.hold_writer_lock() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    AS $$
+begin
+    lock table rowcast_private.writer_lock in row share mode;
+    return null;
+end
+$$;
+
+--
+-- Name: FUNCTION hold_writer_lock(); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.hold_writer_lock() IS 'Locks rowcast_private.writer_lock, which tells the fence who may own an undecided seq.';
+
+--
 -- Name: json_expression(oid, text); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -2292,11 +2323,7 @@ begin
     if not pg_is_in_recovery() and current_setting('transaction_isolation') in ('read committed', 'read uncommitted') then
         -- Not "select last_value": without the buffer's lock it may see what nextval logs, 32 ahead of what was drawn.
         reached := coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0);
-        perform from pg_locks
-          where locktype = 'relation' and mode = 'RowExclusiveLock' and granted
-            and relation in ('rowcast.events'::regclass, 'rowcast.events_seq_seq'::regclass)
-            and database = (select oid from pg_database where datname = current_database())
-          group by virtualtransaction having count(distinct relation) = 2;
+        perform from rowcast.writers;
         if not found then
             return reached;
         end if;
@@ -5032,6 +5059,43 @@ CREATE TABLE rowcast.revocations (
 COMMENT ON TABLE rowcast.revocations IS 'Tokens of this subject issued until revoked_at are refused, and their live sessions closed.';
 
 --
+-- Name: writer_lock; Type: TABLE; Schema: rowcast_private; Owner: -
+--
+
+CREATE TABLE rowcast_private.writer_lock (
+);
+
+--
+-- Name: TABLE writer_lock; Type: COMMENT; Schema: rowcast_private; Owner: -
+--
+
+COMMENT ON TABLE rowcast_private.writer_lock IS 'Always empty: whoever inserts into the journal holds a lock on it.';
+
+--
+-- Name: writers; Type: VIEW; Schema: rowcast; Owner: -
+--
+
+CREATE VIEW rowcast.writers AS
+ SELECT l.virtualtransaction,
+    l.pid
+   FROM pg_locks l
+  WHERE ((l.locktype = 'relation'::text) AND l.granted AND (l.database = ( SELECT d.oid
+           FROM pg_database d
+          WHERE (d.datname = current_database()))) AND
+        CASE
+            WHEN ( SELECT (t.tgenabled = 'A'::"char")
+               FROM pg_trigger t
+              WHERE ((t.tgrelid = ('rowcast.events'::regclass)::oid) AND (t.tgname = 'hold_writer_lock'::name))) THEN ((l.relation = ('rowcast_private.writer_lock'::regclass)::oid) AND (l.mode = 'RowShareLock'::text))
+            ELSE ((l.relation = ('rowcast.events'::regclass)::oid) AND (l.mode = 'RowExclusiveLock'::text))
+        END);
+
+--
+-- Name: VIEW writers; Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON VIEW rowcast.writers IS 'The transactions that may own an undecided seq. One without a pid is a prepared one.';
+
+--
 -- Name: config; Type: TABLE; Schema: trading; Owner: -
 --
 
@@ -5531,6 +5595,14 @@ CREATE TRIGGER bell AFTER INSERT ON rowcast.events FOR EACH STATEMENT EXECUTE FU
 ALTER TABLE rowcast.events ENABLE ALWAYS TRIGGER bell;
 
 --
+-- Name: events hold_writer_lock; Type: TRIGGER; Schema: rowcast; Owner: -
+--
+
+CREATE TRIGGER hold_writer_lock BEFORE INSERT ON rowcast.events FOR EACH STATEMENT EXECUTE FUNCTION rowcast.hold_writer_lock();
+
+ALTER TABLE rowcast.events ENABLE ALWAYS TRIGGER hold_writer_lock;
+
+--
 -- Name: journal_state keep_state; Type: TRIGGER; Schema: rowcast; Owner: -
 --
 
@@ -5843,6 +5915,12 @@ GRANT ALL ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) TO rowcast
 --
 
 REVOKE ALL ON FUNCTION rowcast.has_written(newest bigint) FROM PUBLIC;
+
+--
+-- Name: FUNCTION hold_writer_lock(); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.hold_writer_lock() FROM PUBLIC;
 
 --
 -- Name: FUNCTION json_expression(type oid, ref text); Type: ACL; Schema: rowcast; Owner: -
@@ -6199,6 +6277,14 @@ GRANT SELECT ON TABLE rowcast.published TO rowcast_server;
 --
 
 GRANT SELECT,INSERT,UPDATE ON TABLE rowcast.revocations TO rowcast_server;
+
+--
+-- Name: TABLE writers; Type: ACL; Schema: rowcast; Owner: -
+--
+
+GRANT SELECT ON TABLE rowcast.writers TO rowcast_reader;
+GRANT SELECT ON TABLE rowcast.writers TO rowcast_writer;
+GRANT SELECT ON TABLE rowcast.writers TO rowcast_server;
 
 --
 -- Name: TABLE config; Type: ACL; Schema: trading; Owner: -

@@ -59,9 +59,8 @@ const NAMES: &str = "\
     select l.virtualtransaction, l.pid, x.gid, a.application_name, a.usename::text, host(a.client_addr), a.state, \
            extract(epoch from clock_timestamp() - a.state_change)::float8, \
            coalesce(x.prepared, a.xact_start) \
-      from (select distinct virtualtransaction, pid from pg_catalog.pg_locks \
-             where locktype = 'relation' and relation = 'rowcast.events'::regclass and mode = 'RowExclusiveLock' \
-               and granted and virtualtransaction = any ($1) and pg_catalog.pg_postmaster_start_time() = $2) l \
+      from (select virtualtransaction, pid from rowcast.writers \
+             where virtualtransaction = any ($1) and pg_catalog.pg_postmaster_start_time() = $2) l \
       left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
       left join pg_catalog.pg_locks t on l.pid is null and t.locktype = 'transactionid' and t.granted \
             and t.mode = 'ExclusiveLock' and t.virtualtransaction = l.virtualtransaction \

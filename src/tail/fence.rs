@@ -1,6 +1,6 @@
 //! The fence: up to which seq everything is decided, from what the lock table says. Pure; the statements are elsewhere.
 //!
-//! A writer holds `RowExclusiveLock` on the journal from before its first `nextval` until after its commit is visible.
+//! A writer holds a lock, that of the view `rowcast.writers`, from before its first `nextval` until after its commit is visible.
 //! So of two looks, first at the sequence (`M`) and then at the lock table (`L`), the second sees everyone who may
 //! still own a seq up to `M`. As soon as none of them holds the lock any more, every seq up to `M` is visible or dead
 //! for good. Nobody is asked to wait for anything.

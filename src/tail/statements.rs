@@ -90,12 +90,8 @@ const AFTER_IDENTITY: usize = JournalIdentity::WIDTH;
 const SAME: &str = "select pg_catalog.pg_backend_pid() = $1 and pg_catalog.to_regclass('rowcast.events')::oid = $2, \
      (select trimmed_through from rowcast.journal_state)";
 
-/// Whoever inserts takes `RowExclusiveLock` on the journal, then on its sequence, and then draws; both are kept until the commit is
-/// visible. A statement that was only prepared holds the first alone, and whoever only looked at the sequence the second.
-const HOLDERS: &str = "select virtualtransaction from pg_catalog.pg_locks \
-     where locktype = 'relation' and database = $2 and mode = 'RowExclusiveLock' and granted \
-       and (relation = $1 or relation = 'rowcast.events_seq_seq'::pg_catalog.regclass) \
-     group by virtualtransaction having count(distinct relation) = 2";
+/// The view names those who hold the lock that an insert takes before it draws a number and keeps until its commit is visible.
+const HOLDERS: &str = "select virtualtransaction from rowcast.writers";
 
 const RING: &str = "select pg_catalog.pg_notify('rowcast', $1::text)";
 
@@ -139,10 +135,8 @@ async fn look(client: &Client, server: &Server) -> Result<Answer, Error> {
     Answer::from_row(&client.query_typed_one(&look_sql(""), &[(&server.process, Type::INT4)]).await?)
 }
 
-async fn holders(client: &Client, server: &Server) -> Result<BTreeSet<Holder>, Error> {
-    let (journal, database) = (server.identity.journal(), server.identity.database());
-    let parameters: [(&(dyn postgres_types::ToSql + Sync), Type); 2] = [(&journal, Type::OID), (&database, Type::OID)];
-    names(&client.query_typed(HOLDERS, &parameters).await?)
+async fn holders(client: &Client) -> Result<BTreeSet<Holder>, Error> {
+    names(&client.query_typed(HOLDERS, &[]).await?)
 }
 
 /// In a transaction, whose process is one.
@@ -173,9 +167,8 @@ impl Prepared {
         Answer::from_row(&client.query_one(&self.look, &[&server.process]).await?)
     }
 
-    async fn holders(&self, client: &Client, server: &Server) -> Result<BTreeSet<Holder>, Error> {
-        let (journal, database) = (server.identity.journal(), server.identity.database());
-        names(&client.query(&self.holders, &[&journal, &database]).await?)
+    async fn holders(&self, client: &Client) -> Result<BTreeSet<Holder>, Error> {
+        names(&client.query(&self.holders, &[]).await?)
     }
 
     async fn is_same(&self, client: &Client, server: &Server) -> Result<(Option<bool>, i64), Error> {
@@ -220,7 +213,7 @@ pub(super) async fn look_and_read(
             Some(prepared) => tokio::try_join!(
                 biased;
                 async { Ok(prepared.look(client, server).await?) },
-                async { Ok(prepared.holders(client, server).await?) },
+                async { Ok(prepared.holders(client).await?) },
                 rows,
                 async { Ok(prepared.is_same(client, server).await?) },
             ),
@@ -229,7 +222,7 @@ pub(super) async fn look_and_read(
                     biased;
                     async { Ok(client.batch_execute(BEGIN).await?) },
                     async { Ok(look(client, server).await?) },
-                    async { Ok(holders(client, server).await?) },
+                    async { Ok(holders(client).await?) },
                     rows,
                     async { Ok(is_same(client, server).await?) },
                     async { Ok(client.batch_execute("commit").await?) },

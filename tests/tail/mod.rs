@@ -9,7 +9,7 @@ use rowcast::tail::Reason;
 use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
-use crate::support::{PATIENCE, TestDb, connector, in_time, migrated_database, until};
+use crate::support::{PATIENCE, TestDb, connect, connector, in_time, migrated_database, until};
 pub(crate) use node::Node;
 
 const INSERT: &str = "insert into rowcast.events (type, payload) values ('tail.test', '{\"n\":1}')";
@@ -151,6 +151,63 @@ async fn a_reader_who_prepares_an_insert_holds_nothing_back() {
     let safe = writer.query_one("select rowcast.safe_head(), count(*) from rowcast.query_events()", &[]).await.unwrap();
     assert_eq!((safe.get::<_, i64>(0), safe.get::<_, i64>(1)), (1, 1));
     assert!(reader.batch_execute("execute p").await.is_err());
+    node.stop().await;
+}
+
+/// Every lock that a login without rights can have, which is taken before rights are looked at.
+#[tokio::test]
+async fn a_login_without_rights_holds_nothing_back_whatever_it_locks() {
+    let db = migrated_database().await;
+    let node = Node::start(&db.url);
+    let writer = db.client().await;
+    let name = format!("{}_stranger", db.name);
+    writer.batch_execute(&format!("create role {name} login password 'x'")).await.unwrap();
+    let stranger = connect(&db.url_of(&name, "x")).await;
+    stranger.batch_execute("begin").await.unwrap();
+    let relations = "select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
+                      where n.nspname like 'rowcast%' and c.relkind in ('r', 'p', 'S')";
+    let relations = stranger.query(relations, &[]).await.unwrap();
+    assert!(relations.len() > 5);
+    for relation in relations {
+        let draw = format!("savepoint s; select nextval({}::regclass)", relation.get::<_, u32>(0));
+        assert!(stranger.batch_execute(&draw).await.is_err());
+        stranger.batch_execute("rollback to s").await.unwrap();
+    }
+    for named in [
+        "lock table rowcast_private.writer_lock in row share mode",
+        "prepare p as select from rowcast_private.writer_lock for share",
+    ] {
+        assert!(stranger.batch_execute(&format!("savepoint s; {named}")).await.is_err());
+        stranger.batch_execute("rollback to s").await.unwrap();
+    }
+    let held =
+        "select count(*) from pg_locks where mode = 'RowExclusiveLock' and relation = 'rowcast.events'::regclass";
+    assert_eq!(writer.query_one(held, &[]).await.unwrap().get::<_, i64>(0), 1, "it does hold the journal's lock");
+    writer.batch_execute(INSERT).await.unwrap();
+    delivers_the_table(&node, &writer).await;
+    assert_eq!(writer.query_one("select rowcast.safe_head()", &[]).await.unwrap().get::<_, i64>(0), 1);
+    stranger.batch_execute("rollback").await.unwrap();
+    node.stop().await;
+    drop(stranger);
+    writer.batch_execute(&format!("drop role {name}")).await.unwrap();
+}
+
+/// An owner may disable triggers; then the journal's own lock counts.
+#[tokio::test]
+async fn without_the_trigger_whoever_writes_holds_the_fence_as_well() {
+    let db = migrated_database().await;
+    let mut node = Node::start(&db.url);
+    let (owner, writer) = (db.client().await, db.client().await);
+    owner.batch_execute("alter table rowcast.events disable trigger all").await.unwrap();
+    writer.batch_execute(&format!("begin; {INSERT}")).await.unwrap();
+    owner.batch_execute(INSERT).await.unwrap();
+    let safe = async || owner.query_one("select rowcast.safe_head()", &[]).await.unwrap().get::<_, i64>(0);
+    assert_eq!(safe().await, 0);
+    node.is("it waits", |s| s.stalled.is_some()).await;
+    assert_eq!(node.pages.position().newest.seq, 0);
+    writer.batch_execute("commit").await.unwrap();
+    delivers_the_table(&node, &owner).await;
+    assert_eq!(safe().await, 2);
     node.stop().await;
 }
 

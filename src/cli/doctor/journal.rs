@@ -146,6 +146,7 @@ pub(super) async fn triggers(patient: &Patient<'_>) -> Result<Finding, Trouble> 
     let sql = "\
         with wanted (relation, name) as ( \
             values ('rowcast.events'::regclass, 'append_only'), ('rowcast.events', 'bell'), \
+                   ('rowcast.events', 'hold_writer_lock'), \
                    ('rowcast.journal_state', 'never_backwards'), ('rowcast.journal_state', 'keep_state') \
             union all \
             select i.inhrelid, 'append_only' from pg_catalog.pg_inherits i \
@@ -165,11 +166,9 @@ pub(super) async fn triggers(patient: &Patient<'_>) -> Result<Finding, Trouble> 
 pub(super) async fn blockers(patient: &Patient<'_>) -> Result<Finding, Trouble> {
     let sql = format!(
         "select count(*), string_agg(x.name, ', ') from ( \
-             select distinct coalesce('pid ' || l.pid, 'a prepared transaction') as name \
-               from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
-              where l.locktype = 'relation' and l.relation = 'rowcast.events'::regclass and l.mode = 'RowExclusiveLock' \
-                and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) \
-                and l.granted and (l.pid is null or a.state like 'idle in transaction%' \
+             select coalesce('pid ' || l.pid, 'a prepared transaction') as name \
+               from rowcast.writers l left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
+              where (l.pid is null or a.state like 'idle in transaction%' \
                      and clock_timestamp() - a.state_change > interval '{IDLE_SECONDS} s') \
               limit 8) x"
     );
