@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::{BoxFuture, join_all};
 use rowcast::db::{Database, Trouble};
-use rowcast::journal::{Budget, CurrentJournal, Cursor, JournalIdentity, read_range};
+use rowcast::journal::{self, Budget, CurrentJournal, JournalIdentity, read_range};
 use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageError, PageWriter, Pages, PostgresLoad, Seqs, View};
 use tokio_postgres::Client;
 
@@ -59,10 +59,9 @@ impl Node {
     async fn jump(&mut self, head: i64) {
         let floor = PageWriter::<Seqs>::page_start(head);
         let rows = read_range(&self.client, floor, head, Budget::of_rows(PAGE_SPAN)).await.unwrap().events;
-        let newest = "select coalesce(max(seq), 0) from rowcast.events where seq <= $1";
-        let newest = self.client.query_one(newest, &[&head]).await.unwrap().get(0);
+        let newest = journal::newest(&self.client, 0, head).await.unwrap();
         self.writer.follow(JournalIdentity::of(&self.client).await.unwrap().0);
-        self.writer.jump(floor, rows, head, Cursor::bare(newest)).unwrap();
+        self.writer.jump(floor, rows, head, newest).unwrap();
     }
 
     async fn walk(&self, mut cursor: i64) -> Vec<i64> {

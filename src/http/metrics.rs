@@ -164,7 +164,7 @@ fn tail(page: &mut Page, context: &Context) {
     page.metric("gauge", "rowcast_tail_hearing", "Whether bells reach the tail; a deaf one polls.", states);
     page.gauge("rowcast_tail_hushed", "Whether the tail has silenced the bell and polls.", u8::from(status.hushed));
     page.gauge("rowcast_tail_head", "Every seq up to here is decided.", position.head);
-    page.gauge("rowcast_tail_newest", "The seq of the newest event at or below the head.", position.newest.seq);
+    page.gauge("rowcast_tail_newest", "The seq of the newest event at or below the head.", position.newest_seq());
     page.gauge(
         "rowcast_tail_epoch",
         "Which history this is; it moves when the database became another.",

@@ -106,7 +106,7 @@ pub(super) async fn page(
             },
             Step::Waits => walker.ready().await,
             // What was found until here is good, and the client comes back for the rest.
-            Step::Away(_) if walker.cursor() != place.cursor => break walker.look(),
+            Step::Away(_) if walker.cursor().seq != place.cursor.seq => break walker.look(),
             Step::Away(refused) => return Err(refused.into()),
             Step::Ended(refused) => return Err(refused.into()),
         }
@@ -163,7 +163,7 @@ fn body(found: &Found, cursor: Cursor, position: &Position) -> Vec<u8> {
         }
         out.extend_from_slice(object);
     }
-    let (head, more) = (position.newest.seq, found.more);
+    let (head, more) = (position.newest_seq(), found.more);
     out.extend_from_slice(format!(r#"],"cursor":"{cursor}","head":{head},"more":{more}}}"#).as_bytes());
     out
 }

@@ -3,14 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use uuid::Uuid;
 
-/// `<seq>` or `<seq>.<last 8 hex digits of that event's id>`; `0` is before everything.
+/// `<seq>` or `<seq>.<tag>`; `0` is before everything. An event has two tags, and each proves its history: the last 8 hex digits
+/// of its id, for those who may see the event, and the first 8 of a hash of the id, for all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// The event it stands on. "After a cursor" means strictly greater.
     pub seq: i64,
-    /// What that event's id ends in.
+    /// One of the two tags of that event.
     pub tag: Option<u32>,
 }
 
@@ -28,15 +30,22 @@ impl Cursor {
         Self { seq, tag: None }
     }
 
-    /// The cursor of an event.
+    /// The cursor of an event, for those who may see the event.
     pub fn of(seq: i64, id: Uuid) -> Self {
         let [.., a, b, c, d] = *id.as_bytes();
         Self { seq, tag: Some(u32::from_be_bytes([a, b, c, d])) }
     }
 
-    /// Whether the tag, if there is one, is that of this id.
+    /// The cursor of an event, for those who may not see the event. The tag proves the event and shows no digit of its id. Who
+    /// guesses the whole id can check the guess, which a random id does not allow.
+    pub fn of_hidden(seq: i64, id: Uuid) -> Self {
+        let hash = digest(&SHA256, id.as_bytes());
+        Self { seq, tag: hash.as_ref().first_chunk().map(|first| u32::from_be_bytes(*first)) }
+    }
+
+    /// Whether the tag, if there is one, is one of the two tags of the event with this id.
     pub fn agrees_with(self, id: Uuid) -> bool {
-        self.tag.is_none_or(|tag| Self::of(self.seq, id).tag == Some(tag))
+        self.tag.is_none() || self == Self::of(self.seq, id) || self == Self::of_hidden(self.seq, id)
     }
 }
 
@@ -93,5 +102,16 @@ mod tests {
         assert_eq!(Cursor::of(7, id).to_string(), "7.9f3a11c2");
         assert!(Cursor::of(7, id).agrees_with(id) && Cursor { seq: 7, tag: None }.agrees_with(id));
         assert!(!Cursor { seq: 7, tag: Some(1) }.agrees_with(id));
+    }
+
+    #[test]
+    fn a_hidden_event_proves_its_cursor_and_shows_nothing_of_its_id() {
+        let id = Uuid::from_u128(0x1234_5678_9abc_def0_1234_5678_9f3a_11c2);
+        let other = Uuid::from_u128(id.as_u128() ^ 1);
+        // As `left(encode(sha256(uuid_send(id)), 'hex'), 8)` says in Postgres.
+        let hidden = Cursor::of_hidden(7, id);
+        assert_eq!(hidden.to_string(), "7.02ded8e1");
+        assert!(hidden.agrees_with(id) && !hidden.agrees_with(other));
+        assert!(!Cursor::of_hidden(7, other).agrees_with(id));
     }
 }

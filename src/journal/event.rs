@@ -1,5 +1,7 @@
 //! One event as it stands in the table. It does not serialize: only what `view` has made of it can reach a client.
 
+use std::borrow::Cow;
+
 use time::OffsetDateTime;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -47,7 +49,7 @@ impl Level {
 pub struct StoredEvent {
     /// Its place in the order of the stream.
     pub seq: i64,
-    /// Its identity; the last eight digits of it make a cursor prove its history.
+    /// Its identity, by which a cursor proves its history.
     pub id: Uuid,
     /// When it was inserted, by the database's clock; if that cannot be written, the nearest time that can.
     pub at: OffsetDateTime,
@@ -67,6 +69,44 @@ pub struct StoredEvent {
     pub owner: Option<String>,
     /// A JSON object, as text.
     pub payload: String,
+}
+
+/// What of an event decides who may see it, and what its cursors are made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventHeader<'a> {
+    /// Its place in the order of the stream.
+    pub seq: i64,
+    /// Its identity.
+    pub id: Uuid,
+    /// Its type.
+    pub kind: Cow<'a, str>,
+    /// Whether its writer allows it in public views.
+    pub public_safe: bool,
+    /// Who alone may see it; everyone if nobody.
+    pub owner: Option<Cow<'a, str>>,
+}
+
+impl EventHeader<'_> {
+    /// The columns that [`Self::from_row`] reads, in its order.
+    pub const COLUMNS: &'static str = "seq, id, type, public_safe, owner";
+
+    /// Reads a row of [`Self::COLUMNS`].
+    pub fn from_row(row: &Row) -> Result<EventHeader<'static>, tokio_postgres::Error> {
+        Ok(EventHeader {
+            seq: row.try_get(0)?,
+            id: row.try_get(1)?,
+            kind: Cow::Owned(row.try_get(2)?),
+            public_safe: row.try_get(3)?,
+            owner: row.try_get::<_, Option<String>>(4)?.map(Cow::Owned),
+        })
+    }
+
+    /// A copy that needs the event no more.
+    pub fn into_owned(self) -> EventHeader<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        let Self { seq, id, kind, public_safe, owner } = self;
+        EventHeader { seq, id, kind: owned(kind), public_safe, owner: owner.map(owned) }
+    }
 }
 
 impl StoredEvent {
@@ -89,6 +129,17 @@ impl StoredEvent {
             owner: row.try_get(9)?,
             payload: row.try_get(10)?,
         })
+    }
+
+    /// What decides who may see it, without a copy.
+    pub fn header(&self) -> EventHeader<'_> {
+        EventHeader {
+            seq: self.seq,
+            id: self.id,
+            kind: Cow::Borrowed(&self.kind),
+            public_safe: self.public_safe,
+            owner: self.owner.as_deref().map(Cow::Borrowed),
+        }
     }
 
     /// Roughly what it takes in memory, for caches that count bytes.

@@ -16,7 +16,7 @@ pub use append::{
     AppendError, Appended, MAX_BATCH, MAX_REQUEST_KEY, Refusal, SQL_SCOPE, append, append_batch, append_once,
 };
 pub use cursor::{BadCursor, Cursor};
-pub use event::{Level, StoredEvent};
+pub use event::{EventHeader, Level, StoredEvent};
 pub use filter::{Filter, FilterError, Key, MAX_TYPES, Owners, tellable};
 pub use identity::{BEGIN, CurrentJournal, JournalIdentity, read_from, read_identified};
 pub use new_event::{BadEvent, NewEvent, names_a_field};

@@ -13,7 +13,7 @@ use postgres_types::Type;
 use tokio_postgres::{Client, Error, RowStream};
 
 use super::filter::Values;
-use super::{Cursor, Filter, StoredEvent};
+use super::{EventHeader, Filter, StoredEvent};
 use crate::db::Trouble;
 
 /// The most rows that one statement returns.
@@ -25,8 +25,8 @@ pub const SILENCE: Duration = Duration::from_secs(5);
 /// The next event after a seq, up to another; through a burnt range too.
 pub const NEXT_SQL: &str = "select seq from rowcast.events where seq > $1 and seq <= $2 order by seq limit 1";
 /// The newest event after a seq, up to another.
-pub const NEWEST_SQL: &str =
-    "select seq, id from rowcast.events where seq > $1 and seq <= $2 order by seq desc limit 1";
+pub const NEWEST_SQL: &str = "select seq, id, type, public_safe, owner from rowcast.events \
+     where seq > $1 and seq <= $2 order by seq desc limit 1";
 
 /// What the payloads of a range weigh as they are sent.
 pub const SIZES_SQL: &str = "select seq, pg_catalog.octet_length(payload::text) from \
@@ -246,10 +246,10 @@ pub async fn next(client: &Client, after: i64, upto: i64) -> Result<Option<i64>,
     rows.first().map(|row| row.try_get(0)).transpose()
 }
 
-/// The cursor of the last event with `after < seq <= upto`. The lower bound keeps the search out of what was trimmed.
-pub async fn newest(client: &Client, after: i64, upto: i64) -> Result<Option<Cursor>, Error> {
+/// The last event with `after < seq <= upto`. The lower bound keeps the search out of what was trimmed.
+pub async fn newest(client: &Client, after: i64, upto: i64) -> Result<Option<EventHeader<'static>>, Error> {
     let rows = client.query_typed(NEWEST_SQL, &[(&after, Type::INT8), (&upto, Type::INT8)]).await?;
-    rows.first().map(|row| Ok(Cursor::of(row.try_get(0)?, row.try_get(1)?))).transpose()
+    rows.first().map(EventHeader::from_row).transpose()
 }
 
 /// The newest events of a filter in a range, at most as many as were asked for.
@@ -292,21 +292,26 @@ pub async fn explain_nth_newest(
 }
 
 /// What there is beyond a head.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beyond {
     /// How far the sequence has been drawn.
     pub drawn: i64,
     /// The event that was asked for, if it is committed.
-    pub event: Option<Cursor>,
+    pub event: Option<EventHeader<'static>>,
 }
 
 /// Looks for an event that a node may not have decided yet.
 pub async fn beyond(client: &Client, seq: i64) -> Result<Beyond, Error> {
-    let sql = "select coalesce(pg_catalog.pg_sequence_last_value('rowcast.events_seq_seq'::pg_catalog.regclass), 0), \
-                      (select id from rowcast.events where seq = $1)";
-    let row = client.query_typed_one(sql, &[(&seq, Type::INT8)]).await?;
-    let id: Option<uuid::Uuid> = row.try_get(1)?;
-    Ok(Beyond { drawn: row.try_get(0)?, event: id.map(|id| Cursor::of(seq, id)) })
+    let columns = EventHeader::COLUMNS;
+    let sql = format!(
+        "select {columns}, drawn \
+         from (select coalesce(pg_catalog.pg_sequence_last_value('rowcast.events_seq_seq'::pg_catalog.regclass), 0) as drawn) as sequence \
+         left join rowcast.events on seq = $1"
+    );
+    let row = client.query_typed_one(&sql, &[(&seq, Type::INT8)]).await?;
+    let is_there = row.try_get::<_, Option<i64>>(0)?.is_some();
+    let event = is_there.then(|| EventHeader::from_row(&row)).transpose()?;
+    Ok(Beyond { drawn: row.try_get(5)?, event })
 }
 
 /// The newest seq that retention took; 0 if none.

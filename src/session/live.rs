@@ -88,7 +88,7 @@ impl Live {
 
     /// The head as it was last announced, and what belongs to it.
     pub fn position(&self) -> Position {
-        *self.announced.borrow()
+        self.announced.borrow().clone()
     }
 
     /// The same as something to wait on.
@@ -131,7 +131,7 @@ impl Live {
             if woke >= GATHER_FROM {
                 tokio::time::sleep_until(told + GATHER).await;
             }
-            let position = *decided.borrow_and_update();
+            let position = decided.borrow_and_update().clone();
             told = Instant::now();
             woke = self.announce(position);
         }
@@ -245,7 +245,7 @@ impl Interest {
     /// The position to go by, asked before each step. A reader that has nothing to look at up to it is moved there.
     pub(super) fn look(&mut self, walk: &mut Walk) -> Position {
         match &mut self.way {
-            Waiting::Head(announced) => *announced.borrow_and_update(),
+            Waiting::Head(announced) => announced.borrow_and_update().clone(),
             Waiting::Wanted { want, look_upto, head, .. } => {
                 let (woken, position) = {
                     // Together, as they are set together: see `Live::announce`.
@@ -257,7 +257,7 @@ impl Interest {
                 if woken {
                     *look_upto = position.head;
                 } else if walk.is_past(*look_upto) {
-                    walk.pass(&position);
+                    walk.pass(&self.live.pages, &position);
                 }
                 position
             }

@@ -12,7 +12,7 @@ use tokio_postgres::{Client, Error};
 use super::live::Live;
 use super::start::Refused;
 use crate::db::{Lane, Requester, Strangers, Trouble};
-use crate::journal::{self, Batch, Budget, Cursor, Filter, QueryError, read_from};
+use crate::journal::{self, Batch, Budget, EventHeader, Filter, QueryError, read_from};
 use crate::tail::pages::Position;
 
 /// The window of a first step. It grows fast where little is found, and shrinks where a step takes long.
@@ -88,7 +88,7 @@ impl Search {
                 let found = journal::query(client, &self.filter, at, upto, budget);
                 let found = Box::pin(async {
                     if upto == position.head {
-                        return found.await.map(|batch| (batch, Some(position.newest)));
+                        return found.await.map(|batch| (batch, None));
                     }
                     // What the reader can come back with, if there is nothing for it here.
                     let last = async { Ok(journal::newest(client, at, upto).await?) };
@@ -108,7 +108,7 @@ impl Search {
                 // As far as it came, nothing is missing.
                 Err(Trouble::Busy(_)) if at > after => {
                     let nothing = Batch { events: Vec::new(), reached: at };
-                    return Ok((nothing, short(position, at, newest)));
+                    return Ok((nothing, short(&position, at, newest)));
                 }
                 Err(trouble) => return Err(trouble.into()),
             };
@@ -117,7 +117,7 @@ impl Search {
             }
             newest = last.or(newest);
             if !batch.events.is_empty() || begun.elapsed() >= TELL_AFTER {
-                return Ok((batch, short(position, upto, newest)));
+                return Ok((batch, short(&position, upto, newest)));
             }
             at = upto;
         }
@@ -173,8 +173,8 @@ pub(super) struct Found {
 }
 
 /// A position as if the head were here.
-fn short(position: Position, head: i64, newest: Option<Cursor>) -> Position {
-    Position { head, newest: newest.unwrap_or(Cursor::START), ..position }
+fn short(position: &Position, head: i64, newest: Option<EventHeader<'static>>) -> Position {
+    Position { head, newest: newest.map(Arc::new), ..position.clone() }
 }
 
 #[cfg(test)]

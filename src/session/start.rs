@@ -9,8 +9,9 @@ use tokio_postgres::Client;
 use super::live::Live;
 use super::search::{Found, Search, Window};
 use crate::db::{Lane, Requester, Strangers, Trouble};
-use crate::journal::{self, Cursor, Filter, read_from};
-use crate::tail::pages::{PageError, Position};
+use crate::journal::{self, Cursor, EventHeader, Filter, Owners, read_from};
+use crate::tail::pages::{PageError, Pages, Position};
+use crate::view::Views;
 
 /// The most events that `last` goes back.
 pub const MAX_LAST: u32 = 10_000;
@@ -82,13 +83,14 @@ pub struct Place {
     pub epoch: u64,
 }
 
-impl Place {
-    /// Behind everything that is decided. Where all of it was trimmed the cursor is that of the trim: with an older one
-    /// nobody could come back.
-    fn end(position: &Position) -> Self {
-        let Position { head, newest, trimmed, epoch, .. } = *position;
-        let cursor = if newest.seq < trimmed { Cursor::bare(trimmed) } else { newest };
-        Self { at: head.max(trimmed), cursor, epoch }
+/// The cursor of an event as it is sent to a reader who may see the events of these owners. Of the id of an event that the reader
+/// may not see it tells nothing. A filter that leaves an event out does not hide the event.
+pub(super) fn cursor_for(pages: &Pages<Views>, owners: &Owners, event: &EventHeader<'_>) -> Cursor {
+    let public = *owners == Owners::Nobody;
+    if owners.include(event.owner.as_deref()) && (!public || pages.renderer().public_shows(event)) {
+        Cursor::of(event.seq, event.id)
+    } else {
+        Cursor::of_hidden(event.seq, event.id)
     }
 }
 
@@ -156,7 +158,7 @@ impl Live {
         let epoch = position.epoch;
         let before_all = if position.trimmed > 0 { Cursor::bare(position.trimmed) } else { Cursor::START };
         match start {
-            Start::Latest | Start::Last(0) => Ok(Place::end(position)),
+            Start::Latest | Start::Last(0) => Ok(self.end(position, filter)),
             Start::Earliest => Ok(Place { at: position.trimmed, cursor: before_all, epoch }),
             Start::Last(n) => self.last(n, requester, filter, position).await,
             Start::After(cursor) if cursor.seq < position.trimmed => {
@@ -166,8 +168,8 @@ impl Live {
             Start::After(cursor) if cursor.seq == position.trimmed => {
                 Ok(Place { at: cursor.seq, cursor: Cursor::bare(cursor.seq), epoch })
             }
-            Start::After(cursor) if cursor.seq > position.head => self.ahead(cursor, epoch).await,
-            Start::After(cursor) => self.after(cursor, position).await,
+            Start::After(cursor) if cursor.seq > position.head => self.ahead(cursor, epoch, filter).await,
+            Start::After(cursor) => self.after(cursor, position, filter).await,
         }
     }
 
@@ -180,33 +182,44 @@ impl Live {
     async fn told(&self, holds: impl FnMut(&Position) -> bool) -> Result<Position, Refused> {
         let mut position = self.subscribe();
         match tokio::time::timeout(HEAD_LIMIT, position.wait_for(holds)).await {
-            Ok(Ok(position)) => Ok(*position),
+            Ok(Ok(position)) => Ok(position.clone()),
             _ => Err(Refused::Unavailable("this node does not follow the journal yet".to_owned())),
         }
     }
 
+    /// Behind everything that is decided. Where all of it was trimmed the cursor is that of the trim: with an older one
+    /// nobody could come back.
+    fn end(&self, position: &Position, filter: &Filter) -> Place {
+        let Position { head, trimmed, epoch, .. } = *position;
+        let cursor = match &position.newest {
+            Some(newest) if newest.seq >= trimmed => cursor_for(self.pages(), filter.owners(), newest),
+            _ => Cursor::bare(trimmed),
+        };
+        Place { at: head.max(trimmed), cursor, epoch }
+    }
+
     /// A cursor within what is decided. The page that holds it proves it: nobody asks the database for a cursor of his own.
-    async fn after(&self, cursor: Cursor, position: &Position) -> Result<Place, Refused> {
+    async fn after(&self, cursor: Cursor, position: &Position, filter: &Filter) -> Result<Place, Refused> {
         let page = self.pages().page_after(cursor.seq - 1).await?;
         let epoch = page.epoch();
         let event = page.events().find(|event| event.seq >= cursor.seq).filter(|event| event.seq == cursor.seq);
         let proven = match event {
-            Some(event) if cursor.agrees_with(event.id) => Cursor::of(event.seq, event.id),
+            Some(event) if cursor.agrees_with(event.id) => cursor_for(self.pages(), filter.owners(), &event.header()),
             // A trimmed event's tag is not checked, and what comes after it is the state machine's to look at.
             _ if self.pages().position().trimmed >= cursor.seq => Cursor::bare(cursor.seq),
             _ if cursor.tag.is_some() => return Err(Refused::Invalid),
-            _ => self.before(cursor.seq, position).await,
+            _ => self.before(cursor.seq, position, filter).await,
         };
         Ok(Place { at: cursor.seq, cursor: proven, epoch })
     }
 
     /// The newest event before a seq that is none. If the database cannot be asked, the seq itself will do.
-    async fn before(&self, seq: i64, position: &Position) -> Cursor {
-        self.tagged(seq, position.trimmed).await.unwrap_or(Cursor::bare(seq))
+    async fn before(&self, seq: i64, position: &Position, filter: &Filter) -> Cursor {
+        self.tagged(seq, position.trimmed, filter).await.unwrap_or(Cursor::bare(seq))
     }
 
     /// A cursor that another node may have handed out before this one decides it.
-    async fn ahead(&self, cursor: Cursor, epoch: u64) -> Result<Place, Refused> {
+    async fn ahead(&self, cursor: Cursor, epoch: u64, filter: &Filter) -> Result<Place, Refused> {
         let (followed, mut strangers) = (self.pages().journal().known()?, Strangers::default());
         let found = loop {
             let look = async |client: &mut Client| {
@@ -218,11 +231,13 @@ impl Live {
                 break found;
             }
         };
-        let holds = match cursor.tag {
-            Some(_) => found.event.is_some_and(|event| event == cursor),
-            None => cursor.seq <= found.drawn,
+        let proven = match (cursor.tag, found.event) {
+            (None, _) => (cursor.seq <= found.drawn).then_some(cursor),
+            (Some(_), event) => event
+                .filter(|event| cursor.agrees_with(event.id))
+                .map(|event| cursor_for(self.pages(), filter.owners(), &event)),
         };
-        if holds { Ok(Place { at: cursor.seq, cursor, epoch }) } else { Err(Refused::Invalid) }
+        proven.map(|cursor| Place { at: cursor.seq, cursor, epoch }).ok_or(Refused::Invalid)
     }
 
     async fn last(
@@ -232,18 +247,18 @@ impl Live {
         filter: &Filter,
         position: &Position,
     ) -> Result<Place, Refused> {
-        let (requester, filter) = (requester.clone(), Arc::new(filter.clone()));
-        let search = Search { requester, filter, window: Window::default() };
+        let (requester, wanted) = (requester.clone(), Arc::new(filter.clone()));
+        let search = Search { requester, filter: wanted, window: Window::default() };
         let Some(Found { before, gone }) = search.back(self, n, position).await? else {
-            return Ok(Place::end(position));
+            return Ok(self.end(position, filter));
         };
         let at = before.max(gone);
-        let cursor = if before < gone { Cursor::bare(gone) } else { self.tagged(at, gone).await? };
+        let cursor = if before < gone { Cursor::bare(gone) } else { self.tagged(at, gone, filter).await? };
         Ok(Place { at, cursor, epoch: position.epoch })
     }
 
     /// The newest event up to a seq and after what was trimmed; else the end of that.
-    async fn tagged(&self, seq: i64, trimmed: i64) -> Result<Cursor, Refused> {
+    async fn tagged(&self, seq: i64, trimmed: i64, filter: &Filter) -> Result<Cursor, Refused> {
         let (followed, mut strangers) = (self.pages().journal().known()?, Strangers::default());
         loop {
             let look = async |client: &mut Client| {
@@ -252,7 +267,8 @@ impl Live {
             };
             let newest = self.database().run_proven(Lane::Read, &Requester::SERVER, &mut strangers, look).await?;
             if let Some(newest) = newest.transpose().map_err(Trouble::from)? {
-                return Ok(newest.unwrap_or(Cursor::bare(trimmed)));
+                let cursor = |event: EventHeader<'_>| cursor_for(self.pages(), filter.owners(), &event);
+                return Ok(newest.map_or(Cursor::bare(trimmed), cursor));
             }
         }
     }

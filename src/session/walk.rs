@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::start::Place;
-use crate::journal::{Batch, Budget, Cursor, Filter, Owners, StoredEvent, Typical};
+use super::start::{Place, cursor_for};
+use crate::journal::{Batch, Budget, Cursor, EventHeader, Filter, Owners, StoredEvent, Typical};
 use crate::tail::pages::{Chunk, PAGE_SPAN, Page, Pages, Part, Position, View};
 use crate::view::{Frames, Tally, Views};
 
@@ -26,7 +26,7 @@ pub(super) struct Walk {
     view: View,
     /// Everything up to here was taken.
     at: i64,
-    /// The newest event at or below that.
+    /// The newest event at or below that, as the reader may know it.
     cursor: Cursor,
     epoch: u64,
     tally: Tally,
@@ -61,7 +61,7 @@ impl Way {
 }
 
 /// What a reader does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Next {
     /// Take the page after this seq.
     Page(i64),
@@ -185,7 +185,7 @@ impl Walk {
                 return Next::Page(self.at);
             }
             self.asked = Some(self.at);
-            return Next::Search(self.at, *position);
+            return Next::Search(self.at, position.clone());
         }
         // A page may have taken it beyond what is announced; but one that began ahead of this node waits for the head to
         // come to where it is.
@@ -234,22 +234,31 @@ impl Walk {
         self.at >= self.trimmed
     }
 
-    /// From here on it sees this.
-    pub(super) fn see(&mut self, view: View) {
+    /// From here on its reader sees this view, by the filter that it has now. The tag of the cursor follows if the event is at hand;
+    /// if not, it stays one that the reader was allowed to know until now.
+    pub(super) fn see(&mut self, pages: &Pages<Views>, view: View) {
         self.view = view;
-    }
-
-    /// Nothing up to this position is for this reader: what the node knows of those who wait (`live`).
-    pub(super) fn pass(&mut self, position: &Position) {
-        if position.epoch == self.epoch && position.known && position.head > self.at {
-            self.at = position.head;
-            self.advance(position.newest);
+        let Cursor { seq, tag: Some(_) } = self.cursor else { return };
+        let page = pages.at_hand(seq - 1).filter(|page| page.epoch() == self.epoch);
+        if let Some(event) = page.as_ref().and_then(|page| page.newest_upto(seq)).filter(|event| event.seq == seq) {
+            self.cursor = cursor_for(pages, self.filter.owners(), &event.header());
         }
     }
 
-    fn advance(&mut self, cursor: Cursor) {
-        if cursor.seq > self.cursor.seq {
-            self.cursor = cursor;
+    /// Nothing up to this position is for this reader: what the node knows of those who wait (`live`).
+    pub(super) fn pass(&mut self, pages: &Pages<Views>, position: &Position) {
+        if position.epoch == self.epoch && position.known && position.head > self.at {
+            self.at = position.head;
+            if let Some(newest) = &position.newest {
+                self.stand_on(pages, newest);
+            }
+        }
+    }
+
+    /// The cursor moves on to this event.
+    fn stand_on(&mut self, pages: &Pages<Views>, event: &EventHeader<'_>) {
+        if event.seq > self.cursor.seq {
+            self.cursor = cursor_for(pages, self.filter.owners(), event);
         }
     }
 
@@ -260,14 +269,16 @@ impl Walk {
         if !self.may_take(pages, page.epoch()) {
             return runs;
         }
-        for part in page.after(self.at) {
+        let is_through = page.after(from).all(|part| {
             let frames = pages.rendered(part.chunk, self.view);
-            if !self.take_part(&part, &frames, room, &mut runs) {
-                self.judge(from, &runs);
-                return runs;
-            }
+            self.take_part(&part, &frames, room, &mut runs)
+        });
+        if is_through {
+            self.at = self.at.max(page.upto());
         }
-        self.at = self.at.max(page.upto());
+        if let Some(event) = page.newest_upto(self.at) {
+            self.stand_on(pages, &event.header());
+        }
         self.judge(from, &runs);
         runs
     }
@@ -302,7 +313,7 @@ impl Walk {
             if next > from {
                 self.take_run(part, frames, from..next, room, runs);
             } else if let Some(event) = all.get(next) {
-                self.step(event);
+                self.at = event.seq;
                 next += 1;
             }
         }
@@ -318,17 +329,12 @@ impl Walk {
         runs: &mut Vec<Run>,
     ) {
         if let Some(last) = part.chunk.events().get(events.end - 1) {
-            self.step(last);
+            self.at = last.seq;
         }
         let run = Run { chunk: Arc::clone(part.chunk), frames: frames.clone(), events };
         room.take(&run);
         self.tally.add(run.tally());
         runs.push(run);
-    }
-
-    fn step(&mut self, event: &StoredEvent) {
-        self.at = event.seq;
-        self.advance(Cursor::of(event.seq, event.id));
     }
 
     /// Whether every event of these is for this reader, without a look at each.
@@ -354,12 +360,12 @@ impl Walk {
         match events.last() {
             Some(last) if reached < position.head => {
                 self.at = last.seq;
-                self.advance(Cursor::of(last.seq, last.id));
+                self.stand_on(pages, &last.header());
                 if count * THIN > last.seq - from {
                     self.way = Way::Pages { walked: 0, taken: 0 };
                 }
             }
-            _ => self.pass(position),
+            _ => self.pass(pages, position),
         }
         if events.is_empty() {
             return None;

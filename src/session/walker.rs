@@ -154,7 +154,7 @@ impl Walker {
         self.interest = self.live.interest(&filter);
         self.walk.refilter(filter);
         self.window = Window::default();
-        self.walk.see(view);
+        self.walk.see(self.live.pages(), view);
         self.state = State::Due;
     }
 

@@ -242,13 +242,6 @@ pub(super) async fn look_and_read(
     Ok((Look { answer, holders, is_one_table: is_same == Some(true), trimmed }, rows))
 }
 
-/// The newest event at or below a seq: its seq and its id.
-pub(super) async fn newest(client: &Client, upto: i64) -> Result<Option<(i64, Uuid)>, Error> {
-    let sql = "select seq, id from rowcast.events where seq <= $1 order by seq desc limit 1";
-    let rows = client.query_typed(sql, &[(&upto, Type::INT8)]).await?;
-    rows.first().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).transpose()
-}
-
 /// The events between two seqs, both included: their seqs and ids.
 pub(super) async fn ids(client: &Client, first: i64, last: i64) -> Result<Vec<(i64, Uuid)>, Error> {
     let sql = "select seq, id from rowcast.events where seq >= $1 and seq <= $2 order by seq";

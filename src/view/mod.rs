@@ -12,7 +12,7 @@ pub mod trading;
 
 use tokio::sync::watch;
 
-use crate::journal::StoredEvent;
+use crate::journal::{EventHeader, StoredEvent};
 use crate::tail::pages::{Pages, Render, View};
 
 pub use control::{Control, Fault, Stall, time_text};
@@ -38,6 +38,11 @@ impl Views {
     /// By these rules, and what is known of the taxonomy.
     pub fn new(redaction: Redaction, known: Known) -> Self {
         Self { redaction, known }
+    }
+
+    /// Whether the public sees this event at all.
+    pub fn public_shows(&self, event: &EventHeader<'_>) -> bool {
+        self.known.taxonomy.shows(event)
     }
 
     fn private<'a>(&self, event: &'a StoredEvent) -> event::Object<'a> {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::redact::Redaction;
 use super::redact::scan::members;
-use crate::journal::StoredEvent;
+use crate::journal::{EventHeader, StoredEvent};
 
 /// The types that are listed, each with the fields of its payload that are public. Immutable; empty, it shows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,8 +30,8 @@ impl Taxonomy {
     }
 
     /// Whether the public sees this event at all. What belongs to somebody is not for everybody, whatever it is marked.
-    pub fn shows(&self, event: &StoredEvent) -> bool {
-        event.public_safe && event.owner.is_none() && self.types.contains_key(&event.kind)
+    pub fn shows(&self, event: &EventHeader<'_>) -> bool {
+        event.public_safe && event.owner.is_none() && self.types.contains_key(&*event.kind)
     }
 
     /// The public payload of this event; none if the public does not see it.
@@ -144,8 +144,8 @@ mod tests {
             payload: r#"{"city": "Bern"}"#.to_owned(),
         };
         let redaction = Redaction::default();
-        assert!(taxonomy().shows(&event) && taxonomy().payload_of(&event, &redaction).is_some());
+        assert!(taxonomy().shows(&event.header()) && taxonomy().payload_of(&event, &redaction).is_some());
         event.owner = Some("alice".to_owned());
-        assert!(!taxonomy().shows(&event) && taxonomy().payload_of(&event, &redaction).is_none());
+        assert!(!taxonomy().shows(&event.header()) && taxonomy().payload_of(&event, &redaction).is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! Access at the doors: roles, limits, revocations, what the public sees, and what browsers are told.
 
 mod browser;
+mod cursors;
 mod limits;
 mod nginx;
 mod public;

@@ -70,6 +70,12 @@ async fn before_a_cursor_everything_goes_and_the_space_with_it() {
     assert!(dry.starts_with("would trim through 2500\nwould drop rowcast.events_p1 "), "{dry}");
     assert_eq!((trimmed(&client).await, dry.lines().count()), (0, 3));
 
+    // The tag with which readers know the event who may not see it.
+    let hidden =
+        "select seq || '.' || left(encode(sha256(uuid_send(id)), 'hex'), 8) from rowcast.events where seq = 2501";
+    let hidden: String = client.query_one(hidden, &[]).await.unwrap().get(0);
+    assert_eq!(succeeded(&trim(&db, &["--before", &hidden, "--dry-run"]).await), dry);
+
     let said = succeeded(&trim(&db, &["--before", &cursor]).await);
     assert!(said.starts_with("trimmed through 2500\ndropped rowcast.events_p1 "), "{said}");
     assert_eq!(trimmed(&client).await, 2500);

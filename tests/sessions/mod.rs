@@ -96,7 +96,7 @@ impl Node {
     pub(crate) async fn jump(&mut self, head: i64) {
         let floor = PageWriter::<Views>::page_start(head);
         let rows = read_range(&self.client, floor, head, Budget::of_rows(PAGE_SPAN)).await.unwrap().events;
-        let newest = journal::newest(&self.client, 0, head).await.unwrap().unwrap_or(Cursor::START);
+        let newest = journal::newest(&self.client, 0, head).await.unwrap();
         self.writer.follow(JournalIdentity::of(&self.client).await.unwrap().0);
         self.writer.trim(journal::trimmed_through(&self.client).await.unwrap());
         self.writer.jump(floor, rows, head, newest).unwrap();
@@ -192,5 +192,12 @@ pub(crate) async fn burn(client: &Client, count: i64) {
 }
 
 pub(crate) async fn cursor_of(client: &Client, seq: i64) -> Cursor {
-    journal::newest(client, seq - 1, seq).await.unwrap().unwrap()
+    cursor_for(client, &Owners::Any, seq).await
+}
+
+/// The cursor of an event as a reader of these owners is to be sent it. No type is listed, so the public sees nothing.
+pub(crate) async fn cursor_for(client: &Client, owners: &Owners, seq: i64) -> Cursor {
+    let event = journal::newest(client, seq - 1, seq).await.unwrap().unwrap();
+    let visible = *owners != Owners::Nobody && owners.include(event.owner.as_deref());
+    if visible { Cursor::of(seq, event.id) } else { Cursor::of_hidden(seq, event.id) }
 }

@@ -37,3 +37,41 @@ async fn a_filter_of_common_conditions_that_rarely_hold_together_is_answered_in_
     assert_eq!(node.place(Start::Last(1), &never).await.unwrap().at, ROWS);
     assert!(follow(&node.live, start, never, ROWS).await.seen.is_empty());
 }
+
+#[tokio::test]
+async fn every_cursor_of_a_search_has_the_tag_that_its_reader_may_know() {
+    let db = migrated_database().await;
+    let client = db.client().await;
+    // The last event of each window of a search belongs to o1, and so do those before and behind what is found.
+    let sql = format!(
+        "insert into rowcast.events (type, owner)
+         select case when i in (10, 70000, 150000) then 'a.b' else 'c.d' end,
+                case when i % 65536 = 0 or i % 10 = 9 then 'o1' when i % 65536 < 20 then 'o0' end
+           from generate_series(1, {ROWS}) i; analyze rowcast.events"
+    );
+    client.batch_execute(&sql).await.unwrap();
+    let mut node = Node::over(&db, 4).await;
+    node.jump(ROWS).await;
+    let mut seen = [0, 0];
+    for owners in [Owners::Any, Owners::Nobody, Owners::NobodyOr("o1".to_owned()), Owners::NobodyOr("o0".to_owned())] {
+        for pairs in [&[][..], &[("symbol", "nothing")], &[("type", "a.b"), ("level", "info")]] {
+            let filter = filter(pairs, owners.clone());
+            let start = node.place(Start::Earliest, &filter).await.unwrap();
+            let mut walker = Walker::new(&node.live, start, Arc::new(filter), PRIVATE);
+            while !walker.is_past(ROWS) {
+                match walker.step(Room { events: 4096, bytes: 256 << 10 }) {
+                    Step::Waits => walker.ready().await,
+                    Step::Went(_) | Step::Live => {}
+                    step => panic!("{step:?}"),
+                }
+                let cursor = walker.cursor();
+                if cursor.seq > 0 {
+                    let expected = cursor_for(&client, &owners, cursor.seq).await;
+                    assert_eq!(cursor, expected, "{owners:?} {pairs:?}");
+                    seen[usize::from(expected == cursor_of(&client, cursor.seq).await)] += 1;
+                }
+            }
+        }
+    }
+    assert!(seen.iter().all(|times| *times > 3), "hidden and shown ones: {seen:?}");
+}

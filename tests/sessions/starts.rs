@@ -3,7 +3,7 @@
 use rowcast::journal::{self, Budget, Cursor, Filter, JournalIdentity, Owners};
 use rowcast::session::{Place, Refused, Start};
 
-use super::{Node, burn, cursor_of, fill, filter, follow};
+use super::{Node, burn, cursor_for, cursor_of, fill, filter, follow};
 use crate::support::{TestDb, migrated_database};
 
 fn own(owner: &str) -> String {
@@ -49,8 +49,8 @@ async fn last_begins_with_the_newest_that_match_for_every_filter_and_role() {
                 let seen = follow(&node.live, place, filter.clone(), 3700).await.seen;
                 let from = all.len().saturating_sub(usize::try_from(n).unwrap());
                 assert_eq!(seen, all[from..], "the last {n} of {filter:?}");
-                let named =
-                    place.cursor == Cursor::START || cursor_of(&node.client, place.cursor.seq).await == place.cursor;
+                let named = place.cursor == Cursor::START
+                    || cursor_for(&node.client, filter.owners(), place.cursor.seq).await == place.cursor;
                 assert!(named && place.cursor.seq <= place.at, "{place:?}");
             }
         }
@@ -102,6 +102,16 @@ async fn a_cursor_ahead_of_this_node_is_looked_up_and_waits_for_the_head() {
         [Cursor { tag: Some(1), ..ahead }, Cursor { seq: 3712, ..ahead }, Cursor::bare(3716), Cursor::bare(i64::MAX)]
     {
         assert_eq!(node.place(Start::After(cursor), &all).await, Err(Refused::Invalid), "{cursor}");
+    }
+    // Seq 3703 belongs to o1. Either tag proves it, and only those who may see it are told the usual one.
+    let owners = [Owners::Any, Owners::NobodyOr(own("o1")), Owners::NobodyOr(own("o0")), Owners::Only(own("o0"))];
+    let either = [&owners[0], &owners[2]];
+    for owners in &owners {
+        for tagged in either {
+            let start = Start::After(cursor_for(&node.client, tagged, 3703).await);
+            let place = node.place(start, &filter(&[], owners.clone())).await.unwrap();
+            assert_eq!(place.cursor, cursor_for(&node.client, owners, 3703).await, "{owners:?}");
+        }
     }
     let place = node.place(Start::After(ahead), &all).await.unwrap();
     let live = std::sync::Arc::clone(&node.live);
@@ -169,7 +179,7 @@ async fn after_another_history_a_cursor_is_proven_or_refused() {
     let placing = node.live.place(Start::After(kept), &all);
     let begins = async {
         let rows = journal::read_range(&node.client, 3072, 3500, Budget::of_rows(512)).await.unwrap().events;
-        let newest = cursor_of(&node.client, 3500).await;
+        let newest = journal::newest(&node.client, 0, 3500).await.unwrap();
         node.writer.follow(JournalIdentity::of(&node.client).await.unwrap().0);
         node.writer.jump(3072, rows, 3500, newest).unwrap();
     };

@@ -80,7 +80,7 @@ async fn an_open_transaction_delays_the_stream_is_named_and_blocks_no_writer() {
     assert_eq!((blockers[0].pid, blockers[0].application.as_deref()), (Some(pid), Some("the holder")));
     assert_eq!(blockers[0].state.as_deref(), Some("idle in transaction"));
     assert!(blockers[0].to_string().contains("the holder"), "{}", blockers[0]);
-    assert_eq!(node.pages.position().newest.seq, 0, "nobody can know what becomes of the first seq");
+    assert_eq!(node.pages.position().newest_seq(), 0, "nobody can know what becomes of the first seq");
 
     holder.batch_execute("commit").await.unwrap();
     delivers_the_table(&node, &writer).await;
@@ -418,7 +418,7 @@ async fn a_restored_database_is_noticed_and_followed() {
     let client = db.client().await;
     client.batch_execute(INSERT).await.unwrap();
     delivers_the_table(&node, &client).await;
-    assert_eq!((node.counts.borrow().resets, node.pages.position().newest.seq), (1, 1));
+    assert_eq!((node.counts.borrow().resets, node.pages.position().newest_seq()), (1, 1));
     node.stop().await;
 }
 

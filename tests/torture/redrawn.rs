@@ -51,7 +51,7 @@ async fn rows_under_numbers_that_a_crash_gave_back_are_delivered() {
     let rows = client.query("select seq from rowcast.events order by seq", &[]).await.unwrap();
     let table: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     let newest = *table.last().unwrap();
-    until("the tail is at the end", || async { node.pages.position().newest.seq == newest }).await;
+    until("the tail is at the end", || async { node.pages.position().newest_seq() == newest }).await;
     let epoch = node.pages.position().epoch;
     let mut reader = node.reader();
     reader.read_to(newest).await;
@@ -74,11 +74,11 @@ async fn an_asynchronous_commit_that_a_crash_took_is_noticed_below_the_newest_ev
     early.batch_execute("alter system set wal_writer_delay = '10s'").await.unwrap();
     early.batch_execute(&format!("select pg_reload_conf(); {INSERT}")).await.unwrap();
     let node = Node::start(&url);
-    until("the first is handed out", || async { node.pages.position().newest.seq == 1 }).await;
+    until("the first is handed out", || async { node.pages.position().newest_seq() == 1 }).await;
     late.batch_execute(&format!("set synchronous_commit = off; begin; {INSERT}")).await.unwrap();
     early.batch_execute(INSERT).await.unwrap();
     late.batch_execute("commit").await.unwrap();
-    until("all are handed out", || async { node.pages.position().newest.seq == 3 }).await;
+    until("all are handed out", || async { node.pages.position().newest_seq() == 3 }).await;
     drop((early, late));
     let server = tokio::task::spawn_blocking(move || {
         server.restart(Way::Immediate);

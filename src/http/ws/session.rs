@@ -257,7 +257,7 @@ impl<'a> Session<'a> {
         let stalled = stalled.or(own);
         let heartbeat = Control::Heartbeat {
             cursor: walker.cursor().to_string(),
-            head: position.newest.seq,
+            head: position.newest_seq(),
             at: time_text(SystemTime::now()),
             tally: walker.tally(),
             stalled,
@@ -312,7 +312,7 @@ impl<'a> Session<'a> {
         let hello = Control::Hello {
             session: self.id.to_owned(),
             cursor: place.cursor.to_string(),
-            head: self.context.live.position().newest.seq,
+            head: self.context.live.position().newest_seq(),
             oldest,
             heartbeat_ms: u64::try_from(self.context.streams.heartbeat.as_millis()).unwrap_or(u64::MAX),
             view: self.reader.view_name(),

@@ -221,7 +221,9 @@ async fn what_was_asked_for_with_other_eyes_is_not_taken() {
     walker.see_as(crate::journal::Owners::Only("bob".to_owned()), PRIVATE);
     journal.let_through(100);
     assert_eq!(to_the_end(&mut walker).await, [7]);
-    assert_eq!((walker.tally(), walker.cursor()), (Tally::of(7), cursor(3 * PAGE_SPAN)));
+    // The last event is none of his.
+    let last = event(3 * PAGE_SPAN);
+    assert_eq!((walker.tally(), walker.cursor()), (Tally::of(7), Cursor::of_hidden(last.seq, last.id)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -33,19 +33,19 @@ pub(super) enum Place<R: Render> {
 impl<R: Render> Hot<R> {
     /// Nothing is known yet, in this epoch.
     pub(super) fn unknown(epoch: u64) -> Self {
-        Self { position: Position { epoch, ..Position::default() }, floor: 0, pages: VecDeque::new(), weight: 0 }
+        Self::starting_at(Position { epoch, ..Position::default() }, 0)
     }
 
     /// Nothing but where it begins.
     pub(super) fn starting_at(position: Position, floor: i64) -> Self {
-        Self { position, floor, ..Self::unknown(position.epoch) }
+        Self { position, floor, pages: VecDeque::new(), weight: 0 }
     }
 
     /// The page with the first event after the cursor, or one that says that there is none up to the head.
     pub(super) fn find(&self, cursor: i64) -> Place<R> {
         let Position { head, epoch, .. } = self.position;
         if cursor < self.floor {
-            return Place::Older { position: self.position, floor: self.floor };
+            return Place::Older { position: self.position.clone(), floor: self.floor };
         }
         let at = self.pages.partition_point(|page| page.last_seq() <= cursor);
         Place::Hot(match self.pages.get(at) {

@@ -35,10 +35,11 @@ pub use render::{Render, Seqs, View};
 pub use store::Pages;
 pub use writer::{Misstep, PageWriter};
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::db::Trouble;
-use crate::journal::Cursor;
+use crate::journal::EventHeader;
 
 /// How many seqs a page covers: page 0 is 1 to 512.
 pub const PAGE_SPAN: i64 = 512;
@@ -56,12 +57,12 @@ pub const LOADS: usize = 4;
 pub const LOAD_LIMIT: Duration = Duration::from_secs(60);
 
 /// How far this node's stream is decided.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Position {
     /// The safe head: every seq up to here is decided.
     pub head: i64,
-    /// The newest event at or below the head; [`Cursor::START`] if there is none.
-    pub newest: Cursor,
+    /// The newest event at or below the head, if there is one.
+    pub newest: Option<Arc<EventHeader<'static>>>,
     /// The newest seq that retention took, as far as this node knows: by the tail within a second, and with every page that
     /// is loaded. So a reader that takes a page which lacks trimmed events finds that here.
     pub trimmed: i64,
@@ -72,9 +73,10 @@ pub struct Position {
     pub epoch: u64,
 }
 
-impl Default for Position {
-    fn default() -> Self {
-        Self { head: 0, newest: Cursor::START, trimmed: 0, known: false, epoch: 0 }
+impl Position {
+    /// The seq of the newest event at or below the head; 0 if there is none.
+    pub fn newest_seq(&self) -> i64 {
+        self.newest.as_ref().map_or(0, |newest| newest.seq)
     }
 }
 

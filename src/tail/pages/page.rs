@@ -147,6 +147,13 @@ impl<R: Render> Page<R> {
         self.chunks.iter().flat_map(|chunk| &chunk.events)
     }
 
+    /// Its newest event up to a seq.
+    pub fn newest_upto(&self, seq: i64) -> Option<&StoredEvent> {
+        let begun = self.chunks.partition_point(|chunk| chunk.events.first().is_some_and(|first| first.seq <= seq));
+        let events = &self.chunks.get(begun.checked_sub(1)?)?.events;
+        events.get(events.partition_point(|event| event.seq <= seq).checked_sub(1)?)
+    }
+
     /// What it holds after a cursor, chunk by chunk.
     pub fn after(&self, cursor: i64) -> impl Iterator<Item = Part<'_, R>> {
         let first = self.chunks.partition_point(|chunk| chunk.last_seq() <= cursor);

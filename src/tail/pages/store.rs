@@ -71,7 +71,7 @@ impl<R: Render> Pages<R> {
 
     /// How far the stream is decided, at this moment.
     pub fn position(&self) -> Position {
-        self.0.hot().position
+        self.0.hot().position.clone()
     }
 
     /// The journal that the tail follows. Whoever reads beside the pages reads from there alone.
@@ -211,18 +211,18 @@ impl<R: Render> Shared<R> {
                 return;
             }
             hot.position.trimmed = hot.position.trimmed.max(through);
-            hot.position
+            hot.position.clone()
         };
-        self.tell(position);
+        self.tell(&position);
     }
 
     /// Tells everyone who waits where things stand now. Two may tell at once (the writer, and a load that found a trim), in
     /// either order: what is told only moves forward.
-    pub(super) fn tell(&self, position: Position) {
+    pub(super) fn tell(&self, position: &Position) {
         self.position.send_if_modified(|told| {
-            let before = *told;
+            let before = told.clone();
             if (position.epoch, position.head, position.known) > (told.epoch, told.head, told.known) {
-                *told = position;
+                *told = position.clone();
             }
             if before.epoch == position.epoch {
                 told.trimmed = before.trimmed.max(position.trimmed);
@@ -231,7 +231,7 @@ impl<R: Render> Shared<R> {
         });
     }
 
-    async fn load(&self, after: i64, upto: i64, position: Position) -> Result<Page<R>, Trouble> {
+    async fn load(&self, after: i64, upto: i64, position: &Position) -> Result<Page<R>, Trouble> {
         let Loaded { events, reached, trimmed } = self.loader.range(after, upto, self.limits.page_bytes).await?;
         // Before anybody can have the page: who takes it must be able to see what it may lack.
         self.trim(trimmed, position.epoch);
@@ -271,7 +271,7 @@ impl<R: Render> Landing<R> {
         if self.nobody_waits() {
             return;
         }
-        let loaded = tokio::time::timeout(LOAD_LIMIT, shared.load(self.after, self.upto, self.position)).await;
+        let loaded = tokio::time::timeout(LOAD_LIMIT, shared.load(self.after, self.upto, &self.position)).await;
         let result = loaded.unwrap_or(Err(Trouble::Slow(LOAD_LIMIT)));
         self.land(result.map(Arc::new).map_err(PageError::Load));
     }

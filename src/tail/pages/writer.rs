@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use std::sync::{Arc, PoisonError};
 use std::vec::IntoIter;
 
-use crate::journal::{Cursor, JournalIdentity, StoredEvent};
+use crate::journal::{EventHeader, JournalIdentity, StoredEvent};
 
 use super::hot::Hot;
 use super::page::{Chunk, Page, payload_bytes};
@@ -55,7 +55,7 @@ impl<R: Render> PageWriter<R> {
 
     /// Where the head is.
     pub fn position(&self) -> Position {
-        self.0.hot().position
+        self.0.hot().position.clone()
     }
 
     /// Whether the way to this head is longer than the hot tail wants to hold: then hardly any rows need be read, and
@@ -80,33 +80,40 @@ impl<R: Render> PageWriter<R> {
     pub fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<Position, Misstep> {
         let (before, open, paged) = {
             let hot = self.0.hot();
-            (hot.position, hot.open().cloned(), hot.paged())
+            (hot.position.clone(), hot.open().cloned(), hot.paged())
         };
         check(&rows, before.head, before.head, head)?;
         if head == before.head && before.known {
             return Ok(before);
         }
-        let newest = rows.last().map_or(before.newest, |event| Cursor::of(event.seq, event.id));
+        let newest = rows.last().map(|event| Arc::new(event.header().into_owned())).or(before.newest);
         let position = Position { head, newest, known: true, ..before };
-        let fresh = pages(open.as_deref(), paged, rows, position, self.0.limits.page_bytes);
-        let (hot, left) = self.0.hot().grown(fresh, position, &self.0.limits);
+        let fresh = pages(open.as_deref(), paged, rows, &position, self.0.limits.page_bytes);
+        let (hot, left) = self.0.hot().grown(fresh, position.clone(), &self.0.limits);
         self.publish(hot, left);
         Ok(position)
     }
 
     /// Starts the hot tail anew at this head: `rows` are all events in `(floor, head]`, `newest` is the newest event up to
-    /// the head ([`Cursor::START`] if there is none). What lies up to the floor is loaded when somebody wants it.
-    pub fn jump(&mut self, floor: i64, rows: Vec<StoredEvent>, head: i64, newest: Cursor) -> Result<Position, Misstep> {
+    /// the head. What lies up to the floor is loaded when somebody wants it.
+    pub fn jump(
+        &mut self,
+        floor: i64,
+        rows: Vec<StoredEvent>,
+        head: i64,
+        newest: Option<EventHeader<'static>>,
+    ) -> Result<Position, Misstep> {
         let before = self.position();
         check(&rows, before.head, floor, head)?;
-        let fits = rows.last().map_or((0..=floor).contains(&newest.seq), |event| event.seq == newest.seq);
+        let newest_seq = newest.as_ref().map_or(0, |newest| newest.seq);
+        let fits = rows.last().map_or((0..=floor).contains(&newest_seq), |event| event.seq == newest_seq);
         if !fits {
-            return Err(Misstep::Newest(newest.seq));
+            return Err(Misstep::Newest(newest_seq));
         }
-        let position = Position { head, newest, known: true, ..before };
-        let fresh = pages(None, floor, rows, position, self.0.limits.page_bytes);
+        let position = Position { head, newest: newest.map(Arc::new), known: true, ..before };
+        let fresh = pages(None, floor, rows, &position, self.0.limits.page_bytes);
         let mut left = self.0.hot().complete_below(floor);
-        let (hot, more) = Hot::starting_at(position, floor).grown(fresh, position, &self.0.limits);
+        let (hot, more) = Hot::starting_at(position.clone(), floor).grown(fresh, position.clone(), &self.0.limits);
         left.extend(more);
         self.publish(hot, left);
         Ok(position)
@@ -132,10 +139,10 @@ impl<R: Render> PageWriter<R> {
             let epoch = hot.position.epoch + 1;
             former = cache.renew(epoch);
             unknown = std::mem::replace(&mut *hot, Hot::unknown(epoch));
-            position = hot.position;
+            position = hot.position.clone();
         }
         former.end();
-        self.0.tell(position);
+        self.0.tell(&position);
         drop(unknown);
         position
     }
@@ -155,10 +162,10 @@ impl<R: Render> PageWriter<R> {
             let mut hot = self.0.hot.write().unwrap_or_else(PoisonError::into_inner);
             // A load may have found out meanwhile that more was trimmed.
             next.position.trimmed = next.position.trimmed.max(hot.position.trimmed);
-            let position = next.position;
+            let position = next.position.clone();
             (std::mem::replace(&mut *hot, next), position)
         };
-        self.0.tell(position);
+        self.0.tell(&position);
         drop((former, evicted));
     }
 }
@@ -215,7 +222,8 @@ impl<R: Render> Part<R> {
         self.chunks.push(Arc::new(Chunk::new(events)));
     }
 
-    fn into_page(self, Position { head, epoch, .. }: Position) -> Page<R> {
+    fn into_page(self, position: &Position) -> Page<R> {
+        let Position { head, epoch, .. } = *position;
         if self.is_full() {
             Page::new(self.after, self.last_seq, epoch, self.chunks)
         } else if head < end_of(self.index) {
@@ -232,7 +240,7 @@ fn pages<R: Render>(
     open: Option<&Page<R>>,
     paged: i64,
     rows: Vec<StoredEvent>,
-    position: Position,
+    position: &Position,
     bytes: i64,
 ) -> Vec<Page<R>> {
     let mut parts: Vec<Part<R>> = open.map(|page| Part::of(page, bytes)).into_iter().collect();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::super::pages::{PAGE_BYTES, PAGE_SPAN, PageWriter, Render};
 use super::super::statements::{self, Server};
 use super::{Lost, Tail, identified, within};
-use crate::journal::{Budget, Cursor, JournalIdentity, StoredEvent, read_range, trimmed_through};
+use crate::journal::{self, Budget, JournalIdentity, StoredEvent, read_range, trimmed_through};
 
 /// What outlives a connection.
 #[derive(Debug, Default)]
@@ -102,11 +102,11 @@ impl<R: Render> Tail<R> {
         let read = async {
             let page = read_range(client, start, head, Budget { rows: PAGE_SPAN, bytes: PAGE_BYTES }).await?;
             let whole = page.reached == head;
-            let newest = within(statements::newest(client, head)).await?;
+            let newest = within(journal::newest(client, 0, head)).await?;
             let mut ids =
                 if whole { ids_of(&page.events) } else { within(statements::ids(client, start + 1, head)).await? };
             if ids.is_empty() {
-                ids.extend(newest);
+                ids.extend(newest.as_ref().map(|newest| (newest.seq, newest.id)));
             }
             let (floor, rows) = if whole { (start, page.events) } else { (head, Vec::new()) };
             Ok((floor, rows, newest, ids, within(trimmed_through(client)).await?))
@@ -117,7 +117,7 @@ impl<R: Render> Tail<R> {
         }
         // After the rows and before anybody can have them: who takes them must be able to see what they may lack.
         self.pages.trim(trimmed);
-        self.pages.jump(floor, rows, head, newest.map_or(Cursor::START, |(seq, id)| Cursor::of(seq, id)))?;
+        self.pages.jump(floor, rows, head, newest)?;
         self.memory.recent.clear();
         self.memory.handed_out(&ids);
         self.memory.decided = Some(head);

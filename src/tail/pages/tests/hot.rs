@@ -1,9 +1,9 @@
 //! The hot tail: what it holds is never read again, and it holds no more than it should.
 
-use crate::journal::Cursor;
+use std::sync::Arc;
 
 use super::super::{HOT_BYTES, Limits, Misstep, PAGE_SPAN, PageWriter, Pages, Position, Seqs};
-use super::{Journal, ROOMY, cursor, event, events, store_at, walk};
+use super::{Journal, ROOMY, event, events, header, store_at, walk};
 
 #[tokio::test]
 async fn what_came_in_through_the_tail_is_never_loaded() {
@@ -46,7 +46,7 @@ async fn the_hot_tail_is_bounded_in_pages_and_in_bytes() {
 fn a_far_head_is_told_from_a_near_one() {
     let (_pages, mut writer) = Pages::new(Journal::new([]), Seqs, Limits { hot_pages: 4, ..ROOMY });
     assert!(!writer.is_far(4 * PAGE_SPAN) && writer.is_far(6 * PAGE_SPAN));
-    writer.jump(6 * PAGE_SPAN, vec![], 6 * PAGE_SPAN, Cursor::START).unwrap();
+    writer.jump(6 * PAGE_SPAN, vec![], 6 * PAGE_SPAN, None).unwrap();
     assert!(!writer.is_far(6 * PAGE_SPAN + 1) && !writer.is_far(0) && writer.is_far(i64::MAX));
 }
 
@@ -54,17 +54,17 @@ fn a_far_head_is_told_from_a_near_one() {
 fn a_move_out_of_order_is_refused_and_changes_nothing() {
     let (pages, mut writer) = Pages::new(Journal::new([]), Seqs, ROOMY);
     let begun = writer.advance(events([1, 4]), 5).unwrap();
-    assert_eq!(begun, Position { head: 5, newest: cursor(4), known: true, ..Position::default() });
+    assert_eq!(begun, Position { head: 5, newest: header(4).map(Arc::new), known: true, ..Position::default() });
     let row = |seq, after, upto| Err(Misstep::Row { seq, after, upto });
     assert_eq!(writer.advance(vec![], 4), Err(Misstep::Backwards { from: 5, to: 4 }));
-    assert_eq!(writer.jump(0, vec![], 4, Cursor::bare(4)), Err(Misstep::Backwards { from: 5, to: 4 }));
+    assert_eq!(writer.jump(0, vec![], 4, header(4)), Err(Misstep::Backwards { from: 5, to: 4 }));
     assert_eq!(writer.advance(events([5]), 6), row(5, 5, 6));
     assert_eq!(writer.advance(events([7]), 6), row(7, 5, 6));
     assert_eq!(writer.advance(events([6, 6]), 7), row(6, 6, 7));
-    assert_eq!(writer.jump(512, events([513, 600]), 700, Cursor::bare(513)), Err(Misstep::Newest(513)));
-    assert_eq!(writer.jump(512, vec![], 700, Cursor::bare(513)), Err(Misstep::Newest(513)));
-    assert_eq!(writer.jump(512, events([512]), 700, Cursor::bare(512)), row(512, 512, 700));
-    assert_eq!(writer.jump(701, vec![], 700, Cursor::bare(4)), Err(Misstep::Backwards { from: 701, to: 700 }));
+    assert_eq!(writer.jump(512, events([513, 600]), 700, header(513)), Err(Misstep::Newest(513)));
+    assert_eq!(writer.jump(512, vec![], 700, header(513)), Err(Misstep::Newest(513)));
+    assert_eq!(writer.jump(512, events([512]), 700, header(512)), row(512, 512, 700));
+    assert_eq!(writer.jump(701, vec![], 700, header(4)), Err(Misstep::Backwards { from: 701, to: 700 }));
     assert_eq!(pages.position(), begun);
     assert_eq!(PageWriter::<Seqs>::page_start(513), 512);
 }
@@ -80,7 +80,7 @@ async fn a_head_without_rows_moves_and_wakes_and_the_same_head_does_not() {
     assert!(position.has_changed().unwrap());
     assert_eq!(
         *position.borrow_and_update(),
-        Position { head: 700, newest: cursor(1), known: true, ..Position::default() }
+        Position { head: 700, newest: header(1).map(Arc::new), known: true, ..Position::default() }
     );
     let first = pages.page_after(0).await.unwrap();
     assert!(first.is_complete());

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use super::{Limits, Load, Loaded, PAGE_BYTES, PageWriter, Pages, Render, Seqs};
 use crate::db::Trouble;
-use crate::journal::{Cursor, Level, StoredEvent};
+use crate::journal::{Cursor, EventHeader, Level, StoredEvent};
 
 /// A small generator, so that a failing run can be repeated from its number.
 pub(crate) struct Dice(pub(crate) u64);
@@ -83,6 +83,10 @@ pub(crate) fn event(seq: i64) -> StoredEvent {
 
 pub(crate) fn cursor(seq: i64) -> Cursor {
     Cursor::of(seq, event(seq).id)
+}
+
+pub(crate) fn header(seq: i64) -> Option<EventHeader<'static>> {
+    Some(event(seq).header().into_owned())
 }
 
 pub(crate) fn events(seqs: impl IntoIterator<Item = i64>) -> Vec<StoredEvent> {
@@ -269,7 +273,7 @@ pub(crate) fn jump<R: Render>(writer: &mut PageWriter<R>, journal: &Journal, hea
 /// Jumps and leaves what lies up to the floor to those who want it.
 pub(crate) fn jump_after<R: Render>(writer: &mut PageWriter<R>, journal: &Journal, floor: i64, head: i64) {
     let rows = journal.between(floor, head);
-    let newest = journal.between(0, head).last().map_or(Cursor::START, |event| Cursor::of(event.seq, event.id));
+    let newest = journal.between(0, head).last().map(|event| event.header().into_owned());
     writer.jump(floor, rows, head, newest).unwrap();
 }
 

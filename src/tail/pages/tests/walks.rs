@@ -77,7 +77,7 @@ impl Run {
         }
         let position = self.pages.position();
         assert_eq!(*self.pages.subscribe().borrow(), position);
-        assert_eq!(position.newest.seq, self.journal.between(0, position.head).last().map_or(0, |event| event.seq));
+        assert_eq!(position.newest_seq(), self.journal.between(0, position.head).last().map_or(0, |event| event.seq));
     }
 
     async fn walk_all(&self, cursor: i64) {
