@@ -204,7 +204,7 @@ async fn without_the_trigger_whoever_writes_holds_the_fence_as_well() {
     let safe = async || owner.query_one("select rowcast.safe_head()", &[]).await.unwrap().get::<_, i64>(0);
     assert_eq!(safe().await, 0);
     node.is("it waits", |s| s.stalled.is_some()).await;
-    assert_eq!(node.pages.position().newest.seq, 0);
+    assert_eq!(node.pages.position().newest_seq(), 0);
     writer.batch_execute("commit").await.unwrap();
     delivers_the_table(&node, &owner).await;
     assert_eq!(safe().await, 2);
