@@ -34,7 +34,9 @@ async fn trimmed_in_between<T: Send + 'static>(
     let waiting = "select count(*) from pg_locks l where l.locktype = 'advisory' and not l.granted
                       and l.database = (select oid from pg_database where datname = current_database())";
     until("the writer has asked for its keys", || async { number(trimmer, waiting).await == 1 }).await;
-    trimmer.batch_execute(&format!("{undo}; select pg_advisory_unlock({PAUSE})")).await.unwrap();
+    // Committed before the writer goes on: together they were one transaction.
+    trimmer.batch_execute(undo).await.unwrap();
+    trimmer.batch_execute(&format!("select pg_advisory_unlock({PAUSE})")).await.unwrap();
     writer.await.unwrap()
 }
 

@@ -51,7 +51,7 @@ pub(crate) async fn raw<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, bytes
 /// Reads until the other side closes, or one whole answer has come.
 pub(crate) async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Answer {
     let mut bytes = Vec::new();
-    let mut chunk = [0_u8; 4096];
+    let mut chunk = vec![0_u8; 64 << 10];
     loop {
         if let Some(answer) = parse(&bytes) {
             return answer;
@@ -65,8 +65,8 @@ pub(crate) async fn read_answer<S: AsyncRead + Unpin>(stream: &mut S) -> Answer 
 }
 
 fn parse(bytes: &[u8]) -> Option<Answer> {
-    let text = String::from_utf8_lossy(bytes);
-    let (head, body) = text.split_once("\r\n\r\n")?;
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let (head, body) = (String::from_utf8_lossy(&bytes[..end]), &bytes[end + 4..]);
     let mut lines = head.lines();
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let headers: HashMap<String, String> = lines
@@ -74,5 +74,5 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
         .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
     let length: usize = headers.get("content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
-    (body.len() >= length).then(|| Answer { status, headers, body: body.to_owned() })
+    (body.len() >= length).then(|| Answer { status, headers, body: String::from_utf8_lossy(body).into_owned() })
 }
