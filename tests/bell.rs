@@ -9,7 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
-use crate::support::{TestDb, connect, migrated_database};
+use crate::support::{TestDb, migrated_database};
 
 /// Hears every bell. A test ends its wait with a sentinel of its own, so silence is known and not waited for.
 struct Ear {
@@ -84,13 +84,6 @@ impl Room {
 
     async fn end_hush(&self) {
         self.db.client().await.batch_execute("select setval('rowcast.hush_deadline', 0)").await.unwrap();
-    }
-
-    /// A login that nobody has given any right, and what it connects with.
-    async fn stranger(&self) -> Client {
-        let name = format!("stranger_{}", uuid::Uuid::new_v4().simple());
-        self.client.batch_execute(&format!("create role {name} login password 'x'")).await.unwrap();
-        connect(&self.db.url_of(&name, "x")).await
     }
 }
 
@@ -233,7 +226,7 @@ async fn the_hush_of_another_database_is_not_ours() {
 #[tokio::test]
 async fn no_login_without_rights_can_take_the_bell_away() {
     let mut room = Room::open().await;
-    let stranger = room.stranger().await;
+    let stranger = room.db.stranger().await;
     let deadline: u32 =
         room.client.query_one("select 'rowcast.hush_deadline'::regclass::oid", &[]).await.unwrap().get(0);
     for sql in [

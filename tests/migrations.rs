@@ -99,7 +99,7 @@ async fn an_owner_named_like_a_schema_finds_its_own_history_again() {
         let answer = run(&["migrate"], &[("DATABASE_URL", &url)]).await;
         assert!(text(&answer.stdout).starts_with(said), "{}", text(&answer.stderr));
     }
-    let path = crate::support::connect(&url).await.query_one("show search_path", &[]).await.unwrap();
+    let path = connect(&url).await.query_one("show search_path", &[]).await.unwrap();
     assert_eq!(path.get::<_, &str>(0), "public", "and so does the refinery CLI");
 }
 
@@ -123,9 +123,8 @@ async fn no_login_without_rights_can_hang_a_migration() {
         (empty_database().await, of_migrations.to_owned()),
         (migrated_database().await, format!("{of_migrations}; {of_partitions}")),
     ] {
-        let name = format!("stranger_{}", uuid::Uuid::new_v4().simple());
-        db.client().await.batch_execute(&format!("create role {name} login password 'x'")).await.unwrap();
-        let stranger = connect(&db.url_of(&name, "x")).await;
+        let stranger = db.stranger().await;
+        let name: String = stranger.query_one("select current_user::text", &[]).await.unwrap().get(0);
         stranger.batch_execute(&locks).await.unwrap();
         let set = [("DATABASE_URL", db.url.as_str())];
         let answers = tokio::join!(run(&["migrate"], &set), run(&["migrate"], &set));

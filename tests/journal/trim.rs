@@ -110,9 +110,7 @@ async fn a_stranger_who_takes_the_lock_of_a_trim_stops_none() {
     let db = migrated_database().await;
     let client = db.client().await;
     fill(&client, 100).await;
-    let name = format!("stranger_{}", uuid::Uuid::new_v4().simple());
-    client.batch_execute(&format!("create role {name} login password 'x'")).await.unwrap();
-    let stranger = connect(&db.url_of(&name, "x")).await;
+    let stranger = db.stranger().await;
     stranger.batch_execute("select pg_advisory_lock(hashtextextended('rowcast.trim', 0))").await.unwrap();
     succeeded(&trim(&db, &["--before", "21"]).await);
     assert_eq!(trimmed(&client).await, 20);

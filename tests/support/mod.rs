@@ -132,6 +132,13 @@ impl TestDb {
         connect(&self.url).await
     }
 
+    /// A login that has no right here but to connect.
+    pub(crate) async fn stranger(&self) -> Client {
+        let name = format!("stranger_{}", uuid::Uuid::new_v4().simple());
+        self.client().await.batch_execute(&format!("create role {name} login password 'x'")).await.unwrap();
+        connect(&self.url_of(&name, "x")).await
+    }
+
     /// The URL of the same database for another user.
     pub(crate) fn url_of(&self, user: &str, password: &str) -> String {
         let (_, place) = self.url.split_once('@').unwrap();

@@ -160,9 +160,7 @@ async fn a_login_without_rights_holds_nothing_back_whatever_it_locks() {
     let db = migrated_database().await;
     let node = Node::start(&db.url);
     let writer = db.client().await;
-    let name = format!("{}_stranger", db.name);
-    writer.batch_execute(&format!("create role {name} login password 'x'")).await.unwrap();
-    let stranger = connect(&db.url_of(&name, "x")).await;
+    let stranger = db.stranger().await;
     stranger.batch_execute("begin").await.unwrap();
     let relations = "select c.oid from pg_class c join pg_namespace n on n.oid = c.relnamespace
                       where n.nspname like 'rowcast%' and c.relkind in ('r', 'p', 'S')";
@@ -188,8 +186,6 @@ async fn a_login_without_rights_holds_nothing_back_whatever_it_locks() {
     assert_eq!(writer.query_one("select rowcast.safe_head()", &[]).await.unwrap().get::<_, i64>(0), 1);
     stranger.batch_execute("rollback").await.unwrap();
     node.stop().await;
-    drop(stranger);
-    writer.batch_execute(&format!("drop role {name}")).await.unwrap();
 }
 
 /// An owner may disable triggers; then the journal's own lock counts.
@@ -393,7 +389,7 @@ async fn a_new_node_begins_at_the_head_written_down_while_a_writer_is_in_flight(
 /// What a restore from a backup looks like from outside: the same address, another history.
 async fn restore_empty(db: &TestDb) {
     let template = migrated_database().await;
-    let admin = crate::support::connect(&db.url.replace(&db.name, "postgres")).await;
+    let admin = connect(&db.url.replace(&db.name, "postgres")).await;
     admin.batch_execute(&format!("alter database {} allow_connections false", db.name)).await.unwrap();
     admin.batch_execute(&format!("drop database {} with (force)", db.name)).await.unwrap();
     until("the copy is made", || async {
