@@ -1506,28 +1506,6 @@ $$;
 COMMENT ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) IS 'A payload within 256 KiB: its largest values become null and are named in "_truncated".';
 
 --
--- Name: has_written(bigint); Type: FUNCTION; Schema: rowcast; Owner: -
---
-
-CREATE FUNCTION rowcast.has_written(newest bigint) RETURNS boolean
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    SET plan_cache_mode TO 'force_generic_plan'
-    AS $$
-begin
-    -- Rows of earlier transactions of this session have an xmin before this transaction's own id, those of its
-    -- savepoints one after it.
-    return exists (select from rowcast.events e where e.seq = newest and age(e.xmin) <= 0);
-end
-$$;
-
---
--- Name: FUNCTION has_written(newest bigint); Type: COMMENT; Schema: rowcast; Owner: -
---
-
-COMMENT ON FUNCTION rowcast.has_written(newest bigint) IS 'Whether this transaction has written the event of this seq.';
-
---
 -- Name: hold_writer_lock(); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -1535,7 +1513,7 @@ CREATE FUNCTION rowcast.hold_writer_lock() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     AS $$
 begin
-    lock table rowcast_private.writer_lock in row share mode;
+    lock table only rowcast_private.writer_lock in row share mode;
     return null;
 end
 $$;
@@ -1710,9 +1688,9 @@ CREATE FUNCTION rowcast.notify_newest() RETURNS void
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 declare
-    newest bigint;
+    newest text;
 begin
-    if current_setting('rowcast.bell', true) = any ('{off,rung}') or pg_current_xact_id_if_assigned() is null then
+    if current_setting('rowcast.bell', true) = 'off' or pg_current_xact_id_if_assigned() is null then
         return;
     end if;
     begin
@@ -1721,10 +1699,11 @@ begin
         -- This session has never drawn a number, so it has inserted nothing.
         when object_not_in_prerequisite_state then return;
     end;
-    -- A serializable transaction must not read the journal only to ring: concurrent appenders would then fail for
-    -- having read where others write. There a bell without a row is the smaller evil.
-    if current_setting('transaction_isolation') = 'serializable' or rowcast.has_written(newest) then
-        perform pg_notify('rowcast', newest::text), set_config('rowcast.bell', 'rung', true);
+    if newest is distinct from current_setting('rowcast.rung_for', true) then
+        perform set_config('rowcast.rung_for', newest, false);
+        if current_setting('rowcast.bell', true) is distinct from 'rung' then
+            perform pg_notify('rowcast', newest), set_config('rowcast.bell', 'rung', true);
+        end if;
     end if;
 end
 $$;
@@ -1733,7 +1712,7 @@ $$;
 -- Name: FUNCTION notify_newest(); Type: COMMENT; Schema: rowcast; Owner: -
 --
 
-COMMENT ON FUNCTION rowcast.notify_newest() IS 'NOTIFY rowcast with the newest seq: once a transaction, not when silenced or without a row.';
+COMMENT ON FUNCTION rowcast.notify_newest() IS 'NOTIFY rowcast with the newest seq: once a transaction, not when silenced or when this session has drawn no seq since its last bell.';
 
 --
 -- Name: publish(regclass, text[], text, boolean, text, text, text, text, text, boolean); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -5909,12 +5888,6 @@ GRANT ALL ON FUNCTION rowcast.find_map(map text, table_owner oid) TO rowcast_ser
 REVOKE ALL ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) TO rowcast_server;
-
---
--- Name: FUNCTION has_written(newest bigint); Type: ACL; Schema: rowcast; Owner: -
---
-
-REVOKE ALL ON FUNCTION rowcast.has_written(newest bigint) FROM PUBLIC;
 
 --
 -- Name: FUNCTION hold_writer_lock(); Type: ACL; Schema: rowcast; Owner: -

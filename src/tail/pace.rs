@@ -5,8 +5,10 @@ use std::time::Duration;
 
 /// Always: whatever a fault swallows, and whoever writes with the bell off, is found by this.
 pub(super) const IDLE_POLL: Duration = Duration::from_secs(1);
-/// While the bell is hushed.
-pub(super) const BUSY_POLL: Duration = Duration::from_millis(3);
+/// While the bell is hushed: the shortest rest.
+const BUSY_MIN: Duration = Duration::from_millis(3);
+/// And the longest.
+const BUSY_MAX: Duration = Duration::from_millis(20);
 /// When this connection hears no bells.
 pub(super) const DEAF_POLL: Duration = Duration::from_millis(50);
 /// While a fence is closed: the first wait, which doubles up to the longest.
@@ -28,6 +30,7 @@ pub(super) struct Pace {
     quiet_polls: u32,
     closed_wait: Duration,
     hush_not_before: Duration,
+    turn: Duration,
 }
 
 impl Pace {
@@ -40,6 +43,17 @@ impl Pace {
     pub(super) fn polled(&mut self, moved: bool, decided: bool) {
         self.quiet_polls = if moved { 0 } else { self.quiet_polls + 1 };
         self.closed_wait = if decided { CLOSED_MIN } else { (self.closed_wait * 2).clamp(CLOSED_MIN, CLOSED_MAX) };
+    }
+
+    /// A turn is over: how long it took, from its first question to its last answer.
+    pub(super) fn turned(&mut self, took: Duration) {
+        self.turn = took;
+    }
+
+    /// How long to rest while the bell is hushed: as long as the last turn took. On a server with time to spare a turn is short, and
+    /// so is the rest; on one that has none, writers need the time more than the tail does.
+    pub(super) fn busy_rest(&self) -> Duration {
+        self.turn.clamp(BUSY_MIN, BUSY_MAX)
     }
 
     /// Whether bells come faster than polls would.
@@ -117,6 +131,16 @@ mod tests {
             pace.polled(false, false);
         }
         assert!(pace.is_quiet());
+    }
+
+    #[test]
+    fn a_busy_tail_rests_as_long_as_its_turns_take() {
+        let mut pace = Pace::default();
+        let rests = [Duration::ZERO, MS, 4 * MS, 20 * MS, 21 * MS, Duration::MAX].map(|took| {
+            pace.turned(took);
+            pace.busy_rest()
+        });
+        assert_eq!(rests, [3 * MS, 3 * MS, 4 * MS, 20 * MS, 20 * MS, 20 * MS]);
     }
 
     #[test]

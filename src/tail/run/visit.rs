@@ -9,7 +9,7 @@ use super::super::bell::Ear;
 use super::super::blocker;
 use super::super::duty::Duty;
 use super::super::fence::Fences;
-use super::super::pace::{BUSY_POLL, DEAF_POLL, IDLE_POLL, Pace};
+use super::super::pace::{DEAF_POLL, IDLE_POLL, Pace};
 use super::super::pages::Render;
 use super::super::statements::{self, Answer, Look, Prepared, Server};
 use super::super::status::{Hearing, Reason, Stalled, Status};
@@ -127,6 +127,7 @@ impl Visit {
 
     /// One turn of the loop: what came in, a look, what follows from it.
     async fn turn<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
+        let begun = Instant::now();
         // A bell counts from here on: the look at the sequence begins after this.
         if self.ear.take() {
             self.duty.incur();
@@ -138,13 +139,14 @@ impl Visit {
         within(self.name_blockers(tail)).await?;
         within(self.write_head()).await?;
         self.polled = Instant::now();
+        self.pace.turned(self.polled - begun);
         Ok(())
     }
 
     /// How long to rest. The rule of sleep: only with all fences open and nothing owed does the tail rest for long.
     fn rest(&self) -> Duration {
         if self.hushed.is_some() {
-            return BUSY_POLL;
+            return self.pace.busy_rest();
         }
         if self.fences.blockers().is_some() {
             return self.pace.closed_wait();
