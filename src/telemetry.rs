@@ -18,6 +18,9 @@ const QUIET: [(&str, &[&str]); 2] = [
     ("tokio_postgres", &["", "::query", "::simple_query", "::prepare"]),
 ];
 
+/// Each command says itself which migrations it has applied.
+const SAID_ELSEWHERE: &str = "refinery_core=warn";
+
 /// Starts the log of this process, with an env-filter that `config` has checked. Every line passes through
 /// the guard, so that no secret gets out by being logged; it lends a line back in which nothing is to be hidden. A second
 /// start in one process changes nothing.
@@ -77,7 +80,8 @@ fn quiet_modules() -> impl Iterator<Item = String> {
 }
 
 fn quiet(filter: &str) -> EnvFilter {
-    let directives = quiet_modules().flat_map(|module| format!("{module}=info").parse());
+    let modules = quiet_modules().map(|module| format!("{module}=info"));
+    let directives = modules.chain([SAID_ELSEWHERE.to_owned()]).flat_map(|directive| directive.parse());
     directives.fold(EnvFilter::new(filter), EnvFilter::add_directive)
 }
 

@@ -27,10 +27,14 @@ impl Dev {
     }
 
     async fn start_in(folder: &Path, more: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_saying(folder, more, environment, Stdio::null()).await
+    }
+
+    async fn start_saying(folder: &Path, more: &[&str], environment: &[(&str, &str)], errors: Stdio) -> Self {
         let usual = ["dev", "--listen", "127.0.0.1:0", "--dir", folder.to_str().unwrap()];
         let command = binary(&[&usual, more].concat(), environment);
         let mut command = Command::from(command);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(errors).kill_on_drop(true).spawn().unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut lines = Vec::new();
         while !lines.last().is_some_and(|l: &String| l.starts_with("ready")) {
@@ -96,6 +100,21 @@ async fn one_command_serves_again_and_again_with_its_data() {
     let dev = Dev::start(&folder).await;
     assert_eq!(dev.psql("-Atc 'select max(seq) from rowcast.query_events()'").await, "1\n");
     assert_eq!(dev.end(Signal::SIGTERM).await, Some(0));
+}
+
+#[tokio::test]
+async fn the_first_start_says_what_a_person_needs_and_little_else() {
+    let folder = quick_folder("rowcast-test-");
+    let said = folder.path().join("said");
+    let errors = Stdio::from(std::fs::File::create(&said).unwrap());
+    let dev = Dev::start_saying(&folder.path().join(".rowcast"), &[], &[], errors).await;
+    let said = std::fs::read_to_string(said).unwrap();
+    let before_the_log: Vec<&str> = said.lines().take_while(|line| !line.contains(" INFO ")).collect();
+    assert!(before_the_log[0].starts_with("Postgres "), "{said}");
+    assert!(before_the_log[1].starts_with("migrations applied: "), "{said}");
+    assert_eq!(before_the_log.len(), 2, "{said}");
+    assert_eq!(said.matches("migration").count(), 1, "{said}");
+    assert!(dev.lines.len() <= 8, "{:?}", dev.lines);
 }
 
 #[tokio::test]

@@ -52,8 +52,9 @@ async fn serve(source: Source, cluster: &mut Cluster, plays: bool, signals: &Sig
     let url = Secret::new(cluster.url());
     let connector = Connector::new(DatabaseUrl::parse(&url)?)?;
     let (mut client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
-    for name in migrate::run(&mut client).await? {
-        output::tell(&format!("applied {name}"));
+    let applied = migrate::run(&mut client).await?.len();
+    if applied > 0 {
+        output::tell(&format!("migrations applied: {applied}"));
     }
     drop(client);
 
