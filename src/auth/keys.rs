@@ -296,7 +296,8 @@ impl Drop for Landing {
     }
 }
 
-/// When keys of this age are renewed: a tenth before they are stale, so that nobody uses stale ones.
+/// The age at which keys are renewed: nine tenths of the age that their server allows, and never below [`MIN_AGE`]. Keys older
+/// than their server allows are in use only where it allows less than that, and while it cannot be reached.
 fn planned(max_age: Option<Duration>) -> Duration {
     let age = max_age.unwrap_or(DEFAULT_AGE).min(MAX_AGE);
     (age - age / 10).max(MIN_AGE)

@@ -101,7 +101,8 @@ impl Table {
     }
 
     /// Notes what Redis has answered over a connection; 0 if that is lost meanwhile. Answers may overtake each other, so the
-    /// larger debt holds. Where something was taken here in between, the answer does not know of that, and is added to it.
+    /// larger debt is kept. Where requests were counted here while Redis was asked, its answer does not include them, so the price of
+    /// this request is added to the debt that is known here.
     pub(super) fn learn(&self, key: &Digest, taken: Taken, cost: u32, connection: u64) {
         let (mut shard, now) = (self.shard(key), self.now());
         let own = self.debt(&shard, key, now);

@@ -52,7 +52,8 @@ pub enum Step {
     Went(Vec<Run>),
     /// The backlog has been sent. Once.
     Live,
-    /// It is past everything up to this position. Nothing comes before [`Walker::ready`].
+    /// There is nothing to read yet: the reader has been sent everything up to this position, or it is ahead of this node and waits
+    /// until the node has come as far. Nothing comes before [`Walker::ready`].
     Rests(Position),
     /// It needs what is not at hand. Nothing comes before [`Walker::ready`].
     Waits,

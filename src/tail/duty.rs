@@ -1,8 +1,8 @@
 //! The one rule of sleep: after a bell, and after giving back the hush, the tail may not sleep before a fence taken
 //! *after* that moment has opened. Pure.
 //!
-//! Whoever skipped the bell because of the hush held the row lock while skipping, so a fence taken afterwards waits for
-//! that writer, and no wake-up is ever lost. The model in `tests` goes through every order of events.
+//! A writer that skips the bell because of the hush holds the lock of writers at that moment. So a fence taken afterwards waits for
+//! that writer, and no wake-up is ever lost. The search in `model.rs` goes through every order of events.
 
 /// What the tail owes before it may sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
