@@ -1,5 +1,5 @@
 //! `/openapi.json`: what it says is well formed and true. That it names every route is tested where the routes are
-//! (`src/http/openapi.rs`); `scripts/fuzz` holds a server to it with requests that nobody has thought of.
+//! (`src/http/routes.rs`); `scripts/fuzz` holds a server to it with requests that nobody has thought of.
 
 mod examples;
 

@@ -5,14 +5,13 @@ use std::time::{Duration, UNIX_EPOCH};
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderName, SEC_WEBSOCKET_PROTOCOL};
 
-use serde::Serialize;
 use tokio::time::Instant;
 
+use super::context::Context;
 use super::problem::Problem;
 use super::query::{TOKEN_IN_ADDRESS, is_token};
-use super::router::Context;
 use super::visit::Visit;
-use crate::auth::{Action, Extent, Identity, Presence, Refused, Role};
+use crate::auth::{Action, Extent, Identity, Presence, Refused};
 use crate::clock::Clock;
 use crate::db::Requester;
 use crate::journal::{Filter, FilterError, Owners};
@@ -274,15 +273,6 @@ pub(super) fn enter(context: &Context, reader: &Reader) -> Result<Option<Presenc
     context.revoked.enter(identity).map(Some).ok_or(NotIn::Revoked)
 }
 
-/// What a token says of who it speaks for.
-#[derive(Debug, Serialize)]
-pub(super) struct Me {
-    subject: String,
-    role: Role,
-    issued: String,
-    expires: String,
-}
-
 /// A second of a token as text; the last one that a year of four digits has, for all beyond it.
 pub(super) fn second_text(second: u64) -> String {
     time_text(UNIX_EPOCH + Duration::from_secs(second.min(253_402_300_799)))
@@ -325,15 +315,5 @@ impl Expiry {
     pub(super) fn until(&self, second: u64) -> Duration {
         let wall = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Duration::from_secs(second).saturating_sub(wall)
-    }
-}
-
-/// Who the token says one is.
-pub(super) fn me(identity: &Identity) -> Me {
-    Me {
-        subject: identity.subject().to_string(),
-        role: identity.role(),
-        issued: second_text(identity.issued_at()),
-        expires: second_text(identity.expires_at()),
     }
 }

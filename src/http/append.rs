@@ -14,10 +14,12 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::access::requester;
+use super::context::Context;
 use super::idempotency;
 use super::problem::{Problem, sentence};
+use super::query::no_parameters;
 use super::respond::{Outgoing, json_response};
-use super::router::{Context, MAX_BODY_BYTES};
+use super::router::MAX_BODY_BYTES;
 use super::visit::Visit;
 use crate::auth::Identity;
 use crate::db::{Lane, Trouble};
@@ -43,9 +45,7 @@ pub(super) async fn post(
     visit: &Visit,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
-    if request.uri().query().is_some_and(|query| !query.is_empty()) {
-        return Err(Problem::bad_request("This request takes no parameters."));
-    }
+    no_parameters(request.uri().query())?;
     let format = Format::of(request.headers())?;
     let key = idempotency::key(request.headers())?;
     let body = read(request.into_body()).await?;

@@ -9,12 +9,12 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::access::requester;
+use super::context::Context;
 use super::problem::{Problem, sentence};
 use super::query::Query;
 use super::respond::{Outgoing, json_text};
-use super::router::Context;
 use super::visit::Visit;
-use super::{append, idempotency, path};
+use super::{append, idempotency};
 use crate::auth::{Action, Extent, Identity};
 use crate::chat::{self, ChatError, ListCursor, Message, Status, Text};
 use crate::db::{Lane, Trouble};
@@ -27,79 +27,31 @@ const USUAL_LIMIT: u16 = 50;
 /// How many bytes of text the rate limit counts as one message.
 const COUNTED_BYTES: usize = 4096;
 
-/// The addresses of the chat.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Say,
-    Conversations,
-    Utterances(Uuid),
-    Close(Uuid),
-}
-
-impl Place {
-    /// The place at a path.
-    pub(super) fn at(address: &str) -> Option<Self> {
-        let parts: Vec<&str> = address.strip_prefix('/')?.split('/').collect();
-        Some(match parts.as_slice() {
-            ["v1", "chat"] => Self::Say,
-            ["v1", "conversations"] => Self::Conversations,
-            ["v1", "conversations", id, "utterances"] => Self::Utterances(path::id(id)?),
-            ["v1", "conversations", id, "close"] => Self::Close(path::id(id)?),
-            _ => return None,
-        })
-    }
-
-    /// The methods, as the `Allow` header lists them.
-    pub(super) fn allow(self) -> &'static str {
-        match self {
-            Self::Say | Self::Close(_) => "POST",
-            Self::Conversations | Self::Utterances(_) => "GET, HEAD",
-        }
-    }
-}
-
 /// Whose conversations one may see: one's own, or as an administrator everybody's.
 fn seen_by(identity: &Identity) -> Option<&str> {
     (identity.role().extent(Action::Chat) < Extent::All).then(|| identity.subject().as_ref())
 }
 
-/// Answers a request to one of the places.
-pub(super) async fn answer(
-    context: &Context,
-    identity: &Identity,
-    visit: &Visit,
-    place: Place,
-    request: Request<Incoming>,
-) -> Result<Response<Outgoing>, Problem> {
-    let query = Query::parse(request.uri().query())?;
-    match place {
-        Place::Say => say(context, identity, visit, query, request).await,
-        Place::Conversations => conversations(context, identity, query).await,
-        Place::Utterances(id) => utterances(context, identity, id, query).await,
-        Place::Close(id) => close(context, identity, id, query).await,
-    }
-}
-
-/// What a client says.
+/// The body of a message.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Said {
+struct MessageBody {
     text: String,
     #[serde(default)]
     conversation: Option<Uuid>,
 }
 
-async fn say(
+/// `POST /v1/chat`: keeps a message of a client, and answers it.
+pub(super) async fn say(
     context: &Context,
     identity: &Identity,
     visit: &Visit,
-    query: Query,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
-    query.none()?;
+    Query::parse(request.uri().query())?.none()?;
     let key = idempotency::key(request.headers())?;
     append::needs_json(request.headers())?;
-    let said = said(&append::read(request.into_body()).await?);
+    let said = parse_message(&append::read(request.into_body()).await?);
     // A message that makes no sense costs as a short one: reading it cost something too.
     let cost = said.as_ref().map_or(1, |said| said.text.len().div_ceil(COUNTED_BYTES).max(1));
     visit.spend_of(context, Class::Chat, identity.subject(), u32::try_from(cost).unwrap_or(u32::MAX)).await?;
@@ -117,7 +69,7 @@ async fn say(
 }
 
 /// The message of a body. An object and nothing else: left to itself serde would take a list of its values too.
-fn said(body: &[u8]) -> Result<Said, Problem> {
+fn parse_message(body: &[u8]) -> Result<MessageBody, Problem> {
     let bad = "The body must be an object with text, and with conversation if it is to be said in that one.";
     let invalid = || Problem::unprocessable("invalid_message", bad, None);
     let said = serde_json::from_slice(body).map_err(|error| match error.classify() {
@@ -127,11 +79,13 @@ fn said(body: &[u8]) -> Result<Said, Problem> {
     if body.trim_ascii_start().first() == Some(&b'{') { Ok(said) } else { Err(invalid()) }
 }
 
-async fn conversations(
+/// `GET /v1/conversations`: a page of the conversations, the newest first.
+pub(super) async fn conversations(
     context: &Context,
     identity: &Identity,
-    mut query: Query,
+    query: Option<&str>,
 ) -> Result<Response<Outgoing>, Problem> {
+    let mut query = Query::parse(query)?;
     let limit = query.limit(USUAL_LIMIT, MAX_LIMIT)?;
     let bad_status = || Problem::bad_request("status must be open or closed");
     let status = query.take("status").map(|word| Status::parse(&word).ok_or_else(bad_status)).transpose()?;
@@ -153,12 +107,14 @@ async fn conversations(
     Ok(json_text(view::chat::conversations(&found, after, &context.redaction)))
 }
 
-async fn utterances(
+/// `GET /v1/conversations/{id}/utterances`: a page of what was said in one conversation.
+pub(super) async fn utterances(
     context: &Context,
     identity: &Identity,
     id: Uuid,
-    mut query: Query,
+    query: Option<&str>,
 ) -> Result<Response<Outgoing>, Problem> {
+    let mut query = Query::parse(query)?;
     let limit = query.limit(USUAL_LIMIT, MAX_LIMIT)?;
     let digits = |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let after: Option<i32> = match query.take("cursor") {
@@ -174,8 +130,14 @@ async fn utterances(
     Ok(json_text(view::chat::utterances(&found, after, &context.redaction)))
 }
 
-async fn close(context: &Context, identity: &Identity, id: Uuid, query: Query) -> Result<Response<Outgoing>, Problem> {
-    query.none()?;
+/// `POST /v1/conversations/{id}/close`: ends a conversation.
+pub(super) async fn close(
+    context: &Context,
+    identity: &Identity,
+    id: Uuid,
+    query: Option<&str>,
+) -> Result<Response<Outgoing>, Problem> {
+    Query::parse(query)?.none()?;
     let close = async |client: &mut Client| chat::close(client, seen_by(identity), id).await;
     let closed = context.database.run_for(Lane::Write, &requester(identity), close).await;
     let closed = closed.map_err(|trouble| unavailable(&trouble))?.map_err(failed)?;

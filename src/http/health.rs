@@ -61,8 +61,8 @@ pub struct TailView {
 const PROOF_AGE: Duration = Duration::from_millis(1900);
 
 /// The process answers, whatever else is broken.
-pub(super) fn live() -> Response<Outgoing> {
-    json_response(&json!({ "status": "live" }))
+pub(super) async fn live() -> Result<Response<Outgoing>, Problem> {
+    Ok(json_response(&json!({ "status": "live" })))
 }
 
 /// The schema is known to be right, the database answers, the tail follows the journal, and nobody has asked for a

@@ -7,9 +7,10 @@ use std::time::SystemTime;
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
+use super::context::Context;
 use super::health::hearing;
+use super::problem::Problem;
 use super::respond::{Outgoing, whole};
-use super::router::Context;
 use crate::db::LaneStatus;
 use crate::limit::Class;
 use crate::tail::{Hearing, Reason};
@@ -97,7 +98,7 @@ impl Page {
 }
 
 /// Everything there is to measure, now.
-pub(super) fn page(context: &Context) -> Response<Outgoing> {
+pub(super) async fn page(context: &Context) -> Result<Response<Outgoing>, Problem> {
     let mut page = Page(String::with_capacity(4096));
     http(&mut page, &context.counts);
     database(&mut page, context);
@@ -107,7 +108,7 @@ pub(super) fn page(context: &Context) -> Response<Outgoing> {
     let mut response = Response::new(whole(page.0));
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, text);
-    response
+    Ok(response)
 }
 
 fn http(page: &mut Page, counts: &HttpCounts) {

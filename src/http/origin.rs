@@ -10,9 +10,9 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Method, Response, StatusCode};
 
+use super::context::Context;
 use super::problem::Problem;
 use super::respond::{Outgoing, whole};
-use super::router::Context;
 
 /// The headers that a page may send.
 const SENT: &str = "authorization, content-type, idempotency-key, last-event-id, x-request-id";
@@ -78,12 +78,12 @@ impl Origin {
     }
 
     /// The answer to a browser that asks before it sends a page's request.
-    pub(super) fn preflight(&self, context: &Context, allow: &'static str) -> Result<Response<Outgoing>, Problem> {
+    pub(super) fn preflight(&self, context: &Context, allow: &HeaderValue) -> Result<Response<Outgoing>, Problem> {
         self.check(context)?;
         let mut response = Response::new(whole(""));
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
-        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(allow));
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, allow.clone());
         headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(SENT));
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MEMORY));
         headers.append(VARY, HeaderValue::from_static("access-control-request-method, access-control-request-headers"));

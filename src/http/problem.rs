@@ -55,10 +55,9 @@ impl Problem {
     }
 
     /// 405, with what may be done instead.
-    pub(super) fn method_not_allowed(allow: &'static str) -> Self {
-        let detail = format!("This address allows {allow}.");
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-            .with(ALLOW, HeaderValue::from_static(allow))
+    pub(super) fn method_not_allowed(allow: &HeaderValue) -> Self {
+        let detail = format!("This address allows {}.", allow.to_str().unwrap_or_default());
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).with(ALLOW, allow.clone())
     }
 
     /// 413, with the limit.

@@ -66,6 +66,14 @@ impl Query {
     }
 }
 
+/// Refuses parameters of every kind.
+pub(super) fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
+    match query {
+        Some(query) if !query.is_empty() => Err(Problem::bad_request("This request takes no parameters.")),
+        _ => Ok(()),
+    }
+}
+
 /// Parameters that make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadQuery {

@@ -9,10 +9,10 @@ use hyper::Response;
 use tokio::time::Instant;
 
 use super::access::{self, Reader};
+use super::context::Context;
 use super::problem::Problem;
 use super::query::Query;
 use super::respond::{Outgoing, json_text};
-use super::router::Context;
 use super::visit::Visit;
 use crate::journal::{Cursor, Filter};
 use crate::session::{Refused, Room, Run, Start, Step, Walker};

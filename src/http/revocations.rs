@@ -12,10 +12,10 @@ use tokio_postgres::Client;
 
 use super::access::requester;
 use super::append;
+use super::context::Context;
 use super::problem::Problem;
 use super::query::Query;
 use super::respond::{Outgoing, json_response};
-use super::router::Context;
 use crate::auth::revocations::{MAX_REASON_BYTES, Revocation, is_reason, list, revoke};
 use crate::auth::{Identity, MAX_SUBJECT_BYTES, is_subject};
 use crate::db::{Lane, Trouble};

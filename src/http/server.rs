@@ -14,9 +14,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::context::Context;
 use super::gate::{Gate, Pass};
 use super::guarded::Guarded;
-use super::router::{Context, Peer, answer};
+use super::peer::Peer;
+use super::router::answer;
 use super::wire::{Metered, Wire};
 use crate::config::{HttpConfig, TlsFiles};
 use crate::db::{TlsError, read_chain, read_key};

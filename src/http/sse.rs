@@ -15,12 +15,12 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::access::{self, Expiry, Reader};
+use super::context::Context;
 use super::guarded::Stalled;
 use super::problem::Problem;
 use super::query::Query;
 use super::request_id::RequestId;
 use super::respond::Outgoing;
-use super::router::Context;
 use super::visit::Visit;
 use crate::auth::Presence;
 use crate::clock::jitter;

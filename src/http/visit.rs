@@ -7,9 +7,9 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 
 use super::access::Reader;
+use super::context::Context;
 use super::gate::Crowd;
 use super::problem::Problem;
-use super::router::Context;
 use crate::db::Requester;
 use crate::limit::{Class, Decision, Headers, Place, address_key, client_address};
 

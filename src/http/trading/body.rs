@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::sentence;
+use super::tables::{INVALID_ORDER, INVALID_SETTING, INVALID_SNAPSHOT, INVALID_TRADE};
 use crate::http::append::{bad_json, needs_json, read};
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, sentence};
 use crate::journal::names_a_field;
 use crate::trading::{Amount, Closing, NewOrder, NewSnapshot, NewTrade, Report};
 use crate::view::redact::REDACTED;
@@ -84,7 +84,7 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::E
 
 /// A trade that is to be opened.
 pub(super) async fn new_trade(request: Request<Incoming>) -> Result<NewTrade, Problem> {
-    let code = "invalid_trade";
+    let code = INVALID_TRADE;
     let body: TradeBody = object(request, code).await?;
     Ok(NewTrade {
         client_order_id: body.client_order_id,
@@ -99,7 +99,7 @@ pub(super) async fn new_trade(request: Request<Incoming>) -> Result<NewTrade, Pr
 
 /// How a trade ends.
 pub(super) async fn closing(request: Request<Incoming>) -> Result<Closing, Problem> {
-    let code = "invalid_trade";
+    let code = INVALID_TRADE;
     let body: ClosingBody = object(request, code).await?;
     Ok(Closing {
         exit_price: amount("exit_price", &body.exit_price, code)?,
@@ -110,7 +110,7 @@ pub(super) async fn closing(request: Request<Incoming>) -> Result<Closing, Probl
 
 /// An order that is to be placed.
 pub(super) async fn new_order(request: Request<Incoming>) -> Result<NewOrder, Problem> {
-    let code = "invalid_order";
+    let code = INVALID_ORDER;
     let body: OrderBody = object(request, code).await?;
     Ok(NewOrder {
         client_order_id: body.client_order_id,
@@ -125,7 +125,7 @@ pub(super) async fn new_order(request: Request<Incoming>) -> Result<NewOrder, Pr
 
 /// What became of an order.
 pub(super) async fn report(request: Request<Incoming>) -> Result<Report, Problem> {
-    let code = "invalid_order";
+    let code = INVALID_ORDER;
     let body: ReportBody = object(request, code).await?;
     let report = Report {
         trade_id: trade_id(body.trade_id.as_deref(), code)?,
@@ -146,7 +146,7 @@ pub(super) async fn report(request: Request<Incoming>) -> Result<Report, Problem
 
 /// A snapshot that is to be written down.
 pub(super) async fn new_snapshot(request: Request<Incoming>) -> Result<NewSnapshot, Problem> {
-    let code = "invalid_snapshot";
+    let code = INVALID_SNAPSHOT;
     let body: SnapshotBody = object(request, code).await?;
     Ok(NewSnapshot {
         equity: amount("equity", &body.equity, code)?,
@@ -158,7 +158,7 @@ pub(super) async fn new_snapshot(request: Request<Incoming>) -> Result<NewSnapsh
 
 /// The value of a setting, and the version that it is meant to replace.
 pub(super) async fn setting(request: Request<Incoming>) -> Result<(String, Option<i32>), Problem> {
-    let code = "invalid_setting";
+    let code = INVALID_SETTING;
     let body: SettingBody = object(request, code).await?;
     let value = body.value.get();
     // Whoever reads settings, changes one and writes it back must not put the mark in the place of the secret.

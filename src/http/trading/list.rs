@@ -6,12 +6,15 @@ use std::fmt;
 use hyper::Response;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
+use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::{Asking, Route, problem};
-use crate::db::Lane;
+use super::tables::{INVALID_TRADE, Tables, problem};
+use crate::auth::Identity;
+use crate::db::{Lane, Requester};
+use crate::http::context::Context;
 use crate::http::problem::Problem;
-use crate::http::query::Query;
+use crate::http::query::{Query, no_parameters};
 use crate::http::respond::{Outgoing, json_text};
 use crate::trading::{
     self, Error, Order, OrderFilter, Page, PastSetting, Place, Setting, Snapshot, Trade, TradeFilter, Window,
@@ -22,60 +25,76 @@ use crate::view::trading::{Private, Public, list};
 const MAX_LIMIT: u16 = 1000;
 const USUAL_LIMIT: u16 = 100;
 
-/// What those see who have shown who they are.
-pub(super) async fn private(
-    asking: &Asking<'_>,
-    route: Route,
-    query: Option<&str>,
-) -> Result<Response<Outgoing>, Problem> {
+type Answered = Result<Response<Outgoing>, Problem>;
+
+/// `GET /v1/trades`
+pub(in crate::http) async fn trades(context: &Context, identity: &Identity, query: Option<&str>) -> Answered {
+    let tables = Tables::of(context, identity);
+    let page = list_trades(&tables, Query::parse(query)?).await?;
+    Ok(answer(&page, |trade| trade.private(tables.redaction), trade_place))
+}
+
+/// `GET /v1/trades/{id}`
+pub(in crate::http) async fn trade(context: &Context, identity: &Identity, id: Uuid, query: Option<&str>) -> Answered {
+    no_parameters(query)?;
+    let tables = Tables::of(context, identity);
+    let work = async |client: &mut Client| trading::get_trade(client, id).await;
+    let trade = tables.run(Lane::Read, |error| problem(error, INVALID_TRADE), work).await?;
+    Ok(json_text(trade.private(tables.redaction)))
+}
+
+/// `GET /v1/orders`
+pub(in crate::http) async fn orders(context: &Context, identity: &Identity, query: Option<&str>) -> Answered {
+    let tables = Tables::of(context, identity);
+    let page = list_orders(&tables, Query::parse(query)?).await?;
+    Ok(answer(&page, |order| order.private(tables.redaction), order_place))
+}
+
+/// `GET /v1/snapshots`
+pub(in crate::http) async fn snapshots(context: &Context, identity: &Identity, query: Option<&str>) -> Answered {
+    let tables = Tables::of(context, identity);
+    let page = list_snapshots(&tables, Query::parse(query)?).await?;
+    Ok(answer(&page, |snapshot| snapshot.private(tables.redaction), snapshot_place))
+}
+
+/// `GET /v1/config`: the settings, or with `history=true` what they were before.
+pub(in crate::http) async fn settings(context: &Context, identity: &Identity, query: Option<&str>) -> Answered {
+    let tables = Tables::of(context, identity);
     let mut query = Query::parse(query)?;
-    let redaction = &asking.context.redaction;
-    match route {
-        Route::Trades => {
-            let page = trades(asking, query).await?;
-            Ok(answer(&page, |trade| trade.private(redaction), trade_place))
+    match query.take("history").as_deref() {
+        None | Some("false") => {
+            let page = list_settings(&tables, query).await?;
+            Ok(answer(&page, |setting| setting.private(tables.redaction), setting_cursor))
         }
-        Route::Orders => {
-            let page = orders(asking, query).await?;
-            Ok(answer(&page, |order| order.private(redaction), order_place))
+        Some("true") => {
+            let page = list_history(&tables, query).await?;
+            Ok(answer(&page, |setting| setting.private(tables.redaction), past_place))
         }
-        Route::Snapshots => {
-            let page = snapshots(asking, query).await?;
-            Ok(answer(&page, |snapshot| snapshot.private(redaction), snapshot_place))
-        }
-        Route::Config => match query.take("history").as_deref() {
-            None | Some("false") => {
-                let page = settings(asking, query).await?;
-                Ok(answer(&page, |setting| setting.private(redaction), setting_cursor))
-            }
-            Some("true") => {
-                let page = history(asking, query).await?;
-                Ok(answer(&page, |setting| setting.private(redaction), past_place))
-            }
-            Some(_) => Err(Problem::bad_request("history must be true or false")),
-        },
-        _ => Err(Problem::not_found()),
+        Some(_) => Err(Problem::bad_request("history must be true or false")),
     }
 }
 
-/// What everyone may see.
-pub(super) async fn public(
-    asking: &Asking<'_>,
-    route: Route,
-    query: Option<&str>,
-) -> Result<Response<Outgoing>, Problem> {
+/// `GET /public/v1/trades`
+pub(in crate::http) async fn public_trades(context: &Context, requester: Requester, query: Option<&str>) -> Answered {
+    let tables = Tables::for_requester(context, requester);
     let mut query = Query::parse(query)?;
-    let redaction = &asking.context.redaction;
-    if route == Route::PublicSnapshots {
-        let page = snapshots(asking, query).await?;
-        return Ok(answer(&page, |snapshot| snapshot.public(redaction), |s| snapshot_place(s).anonymous()));
-    }
     // What is not shown is not to be found out by asking for it either.
     if query.take("client_order_id").is_some() {
         return Err(unknown("client_order_id"));
     }
-    let page = trades(asking, query).await?;
-    Ok(answer(&page, |trade| trade.public(redaction), |trade| trade_place(trade).anonymous()))
+    let page = list_trades(&tables, query).await?;
+    Ok(answer(&page, |trade| trade.public(tables.redaction), |trade| trade_place(trade).anonymous()))
+}
+
+/// `GET /public/v1/snapshots`
+pub(in crate::http) async fn public_snapshots(
+    context: &Context,
+    requester: Requester,
+    query: Option<&str>,
+) -> Answered {
+    let tables = Tables::for_requester(context, requester);
+    let page = list_snapshots(&tables, Query::parse(query)?).await?;
+    Ok(answer(&page, |snapshot| snapshot.public(tables.redaction), |s| snapshot_place(s).anonymous()))
 }
 
 fn answer<T, C: fmt::Display>(
@@ -107,7 +126,7 @@ fn setting_cursor(setting: &Setting) -> String {
     setting.key.clone()
 }
 
-async fn trades(asking: &Asking<'_>, mut query: Query) -> Result<Page<Trade>, Problem> {
+async fn list_trades(tables: &Tables<'_>, mut query: Query) -> Result<Page<Trade>, Problem> {
     let filter = TradeFilter {
         symbol: text(&mut query, "symbol")?,
         side: one_of(&mut query, "side", &["long", "short"])?,
@@ -115,10 +134,10 @@ async fn trades(asking: &Asking<'_>, mut query: Query) -> Result<Page<Trade>, Pr
         client_order_id: text(&mut query, "client_order_id")?,
     };
     let window = window(query)?;
-    asking.run(Lane::Search, told, async |client| trading::list_trades(client, &filter, &window).await).await
+    tables.run(Lane::Search, list_problem, async |client| trading::list_trades(client, &filter, &window).await).await
 }
 
-async fn orders(asking: &Asking<'_>, mut query: Query) -> Result<Page<Order>, Problem> {
+async fn list_orders(tables: &Tables<'_>, mut query: Query) -> Result<Page<Order>, Problem> {
     let states = ["new", "partially_filled", "filled", "cancelled", "rejected"];
     let trade_id = query.take("trade_id").map(|text| Uuid::try_parse(&text)).transpose();
     let filter = OrderFilter {
@@ -130,33 +149,35 @@ async fn orders(asking: &Asking<'_>, mut query: Query) -> Result<Page<Order>, Pr
         client_order_id: text(&mut query, "client_order_id")?,
     };
     let window = window(query)?;
-    asking.run(Lane::Search, told, async |client| trading::list_orders(client, &filter, &window).await).await
+    tables.run(Lane::Search, list_problem, async |client| trading::list_orders(client, &filter, &window).await).await
 }
 
-async fn snapshots(asking: &Asking<'_>, query: Query) -> Result<Page<Snapshot>, Problem> {
+async fn list_snapshots(tables: &Tables<'_>, query: Query) -> Result<Page<Snapshot>, Problem> {
     let window = window(query)?;
-    asking.run(Lane::Search, told, async |client| trading::list_snapshots(client, &window).await).await
+    tables.run(Lane::Search, list_problem, async |client| trading::list_snapshots(client, &window).await).await
 }
 
-async fn settings(asking: &Asking<'_>, mut query: Query) -> Result<Page<Setting>, Problem> {
+async fn list_settings(tables: &Tables<'_>, mut query: Query) -> Result<Page<Setting>, Problem> {
     let (key, after, limit) =
         (text(&mut query, "key")?, text(&mut query, "cursor")?, query.limit(USUAL_LIMIT, MAX_LIMIT)?.into());
     nothing_else(&query)?;
-    asking
-        .run(Lane::Search, told, async |client| {
+    tables
+        .run(Lane::Search, list_problem, async |client| {
             trading::list_settings(client, key.as_deref(), after.as_deref(), limit).await
         })
         .await
 }
 
-async fn history(asking: &Asking<'_>, mut query: Query) -> Result<Page<PastSetting>, Problem> {
+async fn list_history(tables: &Tables<'_>, mut query: Query) -> Result<Page<PastSetting>, Problem> {
     let key = text(&mut query, "key")?;
     let window = window(query)?;
-    asking.run(Lane::Search, told, async |client| trading::setting_history(client, key.as_deref(), &window).await).await
+    tables
+        .run(Lane::Search, list_problem, async |client| trading::setting_history(client, key.as_deref(), &window).await)
+        .await
 }
 
 /// Of a list nothing is stored, so what cannot be asked for is a parameter.
-fn told(error: Error) -> Problem {
+fn list_problem(error: Error) -> Problem {
     match error {
         Error::Invalid(reason) => Problem::bad_request(reason),
         other => problem(other, "bad_request"),
@@ -180,7 +201,7 @@ fn window(mut query: Query) -> Result<Window, Problem> {
 fn time(query: &mut Query, name: &str) -> Result<Option<OffsetDateTime>, Problem> {
     let bad = |_| Problem::bad_request(format!("{name} must be a time as 2026-01-27T10:00:00Z"));
     let at = query.take(name).map(|text| OffsetDateTime::parse(&text, &Rfc3339)).transpose().map_err(bad)?;
-    // West of Greenwich the year 9999 ends later than any time that can be told in UTC; to go there would panic.
+    // West of Greenwich the year 9999 ends later than any time that can be list_problem in UTC; to go there would panic.
     let utc = |at: OffsetDateTime| at.checked_to_offset(UtcOffset::UTC);
     Ok(at.map(|at| utc(at).unwrap_or(PrimitiveDateTime::MAX.assume_utc())))
 }

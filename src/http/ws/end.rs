@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use super::MAX_MESSAGE;
 use crate::http::access::NotIn;
+use crate::http::context::Context;
 use crate::http::problem::Problem;
-use crate::http::router::Context;
 use crate::http::socket::{Gone, Socket};
 use crate::http::wire::Wire;
 use crate::session::Refused;

@@ -7,7 +7,7 @@ use super::end::End;
 use super::said::{Said, Subscription};
 use crate::auth::{Identity, Presence};
 use crate::http::access::{self, Reader};
-use crate::http::router::Context;
+use crate::http::context::Context;
 use crate::http::socket::{Input, Socket};
 use crate::http::visit::Visit;
 use crate::http::wire::Wire;

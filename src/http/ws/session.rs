@@ -18,7 +18,7 @@ use super::stream::{Stream, Wake};
 use crate::auth::{Action, Identity, Presence};
 use crate::clock::jitter;
 use crate::http::access::{self, Expiry, Reader};
-use crate::http::router::Context;
+use crate::http::context::Context;
 use crate::http::socket::{Input, PING, Socket};
 use crate::http::wire::{Stall as WriteStall, Wire};
 use crate::journal::Filter;
