@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::context::Context;
 use super::problem::Problem;
 use super::query::{TOKEN_IN_ADDRESS, is_token};
+use super::refusals;
 use super::visit::Visit;
 use crate::auth::{Action, Extent, Identity, Presence, Refused};
 use crate::clock::Clock;
@@ -42,12 +43,10 @@ impl From<NotIn> for Problem {
         match not_in {
             NotIn::Refused(problem) => problem,
             // The same as for any other bad token: who holds a stolen one need not learn why it ended.
-            NotIn::Revoked => Self::unauthorized(NOT_ACCEPTED),
+            NotIn::Revoked => Self::token_not_accepted(),
         }
     }
 }
-
-const NOT_ACCEPTED: &str = "The token is not accepted.";
 
 /// Whoever the token of this request speaks for.
 pub(super) async fn identify(context: &Context, visit: &Visit, headers: &HeaderMap) -> Result<Identity, Problem> {
@@ -69,13 +68,13 @@ pub(super) async fn verify(context: &Context, visit: &Visit, token: &str) -> Res
                 visit.guessed(context).await.map_err(NotIn::Refused)?;
             }
             return Err(NotIn::Refused(match no.refused {
-                Refused::Unauthorized => Problem::unauthorized(NOT_ACCEPTED),
+                Refused::Unauthorized => Problem::token_not_accepted(),
                 Refused::Forbidden => Problem::forbidden("The role of the token is not known here."),
             }));
         }
     };
     if !context.revoked.known(KNOWN_LIMIT).await {
-        let problem = Problem::unavailable("database_unavailable", "This node does not know yet who is revoked.");
+        let problem = Problem::because(refusals::DATABASE_UNAVAILABLE, "This node does not know yet who is revoked.");
         return Err(NotIn::Refused(problem.retry_after(Duration::from_secs(1))));
     }
     if context.revoked.holds(&identity) {
@@ -256,7 +255,7 @@ pub(super) async fn no_longer(context: &Context, reader: &Reader, presence: Opti
         () = revoked(presence) => {}
         () = expired => {}
     }
-    Problem::unauthorized(NOT_ACCEPTED)
+    Problem::token_not_accepted()
 }
 
 /// Waits until a reader is shut out; for ever, if it is one that cannot be.

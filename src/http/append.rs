@@ -18,6 +18,7 @@ use super::context::Context;
 use super::idempotency;
 use super::problem::{Problem, sentence};
 use super::query::no_parameters;
+use super::refusals;
 use super::respond::{Outgoing, json_response};
 use super::router::MAX_BODY_BYTES;
 use super::visit::Visit;
@@ -75,10 +76,7 @@ fn are_free(events: &[NewEvent]) -> Result<(), Problem> {
     let taken = |event: &NewEvent| trading::TYPES.iter().chain(&chat::TYPES).any(|own| event.kind.starts_with(own));
     match events.iter().position(taken) {
         None => Ok(()),
-        index => {
-            let detail = "Types that begin with trade. order. snapshot. config. or chat. come from their own routes.";
-            Err(Problem::unprocessable("reserved_type", detail, index))
-        }
+        index => Err(Problem::of(refusals::RESERVED_TYPE).at(index)),
     }
 }
 
@@ -100,7 +98,7 @@ fn created(appended: &[Appended], single: bool) -> Response<Outgoing> {
 pub(super) fn needs_json(headers: &HeaderMap) -> Result<(), Problem> {
     match Format::of(headers) {
         Ok(Format::Json) => Ok(()),
-        _ => Err(Problem::unsupported("Content-Type must be application/json.")),
+        _ => Err(Problem::because(refusals::UNSUPPORTED_MEDIA_TYPE, "Content-Type must be application/json.")),
     }
 }
 
@@ -121,7 +119,7 @@ fn storable(body: &[u8]) -> Result<(), Problem> {
         if let Some(what) = wrong {
             let (line, column) = place(body, at);
             let detail = format!("The body {what} at line {line}, column {column}.");
-            return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_json", detail));
+            return Err(Problem::because(refusals::BAD_JSON, detail));
         }
         at += 2;
     }
@@ -153,7 +151,7 @@ pub(super) async fn read(body: Incoming) -> Result<Bytes, Problem> {
             Err(Problem::body_too_large(MAX_BODY_BYTES))
         }
         Ok(Err(_)) => Err(Problem::bad_request("The body ended early.")),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "timeout", "The body took too long to come.")),
+        Err(_) => Err(Problem::because(refusals::TIMEOUT, "The body took too long to come.")),
     }
 }
 
@@ -175,14 +173,20 @@ impl Format {
     fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         // What is compressed may be a thousand times larger than the limit says.
         if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-            return Err(Problem::unsupported("A body must come without Content-Encoding."));
+            return Err(Problem::because(
+                refusals::UNSUPPORTED_MEDIA_TYPE,
+                "A body must come without Content-Encoding.",
+            ));
         }
         let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match kind.as_str() {
             "application/json" => Ok(Self::Json),
             "application/x-ndjson" | "application/ndjson" | "application/jsonl" => Ok(Self::Lines),
-            _ => Err(Problem::unsupported("Content-Type must be application/json or application/x-ndjson.")),
+            _ => Err(Problem::because(
+                refusals::UNSUPPORTED_MEDIA_TYPE,
+                "Content-Type must be application/json or application/x-ndjson.",
+            )),
         }
     }
 
@@ -247,15 +251,15 @@ fn check_weight(events: &[NewEvent]) -> Result<(), Problem> {
     let detail = format!(
         "payload must be at most {limit} bytes (1 MiB) over all events of a request, with every digit of its numbers."
     );
-    Err(Problem::unprocessable("invalid_event", detail, Some(index)))
+    Err(Problem::because(refusals::INVALID_EVENT, detail).at(Some(index)))
 }
 
 fn too_many() -> Problem {
-    Problem::unprocessable("too_many_events", format!("At most {MAX_BATCH} events at once."), None)
+    Problem::because(refusals::TOO_MANY_EVENTS, format!("At most {MAX_BATCH} events at once."))
 }
 
 pub(super) fn bad_json(line: usize, column: usize) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "bad_json", format!("The body is not JSON at line {line}, column {column}."))
+    Problem::because(refusals::BAD_JSON, format!("The body is not JSON at line {line}, column {column}."))
 }
 
 /// JSON that is none is the client's syntax. What stands before the text in the body is so many lines and columns.
@@ -270,7 +274,7 @@ fn well_formed(text: &[u8], lines: usize, columns: usize) -> Result<(), Problem>
 /// JSON that is no event is the client's content.
 fn event(text: &[u8], index: usize) -> Result<NewEvent, Problem> {
     NewEvent::from_json(text)
-        .map_err(|bad| Problem::unprocessable("invalid_event", sentence(&bad.to_string()), Some(index)))
+        .map_err(|bad| Problem::because(refusals::INVALID_EVENT, sentence(&bad.to_string())).at(Some(index)))
 }
 
 fn unavailable(trouble: &Trouble) -> Problem {
@@ -282,15 +286,14 @@ fn problem(error: AppendError, keyed: bool) -> Problem {
         AppendError::Refused(refusal) => {
             let conflict = refusal.column.as_deref() == Some("dedupe_key") && refusal.code == "23505";
             if conflict && keyed {
-                let detail = "Idempotency-Key was used before with another content.";
-                return Problem::unprocessable("idempotency_conflict", detail, refusal.index);
+                return Problem::of(refusals::IDEMPOTENCY_CONFLICT).at(refusal.index);
             }
             // A number that overflows is malformed, as it would be in an address.
             if refusal.code == "22003" {
                 return Problem::bad_request(sentence(&refusal.reason)).at(refusal.index);
             }
-            let code = if conflict { "idempotency_conflict" } else { "invalid_event" };
-            Problem::unprocessable(code, sentence(&refusal.reason), refusal.index)
+            let row = if conflict { refusals::IDEMPOTENCY_CONFLICT } else { refusals::INVALID_EVENT };
+            Problem::because(row, sentence(&refusal.reason)).at(refusal.index)
         }
         AppendError::TooMany(_) => too_many(),
         AppendError::Postgres(error) => unavailable(&Trouble::from(error)),

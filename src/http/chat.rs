@@ -12,6 +12,7 @@ use super::access::requester;
 use super::context::Context;
 use super::problem::{Problem, sentence};
 use super::query::Query;
+use super::refusals;
 use super::respond::{Outgoing, json_text};
 use super::visit::Visit;
 use super::{append, idempotency};
@@ -56,8 +57,8 @@ pub(super) async fn say(
     let cost = said.as_ref().map_or(1, |said| said.text.len().div_ceil(COUNTED_BYTES).max(1));
     visit.spend_of(context, Class::Chat, identity.subject(), u32::try_from(cost).unwrap_or(u32::MAX)).await?;
     let said = said?;
-    let text = Text::parse(&said.text)
-        .map_err(|bad| Problem::unprocessable("invalid_text", sentence(&bad.to_string()), None))?;
+    let text =
+        Text::parse(&said.text).map_err(|bad| Problem::because(refusals::INVALID_TEXT, sentence(&bad.to_string())))?;
     let message = Message { subject: identity.subject().to_string(), text, conversation: said.conversation, key };
     let (chat, database) = (context.chat.clone(), context.database.clone());
     // A task of its own: what was said is kept, and answered, also when the one who said it is gone meanwhile.
@@ -70,8 +71,7 @@ pub(super) async fn say(
 
 /// The message of a body. An object and nothing else: left to itself serde would take a list of its values too.
 fn parse_message(body: &[u8]) -> Result<MessageBody, Problem> {
-    let bad = "The body must be an object with text, and with conversation if it is to be said in that one.";
-    let invalid = || Problem::unprocessable("invalid_message", bad, None);
+    let invalid = || Problem::of(refusals::INVALID_MESSAGE);
     let said = serde_json::from_slice(body).map_err(|error| match error.classify() {
         Category::Data => invalid(),
         _ => append::bad_json(error.line(), error.column()),
@@ -149,11 +149,8 @@ impl From<ChatError> for Problem {
     fn from(error: ChatError) -> Self {
         match error {
             ChatError::NotFound => Self::not_found(),
-            ChatError::Closed => Self::conflict("conversation_closed", "The conversation is closed."),
-            ChatError::KeyReused => {
-                let detail = "Idempotency-Key was used before with another content.";
-                Self::unprocessable("idempotency_conflict", detail, None)
-            }
+            ChatError::Closed => Self::of(refusals::CONVERSATION_CLOSED),
+            ChatError::KeyReused => Self::of(refusals::IDEMPOTENCY_CONFLICT),
             ChatError::Database(trouble) => unavailable(&trouble),
         }
     }

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::problem::Problem;
+use super::refusals;
 use crate::limit::{Place, Places, address_key, is_trusted};
 use crate::telemetry::LogThrottle;
 
@@ -42,9 +43,7 @@ impl Crowd {
     /// What is answered to everything but a probe.
     pub(super) fn problem(self) -> Problem {
         let problem = match self {
-            Self::Server => {
-                Problem::unavailable("too_many_connections", "This server has no room for more connections.")
-            }
+            Self::Server => Problem::of(refusals::TOO_MANY_CONNECTIONS),
             Self::Address => Problem::rate_limited("There are too many connections from this address already."),
         };
         problem.retry_after(Duration::from_secs(1))

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::problem::Problem;
+use super::refusals;
 use super::respond::{Outgoing, json_response};
 use crate::db::{Database, Pong};
 use crate::tail::pages::Pages;
@@ -37,8 +38,8 @@ impl Readiness {
     fn check(&self) -> Result<(), Problem> {
         match self.0.load(Ordering::Acquire) {
             SERVING => Ok(()),
-            STARTING => Err(Problem::unavailable("starting", "The server is still starting.")),
-            _ => Err(Problem::unavailable("draining", "The server is shutting down.")),
+            STARTING => Err(Problem::of(refusals::STARTING)),
+            _ => Err(Problem::of(refusals::DRAINING)),
         }
     }
 }
@@ -75,13 +76,13 @@ pub(super) async fn ready(
 ) -> Result<Response<Outgoing>, Problem> {
     readiness.check()?;
     if ping(database).await?.read_only {
-        return Err(Problem::unavailable("database_read_only", "The database takes no writes."));
+        return Err(Problem::of(refusals::DATABASE_READ_ONLY));
     }
     let status = tail.status.borrow().clone();
     // A connection that says nothing any more may lead to a server that is gone, and the history with it.
     let is_proven = tail.answered.borrow().is_some_and(|asked| asked.elapsed() <= PROOF_AGE);
     if !status.connected || !is_proven {
-        return Err(Problem::unavailable("tail_unavailable", "The server does not follow the journal at this moment."));
+        return Err(Problem::of(refusals::TAIL_UNAVAILABLE));
     }
     let stalled = status.stalled.as_ref().map(tell_stalled);
     let hearing = hearing(status.hearing);
@@ -126,6 +127,6 @@ pub(super) async fn db(database: &Database) -> Result<Response<Outgoing>, Proble
 async fn ping(database: &Database) -> Result<Pong, Problem> {
     match database.ping().await {
         Ok(pong) => Ok(pong),
-        Err(_) => Err(Problem::unavailable("database_unavailable", "The database does not answer.")),
+        Err(_) => Err(Problem::of(refusals::DATABASE_UNAVAILABLE)),
     }
 }

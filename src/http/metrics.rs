@@ -231,3 +231,16 @@ fn sessions(page: &mut Page, context: &Context) {
     );
     page.counter("rowcast_events_sent_total", "Events given to sessions.", counts.events.load(Ordering::Relaxed));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ENDS;
+    use crate::http::refusals::REFUSALS;
+
+    #[test]
+    fn every_close_code_is_counted_by_itself() {
+        for close in REFUSALS.iter().filter_map(|refusal| refusal.close) {
+            assert!(ENDS.contains(&close), "{close} is not among the codes by which sessions are counted");
+        }
+    }
+}

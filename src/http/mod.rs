@@ -20,6 +20,7 @@ mod peer;
 mod problem;
 mod query;
 mod read;
+mod refusals;
 mod relay;
 mod request_id;
 mod respond;

@@ -1,15 +1,18 @@
 //! Errors as clients see them: RFC 9457 problem documents with a stable code. What went wrong inside goes to the log,
 //! under the same request id, and never here.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, UPGRADE, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use super::refusals::{self, Refusal};
 use super::request_id::RequestId;
 use super::respond::{Outgoing, whole};
 use crate::db::Trouble;
+use crate::session::Refused;
 
 /// The media type of a problem document.
 pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -17,9 +20,8 @@ pub(super) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("applicati
 /// An error for a client: what it may know, and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Problem {
-    status: StatusCode,
-    code: &'static str,
-    detail: String,
+    refusal: Refusal,
+    detail: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     oldest: Option<i64>,
     index: Option<usize>,
@@ -44,112 +46,91 @@ struct Document<'a> {
 }
 
 impl Problem {
-    /// A problem with a stable code and one sentence for a person.
-    pub(super) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), headers: Vec::new(), oldest: None, index: None, state: None }
+    /// A refusal, with the sentence of the table.
+    pub(super) fn of(refusal: Refusal) -> Self {
+        Self::because(refusal, refusal.sentence)
     }
 
-    /// 404: there is no such thing here.
+    /// A refusal, with a sentence that says more than the table's.
+    pub(super) fn because(refusal: Refusal, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self { refusal, detail: detail.into(), headers: Vec::new(), oldest: None, index: None, state: None }
+    }
+
+    /// 404
     pub(super) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing at this address.")
+        Self::of(refusals::NOT_FOUND)
     }
 
-    /// 405, with what may be done instead.
+    /// 405, with the methods that are allowed.
     pub(super) fn method_not_allowed(allow: &HeaderValue) -> Self {
         let detail = format!("This address allows {}.", allow.to_str().unwrap_or_default());
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail).with(ALLOW, allow.clone())
+        Self::because(refusals::METHOD_NOT_ALLOWED, detail).with(ALLOW, allow.clone())
     }
 
     /// 413, with the limit.
     pub(super) fn body_too_large(limit: u64) -> Self {
-        let detail = format!("A body may be at most {limit} bytes.");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
+        Self::because(refusals::BODY_TOO_LARGE, format!("A body may be at most {limit} bytes."))
     }
 
     /// 500. The log has the rest.
     pub(super) fn internal() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong here. The log knows more.")
+        Self::of(refusals::INTERNAL)
     }
 
-    /// 400: the request makes no sense.
-    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "bad_request", detail)
+    /// 400
+    pub(super) fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::because(refusals::BAD_REQUEST, detail)
     }
 
-    /// 401: who asks is not known.
-    pub(super) fn unauthorized(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
-            .with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    /// 401
+    pub(super) fn unauthorized(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::because(refusals::UNAUTHORIZED, detail).with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
-    /// 403: who asks may not.
-    pub(super) fn forbidden(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "forbidden", detail)
+    /// 401 for a token that is not believed, whatever is wrong with it.
+    pub(super) fn token_not_accepted() -> Self {
+        Self::unauthorized(refusals::UNAUTHORIZED.sentence)
     }
 
-    /// 410: what comes next is gone.
-    pub(super) fn cursor_expired(oldest: i64) -> Self {
-        let detail = "Events after this cursor were trimmed.";
-        Self { oldest: Some(oldest), ..Self::new(StatusCode::GONE, "cursor_expired", detail) }
+    /// 403
+    pub(super) fn forbidden(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::because(refusals::FORBIDDEN, detail)
     }
 
-    /// 400: a cursor that this history does not hold.
-    pub(super) fn cursor_invalid() -> Self {
-        let detail = "The cursor is ahead of the stream or of another history.";
-        Self::new(StatusCode::BAD_REQUEST, "cursor_invalid", detail)
+    /// 429. The request quota adds when to come back.
+    pub(super) fn rate_limited(detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::because(refusals::RATE_LIMITED, detail)
     }
 
-    /// 429: too much of it; the visit says when to come back.
-    pub(super) fn rate_limited(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", detail)
-    }
-
-    /// 503: as many sessions as this server may have.
+    /// 503
     pub(super) fn too_many_sessions() -> Self {
-        Self::unavailable("too_many_sessions", "This server has no room for another session.")
-            .retry_after(Duration::from_secs(1))
+        Self::of(refusals::TOO_MANY_SESSIONS).retry_after(Duration::from_secs(1))
     }
 
-    /// 415: the body is of another kind.
-    pub(super) fn unsupported(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
-    }
-
-    /// 422: understood, and not possible. With the place in the list of what was sent, from 0.
-    pub(super) fn unprocessable(code: &'static str, detail: impl Into<String>, index: Option<usize>) -> Self {
-        Self { index, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail) }
-    }
-
-    /// The same, with a place in the list of what was sent, from 0.
+    /// Adds the index of the item in the list that was sent, from 0.
     pub(super) fn at(self, index: Option<usize>) -> Self {
         Self { index, ..self }
     }
 
-    /// 409: not in the state that it is in.
-    pub(super) fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, code, detail)
+    /// 409, with the state that does not allow it.
+    pub(super) fn state_conflict(detail: impl Into<Cow<'static, str>>, state: &str) -> Self {
+        Self { state: Some(state.into()), ..Self::because(refusals::STATE_CONFLICT, detail) }
     }
 
-    /// 409: what it is about is in a state that does not allow it.
-    pub(super) fn state_conflict(detail: impl Into<String>, state: &str) -> Self {
-        Self { state: Some(state.into()), ..Self::new(StatusCode::CONFLICT, "state_conflict", detail) }
-    }
-
-    /// 426: this address speaks WebSocket.
+    /// 426
     pub(super) fn upgrade_required() -> Self {
-        let detail = "This address speaks WebSocket, version 13.";
-        Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail)
+        Self::of(refusals::UPGRADE_REQUIRED)
             .with(UPGRADE, HeaderValue::from_static("websocket"))
             .with(HeaderName::from_static("sec-websocket-version"), HeaderValue::from_static("13"))
     }
 
-    /// The same with a header.
+    /// Adds a header to the response.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// The same, and when to try again.
+    /// Adds when to try again.
     pub(super) fn retry_after(self, wait: Duration) -> Self {
         self.with(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)))
     }
@@ -160,63 +141,39 @@ impl Problem {
         value.to_str().ok()?.parse().ok()
     }
 
-    /// The stable word.
-    pub(super) fn code(&self) -> &'static str {
-        self.code
+    /// The row of the table of refusals.
+    pub(super) fn refusal(&self) -> Refusal {
+        self.refusal
     }
 
-    /// The sentence.
+    /// The sentence for a person.
     pub(super) fn detail(&self) -> &str {
         &self.detail
-    }
-
-    /// Whether it is a matter of rights, and not of who it is.
-    pub(super) fn is_forbidden(&self) -> bool {
-        self.status == StatusCode::FORBIDDEN
-    }
-
-    /// Whether it is the server that cannot now.
-    pub(super) fn is_unavailable(&self) -> bool {
-        self.status == StatusCode::SERVICE_UNAVAILABLE
-    }
-
-    /// Whether it is a matter of how often.
-    pub(super) fn is_rate_limited(&self) -> bool {
-        self.status == StatusCode::TOO_MANY_REQUESTS
-    }
-
-    /// 503: too many wait for the database.
-    pub(super) fn database_busy() -> Self {
-        let detail = "Too many requests wait for the database, or too many of this subject or address.";
-        Self::unavailable("database_busy", detail).retry_after(Duration::from_secs(1))
     }
 
     /// 503: the database cannot be reached. The log is told what was not done, and why.
     pub(super) fn database_away(undone: &str, trouble: &Trouble) -> Self {
         if let Trouble::Busy(_) = trouble {
             tracing::debug!("{undone}: {trouble}");
-            return Self::database_busy();
+            return Self::of(refusals::DATABASE_BUSY).retry_after(Duration::from_secs(1));
         }
         tracing::warn!(reason = trouble.kind(), "{undone}: {trouble}");
-        if let Trouble::ReadOnly(_) = trouble {
-            return Self::unavailable("database_read_only", "The database takes no writes.")
-                .retry_after(Duration::from_secs(1));
-        }
-        Self::unavailable("database_unavailable", "The database does not answer.").retry_after(Duration::from_secs(1))
-    }
-
-    /// 503, with a code that says what is missing.
-    pub(super) fn unavailable(code: &'static str, detail: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+        let refusal = match trouble {
+            Trouble::ReadOnly(_) => refusals::DATABASE_READ_ONLY,
+            _ => refusals::DATABASE_UNAVAILABLE,
+        };
+        Self::of(refusal).retry_after(Duration::from_secs(1))
     }
 
     /// The response that carries this problem.
     pub(super) fn into_response(self, id: &RequestId) -> Response<Outgoing> {
+        // A request cannot come upon what only happens to a stream; if one did, that is a fault of the server.
+        let status = self.refusal.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let document = Document {
             r#type: "about:blank",
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            code: self.code,
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code: self.refusal.code,
             detail: &self.detail,
             request_id: id.as_str(),
             oldest: self.oldest,
@@ -226,12 +183,29 @@ impl Problem {
         // A struct of strings and a number always serializes.
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = Response::new(whole(body));
-        *response.status_mut() = self.status;
+        *response.status_mut() = status;
         response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
         response.headers_mut().extend(self.headers);
         response
     }
 }
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Expired { oldest } => Self { oldest: Some(oldest), ..Self::of(refusals::CURSOR_EXPIRED) },
+            Refused::Invalid => Self::of(refusals::CURSOR_INVALID),
+            Refused::Busy => Self::of(refusals::DATABASE_BUSY).retry_after(Duration::from_secs(1)),
+            Refused::Unavailable(why) => {
+                tracing::warn!(why, "the journal cannot be read");
+                Self::because(refusals::DATABASE_UNAVAILABLE, JOURNAL_AWAY).retry_after(Duration::from_secs(1))
+            }
+        }
+    }
+}
+
+/// The sentence for a reader of a journal that cannot be read.
+pub(super) const JOURNAL_AWAY: &str = "The journal cannot be read at this moment.";
 
 /// A reason as the other details are written, with a full stop.
 pub(super) fn sentence(text: &str) -> String {

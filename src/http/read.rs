@@ -15,7 +15,7 @@ use super::query::Query;
 use super::respond::{Outgoing, json_text};
 use super::visit::Visit;
 use crate::journal::{Cursor, Filter};
-use crate::session::{Refused, Room, Run, Start, Step, Walker};
+use crate::session::{Room, Run, Start, Step, Walker};
 use crate::tail::pages::Position;
 
 /// The most events of one answer, and how many there are if nothing is said.
@@ -28,21 +28,6 @@ const MAX_WAIT: u16 = 30;
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 /// The bytes of one answer, which one event may exceed: events that are large may be fewer than were asked for.
 const MAX_BYTES: usize = 2 << 20;
-
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
-        match refused {
-            Refused::Expired { oldest } => Self::cursor_expired(oldest),
-            Refused::Invalid => Self::cursor_invalid(),
-            Refused::Busy => Self::database_busy(),
-            Refused::Unavailable(why) => {
-                tracing::warn!(why, "the journal cannot be read");
-                Self::unavailable("database_unavailable", "The journal cannot be read at this moment.")
-                    .retry_after(Duration::from_secs(1))
-            }
-        }
-    }
-}
 
 /// What is asked for.
 struct Asked {

@@ -15,6 +15,7 @@ use super::append;
 use super::context::Context;
 use super::problem::Problem;
 use super::query::Query;
+use super::refusals;
 use super::respond::{Outgoing, json_response};
 use crate::auth::revocations::{MAX_REASON_BYTES, Revocation, is_reason, list, revoke};
 use crate::auth::{Identity, MAX_SUBJECT_BYTES, is_subject};
@@ -133,7 +134,7 @@ pub(super) async fn page(
 }
 
 fn invalid(detail: &str) -> Problem {
-    Problem::unprocessable("invalid_revocation", detail, None)
+    Problem::because(refusals::INVALID_REVOCATION, detail.to_owned())
 }
 
 fn unavailable(trouble: &Trouble) -> Problem {

@@ -19,6 +19,7 @@ use super::context::Context;
 use super::guarded::Stalled;
 use super::problem::Problem;
 use super::query::Query;
+use super::refusals::{self, Refusal};
 use super::request_id::RequestId;
 use super::respond::Outgoing;
 use super::visit::Visit;
@@ -115,8 +116,8 @@ impl Drop for Session {
     fn drop(&mut self) {
         // A client that goes, or takes nothing any more, is not heard of here: its connection is dropped. Server-sent events know
         // no goodbye of a client, so that leaving is always as good as 1000.
-        let left = || if self.connection.is_set() { 4409 } else { 1000 };
-        let code = self.over.unwrap_or_else(left);
+        let left = if self.connection.is_set() { refusals::STALLED.close } else { None };
+        let code = self.over.or(left).unwrap_or(1000);
         self.context.counts.session_ended(code);
         let request_id = self.request_id.as_ref().map(RequestId::as_str);
         tracing::info!(request_id, code, seconds = self.since.elapsed().as_secs(), "a stream has ended");
@@ -166,11 +167,11 @@ impl Session {
             return Some(self.leave());
         }
         if self.presence.as_ref().is_some_and(Presence::is_revoked) {
-            return Some(self.shown_out());
+            return Some(self.end(refusals::REVOKED, None));
         }
         let now = Instant::now();
         if now >= self.heartbeat.min(self.expiry.look()) && self.expiry.has_come() {
-            return Some(self.end(4401, "token_expired", "The token has expired.", None));
+            return Some(self.end(refusals::TOKEN_EXPIRED, None));
         }
         (now >= self.heartbeat).then(|| self.beat(now))
     }
@@ -209,27 +210,22 @@ impl Session {
 
     /// The server shuts down: the browser comes back after a pause of its own.
     fn leave(&mut self) -> Bytes {
-        self.over = Some(1012);
+        self.over = refusals::RESTART.close;
         let pause = self.context.drain.mul_f64((jitter() - 0.5) * 1.6).as_millis();
         Bytes::from(format!("retry: {pause}\nid: {}\n: drain\n\n", self.walker.cursor()))
     }
 
-    fn shown_out(&mut self) -> Bytes {
-        self.end(4403, "revoked", "The tokens of this subject were revoked.", None)
-    }
-
     fn refuse(&mut self, refused: Refused) -> Bytes {
         match refused {
-            Refused::Expired { oldest } => {
-                self.end(4410, "cursor_expired", "Events after this cursor were trimmed.", Some(oldest))
-            }
-            _ => self.end(4411, "cursor_invalid", "The cursor is ahead of the stream or of another history.", None),
+            Refused::Expired { oldest } => self.end(refusals::CURSOR_EXPIRED, Some(oldest)),
+            _ => self.end(refusals::CURSOR_INVALID, None),
         }
     }
 
-    fn end(&mut self, number: u16, code: &'static str, message: &str, oldest: Option<i64>) -> Bytes {
-        self.over = Some(number);
-        let error = Control::Error(Fault { code, message: message.to_owned(), oldest, retry_after: None }).json();
+    fn end(&mut self, refusal: Refusal, oldest: Option<i64>) -> Bytes {
+        self.over = refusal.close;
+        let message = refusal.sentence.to_owned();
+        let error = Control::Error(Fault { code: refusal.code, message, oldest, retry_after: None }).json();
         let mut out = BytesMut::from(&b"event: error\ndata: "[..]);
         out.put_slice(&error);
         out.put_slice(b"\n\n");

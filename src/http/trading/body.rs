@@ -7,9 +7,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::tables::{INVALID_ORDER, INVALID_SETTING, INVALID_SNAPSHOT, INVALID_TRADE};
 use crate::http::append::{bad_json, needs_json, read};
 use crate::http::problem::{Problem, sentence};
+use crate::http::refusals::{INVALID_ORDER, INVALID_SETTING, INVALID_SNAPSHOT, INVALID_TRADE, Refusal};
 use crate::journal::names_a_field;
 use crate::trading::{Amount, Closing, NewOrder, NewSnapshot, NewTrade, Report};
 use crate::view::redact::REDACTED;
@@ -141,7 +141,7 @@ pub(super) async fn report(request: Request<Incoming>) -> Result<Report, Problem
         && report.average_price.is_none()
         && report.fees.is_none()
         && report.reject_reason.is_none();
-    if nothing { Err(Problem::unprocessable(code, "The body changes nothing.", None)) } else { Ok(report) }
+    if nothing { Err(Problem::because(code, "The body changes nothing.")) } else { Ok(report) }
 }
 
 /// A snapshot that is to be written down.
@@ -163,26 +163,25 @@ pub(super) async fn setting(request: Request<Incoming>) -> Result<(String, Optio
     let value = body.value.get();
     // Whoever reads settings, changes one and writes it back must not put the mark in the place of the secret.
     if value.contains(REDACTED) {
-        return Err(Problem::unprocessable(code, "value holds the mark of something that was hidden.", None));
+        return Err(Problem::because(code, "value holds the mark of something that was hidden."));
     }
     Ok((value.to_owned(), body.version))
 }
 
-fn amount(name: &str, text: &str, code: &'static str) -> Result<Amount, Problem> {
-    Amount::parse(text).map_err(|bad| Problem::unprocessable(code, sentence(&format!("{name} {bad}")), None))
+fn amount(name: &str, text: &str, code: Refusal) -> Result<Amount, Problem> {
+    Amount::parse(text).map_err(|bad| Problem::because(code, sentence(&format!("{name} {bad}"))))
 }
 
-fn perhaps(name: &str, text: Option<&str>, code: &'static str) -> Result<Option<Amount>, Problem> {
+fn perhaps(name: &str, text: Option<&str>, code: Refusal) -> Result<Option<Amount>, Problem> {
     text.map(|text| amount(name, text, code)).transpose()
 }
 
-fn trade_id(text: Option<&str>, code: &'static str) -> Result<Option<Uuid>, Problem> {
-    let parse =
-        |text| Uuid::try_parse(text).map_err(|_| Problem::unprocessable(code, "trade_id must be a UUID.", None));
+fn trade_id(text: Option<&str>, code: Refusal) -> Result<Option<Uuid>, Problem> {
+    let parse = |text| Uuid::try_parse(text).map_err(|_| Problem::because(code, "trade_id must be a UUID."));
     text.map(parse).transpose()
 }
 
-async fn object<T: DeserializeOwned>(request: Request<Incoming>, code: &'static str) -> Result<T, Problem> {
+async fn object<T: DeserializeOwned>(request: Request<Incoming>, code: Refusal) -> Result<T, Problem> {
     needs_json(request.headers())?;
     let body = read(request.into_body()).await?;
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
@@ -190,9 +189,9 @@ async fn object<T: DeserializeOwned>(request: Request<Incoming>, code: &'static 
     }
     // Left to itself serde would take a list too, by the order of the fields.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::unprocessable(code, "The body must be one JSON object.", None));
+        return Err(Problem::because(code, "The body must be one JSON object."));
     }
-    serde_json::from_slice(&body).map_err(|error| Problem::unprocessable(code, describe(&error), None))
+    serde_json::from_slice(&body).map_err(|error| Problem::because(code, describe(&error)))
 }
 
 /// serde names the field that is unknown, missing or twice; of a value of the wrong kind it would repeat the value.

@@ -9,12 +9,13 @@ use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
-use super::tables::{INVALID_TRADE, Tables, problem};
+use super::tables::{Tables, problem};
 use crate::auth::Identity;
 use crate::db::{Lane, Requester};
 use crate::http::context::Context;
 use crate::http::problem::Problem;
 use crate::http::query::{Query, no_parameters};
+use crate::http::refusals::{BAD_REQUEST, INVALID_TRADE};
 use crate::http::respond::{Outgoing, json_text};
 use crate::trading::{
     self, Error, Order, OrderFilter, Page, PastSetting, Place, Setting, Snapshot, Trade, TradeFilter, Window,
@@ -180,7 +181,7 @@ async fn list_history(tables: &Tables<'_>, mut query: Query) -> Result<Page<Past
 fn list_problem(error: Error) -> Problem {
     match error {
         Error::Invalid(reason) => Problem::bad_request(reason),
-        other => problem(other, "bad_request"),
+        other => problem(other, BAD_REQUEST),
     }
 }
 

@@ -7,13 +7,9 @@ use crate::db::{Database, Lane, Requester, Trouble};
 use crate::http::access::requester;
 use crate::http::context::Context;
 use crate::http::problem::{Problem, sentence};
+use crate::http::refusals::{IDEMPOTENCY_CONFLICT, Refusal};
 use crate::trading::Error;
 use crate::view::Redaction;
-
-pub(super) const INVALID_TRADE: &str = "invalid_trade";
-pub(super) const INVALID_ORDER: &str = "invalid_order";
-pub(super) const INVALID_SNAPSHOT: &str = "invalid_snapshot";
-pub(super) const INVALID_SETTING: &str = "invalid_setting";
 
 /// The database, the requester whose share of it is used, and the words that answers hide.
 pub(super) struct Tables<'a> {
@@ -45,13 +41,13 @@ impl<'a> Tables<'a> {
     }
 }
 
-/// The problem that a client is told, with this code for a value that cannot be stored.
-pub(super) fn problem(error: Error, invalid: &'static str) -> Problem {
+/// The problem that a client is told, with this refusal for a value that cannot be stored.
+pub(super) fn problem(error: Error, invalid: Refusal) -> Problem {
     match error {
         Error::NotFound => Problem::not_found(),
         Error::State { state, reason } => Problem::state_conflict(sentence(&reason), &state),
-        Error::Reused => Problem::unprocessable("idempotency_conflict", sentence(&error.to_string()), None),
-        Error::Invalid(reason) => Problem::unprocessable(invalid, sentence(&reason), None),
+        Error::Reused => Problem::because(IDEMPOTENCY_CONFLICT, sentence(&error.to_string())),
+        Error::Invalid(reason) => Problem::because(invalid, sentence(&reason)),
         Error::Postgres(error) => unavailable(&Trouble::from(error)),
     }
 }

@@ -6,12 +6,13 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::body;
-use super::tables::{INVALID_ORDER, INVALID_SETTING, INVALID_SNAPSHOT, INVALID_TRADE, Tables, problem};
+use super::tables::{Tables, problem};
 use crate::auth::Identity;
 use crate::db::Lane;
 use crate::http::context::Context;
 use crate::http::problem::Problem;
 use crate::http::query::no_parameters;
+use crate::http::refusals::{INVALID_ORDER, INVALID_SETTING, INVALID_SNAPSHOT, INVALID_TRADE};
 use crate::http::respond::{Outgoing, json_text};
 use crate::trading::{self, Made};
 use crate::view::trading::Private;

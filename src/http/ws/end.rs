@@ -7,7 +7,8 @@ use tokio::time::Instant;
 use super::MAX_MESSAGE;
 use crate::http::access::NotIn;
 use crate::http::context::Context;
-use crate::http::problem::Problem;
+use crate::http::problem::{JOURNAL_AWAY, Problem};
+use crate::http::refusals::{self, BAD_REQUEST, CLOSE_INTERNAL, Refusal};
 use crate::http::socket::{Gone, Socket};
 use crate::http::wire::Wire;
 use crate::session::Refused;
@@ -29,25 +30,19 @@ pub(super) enum End {
     Stalled,
     /// The server shuts down.
     Drained,
-    /// For this reason, under this code.
-    Closed(u16, Fault),
+    /// The server refuses to go on: the refusal, and what the client is told of it.
+    Closed(Refusal, Fault),
 }
 
 impl End {
-    pub(super) fn closed(close: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self::Closed(close, Fault { code, message: message.into(), oldest: None, retry_after: None })
+    /// A refusal, with the sentence of the table.
+    pub(super) fn of(refusal: Refusal) -> Self {
+        Self::because(refusal, refusal.sentence)
     }
 
-    pub(super) fn revoked() -> Self {
-        Self::closed(4403, "revoked", "The tokens of this subject were revoked.")
-    }
-
-    pub(super) fn expired() -> Self {
-        Self::closed(4401, "token_expired", "The token has expired.")
-    }
-
-    pub(super) fn bad_request(message: impl Into<String>) -> Self {
-        Self::closed(4400, "bad_request", message)
+    /// A refusal, with a sentence that says more than the table's.
+    pub(super) fn because(refusal: Refusal, message: impl Into<String>) -> Self {
+        Self::Closed(refusal, fault(refusal, message))
     }
 
     /// The word that says why, for the log.
@@ -55,8 +50,8 @@ impl End {
         match self {
             Self::Left => "closed by the client",
             Self::Lost => "connection lost",
-            Self::Stalled => "stalled",
-            Self::Drained => "restart",
+            Self::Stalled => refusals::STALLED.code,
+            Self::Drained => refusals::RESTART.code,
             Self::Closed(_, fault) => fault.code,
         }
     }
@@ -66,11 +61,19 @@ impl End {
         match self {
             Self::Left => 1000,
             Self::Lost => 1006,
-            Self::Stalled => 4409,
-            Self::Drained => 1012,
-            Self::Closed(code, _) => *code,
+            Self::Stalled => close_code(refusals::STALLED),
+            Self::Drained => close_code(refusals::RESTART),
+            Self::Closed(refusal, _) => close_code(*refusal),
         }
     }
+}
+
+fn close_code(refusal: Refusal) -> u16 {
+    refusal.close.unwrap_or(CLOSE_INTERNAL)
+}
+
+fn fault(refusal: Refusal, message: impl Into<String>) -> Fault {
+    Fault { code: refusal.code, message: message.into(), oldest: None, retry_after: None }
 }
 
 impl From<Gone> for End {
@@ -78,10 +81,10 @@ impl From<Gone> for End {
         match gone {
             Gone::Away => Self::Lost,
             Gone::TooBig => {
-                Self::closed(1009, "message_too_big", format!("A message may be at most {MAX_MESSAGE} bytes."))
+                Self::because(refusals::MESSAGE_TOO_BIG, format!("A message may be at most {MAX_MESSAGE} bytes."))
             }
-            Gone::Utf8 => Self::bad_request("A text message must be UTF-8."),
-            Gone::Protocol => Self::bad_request("The client breaks the WebSocket protocol."),
+            Gone::Utf8 => Self::because(BAD_REQUEST, "A text message must be UTF-8."),
+            Gone::Protocol => Self::because(BAD_REQUEST, "The client breaks the WebSocket protocol."),
         }
     }
 }
@@ -90,32 +93,23 @@ impl From<Refused> for End {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Expired { oldest } => {
-                let message = "Events after this cursor were trimmed.".to_owned();
-                Self::Closed(4410, Fault { code: "cursor_expired", message, oldest: Some(oldest), retry_after: None })
+                let refusal = refusals::CURSOR_EXPIRED;
+                Self::Closed(refusal, Fault { oldest: Some(oldest), ..fault(refusal, refusal.sentence) })
             }
-            Refused::Invalid => {
-                Self::closed(4411, "cursor_invalid", "The cursor is ahead of the stream or of another history.")
-            }
-            Refused::Busy => Self::closed(1011, "database_busy", "Too many requests wait for the database."),
+            Refused::Invalid => Self::of(refusals::CURSOR_INVALID),
+            Refused::Busy => Self::of(refusals::DATABASE_BUSY),
             Refused::Unavailable(why) => {
                 tracing::debug!(why, "a session cannot begin");
-                Self::closed(1011, "database_unavailable", "The journal cannot be read at this moment.")
+                Self::because(refusals::DATABASE_UNAVAILABLE, JOURNAL_AWAY)
             }
         }
     }
 }
 
 impl From<Problem> for End {
-    /// What a problem with who it is, or with how often, means for a session.
     fn from(problem: Problem) -> Self {
-        let close = match &problem {
-            problem if problem.is_forbidden() => 4403,
-            problem if problem.is_rate_limited() => 4429,
-            problem if problem.is_unavailable() => 1011,
-            _ => 4401,
-        };
-        let (message, retry_after) = (problem.detail().to_owned(), problem.retry_seconds());
-        Self::Closed(close, Fault { code: problem.code(), message, oldest: None, retry_after })
+        let fault = fault(problem.refusal(), problem.detail());
+        Self::Closed(problem.refusal(), Fault { retry_after: problem.retry_seconds(), ..fault })
     }
 }
 
@@ -123,7 +117,7 @@ impl From<NotIn> for End {
     fn from(not_in: NotIn) -> Self {
         match not_in {
             NotIn::Refused(problem) => problem.into(),
-            NotIn::Revoked => Self::revoked(),
+            NotIn::Revoked => Self::of(refusals::REVOKED),
         }
     }
 }
@@ -141,12 +135,13 @@ pub(super) async fn finish<S: Wire>(context: &Context, mut socket: Socket<S>, en
             socket.stream().let_go();
             let ends = context.drain_ends().checked_sub(context.drain / 20).unwrap_or_else(Instant::now);
             let left = ends.saturating_duration_since(Instant::now());
-            let _cut_off = tokio::time::timeout(left, socket.close(1012, "restart", left)).await;
+            let _cut_off =
+                tokio::time::timeout(left, socket.close(close_code(refusals::RESTART), refusals::RESTART.code, left))
+                    .await;
         }
-        End::Closed(code, fault) => {
-            let reason = fault.code;
+        End::Closed(refusal, fault) => {
             socket.put(Control::Error(fault).message());
-            socket.close(code, reason, limit).await;
+            socket.close(close_code(refusal), refusal.code, limit).await;
         }
         End::Stalled => {
             // What is under way must be whole before anything else can be said; the kernel is asked to take that little.
@@ -154,10 +149,10 @@ pub(super) async fn finish<S: Wire>(context: &Context, mut socket: Socket<S>, en
             // or the kernel would answer with a reset and drop the rest.
             socket.cut();
             socket.stream().let_go();
-            let message = "Nothing could be written for too long; come back with the cursor.".to_owned();
-            socket.put(Control::Error(Fault { code: "stalled", message, oldest: None, retry_after: None }).message());
+            let refusal = refusals::STALLED;
+            socket.put(Control::Error(fault(refusal, refusal.sentence)).message());
             tokio::select! {
-                () = socket.close(4409, "stalled", STALL_PATIENCE) => {}
+                () = socket.close(close_code(refusal), refusal.code, STALL_PATIENCE) => {}
                 () = context.shutdown.cancelled() => {}
             }
         }

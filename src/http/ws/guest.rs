@@ -8,6 +8,7 @@ use super::said::{Said, Subscription};
 use crate::auth::{Identity, Presence};
 use crate::http::access::{self, Reader};
 use crate::http::context::Context;
+use crate::http::refusals::{self, BAD_REQUEST};
 use crate::http::socket::{Input, Socket};
 use crate::http::visit::Visit;
 use crate::http::wire::Wire;
@@ -54,12 +55,12 @@ pub(super) async fn begin<S: Wire>(
     query: Option<&str>,
 ) -> Result<(Reader, Option<Presence>, Start, Filter), End> {
     // Before anybody is waited for: a token in the address, say, is told at once that this is not the place.
-    let subscription = Subscription::parse(query).map_err(End::bad_request)?;
+    let subscription = Subscription::parse(query).map_err(|bad| End::because(BAD_REQUEST, bad))?;
     let reader = match &guest.reader {
         Some(reader) => reader.clone(),
         None => Reader::Known(introduce(context, socket, guest).await?),
     };
-    let (start, filter) = subscription.read(&reader).map_err(End::bad_request)?;
+    let (start, filter) = subscription.read(&reader).map_err(|bad| End::because(BAD_REQUEST, bad))?;
     let presence = access::enter(context, &reader)?;
     Ok((reader, presence, start, filter))
 }
@@ -83,7 +84,7 @@ async fn introduce<S: Wire>(
         }
         known => known,
     };
-    known.unwrap_or_else(|_| Err(End::closed(4408, "timeout", format!("No auth came in time. {AUTH_REQUIRED}"))))
+    known.unwrap_or_else(|_| Err(End::because(refusals::TIMEOUT, format!("No auth came in time. {AUTH_REQUIRED}"))))
 }
 
 /// Hears the first message.
@@ -99,13 +100,16 @@ async fn introduction<S: Wire>(
                 Ok(Said::Auth { token }) => return guest.identify(context, &token).await,
                 Ok(_) => {
                     let message = format!("The first message must be auth. {AUTH_REQUIRED}");
-                    return Err(End::closed(4401, "unauthorized", message));
+                    return Err(End::because(refusals::UNAUTHORIZED, message));
                 }
                 Err(complaint) => {
-                    return Err(End::bad_request(format!("The first message must be auth with a token. {complaint}")));
+                    return Err(End::because(
+                        BAD_REQUEST,
+                        format!("The first message must be auth with a token. {complaint}"),
+                    ));
                 }
             },
-            Input::Binary(_) => return Err(End::bad_request("Messages must be text.")),
+            Input::Binary(_) => return Err(End::because(BAD_REQUEST, "Messages must be text.")),
             Input::Close => return Err(End::Left),
             Input::Alive | Input::Pong(_) => {}
         }

@@ -28,6 +28,7 @@ use super::origin::Origin;
 use super::paced::Paced;
 use super::peer::Peer;
 use super::problem::Problem;
+use super::refusals;
 use super::request_id::RequestId;
 use super::respond::Outgoing;
 use super::socket::Socket;
@@ -85,7 +86,7 @@ pub(super) async fn upgrade(
         },
     };
     if context.shutdown.is_cancelled() {
-        return Err(Problem::unavailable("draining", "The server is shutting down."));
+        return Err(Problem::of(refusals::DRAINING));
     }
     peer.hand_over(Opening {
         upgrade: hyper::upgrade::on(&mut request),

@@ -19,6 +19,7 @@ use crate::auth::{Action, Identity, Presence};
 use crate::clock::jitter;
 use crate::http::access::{self, Expiry, Reader};
 use crate::http::context::Context;
+use crate::http::refusals::{self, BAD_REQUEST};
 use crate::http::socket::{Input, PING, Socket};
 use crate::http::wire::{Stall as WriteStall, Wire};
 use crate::journal::Filter;
@@ -128,7 +129,7 @@ impl<'a> Session<'a> {
                 Wake::Input(input) => self.hear(input?, socket).await?,
                 Wake::Begun((filter, place)) => self.greet(&filter, place, socket)?,
                 Wake::Step | Wake::Time | Wake::Drain => {}
-                Wake::Revoked => return Err(End::revoked()),
+                Wake::Revoked => return Err(End::of(refusals::REVOKED)),
             }
         }
     }
@@ -171,13 +172,13 @@ impl<'a> Session<'a> {
                 () = access::revoked(self.presence.as_ref()) => {
                     // Nobody gets more than a frame beyond the end of his token by reading slowly.
                     socket.cut();
-                    return Err(End::revoked());
+                    return Err(End::of(refusals::REVOKED));
                 }
                 written = tokio::time::timeout_at(look, socket.write_some()) => match written {
                     Ok(written) => written?,
                     Err(_) if self.expiry.has_come() => {
                         socket.cut();
-                        return Err(End::expired());
+                        return Err(End::of(refusals::TOKEN_EXPIRED));
                     }
                     Err(_) if self.leaves.is_some_and(|leaves| Instant::now() >= leaves) => return Err(End::Drained),
                     Err(_) if stall.has_lasted_in_silence(awake, socket.stream()) => return Err(End::Stalled),
@@ -209,7 +210,7 @@ impl<'a> Session<'a> {
     /// Does what is due.
     fn tick<S: Wire>(&mut self, socket: &mut Socket<S>, now: Instant) -> Result<(), End> {
         if self.presence.as_ref().is_some_and(Presence::is_revoked) {
-            return Err(End::revoked());
+            return Err(End::of(refusals::REVOKED));
         }
         if now >= self.heartbeat.min(self.expiry.look()) {
             self.mind_expiry(socket)?;
@@ -217,7 +218,7 @@ impl<'a> Session<'a> {
         if self.stream.is_followed() && self.silence_left().is_zero() {
             // A sign of life may have come that nobody has looked at: this process may just have woken up.
             if socket.stream().unread() == 0 {
-                return Err(End::closed(4408, "timeout", "No sign of life for two heartbeats."));
+                return Err(End::because(refusals::TIMEOUT, "No sign of life for two heartbeats."));
             }
             self.heard = self.context.awake.elapsed();
         }
@@ -233,7 +234,7 @@ impl<'a> Session<'a> {
     /// Looks at the clock: whether the token is over, or about to be.
     fn mind_expiry<S: Wire>(&mut self, socket: &mut Socket<S>) -> Result<(), End> {
         if self.expiry.has_come() {
-            return Err(End::expired());
+            return Err(End::of(refusals::TOKEN_EXPIRED));
         }
         let Some(notice) = self.notice.filter(|_| self.stream.is_followed()) else { return Ok(()) };
         let left = self.expiry.until(notice);
@@ -352,7 +353,7 @@ impl<'a> Session<'a> {
         self.hearing.count(now);
         let text = match input {
             Input::Text(text) => text,
-            Input::Binary(_) => return Err(End::bad_request("Messages must be text.")),
+            Input::Binary(_) => return Err(End::because(BAD_REQUEST, "Messages must be text.")),
             Input::Alive => return Ok(()),
             Input::Pong(payload) => {
                 self.pings.answered(&payload, now);
@@ -360,11 +361,11 @@ impl<'a> Session<'a> {
             }
             Input::Close => return Err(End::Left),
         };
-        match Said::parse(&text).map_err(End::bad_request)? {
+        match Said::parse(&text).map_err(|bad| End::because(BAD_REQUEST, bad))? {
             Said::Ping {} => socket.put(Control::Pong.message()),
             Said::Auth { token } => self.renew(&token, socket).await?,
             Said::Subscribe(subscription) => {
-                let (start, filter) = subscription.read(&self.reader).map_err(End::bad_request)?;
+                let (start, filter) = subscription.read(&self.reader).map_err(|bad| End::because(BAD_REQUEST, bad))?;
                 self.guest.visit.spend_by(self.context, &self.reader, start.pages()).await?;
                 self.begin(start, filter);
             }
@@ -378,7 +379,7 @@ impl<'a> Session<'a> {
         let before = self.reader.clone();
         let identity = self.guest.identify(self.context, token).await?;
         if before.identity().is_some_and(|before| before.subject() != identity.subject()) {
-            return Err(End::closed(4403, "forbidden", "The token is of another subject."));
+            return Err(End::because(refusals::FORBIDDEN, "The token is of another subject."));
         }
         self.reader = Reader::Known(identity);
         self.guest.visit.spend_by(self.context, &self.reader, 1).await?;
