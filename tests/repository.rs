@@ -245,7 +245,7 @@ fn the_layers_test_sees_what_it_is_for() {
         ("src/db/pool.rs", "use super::Trouble; // crate::http::Server"),
         ("src/db/pool.rs", "//! See [`crate::http`].\n    /// And `crate::app::App`."),
         ("src/db/pool.rs", "#[cfg(test)]\nmod tests {\n    use crate::http::Server;\n    fn f() {\n    }\n}\n"),
-        ("src/http/server.rs", "use hyper::Request; use crate::session::Session;"),
+        ("src/http/server/listener.rs", "use hyper::Request; use crate::session::Session;"),
         ("src/cli/serve.rs", "use crate::app::App;"),
         ("src/app.rs", "use crate::http::hyper::Request; let hyper = 1; x.hyper_util();"),
     ];

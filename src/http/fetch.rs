@@ -34,7 +34,7 @@ impl fmt::Debug for HttpFetch {
     }
 }
 
-/// What of a URL is needed to ask.
+/// The parts of a URL that a request needs.
 struct Address {
     encrypted: bool,
     host: String,

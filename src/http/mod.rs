@@ -1,47 +1,22 @@
-//! The doors: HTTP, WebSocket and SSE. hyper and tungstenite are known here and nowhere else.
+//! HTTP, WebSocket and SSE. hyper and tungstenite are known here and nowhere else.
+//!
+//! The rooms, each of which uses only those before it: `connection`, `response`, `request`, `stream` and `api`, the table of
+//! routes, `server`.
 
-mod access;
-mod append;
-mod call;
-mod chat;
-mod context;
+mod api;
+mod connection;
 mod fetch;
-mod gate;
-mod guarded;
-mod health;
-mod idempotency;
-mod me;
-mod metrics;
-mod openapi;
-mod origin;
-mod paced;
-mod path;
-mod peer;
-mod problem;
-mod query;
-mod read;
-mod refusals;
 mod relay;
-mod request_id;
-mod respond;
-mod revocations;
-mod router;
+mod request;
+mod response;
 mod routes;
 mod server;
-mod socket;
-mod sse;
-mod trading;
-mod upgrade;
-mod visit;
-mod wire;
-mod ws;
+mod stream;
 
-pub use append::BODY_LIMIT;
-pub use context::{Context, Guards};
-pub use fetch::HttpFetch;
-pub use health::{Readiness, TailView};
-pub use relay::relay;
-pub use router::MAX_BODY_BYTES;
-pub use server::{HEADER_LIMIT, ListenError, Server};
-pub use socket::{Gone, Input, PING, Socket};
-pub use ws::MAX_MESSAGE;
+pub use self::connection::socket::{Input, MAX_MESSAGE, PING, Socket, SocketError};
+pub use self::fetch::HttpFetch;
+pub use self::relay::relay;
+pub use self::request::body::{BODY_LIMIT, MAX_BODY_BYTES};
+pub use self::request::context::{Context, Guards};
+pub use self::request::readiness::{Readiness, TailView};
+pub use self::server::listener::{HEADER_LIMIT, ListenError, Server};

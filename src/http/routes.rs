@@ -6,14 +6,16 @@ use futures_util::future::BoxFuture;
 use hyper::header::HeaderValue;
 use hyper::{Method, Response};
 
-use super::access::{self, Reader};
-use super::call::{Call, Parameter};
-use super::path;
-use super::problem::Problem;
-use super::respond::Outgoing;
-use super::{append, chat, health, me, metrics, openapi, read, revocations, sse, trading, ws};
 use crate::auth::{Action, Extent, Identity};
 use crate::config::StreamConfig;
+use crate::http::api::{append, chat, health, me, metrics, openapi, revocations, trading};
+use crate::http::request::authenticate;
+use crate::http::request::call::{Call, Parameter};
+use crate::http::request::path;
+use crate::http::request::viewer::Viewer;
+use crate::http::response::json::Outgoing;
+use crate::http::response::problem::Problem;
+use crate::http::stream::{page, sse, ws};
 use crate::limit::Class;
 
 use self::Action::{Administer, Chat, Read, Write};
@@ -46,22 +48,22 @@ static ROUTES: &[Route] = &[
     probe("/metrics", open!(c => metrics::page(&c.context))),
 
     public(Get, "/openapi.json", PUBLIC, open!(c => openapi::document(c.query()))),
-    public(GetOnly, "/public/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.visit, true, c.request))).if_opened(),
-    public(Get, "/public/v1/events", PUBLIC, open!(c => read::page(&c.context, &Reader::Public, &c.visit, c.query()))),
-    public(GetOnly, "/public/v1/events/stream", CONNECT, open!(c => sse::stream(&c.context, Reader::Public, &c.visit, &c.request))).if_opened(),
-    public(Get, "/public/v1/trades", PUBLIC, open!(c => trading::public_trades(&c.context, c.visit.requester(), c.query()))),
-    public(Get, "/public/v1/snapshots", PUBLIC, open!(c => trading::public_snapshots(&c.context, c.visit.requester(), c.query()))),
+    public(GetOnly, "/public/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, true, c.request))).if_opened(),
+    public(Get, "/public/v1/events", PUBLIC, open!(c => page::get(&c.context, &Viewer::Public, &c.quota, c.query()))),
+    public(GetOnly, "/public/v1/events/stream", CONNECT, open!(c => sse::stream(&c.context, Viewer::Public, &c.quota, &c.request))).if_opened(),
+    public(Get, "/public/v1/trades", PUBLIC, open!(c => trading::public_trades(&c.context, c.quota.requester(), c.query()))),
+    public(Get, "/public/v1/snapshots", PUBLIC, open!(c => trading::public_snapshots(&c.context, c.quota.requester(), c.query()))),
 
-    upgrade(Read, "/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.visit, false, c.request))),
-    right(Read, Get, "/v1/events", PRIVATE, known!(c, who => read::page(&c.context, &Reader::Known(who), &c.visit, c.query()))),
-    right(Write, Post, "/v1/events", Rate::InHandler, known!(c, who => append::post(&c.context, &who, &c.visit, c.request))),
-    right(Read, GetOnly, "/v1/events/stream", CONNECT, known!(c, who => sse::stream(&c.context, Reader::Known(who), &c.visit, &c.request))),
+    upgrade(Read, "/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, false, c.request))),
+    right(Read, Get, "/v1/events", PRIVATE, known!(c, who => page::get(&c.context, &Viewer::Known(who), &c.quota, c.query()))),
+    right(Write, Post, "/v1/events", Rate::InHandler, known!(c, who => append::post(&c.context, &who, &c.quota, c.request))),
+    right(Read, GetOnly, "/v1/events/stream", CONNECT, known!(c, who => sse::stream(&c.context, Viewer::Known(who), &c.quota, &c.request))),
 
     token(Get, "/v1/me", PRIVATE, known!(c, who => me::get(&who, c.query()))),
     right(Administer, Get, "/v1/revocations", PRIVATE, known!(c, who => revocations::page(&c.context, &who, c.query()))),
     right(Administer, Post, "/v1/revocations", PRIVATE, known!(c, who => revocations::post(&c.context, &who, c.request))),
 
-    right(Chat, Post, "/v1/chat", Rate::InHandler, known!(c, who => chat::say(&c.context, &who, &c.visit, c.request))),
+    right(Chat, Post, "/v1/chat", Rate::InHandler, known!(c, who => chat::say(&c.context, &who, &c.quota, c.request))),
     right(Chat, Get, "/v1/conversations", PRIVATE, known!(c, who => chat::conversations(&c.context, &who, c.query()))),
     right(Chat, Get, "/v1/conversations/{id}/utterances", PRIVATE, known!(c, who => chat::utterances(&c.context, &who, c.id()?, c.query()))),
     right(Chat, Post, "/v1/conversations/{id}/close", PRIVATE, known!(c, who => chat::close(&c.context, &who, c.id()?, c.query()))),
@@ -88,7 +90,7 @@ pub(super) struct Route {
     pub(super) needs: Need,
     pub(super) counts_as: Rate,
     pub(super) handler: Handler,
-    /// Whether it is there only with `ROWCAST_PUBLIC_STREAM=on`.
+    /// The route is only there with `ROWCAST_PUBLIC_STREAM=on`.
     if_opened: bool,
 }
 
@@ -207,9 +209,9 @@ impl Need {
     pub(super) fn check(self, identity: &Identity) -> Result<(), Problem> {
         match self {
             Self::Probe | Self::Public | Self::Token => Ok(()),
-            Self::Right(action) | Self::RightAfterUpgrade(action) => access::permit(identity, action),
+            Self::Right(action) | Self::RightAfterUpgrade(action) => authenticate::permit(identity, action),
             Self::RightToAll(action) => {
-                access::permit(identity, action)?;
+                authenticate::permit(identity, action)?;
                 if identity.role().extent(action) < Extent::All {
                     return Err(Problem::forbidden("The role of the token does not allow this."));
                 }
@@ -327,7 +329,7 @@ mod tests {
         all
     }
 
-    /// What is in one of two lists and not in the other.
+    /// Fails if an operation is in one of two lists alone.
     fn compare(table: &BTreeSet<String>, document: &BTreeSet<String>, name: &str) {
         let missing: Vec<_> = table.difference(document).collect();
         assert!(missing.is_empty(), "{name} does not describe these routes of src/http/routes.rs: {missing:?}");

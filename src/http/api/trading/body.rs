@@ -1,0 +1,206 @@
+//! What clients send: one JSON object, with the fields that the route knows and no others.
+
+use hyper::Request;
+use hyper::body::Incoming;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::http::request::body::{bad_json, needs_json, read_body};
+use crate::http::response::problem::{Problem, sentence};
+use crate::http::response::refusals::{INVALID_ORDER, INVALID_SETTING, INVALID_SNAPSHOT, INVALID_TRADE, Refusal};
+use crate::journal::names_a_field;
+use crate::trading::{Amount, Closing, NewOrder, NewSnapshot, NewTrade, Report};
+use crate::view::redact::REDACTED;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TradeBody {
+    client_order_id: Option<String>,
+    symbol: String,
+    side: String,
+    quantity: String,
+    entry_price: String,
+    fees: Option<String>,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClosingBody {
+    exit_price: String,
+    fees: Option<String>,
+    reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OrderBody {
+    client_order_id: String,
+    trade_id: Option<String>,
+    symbol: String,
+    side: String,
+    r#type: String,
+    quantity: String,
+    limit_price: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReportBody {
+    trade_id: Option<String>,
+    status: Option<String>,
+    filled_quantity: Option<String>,
+    average_price: Option<String>,
+    fees: Option<String>,
+    reject_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SnapshotBody {
+    equity: String,
+    cash: String,
+    unrealized_profit: Option<String>,
+    positions: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SettingBody {
+    value: Box<RawValue>,
+    #[serde(default, deserialize_with = "whole")]
+    version: Option<i32>,
+}
+
+/// A whole number from 0 on, however it is written: in JSON 2.0 is 2.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
+    let number = Option::<f64>::deserialize(deserializer)?;
+    let exact = |number: f64| format!("{number}").parse().ok().filter(|version| *version >= 0);
+    let bad = || Error::custom("a version is a whole number from 0 on");
+    number.map(|number| exact(number).ok_or_else(bad)).transpose()
+}
+
+/// A trade that is to be opened.
+pub(super) async fn new_trade(request: Request<Incoming>) -> Result<NewTrade, Problem> {
+    let code = INVALID_TRADE;
+    let body: TradeBody = object(request, code).await?;
+    Ok(NewTrade {
+        client_order_id: body.client_order_id,
+        symbol: body.symbol,
+        side: body.side,
+        quantity: amount("quantity", &body.quantity, code)?,
+        entry_price: amount("entry_price", &body.entry_price, code)?,
+        fees: perhaps("fees", body.fees.as_deref(), code)?,
+        reason: body.reason,
+    })
+}
+
+/// How a trade ends.
+pub(super) async fn closing(request: Request<Incoming>) -> Result<Closing, Problem> {
+    let code = INVALID_TRADE;
+    let body: ClosingBody = object(request, code).await?;
+    Ok(Closing {
+        exit_price: amount("exit_price", &body.exit_price, code)?,
+        fees: perhaps("fees", body.fees.as_deref(), code)?,
+        reason: body.reason,
+    })
+}
+
+/// An order that is to be placed.
+pub(super) async fn new_order(request: Request<Incoming>) -> Result<NewOrder, Problem> {
+    let code = INVALID_ORDER;
+    let body: OrderBody = object(request, code).await?;
+    Ok(NewOrder {
+        client_order_id: body.client_order_id,
+        trade_id: trade_id(body.trade_id.as_deref(), code)?,
+        symbol: body.symbol,
+        side: body.side,
+        kind: body.r#type,
+        quantity: amount("quantity", &body.quantity, code)?,
+        limit_price: perhaps("limit_price", body.limit_price.as_deref(), code)?,
+    })
+}
+
+/// The report of an order: its new state.
+pub(super) async fn report(request: Request<Incoming>) -> Result<Report, Problem> {
+    let code = INVALID_ORDER;
+    let body: ReportBody = object(request, code).await?;
+    let report = Report {
+        trade_id: trade_id(body.trade_id.as_deref(), code)?,
+        status: body.status,
+        filled_quantity: perhaps("filled_quantity", body.filled_quantity.as_deref(), code)?,
+        average_price: perhaps("average_price", body.average_price.as_deref(), code)?,
+        fees: perhaps("fees", body.fees.as_deref(), code)?,
+        reject_reason: body.reject_reason,
+    };
+    let nothing = report.trade_id.is_none()
+        && report.status.is_none()
+        && report.filled_quantity.is_none()
+        && report.average_price.is_none()
+        && report.fees.is_none()
+        && report.reject_reason.is_none();
+    if nothing { Err(Problem::because(code, "The body changes nothing.")) } else { Ok(report) }
+}
+
+/// A snapshot that is to be written down.
+pub(super) async fn new_snapshot(request: Request<Incoming>) -> Result<NewSnapshot, Problem> {
+    let code = INVALID_SNAPSHOT;
+    let body: SnapshotBody = object(request, code).await?;
+    Ok(NewSnapshot {
+        equity: amount("equity", &body.equity, code)?,
+        cash: amount("cash", &body.cash, code)?,
+        unrealized_profit: perhaps("unrealized_profit", body.unrealized_profit.as_deref(), code)?,
+        positions: body.positions.map(|positions| positions.get().to_owned()),
+    })
+}
+
+/// The value of a setting, and the version that it is meant to replace.
+pub(super) async fn setting(request: Request<Incoming>) -> Result<(String, Option<i32>), Problem> {
+    let code = INVALID_SETTING;
+    let body: SettingBody = object(request, code).await?;
+    let value = body.value.get();
+    // Whoever reads settings, changes one and writes it back must not put the mark in the place of the secret.
+    if value.contains(REDACTED) {
+        return Err(Problem::because(code, "value holds the mark of something that was hidden."));
+    }
+    Ok((value.to_owned(), body.version))
+}
+
+fn amount(name: &str, text: &str, code: Refusal) -> Result<Amount, Problem> {
+    Amount::parse(text).map_err(|bad| Problem::because(code, sentence(&format!("{name} {bad}"))))
+}
+
+fn perhaps(name: &str, text: Option<&str>, code: Refusal) -> Result<Option<Amount>, Problem> {
+    text.map(|text| amount(name, text, code)).transpose()
+}
+
+fn trade_id(text: Option<&str>, code: Refusal) -> Result<Option<Uuid>, Problem> {
+    let parse = |text| Uuid::try_parse(text).map_err(|_| Problem::because(code, "trade_id must be a UUID."));
+    text.map(parse).transpose()
+}
+
+async fn object<T: DeserializeOwned>(request: Request<Incoming>, code: Refusal) -> Result<T, Problem> {
+    needs_json(request.headers())?;
+    let body = read_body(request.into_body()).await?;
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
+        return Err(bad_json(error.line(), error.column()));
+    }
+    // Left to itself serde would take a list too, by the order of the fields.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::because(code, "The body must be one JSON object."));
+    }
+    serde_json::from_slice(&body).map_err(|error| Problem::because(code, describe(&error)))
+}
+
+/// serde names the field that is unknown, missing or twice; of a value of the wrong kind it would repeat the value.
+fn describe(error: &serde_json::Error) -> String {
+    if let Some(said) = names_a_field(error) {
+        return sentence(&said);
+    }
+    format!(
+        "A value before column {} is not of the kind that its field needs; numbers are strings here.",
+        error.column()
+    )
+}

@@ -1,0 +1,167 @@
+//! The token of a request: where it is, whom it speaks for, and whether its role may do what is asked.
+
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+
+use crate::auth::{Action, Identity, Refused};
+use crate::http::request::context::Context;
+use crate::http::request::headers::listed;
+use crate::http::request::quota::RequestQuota;
+use crate::http::response::close_reason::CloseReason;
+use crate::http::response::problem::Problem;
+use crate::http::response::refusals;
+
+/// The sub-protocol that the server speaks.
+pub(in crate::http) const PROTOCOL: &str = "rowcast.v1";
+/// The beginning of a sub-protocol that is a token.
+const BEARER_PROTOCOL: &str = "bearer.";
+
+/// How long a request waits for a node that has just started to know who is revoked.
+const KNOWN_LIMIT: Duration = Duration::from_secs(5);
+
+/// The reason for which a token lets nobody in.
+#[derive(Debug)]
+pub(in crate::http) enum AccessError {
+    /// It is none, or its role is unknown, or its address has tried too many, or the server cannot tell yet.
+    Refused(Problem),
+    /// It was good until its subject was revoked.
+    Revoked,
+}
+
+impl From<AccessError> for CloseReason {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Refused(problem) => problem.into(),
+            AccessError::Revoked => Self::of(refusals::REVOKED),
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Refused(problem) => problem,
+            // The same as for any other bad token: who holds a stolen one need not learn why it ended.
+            AccessError::Revoked => Self::token_not_accepted(),
+        }
+    }
+}
+
+/// Whoever the token of this request speaks for.
+pub(in crate::http) async fn identify(
+    context: &Context,
+    quota: &RequestQuota,
+    headers: &HeaderMap,
+) -> Result<Identity, Problem> {
+    match bearer(headers)? {
+        Some(token) => Ok(verify(context, quota, &token).await?),
+        None => Err(Problem::unauthorized("A bearer token is needed.")),
+    }
+}
+
+/// Checks a token. Those whose signature is not of a known key are counted against the address that they come from. A good
+/// one is let in whatever its neighbours at that address have sent: 128 bits and more are not guessed at any rate, and
+/// checking a signature costs less than the request around it.
+pub(in crate::http) async fn verify(
+    context: &Context,
+    quota: &RequestQuota,
+    token: &str,
+) -> Result<Identity, AccessError> {
+    let identity = match context.verifier.examine(token).await {
+        Ok(identity) => identity,
+        Err(no) => {
+            tracing::debug!(why = no.why, "a token is refused");
+            if !no.genuine {
+                quota.guessed(context).await.map_err(AccessError::Refused)?;
+            }
+            return Err(AccessError::Refused(match no.refused {
+                Refused::Unauthorized => Problem::token_not_accepted(),
+                Refused::Forbidden => Problem::forbidden("The role of the token is not known here."),
+            }));
+        }
+    };
+    if !context.revoked.known(KNOWN_LIMIT).await {
+        let problem = Problem::because(refusals::DATABASE_UNAVAILABLE, "This node does not know yet who is revoked.");
+        return Err(AccessError::Refused(problem.retry_after(Duration::from_secs(1))));
+    }
+    if context.revoked.holds(&identity) {
+        return Err(AccessError::Revoked);
+    }
+    context.revoked.let_in(&identity, context.clock.unix_seconds());
+    Ok(identity)
+}
+
+/// Refuses an identity whose role may not do this at all.
+pub(in crate::http) fn permit(identity: &Identity, action: Action) -> Result<(), Problem> {
+    if identity.role().may(action) {
+        return Ok(());
+    }
+    Err(Problem::forbidden(match action {
+        Action::Read => "The role of the token may not read.",
+        Action::Write => "The role of the token may not write.",
+        Action::Chat => "The role of the token may not chat.",
+        Action::OthersRows => "The role of the token may not see what belongs to others.",
+        Action::Administer => "The role of the token may not administer.",
+    }))
+}
+
+/// The token in the `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let (first, second) = (all.next(), all.next());
+    let malformed = || Problem::unauthorized("The Authorization header must be Bearer and a token, once.");
+    let Some(value) = first else { return Ok(None) };
+    let text = value.to_str().map_err(|_| malformed())?;
+    match (text.split_once(' '), second) {
+        (Some((scheme, token)), None) if scheme.eq_ignore_ascii_case("bearer") && !token.is_empty() => {
+            Ok(Some(token.to_owned()))
+        }
+        _ => Err(malformed()),
+    }
+}
+
+/// The token that came with an upgrade.
+#[derive(Debug)]
+pub(in crate::http) enum UpgradeToken {
+    /// In the `Authorization` header, which no browser can send.
+    Header(String),
+    /// As a sub-protocol, as browsers must send it.
+    Protocol(String),
+}
+
+/// Reads the token that came with an upgrade.
+pub(in crate::http) fn upgrade_token(headers: &HeaderMap) -> Result<Option<UpgradeToken>, Problem> {
+    if let Some(token) = bearer(headers)? {
+        return Ok(Some(UpgradeToken::Header(token)));
+    }
+    let token = protocols(headers).find_map(|name| name.strip_prefix(BEARER_PROTOCOL).map(str::to_owned));
+    // A browser gives up a connection whose answer selects none of its sub-protocols, and the token is none to be selected.
+    if token.is_some() && !offers_protocol(headers) {
+        return Err(Problem::bad_request(
+            "A token as a sub-protocol needs rowcast.v1 beside it: Sec-WebSocket-Protocol: rowcast.v1, bearer.<token>.",
+        ));
+    }
+    Ok(token.map(UpgradeToken::Protocol))
+}
+
+/// Whom the token of an upgrade speaks for, if that may read.
+pub(in crate::http) async fn upgrade_identity(
+    context: &Context,
+    quota: &RequestQuota,
+    token: &str,
+) -> Result<Identity, AccessError> {
+    let identity = verify(context, quota, token).await?;
+    permit(&identity, Action::Read).map_err(AccessError::Refused)?;
+    Ok(identity)
+}
+
+/// True if the client offers the sub-protocol of the server.
+pub(in crate::http) fn offers_protocol(headers: &HeaderMap) -> bool {
+    protocols(headers).any(|name| name == PROTOCOL)
+}
+
+fn protocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    listed(headers, &SEC_WEBSOCKET_PROTOCOL)
+}

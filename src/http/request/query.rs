@@ -1,0 +1,159 @@
+//! The parameters of an address: each at most once, percent-encoded UTF-8, and none that the endpoint does not know.
+
+use std::ops::RangeInclusive;
+
+use crate::http::response::problem::Problem;
+use crate::journal::tellable;
+
+/// The names and values of an address, in order.
+#[derive(Debug, Clone, Default)]
+pub(in crate::http) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Reads the part after `?`.
+    pub(in crate::http) fn parse(query: Option<&str>) -> Result<Self, BadQuery> {
+        let mut pairs: Vec<(String, String)> = Vec::new();
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let (name, value) = (decode(name).ok_or(BadQuery::Encoding)?, decode(value).ok_or(BadQuery::Encoding)?);
+            if pairs.iter().any(|(known, _)| *known == name) {
+                return Err(BadQuery::Twice(tellable(&name).to_owned()));
+            }
+            pairs.push((name, value));
+        }
+        Ok(Self(pairs))
+    }
+
+    /// Takes a parameter out.
+    pub(in crate::http) fn take(&mut self, name: &str) -> Option<String> {
+        let at = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(at).1)
+    }
+
+    /// Takes out how much is asked for at once.
+    pub(in crate::http) fn limit(&mut self, usual: u16, most: u16) -> Result<u16, BadQuery> {
+        Ok(self.number("limit", "whole number", 1..=most)?.unwrap_or(usual))
+    }
+
+    /// Takes out a number of this kind, if it is there: digits alone, within these bounds.
+    pub(in crate::http) fn number(
+        &mut self,
+        name: &'static str,
+        kind: &'static str,
+        bounds: RangeInclusive<u16>,
+    ) -> Result<Option<u16>, BadQuery> {
+        let Some(text) = self.take(name) else { return Ok(None) };
+        // `parse` would take a sign too.
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        match text.parse() {
+            Ok(number) if digits && bounds.contains(&number) => Ok(Some(number)),
+            _ => Err(BadQuery::Number { name, kind, low: *bounds.start(), high: *bounds.end() }),
+        }
+    }
+
+    /// Nothing else may be there: a token in an address must not go unnoticed. Plain names are told, values never.
+    pub(in crate::http) fn none(&self) -> Result<(), BadQuery> {
+        match self.0.first() {
+            Some((name, _)) if is_token(name) => Err(BadQuery::Token(tellable(name).to_owned())),
+            Some((name, _)) => Err(BadQuery::Unknown(tellable(name).to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    /// The parameters that were not taken.
+    pub(in crate::http) fn rest(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// Refuses parameters of every kind.
+pub(in crate::http) fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
+    match query {
+        Some(query) if !query.is_empty() => Err(Problem::bad_request("This request takes no parameters.")),
+        _ => Ok(()),
+    }
+}
+
+/// Parameters that make no sense.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(in crate::http) enum BadQuery {
+    #[error("the address must be percent-encoded UTF-8")]
+    Encoding,
+    #[error("{0} must be given at most once")]
+    Twice(String),
+    #[error("{0} is not known")]
+    Unknown(String),
+    #[error("{0} {TOKEN_IN_ADDRESS}")]
+    Token(String),
+    #[error("{name} must be a {kind} from {low} to {high}")]
+    Number { name: &'static str, kind: &'static str, low: u16, high: u16 },
+}
+
+impl From<BadQuery> for Problem {
+    fn from(bad: BadQuery) -> Self {
+        Self::bad_request(bad.to_string())
+    }
+}
+
+/// ClientMessage of a parameter by which somebody tries to send a token.
+pub(in crate::http) const TOKEN_IN_ADDRESS: &str = "is not taken from the address, which proxies and logs keep: send the token in \
+     the header Authorization: Bearer, or for a WebSocket in a browser as the sub-protocols rowcast.v1, bearer.<token>, \
+     or as the first message {\"op\":\"auth\",\"token\":\"…\"}";
+
+/// True for a name under which a client would try to send a token.
+pub(in crate::http) fn is_token(name: &str) -> bool {
+    ["token", "access_token", "auth", "authorization", "bearer", "jwt", "apikey", "api_key"]
+        .iter()
+        .any(|word| name.eq_ignore_ascii_case(word))
+}
+
+/// A path as a log should have it: what is hidden there must be readable to be found.
+pub(in crate::http) fn readable(path: &str) -> String {
+    decode(path).unwrap_or_else(|| path.to_owned())
+}
+
+/// `%20` and `+` are spaces.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        bytes.push(match first {
+            b'+' => b' ',
+            b'%' => {
+                let (digits, tail) = rest.split_at_checked(2)?;
+                rest = tail;
+                let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+                u8::from_str_radix(digits, 16).ok()?
+            }
+            other => *other,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_values_are_decoded_and_taken() {
+        let mut query = Query::parse(Some("type=trade.%2A&symbol=BTC%2fUSD+x&&empty=&flag")).unwrap();
+        assert_eq!(query.take("type").unwrap(), "trade.*");
+        assert_eq!(query.take("type"), None);
+        assert_eq!(query.take("symbol").unwrap(), "BTC/USD x");
+        let rest: Vec<_> = query.rest().collect();
+        assert!(rest.contains(&("empty", "")) && rest.contains(&("flag", "")));
+        assert_eq!(Query::parse(None).unwrap().rest().count(), 0);
+    }
+
+    #[test]
+    fn what_is_no_encoding_or_comes_twice_is_refused() {
+        for query in ["a=%", "a=%2", "a=%zz", "a=%+1", "a=%ff", "%c3=1"] {
+            assert_eq!(Query::parse(Some(query)).unwrap_err(), BadQuery::Encoding, "{query}");
+        }
+        let twice = Query::parse(Some("a=1&b=2&%61=3")).unwrap_err();
+        assert_eq!(twice.to_string(), "a must be given at most once");
+    }
+}

@@ -1,0 +1,55 @@
+//! What tells whether this server may be sent traffic.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use crate::http::response::problem::Problem;
+use crate::http::response::refusals;
+use crate::tail::pages::Pages;
+use crate::tail::{Counts, Status};
+use crate::view::Views;
+
+/// The state of the server: starting, serving or draining. A cheap handle; the owner of the server sets it.
+#[derive(Debug, Clone, Default)]
+pub struct Readiness(Arc<AtomicU8>);
+
+const STARTING: u8 = 0;
+const SERVING: u8 = 1;
+const DRAINING: u8 = 2;
+
+impl Readiness {
+    /// The start is complete. Has no effect on a server that drains already.
+    pub fn serving(&self) {
+        let _was_draining = self.0.compare_exchange(STARTING, SERVING, Ordering::AcqRel, Ordering::Acquire);
+    }
+
+    /// No new traffic, please.
+    pub fn draining(&self) {
+        self.0.store(DRAINING, Ordering::Release);
+    }
+
+    /// Refuses while the server starts or drains.
+    pub(in crate::http) fn check(&self) -> Result<(), Problem> {
+        match self.0.load(Ordering::Acquire) {
+            SERVING => Ok(()),
+            STARTING => Err(Problem::of(refusals::STARTING)),
+            _ => Err(Problem::of(refusals::DRAINING)),
+        }
+    }
+}
+
+/// The part of the tail that handlers may see.
+#[derive(Debug, Clone)]
+pub struct TailView {
+    /// How it is doing.
+    pub status: watch::Receiver<Status>,
+    /// The counters of its work.
+    pub counts: watch::Receiver<Counts>,
+    /// When the newest question began that the journal which it follows has answered.
+    pub answered: watch::Receiver<Option<Instant>>,
+    /// Where it hands out.
+    pub pages: Pages<Views>,
+}

@@ -1,0 +1,184 @@
+//! The messages of a client.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::http::stream::subscription::Subscription;
+use crate::journal::tellable;
+
+/// A message of a client.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum ClientMessage {
+    Ping {},
+    Auth { token: String },
+    Subscribe(Subscription),
+}
+
+/// Each message of a client, with its fields.
+const MESSAGES: [(&str, &[&str]); 3] = [
+    ("ping", &[]),
+    ("auth", &["token"]),
+    ("subscribe", &["cursor", "last", "type", "level", "symbol", "trade_id", "subject"]),
+];
+
+impl ClientMessage {
+    /// One JSON object; arrays, which serde would take for one too, are none.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let said = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
+        said.ok_or_else(|| complaint(text))
+    }
+}
+
+/// Says of a message that is none what is wrong with it. Names are repeated if they are plain, values never.
+fn complaint(text: &str) -> String {
+    let Ok(value) = serde_json::from_str::<Value>(text) else { return "A message must be JSON.".to_owned() };
+    let Value::Object(message) = value else { return "A message must be a JSON object.".to_owned() };
+    let op = message.get("op").and_then(Value::as_str);
+    let Some((op, fields)) = MESSAGES.iter().find(|(known, _)| op == Some(known)) else {
+        let ops = MESSAGES.map(|(op, _)| op).join(", ");
+        return match op {
+            Some(op) => format!("{} is no op that is known; those are {ops}.", tellable(op)),
+            None => format!("A message must have an op, one of {ops}."),
+        };
+    };
+    let known = |name: &&String| *name == "op" || fields.contains(&name.as_str());
+    if let Some(name) = message.keys().find(|name| !known(name)) {
+        let fields = if fields.is_empty() { "has none".to_owned() } else { format!("has {}", fields.join(", ")) };
+        return format!("{} is no field of {op}, which {fields}.", tellable(name));
+    }
+    let text = |name: &&str| match message.get(*name) {
+        None | Some(Value::Null) => *op != "auth",
+        Some(Value::Number(number)) => matches!(*name, "cursor" | "last") && number.is_u64(),
+        Some(value) => value.is_string(),
+    };
+    match fields.iter().find(|name| !text(name)) {
+        Some(name) => format!("{name} of {op} must be a text."),
+        None => format!("A field of {op} stands there twice."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
+    use serde_json::{Map, Value, json};
+
+    use super::*;
+    use crate::tail::pages::tests::Dice;
+
+    /// The definition of a message in the interface, the slow way.
+    fn is_one(message: &Map<String, Value>) -> bool {
+        let text = |name: &str| message.get(name).is_some_and(Value::is_string);
+        let fits = |(name, value): (&String, &Value)| match name.as_str() {
+            "op" => true,
+            "cursor" | "last" => value.is_null() || value.is_string() || value.is_u64(),
+            "type" | "level" | "symbol" | "trade_id" | "subject" => value.is_null() || value.is_string(),
+            _ => false,
+        };
+        match message.get("op").and_then(Value::as_str) {
+            Some("ping") => message.len() == 1,
+            Some("auth") => message.len() == 2 && text("token"),
+            Some("subscribe") => message.iter().all(fits),
+            _ => false,
+        }
+    }
+
+    fn any_value(dice: &mut Dice) -> Value {
+        let words = ["ping", "auth", "subscribe", "", "5", "earliest", "a\0b", "\u{202e}🙂", "Ping"];
+        match dice.roll(12) {
+            0 => json!(null),
+            1 => json!(dice.roll(u64::MAX)),
+            2 => json!(-5),
+            3 => json!(5.0),
+            4 => json!(true),
+            5 => json!([]),
+            6 => json!({"op": "ping"}),
+            _ => json!(dice.pick(&words)),
+        }
+    }
+
+    #[test]
+    fn a_message_is_taken_if_and_only_if_the_interface_knows_it() {
+        let mut dice = Dice(7);
+        let names = ["token", "cursor", "last", "type", "level", "symbol", "trade_id", "subject", "owner", "", "Op"];
+        let mut taken = 0;
+        for _ in 0..20_000 {
+            let mut message = Map::new();
+            if dice.roll(20) > 0 {
+                let op = *dice.pick(&["ping", "auth", "subscribe", "subscribe"]);
+                message.insert("op".to_owned(), if dice.roll(20) > 0 { json!(op) } else { any_value(&mut dice) });
+            }
+            for _ in 0..dice.roll(3) {
+                message.insert((*dice.pick(&names)).to_owned(), any_value(&mut dice));
+            }
+            let text = Value::Object(message.clone()).to_string();
+            assert_eq!(ClientMessage::parse(&text).is_ok(), is_one(&message), "{text}");
+            taken += u32::from(is_one(&message));
+            // Two readers would read two things where a name stands twice.
+            for name in message.keys() {
+                for twice in [format!("{{\"{name}\":{},", message[name]), format!("{{\"{name}\":null,")] {
+                    let twice = text.replacen('{', &twice, 1);
+                    assert!(ClientMessage::parse(&twice).is_err(), "{twice}");
+                }
+            }
+        }
+        assert!(taken > 2_000, "{taken}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_message_is_named_but_for_what_may_be_a_secret() {
+        for (text, told) in [
+            (r#"{"op":"subscribe","typ":"a.*"}"#, "typ is no field of subscribe, which has cursor, last, type, level,"),
+            (r#"{"op":"subscribe","cursor":"1","from":2}"#, "from is no field of subscribe"),
+            (r#"{"op":"subscribe","type":7}"#, "type of subscribe must be a text."),
+            (r#"{"op":"subscribe","last":-7}"#, "last of subscribe must be a text."),
+            (r#"{"op":"subscribe","last":1,"last":2}"#, "A field of subscribe stands there twice."),
+            (r#"{"op":"ping","id":1}"#, "id is no field of ping, which has none."),
+            (r#"{"op":"auth"}"#, "token of auth must be a text."),
+            (r#"{"op":"auth","token":null}"#, "token of auth must be a text."),
+            (r#"{"op":"unsubscribe"}"#, "unsubscribe is no op that is known; those are ping, auth, subscribe."),
+            (r#"{"op":"hunter2"}"#, "a name is no op that is known"),
+            (r#"{"op":"subscribe","Sk-Live_9":1}"#, "a name is no field of subscribe"),
+            (r#"{"type":"a.*"}"#, "A message must have an op, one of ping, auth, subscribe."),
+            ("[]", "A message must be a JSON object."),
+            ("{", "A message must be JSON."),
+        ] {
+            let complaint = ClientMessage::parse(text).unwrap_err();
+            assert!(complaint.starts_with(told), "{text}: {complaint}");
+        }
+    }
+
+    #[test]
+    fn noise_is_no_message_and_harms_nothing() {
+        let mut dice = Dice(8);
+        let whole = r#" {"op":"subscribe","cursor":5,"type":"trade.*","level":null,"subject":"\ud83d\ude42"}"#;
+        for _ in 0..20_000 {
+            let mut bytes = whole.as_bytes().to_vec();
+            for _ in 0..=dice.roll(3) {
+                let at = usize::try_from(dice.roll(bytes.len() as u64)).unwrap();
+                let byte = dice.roll(256).to_le_bytes()[0];
+                match dice.roll(3) {
+                    0 => bytes[at] = byte,
+                    1 => bytes.insert(at, byte),
+                    _ => bytes.truncate(at + 1),
+                }
+            }
+            let text = String::from_utf8_lossy(&bytes);
+            if let Ok(said) = ClientMessage::parse(&text) {
+                let value: Value = serde_json::from_str(&text).unwrap();
+                assert!(is_one(value.as_object().unwrap()), "{text}: {said:?}");
+            }
+        }
+        for depth in [127, 128, 129, 30_000] {
+            let nested = "[".repeat(depth) + &"]".repeat(depth);
+            for text in [
+                nested.clone(),
+                format!(r#"{{"op":"ping","x":{nested}}}"#),
+                format!(r#"{{"cursor":{nested},"op":"subscribe"}}"#),
+            ] {
+                assert!(ClientMessage::parse(&text).is_err(), "{depth}");
+            }
+        }
+    }
+}
