@@ -18,17 +18,17 @@ pub(in crate::http) enum CloseReason {
     /// The server shuts down.
     Drained,
     /// The server refuses to go on: the refusal, and what the client is told of it.
-    Closed(Refusal, Fault),
+    Closed(&'static Refusal, Fault),
 }
 
 impl CloseReason {
     /// A refusal, with the sentence of the table.
-    pub(in crate::http) fn of(refusal: Refusal) -> Self {
+    pub(in crate::http) fn of(refusal: &'static Refusal) -> Self {
         Self::because(refusal, refusal.sentence)
     }
 
     /// A refusal, with a sentence that says more than the table's.
-    pub(in crate::http) fn because(refusal: Refusal, message: impl Into<String>) -> Self {
+    pub(in crate::http) fn because(refusal: &'static Refusal, message: impl Into<String>) -> Self {
         Self::Closed(refusal, fault(refusal, message))
     }
 
@@ -50,16 +50,16 @@ impl CloseReason {
             Self::Lost => 1006,
             Self::Stalled => close_code(refusals::STALLED),
             Self::Drained => close_code(refusals::RESTART),
-            Self::Closed(refusal, _) => close_code(*refusal),
+            Self::Closed(refusal, _) => close_code(refusal),
         }
     }
 }
 
-pub(in crate::http) fn close_code(refusal: Refusal) -> u16 {
+pub(in crate::http) fn close_code(refusal: &'static Refusal) -> u16 {
     refusal.close.unwrap_or(CLOSE_INTERNAL)
 }
 
-pub(in crate::http) fn fault(refusal: Refusal, message: impl Into<String>) -> Fault {
+pub(in crate::http) fn fault(refusal: &'static Refusal, message: impl Into<String>) -> Fault {
     Fault { code: refusal.code, message: message.into(), oldest: None, retry_after: None }
 }
 

@@ -21,7 +21,7 @@ pub(in crate::http) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("
 /// An error for a client: what it may know, and nothing else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) struct Problem {
-    refusal: Refusal,
+    refusal: &'static Refusal,
     detail: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
     oldest: Option<i64>,
@@ -48,12 +48,12 @@ struct Document<'a> {
 
 impl Problem {
     /// A refusal, with the sentence of the table.
-    pub(in crate::http) fn of(refusal: Refusal) -> Self {
+    pub(in crate::http) fn of(refusal: &'static Refusal) -> Self {
         Self::because(refusal, refusal.sentence)
     }
 
     /// A refusal, with a sentence that says more than the table's.
-    pub(in crate::http) fn because(refusal: Refusal, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub(in crate::http) fn because(refusal: &'static Refusal, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { refusal, detail: detail.into(), headers: Vec::new(), oldest: None, index: None, state: None }
     }
 
@@ -143,7 +143,7 @@ impl Problem {
     }
 
     /// The row of the table of refusals.
-    pub(in crate::http) fn refusal(&self) -> Refusal {
+    pub(in crate::http) fn refusal(&self) -> &'static Refusal {
         self.refusal
     }
 

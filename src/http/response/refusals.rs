@@ -37,12 +37,12 @@ macro_rules! status {
 
 macro_rules! table {
     ($($name:ident $code:literal $status:tt $close:tt $sentence:literal)*) => {
-        $(pub(in crate::http) const $name: Refusal =
-            Refusal { code: $code, status: status!($status), close: number!($close), sentence: $sentence };)*
+        $(pub(in crate::http) const $name: &Refusal =
+            &Refusal { code: $code, status: status!($status), close: number!($close), sentence: $sentence };)*
 
         /// All of them.
         #[cfg(test)]
-        pub(in crate::http) static REFUSALS: &[Refusal] = &[$($name),*];
+        pub(in crate::http) static REFUSALS: &[&Refusal] = &[$($name),*];
     };
 }
 

@@ -223,7 +223,7 @@ impl Session {
         }
     }
 
-    fn end(&mut self, refusal: Refusal, oldest: Option<i64>) -> Bytes {
+    fn end(&mut self, refusal: &'static Refusal, oldest: Option<i64>) -> Bytes {
         self.over = refusal.close;
         let message = refusal.sentence.to_owned();
         let error = Control::Error(Fault { code: refusal.code, message, oldest, retry_after: None }).json();

@@ -168,20 +168,20 @@ pub(super) async fn setting(request: Request<Incoming>) -> Result<(String, Optio
     Ok((value.to_owned(), body.version))
 }
 
-fn amount(name: &str, text: &str, code: Refusal) -> Result<Amount, Problem> {
+fn amount(name: &str, text: &str, code: &'static Refusal) -> Result<Amount, Problem> {
     Amount::parse(text).map_err(|bad| Problem::because(code, sentence(&format!("{name} {bad}"))))
 }
 
-fn perhaps(name: &str, text: Option<&str>, code: Refusal) -> Result<Option<Amount>, Problem> {
+fn perhaps(name: &str, text: Option<&str>, code: &'static Refusal) -> Result<Option<Amount>, Problem> {
     text.map(|text| amount(name, text, code)).transpose()
 }
 
-fn trade_id(text: Option<&str>, code: Refusal) -> Result<Option<Uuid>, Problem> {
+fn trade_id(text: Option<&str>, code: &'static Refusal) -> Result<Option<Uuid>, Problem> {
     let parse = |text| Uuid::try_parse(text).map_err(|_| Problem::because(code, "trade_id must be a UUID."));
     text.map(parse).transpose()
 }
 
-async fn object<T: DeserializeOwned>(request: Request<Incoming>, code: Refusal) -> Result<T, Problem> {
+async fn object<T: DeserializeOwned>(request: Request<Incoming>, code: &'static Refusal) -> Result<T, Problem> {
     needs_json(request.headers())?;
     let body = read_body(request.into_body()).await?;
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body) {

@@ -42,7 +42,7 @@ impl<'a> Tables<'a> {
 }
 
 /// The problem that a client is told, with this refusal for a value that cannot be stored.
-pub(super) fn problem(error: Error, invalid: Refusal) -> Problem {
+pub(super) fn problem(error: Error, invalid: &'static Refusal) -> Problem {
     match error {
         Error::NotFound => Problem::not_found(),
         Error::State { state, reason } => Problem::state_conflict(sentence(&reason), &state),
