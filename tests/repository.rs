@@ -1,5 +1,7 @@
-//! The repository itself: its layers, its folders, its scripts, and that what it says in several places is the same in
+//! The repository itself: its layers, its circles, its folders, its scripts, and that what it says in several places is the same in
 //! all of them. No database.
+
+mod circles;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Role;
 use super::identity::{Identity, LEEWAY, is_subject};
 use super::json::{self, Object};
-use super::verify::{No, Refused, Why};
+use super::rejection::{Reason, Refused, Rejection};
 
 /// The last second of the year 9999. Later ones have no date, and are no times that somebody meant.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -21,7 +21,7 @@ pub(super) struct Policy {
 
 impl Policy {
     /// Reads the claims of a token whose signature is good.
-    pub(super) fn judge(&self, claims: &[u8], now: u64) -> Result<Identity, No> {
+    pub(super) fn judge(&self, claims: &[u8], now: u64) -> Result<Identity, Rejection> {
         let claims = json::object(claims).ok_or("its claims are not an object")?;
         let expires = time(&claims, "exp", "exp is not a time")?.ok_or("exp is missing")?;
         let issued = time(&claims, "iat", "iat is not a time")?.ok_or("iat is missing")?;
@@ -52,7 +52,7 @@ impl Policy {
         Ok(Identity::new(subject, role(&claims)?, issued, expires))
     }
 
-    fn issued_by(&self, claims: &Object) -> Result<(), Why> {
+    fn issued_by(&self, claims: &Object) -> Result<(), Reason> {
         let issuer = text(claims, "iss", "iss is not a text")?;
         if self.issuer.is_some() && issuer != self.issuer.as_deref() {
             return Err("iss is not the issuer");
@@ -60,7 +60,7 @@ impl Policy {
         Ok(())
     }
 
-    fn meant_for(&self, claims: &Object) -> Result<(), Why> {
+    fn meant_for(&self, claims: &Object) -> Result<(), Reason> {
         let audiences = match claims.get("aud") {
             None => Vec::new(),
             Some(Value::String(one)) => vec![one.as_str()],
@@ -76,8 +76,8 @@ impl Policy {
 
 /// `role`, else the strongest known one of `roles`, else that of everybody. A word that is not known may mean less than
 /// any that is, so it lets nobody in.
-fn role(claims: &Object) -> Result<Role, No> {
-    let unknown = No { refused: Refused::Forbidden, why: "no role in it is known", genuine: true };
+fn role(claims: &Object) -> Result<Role, Rejection> {
+    let unknown = Rejection { refused: Refused::Forbidden, why: "no role in it is known", genuine: true };
     let several = match claims.get("roles") {
         None => None,
         Some(Value::Array(many)) => Some(texts(many).ok_or("roles holds what is not a text")?),
@@ -92,12 +92,12 @@ fn role(claims: &Object) -> Result<Role, No> {
     }
 }
 
-fn text<'a>(claims: &'a Object, name: &str, why: Why) -> Result<Option<&'a str>, Why> {
+fn text<'a>(claims: &'a Object, name: &str, why: Reason) -> Result<Option<&'a str>, Reason> {
     claims.get(name).map(|value| value.as_str().ok_or(why)).transpose()
 }
 
 /// Whole seconds since 1970. Fractions are allowed by the standard and made by nobody who is careful.
-fn time(claims: &Object, name: &str, why: Why) -> Result<Option<u64>, Why> {
+fn time(claims: &Object, name: &str, why: Reason) -> Result<Option<u64>, Reason> {
     let read = |value: &Value| value.as_u64().filter(|time| *time <= LAST_SECOND).ok_or(why);
     claims.get(name).map(read).transpose()
 }
@@ -113,7 +113,7 @@ mod tests {
 
     const NOW: u64 = 2_000_000_000;
 
-    fn judge(policy: &Policy, changes: &Value) -> Result<Identity, No> {
+    fn judge(policy: &Policy, changes: &Value) -> Result<Identity, Rejection> {
         let mut claims = json!({ "sub": "alice", "exp": NOW + 10, "iat": NOW - 10 });
         if let (Some(claims), Some(changes)) = (claims.as_object_mut(), changes.as_object()) {
             claims.extend(changes.clone());
@@ -121,23 +121,23 @@ mod tests {
         policy.judge(claims.to_string().as_bytes(), NOW)
     }
 
-    fn open(changes: &Value) -> Result<Identity, No> {
+    fn open(changes: &Value) -> Result<Identity, Rejection> {
         judge(&Policy::default(), changes)
     }
 
     #[test]
     fn the_leeway_is_sixty_seconds_and_no_more() {
         assert!(open(&json!({ "exp": NOW - 59 })).is_ok());
-        assert_eq!(open(&json!({ "exp": NOW - 60 })), Err(No::from("it has expired")));
+        assert_eq!(open(&json!({ "exp": NOW - 60 })), Err(Rejection::from("it has expired")));
         for (name, why) in [("iat", "iat is in the future"), ("nbf", "it is not valid yet")] {
             assert!(open(&json!({ name: NOW + 60 })).is_ok(), "{name}");
-            assert_eq!(open(&json!({ name: NOW + 61 })), Err(No::from(why)));
+            assert_eq!(open(&json!({ name: NOW + 61 })), Err(Rejection::from(why)));
         }
         let firebase = Policy { auth_time: true, ..Policy::default() };
         assert!(judge(&firebase, &json!({ "auth_time": NOW + 60 })).is_ok());
         let late = judge(&firebase, &json!({ "auth_time": NOW + 61 }));
-        assert_eq!(late, Err(No::from("auth_time is in the future")));
-        assert_eq!(judge(&firebase, &json!({})), Err(No::from("auth_time is missing")));
+        assert_eq!(late, Err(Rejection::from("auth_time is in the future")));
+        assert_eq!(judge(&firebase, &json!({})), Err(Rejection::from("auth_time is missing")));
     }
 
     #[test]
@@ -150,7 +150,7 @@ mod tests {
     fn times_have_a_date() {
         assert!(open(&json!({ "exp": LAST_SECOND })).is_ok());
         for time in [json!(LAST_SECOND + 1), json!(u64::MAX), json!(-1), json!(2e9), json!("2100000000"), json!(null)] {
-            assert_eq!(open(&json!({ "exp": time })), Err(No::from("exp is not a time")), "{time}");
+            assert_eq!(open(&json!({ "exp": time })), Err(Rejection::from("exp is not a time")), "{time}");
         }
     }
 

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::json;
-use super::verify::Why;
+use super::rejection::Reason;
 
 /// The longest token, in bytes. One with a name and a dozen roles has about a thousand.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -33,7 +33,7 @@ pub(super) struct Header {
 impl<'a> Parts<'a> {
     /// Takes a token apart. The decoder takes each value in one form only: no padding, no blanks, no stray bits at the
     /// end. So one token cannot be written in two ways.
-    pub(super) fn of(token: &'a str) -> Result<Self, Why> {
+    pub(super) fn of(token: &'a str) -> Result<Self, Reason> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err("it is too long");
         }
@@ -56,12 +56,12 @@ impl<'a> Parts<'a> {
 }
 
 impl Header {
-    fn parse(bytes: &[u8]) -> Result<Self, Why> {
+    fn parse(bytes: &[u8]) -> Result<Self, Reason> {
         let header = json::object(bytes).ok_or("its header is not an object")?;
         if REFUSED.iter().any(|name| header.contains_key(*name)) {
             return Err("its header holds what is not taken from a token");
         }
-        let text = |name: &str, why: Why| match header.get(name) {
+        let text = |name: &str, why: Reason| match header.get(name) {
             None => Ok(None),
             Some(value) => value.as_str().map(Some).ok_or(why),
         };

@@ -7,43 +7,13 @@ use super::header::Parts;
 use super::identity::Identity;
 use super::key::{Algorithm, Key};
 use super::keys::{FetchError, FetchKeys, Keys};
+use super::rejection::{Reason, Refused, Rejection};
 use crate::clock::Clock;
 use crate::config::{ConfigError, TokenConfig};
 use crate::shutdown::Shutdown;
 
 /// Where Google publishes the certificates of Firebase's ID tokens.
 const FIREBASE_KEYS: &str = "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com";
-
-/// Why a token is refused, in words for the log. Nothing of the token itself.
-pub(super) type Why = &'static str;
-
-/// What somebody is told whose token is refused: no more than this.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// It is not a good token, for whatever reason.
-    #[error("unauthorized")]
-    Unauthorized,
-    /// It is good, and none of its roles is known.
-    #[error("forbidden")]
-    Forbidden,
-}
-
-/// A refusal with its reason, which is for the log and for tests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct No {
-    /// What the sender is told.
-    pub refused: Refused,
-    /// What the log is told.
-    pub why: &'static str,
-    /// Whether its signature is that of a key which is believed: an expired token, say, which nobody has guessed.
-    pub genuine: bool,
-}
-
-impl From<Why> for No {
-    fn from(why: Why) -> Self {
-        Self { refused: Refused::Unauthorized, why, genuine: false }
-    }
-}
 
 /// Checks tokens by the configured keys. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -86,7 +56,7 @@ impl Verifier {
     }
 
     /// The same, with the reason of a refusal. It must not reach whoever sent the token: it would help to forge one.
-    pub async fn examine(&self, token: &str) -> Result<Identity, No> {
+    pub async fn examine(&self, token: &str) -> Result<Identity, Rejection> {
         let parts = Parts::of(token)?;
         let (verdict, policy) = match (&self.0.keys, &self.0.secret, &parts.header.kid) {
             (Some(published), _, Some(kid)) => (published.check(kid, &parts).await, &published.policy),
@@ -96,7 +66,7 @@ impl Verifier {
         };
         verdict?;
         let judged = policy.judge(&parts.claims, self.0.clock.unix_seconds());
-        judged.map_err(|no| No { genuine: true, ..no })
+        judged.map_err(|no| Rejection { genuine: true, ..no })
     }
 
     /// Fetches the keys now, and again before they are stale, until the shutdown. A server runs this as a task; without
@@ -146,7 +116,7 @@ impl Published {
         Ok(Some(Self { keys, policy, only: Some(Algorithm::Rs256) }))
     }
 
-    async fn check(&self, kid: &str, parts: &Parts<'_>) -> Result<(), Why> {
+    async fn check(&self, kid: &str, parts: &Parts<'_>) -> Result<(), Reason> {
         // Before any fetch: what cannot be good must not have keys fetched.
         if self.only.is_some_and(|only| only.as_str() != parts.header.algorithm) {
             return Err("alg is not that of the key");
@@ -157,7 +127,7 @@ impl Published {
 }
 
 /// The token must name the algorithm of the key, and be signed by it.
-fn check(key: &Key, parts: &Parts<'_>) -> Result<(), Why> {
+fn check(key: &Key, parts: &Parts<'_>) -> Result<(), Reason> {
     if key.algorithm().as_str() != parts.header.algorithm {
         return Err("alg is not that of the key");
     }

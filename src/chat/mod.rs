@@ -21,8 +21,8 @@ mod text;
 pub const TYPES: [&str; 1] = ["chat."];
 
 pub use list::{ListCursor, Listed, close, conversations, utterances};
-pub use model::{Conversation, Exchange, Kind, Outcome, Status, Utterance};
+pub use model::{Conversation, Exchange, Kind, Message, Outcome, Status, Utterance};
 pub use responder::{Answering, Echo, Question, Responder, Turn, Unanswered};
-pub use say::{Chat, ChatError, Message};
+pub use say::{Chat, ChatError};
 pub use speakers::{make_bot, make_user};
 pub use text::{BadText, MAX_CHARS, Text};

@@ -3,6 +3,7 @@
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
+use super::Text;
 use crate::db::Timestamp;
 
 /// The columns of a conversation, in the order in which [`Conversation::read`] takes them.
@@ -10,6 +11,19 @@ pub(super) const CONVERSATION: &str = "c.id, c.owner, c.status, c.opened_at, c.c
 /// The same of an utterance `u` and its speaker `s`.
 pub(super) const UTTERANCE: &str =
     "u.id, u.conversation_id, u.position, s.kind, s.name, u.text, u.said_at, u.answers, u.final, u.outcome";
+
+/// Something that a user says.
+#[derive(Debug, Clone)]
+pub struct Message {
+    /// The subject of the user.
+    pub subject: String,
+    /// The words.
+    pub text: Text,
+    /// Where it is to be said; if nothing is named, in the open conversation, which is made if there is none.
+    pub conversation: Option<Uuid>,
+    /// The name of this message for retries.
+    pub key: Option<String>,
+}
 
 /// Whether something may still be said in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

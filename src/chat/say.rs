@@ -4,28 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_postgres::{Client, Error};
-use uuid::Uuid;
 
 use super::answer::ask;
 use super::store::{self, Kept};
-use super::{Echo, Exchange, Question, Responder, Status, Text};
+use super::{Echo, Exchange, Message, Question, Responder, Status};
 use crate::db::{Database, Lane, Requester, Trouble};
 
 /// How long a responder may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-
-/// Something that a user says.
-#[derive(Debug, Clone)]
-pub struct Message {
-    /// The subject of the user.
-    pub subject: String,
-    /// The words.
-    pub text: Text,
-    /// Where it is to be said; if nothing is named, in the open conversation, which is made if there is none.
-    pub conversation: Option<Uuid>,
-    /// The name of this message for retries.
-    pub key: Option<String>,
-}
 
 /// Why nothing was said.
 #[derive(Debug, thiserror::Error)]

@@ -2,64 +2,18 @@
 //! table of checks; none changes anything, and none prints a secret.
 
 mod database;
+mod finding;
 mod journal;
 mod published;
 mod settings;
 
 use clap::ArgMatches;
 use futures_util::future::BoxFuture;
-use tokio_postgres::Client;
 
+use self::finding::{Finding, Patient, Verdict, fail};
 use super::{Failure, output};
 use crate::config::{ConfigError, Source};
 use crate::db::{Connector, DatabaseUrl, Trouble};
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Verdict {
-    /// As it should be.
-    Ok,
-    /// It works, less well than it could, or will not for ever.
-    Warn,
-    /// A server would not start, or not do what it is for.
-    Fail,
-}
-
-impl Verdict {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fail => "FAIL",
-        }
-    }
-}
-
-/// What one check came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Finding {
-    verdict: Verdict,
-    detail: String,
-}
-
-fn ok(detail: impl Into<String>) -> Finding {
-    Finding { verdict: Verdict::Ok, detail: detail.into() }
-}
-
-fn warn(detail: impl Into<String>) -> Finding {
-    Finding { verdict: Verdict::Warn, detail: detail.into() }
-}
-
-fn fail(detail: impl Into<String>) -> Finding {
-    Finding { verdict: Verdict::Fail, detail: detail.into() }
-}
-
-/// What a check may look at.
-struct Patient<'a> {
-    source: &'a Source,
-    connector: Option<&'a Connector>,
-    client: Option<&'a Client>,
-}
 
 /// What a check needs to make sense. What lacks is told by another line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,12 +100,5 @@ fn report(what: &str, finding: &Finding, json: bool) {
         output::print(&serde_json::json!({ "verdict": verdict, "what": what, "detail": detail }).to_string());
     } else {
         output::print(&format!("{verdict:<4}  {what:<13}  {detail}"));
-    }
-}
-
-impl<'a> Patient<'a> {
-    /// The connection. The table asks for it before it calls a check that needs one.
-    fn client(&self) -> Result<&'a Client, Trouble> {
-        self.client.ok_or_else(|| Trouble::Unreachable("there is no connection".to_owned()))
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod dev;
 mod development;
 mod doctor;
+mod failure;
 mod migrate;
 mod output;
 mod publish;
@@ -24,68 +25,11 @@ use std::process::ExitCode;
 use clap::ArgMatches;
 use tokio::runtime::Runtime;
 
-use crate::auth::token::MintError;
+use self::failure::Failure;
 use crate::config::{ConfigError, SETTINGS, Source};
-use crate::shutdown::Signal;
 use crate::telemetry;
 use crate::view::Redaction;
 use crate::view::redact::REDACTED;
-
-/// Why a command failed: one line for standard error.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    #[error(transparent)]
-    App(#[from] crate::app::AppError),
-    #[error(transparent)]
-    Migrate(#[from] crate::db::migrate::MigrateError),
-    #[error(transparent)]
-    Mint(#[from] MintError),
-    #[error(transparent)]
-    Trouble(#[from] crate::db::Trouble),
-    #[error(transparent)]
-    Url(#[from] crate::db::UrlError),
-    #[error(transparent)]
-    Tls(#[from] crate::db::TlsError),
-    #[error(transparent)]
-    Cluster(#[from] crate::db::cluster::ClusterError),
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    #[error(transparent)]
-    Append(#[from] crate::journal::AppendError),
-    #[error(transparent)]
-    Trim(#[from] crate::journal::trim::TrimError),
-    #[error("line {0}: {1}; the lines before it are stored, it and those after it are not")]
-    Line(u64, String),
-    #[error("{2}; whether lines {0} to {1} are stored is not known, those before them are")]
-    Unsure(u64, u64, String),
-    #[error("stopped: {0} lines are stored")]
-    Stopped(usize),
-    /// What clap cannot check.
-    #[error("{0}")]
-    Usage(String),
-    /// In the words of whoever refused.
-    #[error("{0}")]
-    Said(String),
-    /// It was told to end at once.
-    #[error("{} again: ended at once, without waiting for what was under way", .0.name())]
-    Interrupted(Signal),
-    /// The command has said what there is to say.
-    #[error("")]
-    Told,
-}
-
-impl Failure {
-    /// Whether an argument is to blame, whatever the machine, the database and the server are like.
-    fn is_usage(&self) -> bool {
-        match self {
-            Self::Usage(_) => true,
-            Self::Mint(refused) => matches!(refused, MintError::Subject | MintError::Ttl),
-            _ => false,
-        }
-    }
-}
 
 /// Runs the command that this process was started with.
 pub fn main() -> ExitCode {

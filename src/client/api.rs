@@ -11,7 +11,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER,
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 
-use super::connector::CONNECT_LIMIT;
+use super::socket::CONNECT_LIMIT;
 use super::{Connector, Error, Tokens, Told};
 
 /// How long an answer may take.

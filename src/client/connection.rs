@@ -12,9 +12,9 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Bytes, Error as WireError, Message};
 
-use super::connector::{CONNECT_LIMIT, Socket};
 use super::frame::{Frame, Hello};
 use super::ledger::Ledger;
+use super::socket::{CONNECT_LIMIT, Socket};
 use super::{Error, Told};
 use crate::config::Secret;
 

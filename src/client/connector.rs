@@ -3,11 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
@@ -15,19 +13,14 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use super::connection::Connection;
 use super::endpoint::{Endpoint, Selection, Start};
+use super::socket::{CONNECT_LIMIT, Socket};
 use super::{Error, upgrade};
 use crate::config::Secret;
 
-/// How long TCP, TLS and the upgrade may take together; and how long the `hello` after them.
-pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// The largest message: an event of 256 KiB with all that may stand around it fits.
 const MAX_MESSAGE: usize = 1 << 20;
 /// Small, since a load test has thousands of connections; larger messages get their room when they come.
 const READ_BUFFER: usize = 4 << 10;
-
-/// A socket, with or without TLS.
-pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
 /// Knows where a server is and whom to trust. Cloning shares the certificates.
 #[derive(Clone)]

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::Decision;
+use super::decision::Decision;
 use crate::config::Rate;
 
 /// So many in a period, all at once if need be.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Class, Decision};
+use super::decision::{Class, Decision};
 use crate::config::Rate;
 
 /// The values of header fields.

@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use super::decision::{Class, Decision};
 use super::gcra::{Quota, Taken, micros};
-use super::{Class, Decision};
 use crate::config::Rate;
 
 /// How many keys of one class are held at most: some 4 MB. Beyond it, those go that owe least.

@@ -16,7 +16,7 @@ use ::redis::{
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::LimitError;
+use super::decision::LimitError;
 use super::gcra::{Quota, Taken};
 use crate::clock::jitter;
 use crate::config::{Rate, Secret};

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::{Failure, output};
 use super::figures::Delays;
 use super::load::{Load, Sample, by_turns, rows_with_samples};
+use super::measured::{Busy, Latency, Plan, Round, Throughput, count};
 use super::place::{Place, Scheme};
 use super::readers::{Fetcher, Follower, Listener};
 use super::report;
@@ -12,53 +13,6 @@ use crate::tail::Counts;
 
 /// How much longer than planned a round may take to have something to show.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How much is measured.
-#[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) writers: Vec<usize>,
-    /// The threads that the writers share.
-    pub(super) threads: usize,
-    pub(super) rounds: usize,
-    pub(super) warm_up: Duration,
-    pub(super) measure: Duration,
-    /// In each round of the latency.
-    pub(super) inserts: usize,
-    /// Between two inserts into the same database.
-    pub(super) gap: Duration,
-}
-
-/// One round of one scheme.
-#[derive(Debug, Clone)]
-pub(super) struct Round {
-    pub(super) scheme: Scheme,
-    /// Commits acknowledged per second.
-    pub(super) rate: f64,
-    pub(super) busy: Option<Busy>,
-}
-
-/// What the tail did meanwhile.
-#[derive(Debug, Clone)]
-pub(super) struct Busy {
-    pub(super) seconds: f64,
-    pub(super) polls: u64,
-    pub(super) hushes: u64,
-    pub(super) rings: u64,
-    pub(super) delays: Delays,
-    /// Events handed out in the whole round. They are as many as there are rows, or the round fails.
-    pub(super) events: u64,
-}
-
-/// The rounds of so many writers.
-#[derive(Debug, Clone)]
-pub(super) struct Throughput {
-    pub(super) writers: usize,
-    /// In each, one of every scheme.
-    pub(super) rounds: Vec<Vec<Round>>,
-}
-
-/// One round of the latency: the tail's, then the bare client's.
-pub(super) type Latency = [Delays; 2];
 
 /// Measures all of it and returns the report.
 pub(super) async fn run(place: &Place, plan: &Plan) -> Result<String, Failure> {
@@ -167,10 +121,4 @@ async fn latency_round(place: &Place, plan: &Plan) -> Result<Latency, Failure> {
     // The first ones pay for plans, caches and pages of memory.
     let warm = |samples: &[Sample]| samples[samples.len() / 10..].to_vec();
     Ok([Delays::of(&warm(&tail), &marks), Delays::of(&warm(&bare), &fetched)])
-}
-
-/// Counts of this size are exact in a float.
-#[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
-pub(super) fn count(number: u64) -> f64 {
-    number as f64
 }

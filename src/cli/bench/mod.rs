@@ -9,6 +9,7 @@ mod crowd;
 mod figures;
 mod journal;
 mod load;
+mod measured;
 mod place;
 mod readers;
 mod report;
@@ -22,7 +23,7 @@ use clap::ArgMatches;
 use super::{Failure, output};
 use crate::config::{ConfigError, Secret, duration};
 use crate::shutdown;
-use journal::Plan;
+use measured::Plan;
 use place::Place;
 
 /// Runs what was asked for. Whatever becomes of it, nothing is left behind.

@@ -6,8 +6,8 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::figures::{Delays, Spread, percentile};
-use super::journal::{Busy, Latency, Plan, Round, Throughput, count};
 use super::load::payload_bytes;
+use super::measured::{Busy, Latency, Plan, Round, Throughput, count};
 use super::place::Scheme;
 
 /// What the project promises of this many writers, and of one.

@@ -12,7 +12,7 @@ use super::super::{Failure, output};
 use super::child::{Server, own_cpu, postgres_cpu};
 use super::crowd::{Crowd, Door};
 use super::figures::{Spread, percentile};
-use super::journal::count;
+use super::measured::count;
 use super::place::{Place, Scheme};
 use super::report::{Machine, millis, table, with_bounds};
 use crate::auth::Role;

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Row};
 
-use super::{Finding, Patient, fail, ok, warn};
+use super::finding::{Finding, Patient, fail, ok, warn};
 use crate::db::{Connector, DatabaseUrl, Trouble};
 
 /// How long a bell from one connection to another may take.
@@ -236,7 +236,7 @@ fn judge_prepared(count: i64, oldest: Option<f64>) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::finding::Verdict;
     use super::*;
 
     #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use tokio_postgres::Client;
 
 use super::database::one;
-use super::{Finding, Patient, fail, ok, warn};
+use super::finding::{Finding, Patient, fail, ok, warn};
 use crate::db::Trouble;
 use crate::db::migrate::{self, MigrateError, Status};
 

@@ -1,7 +1,7 @@
 //! The published tables: those that tell more than their owner meant to, and those whose writes fail.
 
 use super::database::one;
-use super::{Finding, Patient, fail, ok, warn};
+use super::finding::{Finding, Patient, fail, ok, warn};
 use crate::db::Trouble;
 
 /// So many tables are named; the rest is counted.

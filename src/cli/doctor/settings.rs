@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Finding, Patient, fail, ok, warn};
+use super::finding::{Finding, Patient, fail, ok, warn};
 use crate::auth::Verifier;
 use crate::clock::Clock;
 use crate::config::{Secret, ServerConfig, TokenConfig};
@@ -87,7 +87,7 @@ pub(super) async fn redis(patient: &Patient<'_>) -> Result<Finding, Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Verdict;
+    use super::super::finding::Verdict;
     use super::*;
 
     #[test]

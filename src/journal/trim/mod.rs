@@ -4,6 +4,7 @@
 //! Only the last of these may wait, for transactions that were open before it, and it blocks no writer meanwhile.
 //! Every step can be repeated: what one trim leaves undone, the next one does.
 
+mod blocker;
 mod decide;
 mod wait;
 
@@ -18,7 +19,7 @@ use super::partitions::{self, Partition};
 use super::{BadCursor, Cursor};
 use crate::db::{Connector, Trouble};
 
-pub use wait::Blocker;
+pub use blocker::Blocker;
 
 /// How long after what is gone was written down every node has looked: at once by the bell that says so, and where no bell comes
 /// by the poll once a second, which takes a moment.
@@ -98,7 +99,7 @@ pub enum TrimError {
     #[error(
         "gave up after waiting {limit:?} for {}: events through {trimmed_through} are gone for every reader, their \
          space follows with the next rowcast trim",
-        wait::list(blockers)
+        blocker::list(blockers)
     )]
     Waited {
         /// How long it was allowed to wait.

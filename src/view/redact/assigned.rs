@@ -8,7 +8,7 @@ use super::finder::{Finder, Found, LOOK_AHEAD};
 use super::json::{is_private_of_jwk, unescaped};
 use super::keys::Secrecy;
 use super::plausible::{is_hidden, says_nothing};
-use super::{REDACTED, steps};
+use super::rewriting::{REDACTED, steps};
 
 /// The bytes in which a key is looked for before its sign.
 const LONGEST_KEY: usize = 128;

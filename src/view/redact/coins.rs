@@ -8,7 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::alphabet::{alnum, base58};
 use super::finder::Finder;
-use super::steps;
+use super::rewriting::steps;
 
 /// A kind of key in base58check: how it begins, its length, and that of what it says.
 struct Kind {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::steps;
+use super::rewriting::steps;
 
 /// A text without its escapes, and where each of its bytes is written in the one that it came from.
 pub(super) struct Layer {

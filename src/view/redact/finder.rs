@@ -14,7 +14,7 @@ use super::coins::WordRun;
 use super::escapes::unescaped_anyhow;
 use super::keys::Keys;
 use super::makes::{Length, MAKES, Make, Prefilter, Stands};
-use super::{REDACTED, Rewriting, steps};
+use super::rewriting::{REDACTED, Rewriting, steps};
 
 /// The bytes that are looked at ahead before something is taken for a secret.
 pub(super) const LOOK_AHEAD: usize = 128;

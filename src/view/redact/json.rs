@@ -11,9 +11,9 @@ use super::keys::{Keys, Secrecy};
 use super::markup::NAMING;
 use super::objects::{Edits, Objects};
 use super::plausible::is_hidden;
+use super::rewriting::{REDACTED, Rewriting, steps};
 pub(super) use super::scan::unescaped;
 use super::scan::{blanks_end, string_end, value_end};
-use super::{REDACTED, Rewriting, steps};
 
 /// The treatment of a string in which something looks like a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -66,7 +66,7 @@ impl Keys {
             return None;
         }
         let key = Squeezed::of(tail(key));
-        super::steps(key.text.len());
+        super::rewriting::steps(key.text.len());
         if key.starts.iter().any(|&start| key.text[start..].starts_with(TELLING)) {
             return Some(Secrecy::Certain);
         }

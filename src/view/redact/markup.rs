@@ -7,7 +7,7 @@ use super::assigned::is_plain;
 use super::finder::{Finder, Found, LOOK_AHEAD};
 use super::keys::Secrecy;
 use super::plausible::{is_hidden, says_nothing};
-use super::{REDACTED, steps};
+use super::rewriting::{REDACTED, steps};
 
 /// Keys and attributes whose value names another that stands beside it.
 pub(super) const NAMING: &[&str] = &["key", "name", "field", "header"];

@@ -16,16 +16,16 @@ mod markup;
 mod names;
 mod objects;
 mod plausible;
+mod rewriting;
 pub(super) mod scan;
 mod shapes;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
-use keys::Keys;
+pub use self::rewriting::REDACTED;
 
-/// The text that stands where a secret was.
-pub const REDACTED: &str = "[redacted]";
+use keys::Keys;
 
 /// The rules of hiding. Immutable, and cheap to clone.
 #[derive(Debug, Clone)]
@@ -75,43 +75,6 @@ impl Redaction {
         let clean = json::rewrite_value(value, key, &self.keys, json::Strings::Whole);
         clean.unwrap_or(Cow::Borrowed("\"[redacted]\""))
     }
-}
-
-/// Parts of a text replaced, in order; nothing is copied before the first.
-struct Rewriting<'a> {
-    text: &'a str,
-    out: String,
-    copied: usize,
-}
-
-impl<'a> Rewriting<'a> {
-    fn of(text: &'a str) -> Self {
-        Self { text, out: String::new(), copied: 0 }
-    }
-
-    /// Puts these one after the other in place of a part that lies behind all earlier ones.
-    fn replace(&mut self, part: std::ops::Range<usize>, with: [&str; 3]) {
-        self.out.push_str(&self.text[self.copied..part.start]);
-        self.out.extend(with);
-        self.copied = part.end;
-    }
-
-    fn finish(mut self) -> Cow<'a, str> {
-        if self.copied == 0 && self.out.is_empty() {
-            return Cow::Borrowed(self.text);
-        }
-        self.out.push_str(&self.text[self.copied..]);
-        Cow::Owned(self.out)
-    }
-}
-
-/// Notes that so many bytes were looked at. The tests hold the cost to the length of the text by it.
-#[cfg(not(test))]
-fn steps(_: usize) {}
-
-#[cfg(test)]
-fn steps(count: usize) {
-    tests::STEPS.with(|steps| steps.set(steps.get() + count));
 }
 
 #[cfg(test)]

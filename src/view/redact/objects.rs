@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::REDACTED;
 use super::keys::Secrecy;
+use super::rewriting::REDACTED;
 
 /// Parts of a text and what replaces them.
 pub(super) type Edits = Vec<(Range<usize>, Cow<'static, str>)>;

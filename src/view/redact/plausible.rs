@@ -2,7 +2,7 @@
 //! stand the symbols of a currency, numbers, words and addresses as well.
 
 use super::keys::Secrecy;
-use super::{REDACTED, steps};
+use super::rewriting::{REDACTED, steps};
 
 /// So long a symbol is at most: `1000SHIBUSDT`, `SOL-PERP`.
 const LONGEST_SYMBOL: usize = 12;

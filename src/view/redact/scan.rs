@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::steps;
+use super::rewriting::steps;
 
 /// The closing quote of the string that opens here.
 pub(super) fn string_end(text: &str, open: usize) -> Option<usize> {

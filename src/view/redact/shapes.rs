@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::REDACTED;
 use super::alphabet::{Alphabet, alnum, base64, in_authority, token68, upper, url};
 use super::finder::{Finder, Found, LOOK_AHEAD, looks_random};
-use super::steps;
+use super::rewriting::REDACTED;
+use super::rewriting::steps;
 
 impl<'a> Finder<'a> {
     /// `sk-…`, of those who serve language models. Words with hyphens between them are none.

@@ -1,0 +1,32 @@
+//! The refusal of a token.
+
+/// The reason for which a token is refused, in words for the log. Nothing of the token itself.
+pub(super) type Reason = &'static str;
+
+/// What somebody is told whose token is refused: no more than this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is not a good token, for whatever reason.
+    #[error("unauthorized")]
+    Unauthorized,
+    /// It is good, and none of its roles is known.
+    #[error("forbidden")]
+    Forbidden,
+}
+
+/// A refusal with its reason, which is for the log and for tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejection {
+    /// What the sender is told.
+    pub refused: Refused,
+    /// What the log is told.
+    pub why: &'static str,
+    /// Whether its signature is that of a key which is believed: an expired token, say, which nobody has guessed.
+    pub genuine: bool,
+}
+
+impl From<Reason> for Rejection {
+    fn from(why: Reason) -> Self {
+        Self { refused: Refused::Unauthorized, why, genuine: false }
+    }
+}

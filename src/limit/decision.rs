@@ -1,0 +1,63 @@
+//! The classes of requests that are limited, and what is decided of one.
+
+use std::time::Duration;
+
+/// How many classes there are.
+pub(super) const CLASSES: usize = 5;
+
+/// What is limited, each by a quota of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Requests to public routes, by client address.
+    Public,
+    /// Requests with a token, by its subject.
+    Private,
+    /// Streams that are opened, by client address.
+    Connect,
+    /// Events that are appended, by subject.
+    Append,
+    /// Messages of the chat, by subject, a long one counting as several.
+    Chat,
+}
+
+impl Class {
+    /// All of them.
+    pub const ALL: [Self; CLASSES] = [Self::Public, Self::Private, Self::Connect, Self::Append, Self::Chat];
+
+    /// Its name in the configuration, in headers, metrics and keys.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Private => "private",
+            Self::Connect => "connect",
+            Self::Append => "append",
+            Self::Chat => "chat",
+        }
+    }
+}
+
+/// Why limits cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LimitError {
+    /// A class without a rate: the configuration always has one.
+    #[error("ROWCAST_RATE_LIMITS has no rate for {0}")]
+    NoRate(&'static str),
+    /// The URL of Redis makes no sense. What it says is not repeated: it may hold a password.
+    #[error("ROWCAST_REDIS_URL is not a URL of a Redis server: {0}")]
+    Url(String),
+}
+
+/// Whether a request may pass, and what is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it may pass.
+    pub allowed: bool,
+    /// The whole quota.
+    pub limit: u32,
+    /// How many more may pass at once.
+    pub remaining: u32,
+    /// In how long the quota is whole again, if nothing else is asked.
+    pub reset: Duration,
+    /// In how long the same would be allowed; zero when it was.
+    pub retry_after: Duration,
+}
