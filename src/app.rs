@@ -14,7 +14,7 @@ use crate::db::{Connector, Database, DatabaseUrl, TlsError, Trouble, UrlError};
 use crate::http::{Context, Guards, HttpFetch, ListenError, Readiness, Server, TailView};
 use crate::journal::partitions;
 use crate::limit::{self, LimitError};
-use crate::session::Live;
+use crate::session::Announcer;
 use crate::shutdown::{Ended, Shutdown, Tasks};
 use crate::tail::Tail;
 use crate::tail::pages::{Limits, Pages, PostgresLoad};
@@ -62,7 +62,7 @@ pub struct App {
     connector: Connector,
     database: Database,
     server: Server,
-    live: Arc<Live>,
+    live: Arc<Announcer>,
     tail: Tail<Views>,
     verifier: Verifier,
     limits: limit::Limits,
@@ -83,7 +83,7 @@ impl App {
         let (pages, writer) =
             Pages::new(load, Views::new(redaction, Known::default()), Limits::within(config.streams.page_cache));
         let tail = Tail::new(connector.for_purpose("tail"), database.clone(), writer, config.streams.blocker_limit);
-        let live = Live::new(pages, database.clone());
+        let live = Announcer::new(pages, database.clone());
         let verifier = Verifier::new(&config.tokens, Clock::system(), Arc::new(HttpFetch::new()))?;
         let limits = limit::Limits::new(&config.limits)?;
         let (config, chat) = (config.clone(), Chat::default());

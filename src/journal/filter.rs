@@ -138,7 +138,7 @@ impl Filter {
     }
 
     /// Whether it asks for nothing, so that it passes all that its reader may see.
-    pub fn asks_nothing(&self) -> bool {
+    pub fn is_unrestricted(&self) -> bool {
         Self { owners: Owners::Any, ..self.clone() }.is_empty()
     }
 
@@ -402,9 +402,9 @@ mod tests {
         // The narrowest goes first, and a reader who sees only own rows waits for those.
         assert_eq!(filter(&[("symbol", "S"), ("subject", "s"), ("type", "a")]).keys(), [Key::Subject("s".to_owned())]);
         let own = filter(&[("symbol", "S")]).seen_by(Owners::Only("o".to_owned()));
-        assert_eq!((own.keys(), own.asks_nothing()), (vec![Key::Owner("o".to_owned())], false));
+        assert_eq!((own.keys(), own.is_unrestricted()), (vec![Key::Owner("o".to_owned())], false));
         let all = filter(&[]).seen_by(Owners::NobodyOr("o".to_owned()));
-        assert_eq!((all.keys(), all.asks_nothing(), all.is_empty()), (vec![Key::Any], true, false));
+        assert_eq!((all.keys(), all.is_unrestricted(), all.is_empty()), (vec![Key::Any], true, false));
     }
 
     #[test]

@@ -1,19 +1,23 @@
-//! Sessions: a cursor and a filter, and what follows from them. No socket and no clock in here.
+//! Reading the stream: a start point, a filter, and the events that follow. No socket and no timer of a client in here.
 //!
-//! `walk` is the state machine of one reader: which page to take next, what of it to send, when the backlog ends. `live`
-//! is what all readers of a node share: the head as it is announced, and who wants to be woken by which event. `start`
-//! finds the place where a reader begins. `walker` drives the three for one reader, and is all that the doors (WebSocket,
-//! SSE, paged reads) know of them.
+//! - `read_state`: how far one reader has read and what it reads next, as a pure state machine.
+//! - `announcer`: announces the head to all readers of a node, and wakes each for the events that it wants.
+//! - `start`: finds the point where a reader begins; `search`: finds events by a filter, a window of seqs at a time.
+//! - `reader`: drives these for one reader. The transports (WebSocket, SSE, paged reads) know nothing else of them.
 
-mod live;
+mod announcer;
+mod read_state;
+mod reader;
+mod refused;
 mod search;
 mod start;
+mod start_point;
 #[cfg(test)]
 mod tests;
-mod walk;
-mod walker;
 
-pub use live::{GATHER, GATHER_FROM, Live};
-pub use start::{BadStart, MAX_LAST, Place, Refused, Start};
-pub use walk::{Room, Run};
-pub use walker::{RETRY, Step, Walker};
+pub use announcer::{Announcer, GATHER, GATHER_FROM};
+pub use read_state::{EventRun, SendBudget};
+pub use reader::{RETRY, Step, StreamReader};
+pub use refused::Refused;
+pub use start::{BadStart, MAX_LAST, Start};
+pub use start_point::StartPoint;

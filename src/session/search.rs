@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_postgres::{Client, Error};
 
-use super::live::Live;
-use super::start::Refused;
+use super::announcer::Announcer;
+use super::refused::Refused;
 use crate::db::{Lane, Requester, Strangers, Trouble};
 use crate::journal::{self, Batch, Budget, EventHeader, Filter, QueryError, read_from};
 use crate::tail::pages::Position;
@@ -74,13 +74,13 @@ impl Search {
     /// before it if looking on would take long.
     pub(super) async fn forward(
         &self,
-        live: &Live,
+        announcer: &Announcer,
         after: i64,
         position: Position,
         budget: Budget,
     ) -> Result<(Batch, Position), Refused> {
         let (begun, mut at, mut newest) = (Instant::now(), after, None);
-        let (followed, mut strangers) = (live.pages().journal().known()?, Strangers::default());
+        let (followed, mut strangers) = (announcer.pages().journal().known()?, Strangers::default());
         loop {
             let upto = position.head.min(at.saturating_add(self.window.span()));
             let look = async |client: &mut Client| {
@@ -98,10 +98,10 @@ impl Search {
                 self.window.learn(begun.elapsed());
                 found
             };
-            let found = live.database().run_proven(Lane::Search, &self.requester, &mut strangers, look).await;
+            let found = announcer.database().run_proven(Lane::Search, &self.requester, &mut strangers, look).await;
             let (batch, last) = match found {
                 Ok(Some(Ok(found))) => found,
-                Ok(Some(Err(QueryError::Expired { .. }))) => return Err(live.expired().await),
+                Ok(Some(Err(QueryError::Expired { .. }))) => return Err(announcer.expired().await),
                 Ok(Some(Err(QueryError::Postgres(error)))) => return Err(Trouble::from(error).into()),
                 Ok(None) => continue,
                 Err(Trouble::Slow(_)) if self.window.shrink() => continue,
@@ -125,10 +125,15 @@ impl Search {
 
     /// Where the newest `n` events up to a position begin: the seq before the oldest of them, and what retention had taken by
     /// then. If that takes long, as far back as it came.
-    pub(super) async fn back(&self, live: &Live, n: u32, position: &Position) -> Result<Option<Found>, Refused> {
+    pub(super) async fn back(
+        &self,
+        announcer: &Announcer,
+        n: u32,
+        position: &Position,
+    ) -> Result<Option<Found>, Refused> {
         let Position { head, trimmed, .. } = *position;
         let (begun, mut upto, mut missing, mut oldest) = (Instant::now(), head, i64::from(n), None);
-        let (followed, mut strangers) = (live.pages().journal().known()?, Strangers::default());
+        let (followed, mut strangers) = (announcer.pages().journal().known()?, Strangers::default());
         loop {
             let after = trimmed.max(upto.saturating_sub(self.window.span()));
             let look = async |client: &mut Client| {
@@ -143,7 +148,7 @@ impl Search {
                 self.window.learn(begun.elapsed());
                 found
             };
-            let found = live.database().run_proven(Lane::Search, &self.requester, &mut strangers, look).await;
+            let found = announcer.database().run_proven(Lane::Search, &self.requester, &mut strangers, look).await;
             let (found, gone) = match found {
                 Ok(Some(found)) => found.map_err(Trouble::from)?,
                 Ok(None) => continue,

@@ -14,7 +14,6 @@ const KNOWN: &[&[&str]] = &[
         "src/db/cluster/state.rs",
     ],
     &["src/db/lease.rs", "src/db/ping.rs", "src/db/pool.rs"],
-    &["src/session/live.rs", "src/session/search.rs", "src/session/start.rs", "src/session/walk.rs"],
     &["src/tail/pages/store.rs", "src/tail/pages/writer.rs"],
     &["src/tail/run/memory.rs", "src/tail/run/mod.rs", "src/tail/run/probe.rs", "src/tail/run/visit.rs"],
     &[

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
-use rowcast::db::{Database, Trouble};
+use rowcast::db::{Database, Requester, Trouble};
 use rowcast::journal::{self, Budget, CurrentJournal, Cursor, Filter, JournalIdentity, Owners, read_range};
-use rowcast::session::{Live, Place, Refused, Room, Run, Start, Step, Walker};
+use rowcast::session::{Announcer, EventRun, Refused, SendBudget, Start, StartPoint, Step, StreamReader};
 use rowcast::shutdown::Shutdown;
 use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageWriter, Pages, PostgresLoad};
 use rowcast::view::{PRIVATE, Views};
@@ -61,7 +61,7 @@ impl Load for Counted {
 
 /// What the readers of a node share, and the test in the place of the tail.
 pub(crate) struct Node {
-    pub(crate) live: Arc<Live>,
+    pub(crate) live: Arc<Announcer>,
     pub(crate) writer: PageWriter<Views>,
     pub(crate) loads: Counted,
     pub(crate) client: Client,
@@ -86,7 +86,7 @@ impl Node {
         };
         let (pages, writer) =
             Pages::new(loads.clone(), Views::default(), Limits { hot_pages, ..Limits::within(256 << 20) });
-        let live = Live::new(pages, pool);
+        let live = Announcer::new(pages, pool);
         let shutdown = Shutdown::new();
         tokio::spawn(Arc::clone(&live).run(shutdown.clone()));
         Self { live, writer, loads, client: db.client().await, shutdown }
@@ -116,8 +116,8 @@ impl Node {
         told.wait_for(|position| position.known && position.epoch == epoch && position.head >= head).await.unwrap();
     }
 
-    pub(crate) async fn place(&self, start: Start, filter: &Filter) -> Result<Place, Refused> {
-        self.live.place(start, filter).await
+    pub(crate) async fn place(&self, start: Start, filter: &Filter) -> Result<StartPoint, Refused> {
+        self.live.start_point(&Requester::SERVER, start, filter).await
     }
 
     /// The seqs of a filter, as the table has them.
@@ -144,19 +144,19 @@ pub(crate) struct Way {
 }
 
 /// Follows from a place until the head has come so far, as the doors do it.
-pub(crate) async fn follow(live: &Arc<Live>, place: Place, filter: Filter, upto: i64) -> Way {
-    let mut walker = Walker::new(live, place, Arc::new(filter), PRIVATE);
+pub(crate) async fn follow(live: &Arc<Announcer>, place: StartPoint, filter: Filter, upto: i64) -> Way {
+    let mut walker = StreamReader::new(live, place, Arc::new(filter), PRIVATE);
     let mut way = Way::default();
-    while !walker.is_past(upto) {
-        match walker.step(Room { events: 4096, bytes: 256 << 10 }) {
-            Step::Went(runs) => {
+    while !walker.has_passed(upto) {
+        match walker.step(SendBudget { events: 4096, bytes: 256 << 10 }) {
+            Step::Advanced(runs) => {
                 way.steps += 1;
-                way.seen.extend(runs.iter().flat_map(Run::each).map(|(cursor, _)| cursor.seq));
+                way.seen.extend(runs.iter().flat_map(EventRun::each).map(|(cursor, _)| cursor.seq));
             }
-            Step::Live => {}
-            Step::Waits => walker.ready().await,
-            Step::Rests(_) if walker.is_past(upto) => break,
-            Step::Rests(_) => {
+            Step::CaughtUp => {}
+            Step::Loading => walker.ready().await,
+            Step::Idle(_) if walker.has_passed(upto) => break,
+            Step::Idle(_) => {
                 // Whoever sleeps is taken along by a heartbeat.
                 let mut head = live.subscribe();
                 tokio::select! {

@@ -57,11 +57,11 @@ async fn every_cursor_of_a_search_has_the_tag_that_its_reader_may_know() {
         for pairs in [&[][..], &[("symbol", "nothing")], &[("type", "a.b"), ("level", "info")]] {
             let filter = filter(pairs, owners.clone());
             let start = node.place(Start::Earliest, &filter).await.unwrap();
-            let mut walker = Walker::new(&node.live, start, Arc::new(filter), PRIVATE);
-            while !walker.is_past(ROWS) {
-                match walker.step(Room { events: 4096, bytes: 256 << 10 }) {
-                    Step::Waits => walker.ready().await,
-                    Step::Went(_) | Step::Live => {}
+            let mut walker = StreamReader::new(&node.live, start, Arc::new(filter), PRIVATE);
+            while !walker.has_passed(ROWS) {
+                match walker.step(SendBudget { events: 4096, bytes: 256 << 10 }) {
+                    Step::Loading => walker.ready().await,
+                    Step::Advanced(_) | Step::CaughtUp => {}
                     step => panic!("{step:?}"),
                 }
                 let cursor = walker.cursor();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use rowcast::db::Requester;
 use rowcast::journal::{Filter, Owners};
 use rowcast::session::Start;
 use rowcast::tail::pages::{LOADS, PAGE_SPAN};
@@ -37,7 +38,7 @@ async fn ten_thousand_who_come_back_at_once_cost_as_many_loads_as_there_are_page
         let (live, cursor) = (Arc::clone(&node.live), cursors[number % cursors.len()]);
         readers.spawn(async move {
             let filter = Filter::default();
-            let place = live.place(Start::After(cursor), &filter).await.unwrap();
+            let place = live.start_point(&Requester::SERVER, Start::After(cursor), &filter).await.unwrap();
             let upto = cursor.seq + 2 * PAGE_SPAN;
             let way = follow(&live, place, filter, upto).await;
             let expected = (cursor.seq + 1..).zip(&way.seen).all(|(expected, seen)| expected == *seen);

@@ -1,7 +1,8 @@
 //! Where a reader begins, for every beginning, filter and role, and what is refused.
 
+use rowcast::db::Requester;
 use rowcast::journal::{self, Budget, Cursor, Filter, JournalIdentity, Owners};
-use rowcast::session::{Place, Refused, Start};
+use rowcast::session::{Refused, Start, StartPoint};
 
 use super::{Node, burn, cursor_for, cursor_of, fill, filter, follow};
 use crate::support::{TestDb, migrated_database};
@@ -63,7 +64,7 @@ async fn the_ends_and_the_cursors_of_this_history_are_found() {
     let mut node = Node::over(&db, 1).await;
     node.jump(0).await;
     let all = Filter::default();
-    let start = Place { at: 0, cursor: Cursor::START, epoch: 0 };
+    let start = StartPoint { at: 0, cursor: Cursor::START, epoch: 0 };
     for beginning in [Start::Earliest, Start::Latest, Start::Last(5), Start::After(Cursor::START)] {
         assert_eq!(node.place(beginning, &all).await, Ok(start));
     }
@@ -71,14 +72,17 @@ async fn the_ends_and_the_cursors_of_this_history_are_found() {
     let db = migrated_database().await;
     let node = begun(&db).await;
     let (first, newest) = (cursor_of(&node.client, 1).await, cursor_of(&node.client, 3700).await);
-    assert_eq!(node.place(Start::Latest, &all).await, Ok(Place { at: 3700, cursor: newest, epoch: 0 }));
-    assert_eq!(node.place(Start::After(Cursor::bare(1)), &all).await, Ok(Place { at: 1, cursor: first, epoch: 0 }));
-    assert_eq!(node.place(Start::After(newest), &all).await, Ok(Place { at: 3700, cursor: newest, epoch: 0 }));
+    assert_eq!(node.place(Start::Latest, &all).await, Ok(StartPoint { at: 3700, cursor: newest, epoch: 0 }));
+    assert_eq!(
+        node.place(Start::After(Cursor::bare(1)), &all).await,
+        Ok(StartPoint { at: 1, cursor: first, epoch: 0 })
+    );
+    assert_eq!(node.place(Start::After(newest), &all).await, Ok(StartPoint { at: 3700, cursor: newest, epoch: 0 }));
     // A number that was drawn and came to nothing: after it is after it, and what is told names an event.
     let last = cursor_of(&node.client, 1000).await;
     assert_eq!(
         node.place(Start::After(Cursor::bare(1300)), &all).await,
-        Ok(Place { at: 1300, cursor: last, epoch: 0 })
+        Ok(StartPoint { at: 1300, cursor: last, epoch: 0 })
     );
     let wrong = |seq| Cursor { seq, tag: Some(last.tag.unwrap() ^ 1) };
     for seq in [0, 1000, 1300, 3700, 3701, i64::MAX] {
@@ -96,7 +100,7 @@ async fn a_cursor_ahead_of_this_node_is_looked_up_and_waits_for_the_head() {
     let ahead = cursor_of(&node.client, 3705).await;
     for cursor in [ahead, Cursor::bare(3705), Cursor::bare(3715)] {
         let place = node.place(Start::After(cursor), &all).await;
-        assert_eq!(place, Ok(Place { at: cursor.seq, cursor, epoch: 0 }));
+        assert_eq!(place, Ok(StartPoint { at: cursor.seq, cursor, epoch: 0 }));
     }
     for cursor in
         [Cursor { tag: Some(1), ..ahead }, Cursor { seq: 3712, ..ahead }, Cursor::bare(3716), Cursor::bare(i64::MAX)]
@@ -139,19 +143,19 @@ async fn what_was_trimmed_is_expired_and_nothing_else_is() {
         assert_eq!(node.place(Start::After(cursor), &all).await, Err(Refused::Expired { oldest: 1701 }), "{cursor}");
     }
     // Exactly there, whatever the tag says.
-    let there = Place { at: 1000, cursor: Cursor::bare(1000), epoch: 0 };
+    let there = StartPoint { at: 1000, cursor: Cursor::bare(1000), epoch: 0 };
     for cursor in [Cursor::bare(1000), Cursor { seq: 1000, tag: Some(1) }] {
         assert_eq!(node.place(Start::After(cursor), &all).await, Ok(there));
     }
     assert_eq!(node.place(Start::Earliest, &all).await, Ok(there));
-    assert_eq!(node.place(Start::After(Cursor::bare(1300)), &all).await, Ok(Place { at: 1300, ..there }));
+    assert_eq!(node.place(Start::After(Cursor::bare(1300)), &all).await, Ok(StartPoint { at: 1300, ..there }));
     assert_eq!(follow(&node.live, there, Filter::default(), 3700).await.seen, (1701..=3700).collect::<Vec<_>>());
     // All of it.
     trim(&node, 3700).await;
     node.writer.trim(3700);
     told.wait_for(|position| position.trimmed == 3700).await.unwrap();
     assert_eq!(node.live.oldest().await, Ok(3701));
-    let end = Place { at: 3700, cursor: Cursor::bare(3700), epoch: 0 };
+    let end = StartPoint { at: 3700, cursor: Cursor::bare(3700), epoch: 0 };
     assert_eq!(node.place(Start::Last(9), &all).await.unwrap().at, 3700);
     assert_eq!(node.place(Start::Earliest, &all).await, Ok(end));
     // And when its space is free and a node starts anew: who began at the end can come back there.
@@ -176,7 +180,7 @@ async fn after_another_history_a_cursor_is_proven_or_refused() {
     node.client.batch_execute(lose).await.unwrap();
     fill(&node.client, 1000).await;
     node.writer.reset();
-    let placing = node.live.place(Start::After(kept), &all);
+    let placing = node.live.start_point(&Requester::SERVER, Start::After(kept), &all);
     let begins = async {
         let rows = journal::read_range(&node.client, 3072, 3500, Budget::of_rows(512)).await.unwrap().events;
         let newest = journal::newest(&node.client, 0, 3500).await.unwrap();
@@ -184,13 +188,13 @@ async fn after_another_history_a_cursor_is_proven_or_refused() {
         node.writer.jump(3072, rows, 3500, newest).unwrap();
     };
     let (placed, ()) = tokio::join!(placing, begins);
-    assert_eq!(placed, Ok(Place { at: 2000, cursor: kept, epoch: 1 }));
+    assert_eq!(placed, Ok(StartPoint { at: 2000, cursor: kept, epoch: 1 }));
     node.announced(3500).await;
     assert_eq!(node.place(Start::After(lost), &all).await, Err(Refused::Invalid));
     assert_eq!(node.place(Start::After(Cursor { seq: 3600, ..lost }), &all).await, Err(Refused::Invalid));
     let other = cursor_of(&node.client, 3000).await;
     assert_eq!(
         node.place(Start::After(Cursor::bare(3000)), &all).await,
-        Ok(Place { at: 3000, cursor: other, epoch: 1 })
+        Ok(StartPoint { at: 3000, cursor: other, epoch: 1 })
     );
 }

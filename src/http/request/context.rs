@@ -14,7 +14,7 @@ use crate::db::Database;
 use crate::http::request::counters::HttpCounters;
 use crate::http::request::readiness::{Readiness, TailView};
 use crate::limit::{Limits, Places};
-use crate::session::Live;
+use crate::session::Announcer;
 use crate::shutdown::Shutdown;
 use crate::telemetry::LogThrottle;
 use crate::view::Redaction;
@@ -29,7 +29,7 @@ pub struct Context {
     pub(in crate::http) database: Database,
     pub(in crate::http) readiness: Readiness,
     pub(in crate::http) tail: TailView,
-    pub(in crate::http) live: Arc<Live>,
+    pub(in crate::http) live: Arc<Announcer>,
     pub(in crate::http) verifier: Verifier,
     pub(in crate::http) revoked: Revoked,
     pub(in crate::http) limits: Limits,
@@ -77,7 +77,7 @@ impl Context {
         database: Database,
         readiness: Readiness,
         tail: TailView,
-        live: Arc<Live>,
+        live: Arc<Announcer>,
         guards: Guards,
         shutdown: Shutdown,
     ) -> Self {

@@ -16,7 +16,7 @@ use crate::http::response::json::{Outgoing, json_text};
 use crate::http::response::problem::Problem;
 use crate::http::stream::token_watch;
 use crate::journal::{Cursor, Filter};
-use crate::session::{Room, Run, Start, Step, Walker};
+use crate::session::{EventRun, SendBudget, Start, Step, StreamReader};
 use crate::tail::pages::Position;
 
 /// The most events of one answer, and how many there are if nothing is said.
@@ -65,8 +65,8 @@ pub(in crate::http) async fn get(
     let asked = Asked::parse(query, viewer)?;
     let presence = token_watch::enter(context, viewer)?;
     let requester = quota.requester_of(viewer);
-    let place = context.live.place_for(&requester, asked.start, &asked.filter).await?;
-    let walker = Walker::new(&context.live, place, Arc::clone(&asked.filter), viewer.view());
+    let place = context.live.start_point(&requester, asked.start, &asked.filter).await?;
+    let walker = StreamReader::new(&context.live, place, Arc::clone(&asked.filter), viewer.view());
     let mut walker = walker.on_behalf_of(requester);
     let mut no_longer = pin!(token_watch::no_longer(context, viewer, presence.as_ref()));
     let begun = Instant::now();
@@ -75,26 +75,26 @@ pub(in crate::http) async fn get(
     let mut over = asked.wait.is_zero();
     let position = loop {
         match walker.step(found.room()) {
-            Step::Went(runs) => {
+            Step::Advanced(runs) => {
                 runs.iter().for_each(|run| found.extend(run));
                 if found.more || begun.elapsed() >= LOOK_LIMIT.max(asked.wait) {
                     break walker.look();
                 }
             }
-            Step::Live => {}
-            Step::Rests(position) if over || !found.list.is_empty() => break position,
+            Step::CaughtUp => {}
+            Step::Idle(position) if over || !found.list.is_empty() => break position,
             // When the wait is over it looks once more: what was not for it has moved the head, and moves its cursor.
-            Step::Rests(_) => tokio::select! {
+            Step::Idle(_) => tokio::select! {
                 () = walker.ready() => {}
                 () = tokio::time::sleep_until(until) => over = true,
                 () = context.shutdown.cancelled() => over = true,
                 problem = &mut no_longer => return Err(problem),
             },
-            Step::Waits => walker.ready().await,
+            Step::Loading => walker.ready().await,
             // What was found until here is good, and the client comes back for the rest.
-            Step::Away(_) if walker.cursor().seq != place.cursor.seq => break walker.look(),
-            Step::Away(refused) => return Err(refused.into()),
-            Step::Ended(refused) => return Err(refused.into()),
+            Step::Unavailable(_) if walker.cursor().seq != place.cursor.seq => break walker.look(),
+            Step::Unavailable(refused) => return Err(refused.into()),
+            Step::Refused(refused) => return Err(refused.into()),
         }
     };
     let cursor = match found.list.last() {
@@ -102,7 +102,7 @@ pub(in crate::http) async fn get(
         _ => walker.cursor(),
     };
     // Whoever looked long enough goes on from where that was.
-    found.more |= !walker.is_past(position.head);
+    found.more |= !walker.has_passed(position.head);
     Ok(json_text(body(&found, cursor, &position)))
 }
 
@@ -121,14 +121,14 @@ impl Found {
     }
 
     /// How much to look for.
-    fn room(&self) -> Room {
+    fn room(&self) -> SendBudget {
         match (self.limit - self.list.len(), MAX_BYTES.saturating_sub(self.bytes)) {
-            (0, _) | (_, 0) => Room { events: 1, bytes: 1 },
-            (events, bytes) => Room { events: events + 1, bytes },
+            (0, _) | (_, 0) => SendBudget { events: 1, bytes: 1 },
+            (events, bytes) => SendBudget { events: events + 1, bytes },
         }
     }
 
-    fn extend(&mut self, run: &Run) {
+    fn extend(&mut self, run: &EventRun) {
         for (cursor, object) in run.each() {
             if self.list.len() >= self.limit || self.bytes >= MAX_BYTES {
                 self.more = true;

@@ -27,14 +27,14 @@ use crate::http::response::refusals::{self, Refusal};
 use crate::http::response::request_id::RequestId;
 use crate::http::stream::token_watch::{self, TokenExpiry};
 use crate::limit::Place;
-use crate::session::{Refused, Room, Run, Start, Step, Walker};
+use crate::session::{EventRun, Refused, SendBudget, Start, Step, StreamReader};
 use crate::view::{Control, Fault};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The longest pause before a client comes back whose stream broke off; the shortest is half of it.
 const RETRY: Duration = Duration::from_secs(3);
 /// How much is put together for one write.
-const ROOM: Room = Room { events: 1024, bytes: 64 << 10 };
+const ROOM: SendBudget = SendBudget { events: 1024, bytes: 64 << 10 };
 
 /// Begins a stream. What is wrong with the request is answered before it begins.
 pub(in crate::http) async fn stream(
@@ -55,9 +55,9 @@ pub(in crate::http) async fn stream(
     let seat = quota.enter(context, viewer.identity().map(|identity| &**identity.subject()))?;
     let presence = token_watch::enter(context, &viewer)?;
     let requester = quota.requester_of(&viewer);
-    let place = context.live.place_for(&requester, start, &filter).await?;
+    let place = context.live.start_point(&requester, start, &filter).await?;
     let session = Session {
-        walker: Walker::new(&context.live, place, filter, viewer.view()).on_behalf_of(requester),
+        walker: StreamReader::new(&context.live, place, filter, viewer.view()).on_behalf_of(requester),
         context: Arc::clone(context),
         heartbeat: Instant::now() + context.streams.heartbeat,
         expiry: TokenExpiry::of(&context.clock, &viewer),
@@ -97,7 +97,7 @@ fn resumed(headers: &HeaderMap) -> Result<Option<Start>, Problem> {
 /// One stream, which is asked for its next chunk when the connection has room for it.
 struct Session {
     context: Arc<Context>,
-    walker: Walker,
+    walker: StreamReader,
     heartbeat: Instant,
     expiry: TokenExpiry,
     /// The first chunk was handed out.
@@ -140,14 +140,14 @@ impl Session {
                 return Some(chunk);
             }
             match self.walker.step(ROOM) {
-                Step::Went(runs) => {
+                Step::Advanced(runs) => {
                     if let Some(chunk) = self.chunk(&runs) {
                         return Some(chunk);
                     }
                 }
-                Step::Live => return Some(self.note("live")),
-                Step::Rests(_) | Step::Waits | Step::Away(_) => self.wait().await,
-                Step::Ended(refused) => return Some(self.refuse(refused)),
+                Step::CaughtUp => return Some(self.note("live")),
+                Step::Idle(_) | Step::Loading | Step::Unavailable(_) => self.wait().await,
+                Step::Refused(refused) => return Some(self.refuse(refused)),
             }
         }
     }
@@ -178,15 +178,15 @@ impl Session {
     }
 
     /// The events, if there are any.
-    fn chunk(&self, runs: &[Run]) -> Option<Bytes> {
+    fn chunk(&self, runs: &[EventRun]) -> Option<Bytes> {
         let mut out = BytesMut::new();
-        for (cursor, object) in runs.iter().flat_map(Run::each) {
+        for (cursor, object) in runs.iter().flat_map(EventRun::each) {
             out.put_slice(b"data: ");
             out.put_slice(&object);
             // The id comes last. Clients that apply it as the line arrives have the event's data by then.
             out.put_slice(format!("\nid: {cursor}\n\n").as_bytes());
         }
-        self.context.counts.events_sent(runs.iter().map(Run::count).sum());
+        self.context.counts.events_sent(runs.iter().map(EventRun::count).sum());
         (!out.is_empty()).then(|| out.freeze())
     }
 

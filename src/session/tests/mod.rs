@@ -1,29 +1,34 @@
 //! What a session promises, without a socket and without Postgres: a journal in memory stands behind the pages.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
+mod read_states;
+mod readers;
 mod texts;
 mod wakes;
-mod walkers;
-mod walks;
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::Live;
+use super::{Announcer, Refused, Start, StartPoint};
 use crate::config::Secret;
-use crate::db::{Connector, Database, DatabaseUrl};
+use crate::db::{Connector, Database, DatabaseUrl, Requester};
 use crate::journal::{Filter, Level, Owners, StoredEvent};
 use crate::tail::pages::tests::{Dice, Journal, event};
 use crate::tail::pages::{Limits, PageWriter, Pages};
 use crate::view::Views;
 
 /// What a node shares, over this journal; there is no database to ask.
-fn node(journal: &Journal, limits: Limits) -> (Arc<Live>, PageWriter<Views>) {
+fn node(journal: &Journal, limits: Limits) -> (Arc<Announcer>, PageWriter<Views>) {
     let nowhere = DatabaseUrl::parse(&Secret::new("postgres://nobody@127.0.0.1:1/none")).unwrap();
     let database = Database::new(Connector::new(nowhere).unwrap(), 1).unwrap();
     let (pages, writer) = Pages::new(journal.clone(), Views::default(), limits);
-    (Live::new(pages, database), writer)
+    (Announcer::new(pages, database), writer)
+}
+
+/// The point where a reader begins.
+async fn start_point(announcer: &Announcer, start: Start, filter: &Filter) -> Result<StartPoint, Refused> {
+    announcer.start_point(&Requester::SERVER, start, filter).await
 }
 
 /// A filter of these conditions.

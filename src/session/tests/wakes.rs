@@ -8,11 +8,11 @@ use futures_util::FutureExt;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{filter, node};
+use super::{filter, node, start_point};
 use crate::journal::{Filter, StoredEvent};
-use crate::session::live::Interest;
-use crate::session::walk::{Next, Walk};
-use crate::session::{GATHER, GATHER_FROM, Live, Place, Room, Run, Start};
+use crate::session::announcer::Interest;
+use crate::session::read_state::{Next, ReadState};
+use crate::session::{Announcer, EventRun, GATHER, GATHER_FROM, SendBudget, Start, StartPoint};
 use crate::shutdown::Shutdown;
 use crate::tail::pages::tests::{Journal, ROOMY, cursor, event};
 use crate::tail::pages::{Limits, PageWriter};
@@ -33,14 +33,14 @@ fn traded(seq: i64, number: i64) -> StoredEvent {
     StoredEvent { trade_id: Some(trade(number)), ..event(seq) }
 }
 
-async fn reader(live: &Arc<Live>, filter: Arc<Filter>) -> (Walk, Interest) {
-    let place = live.place(Start::Latest, &filter).await.unwrap();
+async fn reader(live: &Arc<Announcer>, filter: Arc<Filter>) -> (ReadState, Interest) {
+    let place = start_point(live, Start::Latest, &filter).await.unwrap();
     let interest = live.interest(&filter);
-    (Walk::new(place, filter, PRIVATE), interest)
+    (ReadState::new(place, filter, PRIVATE), interest)
 }
 
 /// A node whose head is known, and announced, to be 0.
-fn begun(limits: Limits) -> (Arc<Live>, PageWriter<Views>) {
+fn begun(limits: Limits) -> (Arc<Announcer>, PageWriter<Views>) {
     let (live, mut writer) = node(&Journal::new([]), limits);
     writer.advance(Vec::new(), 0).unwrap();
     live.announce(live.pages().position());
@@ -48,7 +48,7 @@ fn begun(limits: Limits) -> (Arc<Live>, PageWriter<Views>) {
 }
 
 /// Decides and announces these; says how many that woke.
-fn tell(live: &Live, writer: &mut PageWriter<Views>, events: Vec<StoredEvent>) -> usize {
+fn tell(live: &Announcer, writer: &mut PageWriter<Views>, events: Vec<StoredEvent>) -> usize {
     let head = events.last().unwrap().seq;
     live.announce(writer.advance(events, head).unwrap())
 }
@@ -58,10 +58,10 @@ fn is_woken(interest: &mut Interest) -> bool {
 }
 
 /// Looks, and is at rest afterwards.
-fn rest(walk: &mut Walk, interest: &mut Interest) {
+fn rest(walk: &mut ReadState, interest: &mut Interest) {
     let position = interest.look(walk);
     let next = [walk.next(&position), walk.next(&position)];
-    assert!(matches!(next, [_, Next::Rest]), "{next:?}");
+    assert!(matches!(next, [_, Next::Idle]), "{next:?}");
     is_woken(interest);
 }
 
@@ -83,7 +83,7 @@ async fn an_event_wakes_those_who_want_it_and_takes_the_others_along_asleep() {
         assert!(!is_woken(interest));
         rest(walk, interest);
         // A heartbeat says how far it has come.
-        assert!(walk.is_past(400) && walk.cursor().seq == 400);
+        assert!(walk.has_passed(400) && walk.cursor().seq == 400);
     }
     // Several for the same one wake once.
     assert_eq!(tell(&live, &mut writer, vec![traded(401, 3), traded(402, 3), traded(403, NOBODYS)]), 1);
@@ -91,7 +91,7 @@ async fn an_event_wakes_those_who_want_it_and_takes_the_others_along_asleep() {
     for (number, (walk, interest)) in readers.iter_mut().enumerate() {
         assert_eq!(is_woken(interest), number == 3);
         let position = interest.look(walk);
-        assert_eq!(walk.next(&position), if number == 3 { Next::Page(400) } else { Next::Rest });
+        assert_eq!(walk.next(&position), if number == 3 { Next::Page(400) } else { Next::Idle });
     }
     drop(readers);
     assert_eq!(live.interests(), 0);
@@ -109,7 +109,7 @@ async fn whoever_comes_before_or_after_an_announcement_finds_the_event() {
     for interest in [&mut before, &mut beside, &mut after] {
         assert!(is_woken(interest));
         let position = interest.look(&mut walk);
-        assert_eq!((walk.next(&position), walk.is_past(1)), (Next::Page(0), false));
+        assert_eq!((walk.next(&position), walk.has_passed(1)), (Next::Page(0), false));
     }
     drop((before, beside));
     assert_eq!(live.interests(), 1);
@@ -137,16 +137,16 @@ async fn a_wait_that_is_given_up_takes_no_wake_with_it() {
 async fn a_reader_ahead_of_this_node_is_told_when_the_head_has_come_to_it() {
     let (live, mut writer) = begun(ROOMY);
     let filter = of_trade(1);
-    let place = Place { at: 20, cursor: cursor(20), epoch: 0 };
-    let (mut walk, mut interest) = (Walk::new(place, Arc::clone(&filter), PRIVATE), live.interest(&filter));
+    let place = StartPoint { at: 20, cursor: cursor(20), epoch: 0 };
+    let (mut walk, mut interest) = (ReadState::new(place, Arc::clone(&filter), PRIVATE), live.interest(&filter));
     for head in [10, 20, 30] {
         rest(&mut walk, &mut interest);
         assert_eq!(tell(&live, &mut writer, vec![traded(head, NOBODYS)]) > 0, head <= 20);
         assert_eq!(is_woken(&mut interest), head <= 20);
         let position = interest.look(&mut walk);
-        assert_eq!(walk.next(&position), if head == 20 { Next::Live } else { Next::Rest });
+        assert_eq!(walk.next(&position), if head == 20 { Next::CaughtUp } else { Next::Idle });
     }
-    assert!(walk.is_past(30));
+    assert!(walk.has_passed(30));
 }
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn another_history_too_much_to_look_at_and_a_trim_beyond_the_head_wake_eve
     live.announce(writer.reset());
     assert!(is_woken(&mut interest));
     let position = interest.look(&mut walk);
-    assert_eq!(walk.next(&position), Next::Prove);
+    assert_eq!(walk.next(&position), Next::ProveCursor);
     // And when its head is known.
     assert_eq!(tell(&live, &mut writer, vec![traded(9, NOBODYS)]), 1);
     assert!(is_woken(&mut interest));
@@ -187,8 +187,8 @@ async fn a_history_that_ends_before_its_last_head_is_announced_hides_nothing_of_
     live.announce(decided);
     assert!(is_woken(&mut interest));
     let position = interest.look(&mut walk);
-    assert_ne!(walk.next(&position), Next::Rest, "its event was passed over");
-    assert!(!walk.is_past(1));
+    assert_ne!(walk.next(&position), Next::Idle, "its event was passed over");
+    assert!(!walk.has_passed(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +222,7 @@ async fn many_who_wait_are_woken_together_and_few_at_once() {
 }
 
 /// A reader that follows until the end, and counts how often it was woken. It must be sent its events, all of them.
-async fn follow(live: Arc<Live>, number: i64, last: i64) -> (Vec<i64>, usize) {
+async fn follow(live: Arc<Announcer>, number: i64, last: i64) -> (Vec<i64>, usize) {
     let filter = if number < TRADES { of_trade(number) } else { filter(&[]) };
     let (mut walk, mut interest) = reader(&live, filter).await;
     let (mut seen, mut woken) = (Vec::new(), 0);
@@ -231,16 +231,16 @@ async fn follow(live: Arc<Live>, number: i64, last: i64) -> (Vec<i64>, usize) {
         match walk.next(&position) {
             Next::Page(after) => {
                 let page = live.pages().page_after(after).await.unwrap();
-                let mut room = Room { events: 50, bytes: 1 << 20 };
+                let mut room = SendBudget { events: 50, bytes: 1 << 20 };
                 let runs = walk.take(live.pages(), &page, &mut room);
-                seen.extend(runs.iter().flat_map(Run::each).map(|(cursor, _)| cursor.seq));
+                seen.extend(runs.iter().flat_map(EventRun::each).map(|(cursor, _)| cursor.seq));
             }
-            Next::Rest if seen.last().is_some_and(|seq| *seq > last) => return (seen, woken),
-            Next::Rest => {
+            Next::Idle if seen.last().is_some_and(|seq| *seq > last) => return (seen, woken),
+            Next::Idle => {
                 interest.woken().await;
                 woken += 1;
             }
-            Next::Live => {}
+            Next::CaughtUp => {}
             next => panic!("{next:?}"),
         }
     }
@@ -303,8 +303,8 @@ fn a_look_never_passes_over_what_is_announced_at_that_moment() {
                 let position = interest.look(&mut walk);
                 let Next::Page(after) = walk.next(&position) else { continue };
                 let page = runtime.block_on(live.pages().page_after(after)).unwrap();
-                let mut room = Room { events: usize::MAX, bytes: usize::MAX };
-                for (cursor, _) in walk.take(live.pages(), &page, &mut room).iter().flat_map(Run::each) {
+                let mut room = SendBudget { events: usize::MAX, bytes: usize::MAX };
+                for (cursor, _) in walk.take(live.pages(), &page, &mut room).iter().flat_map(EventRun::each) {
                     taken += 1;
                     assert_eq!(cursor.seq, 3 * taken, "passed over");
                 }

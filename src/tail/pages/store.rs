@@ -112,7 +112,7 @@ impl<R: Render> Pages<R> {
     }
 
     /// The same, if the page need not be waited for: it is hot, or in the cache.
-    pub fn at_hand(&self, cursor: i64) -> Option<Arc<Page<R>>> {
+    pub fn cached_page_after(&self, cursor: i64) -> Option<Arc<Page<R>>> {
         let cursor = cursor.max(0);
         let (position, floor) = match self.0.hot().find(cursor) {
             Place::Hot(page) => return Some(page),

@@ -24,13 +24,13 @@ use crate::http::stream::ws::message_rate::MessageRate;
 use crate::http::stream::ws::pings::Pings;
 use crate::http::stream::ws::session_stream::{SessionStream, Wake};
 use crate::journal::Filter;
-use crate::session::{Place, Refused, Room, Run, Start, Step, Walker};
+use crate::session::{EventRun, Refused, SendBudget, Start, StartPoint, Step, StreamReader};
 use crate::view::{Control, Stall, time_text};
 
 /// How long before its end a client is told that its token expires.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(30);
 /// How much is put together for one write: at least one event, whatever it weighs.
-const ROOM: Room = Room { events: 4096, bytes: 256 << 10 };
+const ROOM: SendBudget = SendBudget { events: 4096, bytes: 256 << 10 };
 
 /// One session whose viewer is known.
 pub(super) struct Session<'a> {
@@ -97,7 +97,7 @@ impl<'a> Session<'a> {
         let live = Arc::clone(&self.context.live);
         let requester = self.handshake.quota.requester_of(&self.viewer);
         self.stream = SessionStream::Sought(Box::pin(async move {
-            let place = async { Ok((live.place_for(&requester, start, &filter).await?, live.oldest().await?)) };
+            let place = async { Ok((live.start_point(&requester, start, &filter).await?, live.oldest().await?)) };
             let place = place.await;
             (filter, place)
         }));
@@ -279,24 +279,24 @@ impl<'a> Session<'a> {
             return Ok(false);
         }
         let Some(walker) = self.stream.walker() else { return Ok(false) };
-        match walker.step(Room { bytes: ROOM.bytes.min(self.pings.room()), ..ROOM }) {
-            Step::Went(runs) => {
-                self.context.counts.events_sent(runs.iter().map(Run::count).sum());
+        match walker.step(SendBudget { bytes: ROOM.bytes.min(self.pings.room()), ..ROOM }) {
+            Step::Advanced(runs) => {
+                self.context.counts.events_sent(runs.iter().map(EventRun::count).sum());
                 let mut bytes = 0;
-                for messages in runs.iter().map(Run::messages) {
+                for messages in runs.iter().map(EventRun::messages) {
                     bytes += messages.len();
                     socket.put(messages);
                 }
                 let ping = self.pings.after(bytes, Instant::now());
                 socket.put(ping.unwrap_or_default());
             }
-            Step::Live => {
+            Step::CaughtUp => {
                 self.live = true;
                 socket.put(Control::Live { cursor: walker.cursor().to_string() }.message());
             }
             // While the database is away the session stays, and asks again a little later.
-            Step::Rests(_) | Step::Waits | Step::Away(_) => return Ok(false),
-            Step::Ended(refused) => return Err(refused.into()),
+            Step::Idle(_) | Step::Loading | Step::Unavailable(_) => return Ok(false),
+            Step::Refused(refused) => return Err(refused.into()),
         }
         Ok(true)
     }
@@ -305,7 +305,7 @@ impl<'a> Session<'a> {
     fn greet<S: Wire>(
         &mut self,
         filter: &Filter,
-        place: Result<(Place, i64), Refused>,
+        place: Result<(StartPoint, i64), Refused>,
         socket: &mut Socket<S>,
     ) -> Result<(), CloseReason> {
         let (place, oldest) = place?;
@@ -325,7 +325,7 @@ impl<'a> Session<'a> {
         self.live = false;
         // Now it may be told that its token expires.
         self.expiry.look_within(Duration::ZERO);
-        let walker = Walker::new(&self.context.live, place, filter, self.viewer.view());
+        let walker = StreamReader::new(&self.context.live, place, filter, self.viewer.view());
         self.stream = SessionStream::Followed(walker.on_behalf_of(self.handshake.quota.requester_of(&self.viewer)));
         Ok(())
     }

@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use crate::http::connection::socket::{Input, SocketError};
 use crate::journal::Filter;
-use crate::session::{Place, Refused, Walker};
+use crate::session::{Refused, StartPoint, StreamReader};
 
 /// The stream of a session. A client is heard only while there is a stream, so that each `subscribe` has its `hello`, and nothing goes
 /// before the first one.
@@ -15,11 +15,11 @@ pub(super) enum SessionStream {
     /// The place to begin at is looked for.
     Sought(BoxFuture<'static, Begun>),
     /// From its `hello` on.
-    Followed(Walker),
+    Followed(StreamReader),
 }
 
 /// The filter that was asked for, and the place to begin at with the seq of the oldest event.
-pub(super) type Begun = (Filter, Result<(Place, i64), Refused>);
+pub(super) type Begun = (Filter, Result<(StartPoint, i64), Refused>);
 
 /// Why a session that waits goes on.
 pub(super) enum Wake {
@@ -36,7 +36,7 @@ impl SessionStream {
         matches!(self, Self::Followed(_))
     }
 
-    pub(super) fn walker(&mut self) -> Option<&mut Walker> {
+    pub(super) fn walker(&mut self) -> Option<&mut StreamReader> {
         match self {
             Self::Followed(walker) => Some(walker),
             Self::None | Self::Sought(_) => None,

@@ -58,7 +58,7 @@ async fn an_event_heavier_than_a_page_is_a_page_of_its_own() {
     let (pages, mut writer) = Pages::new(journal.clone(), Seqs, HEAVY);
     jump_after(&mut writer, &journal, 10, 10);
     assert_eq!(walk(&pages, 0).await, (1..=10).collect::<Vec<_>>());
-    assert_eq!([0, 5].map(|cursor| pages.at_hand(cursor).unwrap().upto()), [5, 10]);
+    assert_eq!([0, 5].map(|cursor| pages.cached_page_after(cursor).unwrap().upto()), [5, 10]);
     assert_eq!(journal.loads().0, 2);
 }
 

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use super::{any_event, any_filter, any_owners, filter, node};
+use super::{any_event, any_filter, any_owners, filter, node, start_point};
 use crate::journal::{Batch, Cursor, Filter, Owners, StoredEvent};
-use crate::session::live::Interest;
-use crate::session::walk::{Next, Walk};
-use crate::session::{Live, Place, Refused, Room, Run, Start};
+use crate::session::announcer::Interest;
+use crate::session::read_state::{Next, ReadState};
+use crate::session::{Announcer, EventRun, Refused, SendBudget, Start, StartPoint};
 use crate::tail::pages::tests::{Dice, Journal, ROOMY, cursor, events, jump};
 use crate::tail::pages::{Limits, PAGE_BYTES, PAGE_SPAN, Page, PageWriter, Position};
 use crate::view::{PRIVATE, Tally, Views};
@@ -19,7 +19,7 @@ use crate::view::{PRIVATE, Tally, Views};
 struct World {
     dice: Dice,
     journal: Journal,
-    live: Arc<Live>,
+    live: Arc<Announcer>,
     writer: PageWriter<Views>,
     /// All that this history ever held, the trimmed too.
     all: BTreeMap<i64, StoredEvent>,
@@ -35,7 +35,7 @@ enum Work {
 }
 
 struct Reader {
-    walk: Walk,
+    walk: ReadState,
     interest: Interest,
     work: Option<Work>,
     /// Waits to be woken, and does nothing else.
@@ -161,9 +161,9 @@ impl World {
         }
     }
 
-    fn begin(&self, place: Place, filter: Arc<Filter>, before: Option<Reader>) -> Reader {
+    fn begin(&self, place: StartPoint, filter: Arc<Filter>, before: Option<Reader>) -> Reader {
         let interest = self.live.interest(&filter);
-        let walk = Walk::new(place, filter, PRIVATE);
+        let walk = ReadState::new(place, filter, PRIVATE);
         let last = place.cursor.seq;
         let tally = Tally::default();
         let (work, rests, told_live) = (None, false, false);
@@ -188,7 +188,7 @@ impl World {
             2 if undecided.is_some() && position.known => {
                 // Another node was ahead, and the database has said that the event exists.
                 let cursor = undecided.unwrap();
-                return self.begin(Place { at: cursor.seq, cursor, epoch: position.epoch }, filter, None);
+                return self.begin(StartPoint { at: cursor.seq, cursor, epoch: position.epoch }, filter, None);
             }
             _ if decided.is_empty() => Start::After(Cursor::START),
             _ => {
@@ -196,16 +196,16 @@ impl World {
                 Start::After(if self.dice.roll(2) == 0 { cursor } else { Cursor::bare(cursor.seq) })
             }
         };
-        match self.live.place(start, &filter).await {
+        match start_point(&self.live, start, &filter).await {
             Ok(place) => self.begin(place, filter, None),
             Err(Refused::Expired { oldest }) => {
                 assert!(matches!(start, Start::After(cursor) if cursor.seq < self.journal.trimmed()));
                 self.check_oldest(oldest);
-                let place = self.live.place(Start::Latest, &filter).await;
+                let place = start_point(&self.live, Start::Latest, &filter).await;
                 self.begin(place.unwrap(), filter, None)
             }
             // A node that does not know its head: whoever waits for it has another epoch than any.
-            Err(_) => self.begin(Place { at: 0, cursor: Cursor::START, epoch: u64::MAX }, filter, None),
+            Err(_) => self.begin(StartPoint { at: 0, cursor: Cursor::START, epoch: u64::MAX }, filter, None),
         }
     }
 
@@ -248,7 +248,7 @@ impl World {
         let cursor = reader.walk.cursor();
         let cursor = if self.dice.roll(2) == 0 { cursor } else { Cursor::bare(cursor.seq) };
         let filter = Arc::clone(reader.walk.filter());
-        match self.live.place(Start::After(cursor), &filter).await {
+        match start_point(&self.live, Start::After(cursor), &filter).await {
             // Without its tag nobody can say of which history it was.
             Ok(place) if cursor.tag.is_none() && place.epoch != reader.walk.epoch() => self.begin(place, filter, None),
             Ok(place) => self.begin(place, filter, Some(reader)),
@@ -307,11 +307,11 @@ impl World {
                 }
                 reader.work = Some(Work::Found(Batch { events, reached }, position));
             }
-            Next::Live => {
+            Next::CaughtUp => {
                 assert!(!std::mem::replace(&mut reader.told_live, true), "the backlog ended twice");
-                assert!(position.head <= reader.walk.cursor().seq || reader.walk.is_past(position.head));
+                assert!(position.head <= reader.walk.cursor().seq || reader.walk.has_passed(position.head));
             }
-            Next::Rest => reader.rests = true,
+            Next::Idle => reader.rests = true,
             Next::Expired => {
                 let trimmed = if reader.walk.epoch() == self.history { self.journal.trimmed() } else { i64::MAX };
                 assert!(
@@ -322,15 +322,15 @@ impl World {
                 );
                 return self.reader().await;
             }
-            Next::Prove => {
+            Next::ProveCursor => {
                 let cursor = reader.walk.cursor();
-                match self.live.place(Start::After(cursor), reader.walk.filter()).await {
+                match start_point(&self.live, Start::After(cursor), reader.walk.filter()).await {
                     Ok(place) => {
                         if cursor.tag.is_none() {
                             reader.anew(place.cursor.seq);
                         }
                         reader.last = place.cursor.seq;
-                        reader.walk.proven(place);
+                        reader.walk.restart_at(place);
                     }
                     Err(refused) => return self.refused(reader, cursor, refused).await,
                 }
@@ -383,7 +383,7 @@ impl World {
             }
             // Whoever sleeps is taken along at the next heartbeat.
             reader.interest.look(&mut reader.walk);
-            let done = reader.told_live && reader.walk.is_past(self.drawn);
+            let done = reader.told_live && reader.walk.has_passed(self.drawn);
             assert!(done, "it has not come to the head {}: {:?}", self.drawn, reader.walk);
             let rest = self.all.range(reader.last + 1..).find(|(_, event)| reader.walk.filter().matches(event));
             assert_eq!(rest, None, "{:?}", reader.walk);
@@ -398,25 +398,25 @@ impl Reader {
         (self.since, self.taken, self.checked, self.right) = (since, Vec::new(), since, 0);
     }
 
-    fn done(&mut self, live: &Live, work: Work, dice: &mut Dice) {
-        let runs: Vec<Run> = match work {
+    fn done(&mut self, live: &Announcer, work: Work, dice: &mut Dice) {
+        let runs: Vec<EventRun> = match work {
             Work::Page(page) => {
-                let given = Room {
+                let given = SendBudget {
                     events: *dice.pick(&[1, 20, 4096, 4096, 4096, 4096]),
                     bytes: *dice.pick(&[1, 5000, 256 << 10, 256 << 10, 256 << 10]),
                 };
                 let mut room = given;
                 let runs = self.walk.take(live.pages(), &page, &mut room);
-                let sizes: Vec<usize> = runs.iter().flat_map(Run::each).map(|(_, object)| object.len()).collect();
+                let sizes: Vec<usize> = runs.iter().flat_map(EventRun::each).map(|(_, object)| object.len()).collect();
                 assert!(sizes.len() <= given.events, "{sizes:?} in {given:?}");
                 let before_last = sizes.len().saturating_sub(1);
                 assert!(sizes[..before_last].iter().sum::<usize>() < given.bytes, "{sizes:?} in {given:?}");
                 assert_eq!(room.events, given.events - sizes.len());
                 runs
             }
-            Work::Found(batch, position) => self.walk.found(live.pages(), batch, &position).into_iter().collect(),
+            Work::Found(batch, position) => self.walk.take_found(live.pages(), batch, &position).into_iter().collect(),
         };
-        for (cursor, _) in runs.iter().flat_map(Run::each) {
+        for (cursor, _) in runs.iter().flat_map(EventRun::each) {
             self.taken.push(cursor.seq);
             self.tally.add(Tally::of(cursor.seq));
         }
@@ -451,14 +451,14 @@ async fn what_a_reader_is_sent_is_what_its_filter_passes() {
 }
 
 /// A reader at the beginning of this journal.
-async fn at_start(live: &Arc<Live>, filter: &Arc<Filter>) -> Walk {
+async fn at_start(live: &Arc<Announcer>, filter: &Arc<Filter>) -> ReadState {
     live.announce(live.pages().position());
-    Walk::new(live.place(Start::Earliest, filter).await.unwrap(), Arc::clone(filter), PRIVATE)
+    ReadState::new(start_point(live, Start::Earliest, filter).await.unwrap(), Arc::clone(filter), PRIVATE)
 }
 
-fn all_of(live: &Live, walk: &mut Walk, page: &Page<Views>) -> Vec<i64> {
-    let mut room = Room { events: usize::MAX, bytes: usize::MAX };
-    walk.take(live.pages(), page, &mut room).iter().flat_map(Run::each).map(|(cursor, _)| cursor.seq).collect()
+fn all_of(live: &Announcer, walk: &mut ReadState, page: &Page<Views>) -> Vec<i64> {
+    let mut room = SendBudget { events: usize::MAX, bytes: usize::MAX };
+    walk.take(live.pages(), page, &mut room).iter().flat_map(EventRun::each).map(|(cursor, _)| cursor.seq).collect()
 }
 
 #[tokio::test]
@@ -488,10 +488,10 @@ async fn a_page_of_another_history_is_not_taken_before_the_cursor_is_proven_in_i
     writer.advance(events([1, 2, 3]), 3).unwrap();
     let page = live.pages().page_after(0).await.unwrap();
     assert_eq!(all_of(&live, &mut walk, &page).len(), 0);
-    assert_eq!((walk.next(&announced), walk.cursor()), (Next::Rest, Cursor::START));
+    assert_eq!((walk.next(&announced), walk.cursor()), (Next::Idle, Cursor::START));
     live.announce(live.pages().position());
-    assert_eq!(walk.next(&live.position()), Next::Prove);
-    walk.proven(live.place(Start::After(walk.cursor()), walk.filter()).await.unwrap());
+    assert_eq!(walk.next(&live.position()), Next::ProveCursor);
+    walk.restart_at(start_point(&live, Start::After(walk.cursor()), walk.filter()).await.unwrap());
     assert_eq!(walk.next(&live.position()), Next::Page(0));
     assert_eq!(all_of(&live, &mut walk, &page), [1, 2, 3]);
 }
@@ -505,12 +505,12 @@ async fn a_search_is_void_when_the_reader_looks_for_something_else_by_then() {
     let one = || Batch { events: events([7]), reached: 6000 };
     let Next::Search(0, position) = walk.next(&live.position()) else { panic!("{walk:?}") };
     walk.refilter(filter(&[("subject", "t")]));
-    assert!(walk.found(live.pages(), one(), &position).is_none());
+    assert!(walk.take_found(live.pages(), one(), &position).is_none());
     assert_eq!((walk.cursor(), walk.tally()), (Cursor::START, Tally::default()));
     let Next::Search(0, position) = walk.next(&live.position()) else { panic!("{walk:?}") };
-    assert!(walk.found(live.pages(), one(), &position).is_some());
+    assert!(walk.take_found(live.pages(), one(), &position).is_some());
     // The same answer again is of no use.
-    assert!(walk.found(live.pages(), one(), &position).is_none());
+    assert!(walk.take_found(live.pages(), one(), &position).is_none());
     assert_eq!((walk.cursor(), walk.tally()), (cursor(6000), Tally::of(7)));
 }
 
@@ -520,17 +520,18 @@ async fn the_end_of_the_backlog_is_told_to_a_reader_whose_page_ended_beyond_what
     let (live, mut writer) = node(&journal, ROOMY);
     jump(&mut writer, &journal, 10);
     let mut walk = at_start(&live, &filter(&[])).await;
-    let mut from_another_node = Walk::new(Place { at: 20, cursor: cursor(20), epoch: 0 }, filter(&[]), PRIVATE);
+    let mut from_another_node =
+        ReadState::new(StartPoint { at: 20, cursor: cursor(20), epoch: 0 }, filter(&[]), PRIVATE);
     assert_eq!(walk.next(&live.position()), Next::Page(0));
     writer.advance(journal.between(10, 15), 15).unwrap();
     let page = live.pages().page_after(0).await.unwrap();
     assert_eq!(all_of(&live, &mut walk, &page).len(), 15);
-    assert_eq!([walk.next(&live.position()), walk.next(&live.position())], [Next::Live, Next::Rest]);
+    assert_eq!([walk.next(&live.position()), walk.next(&live.position())], [Next::CaughtUp, Next::Idle]);
     // One that is ahead of this node has no backlog to come to the end of yet.
-    assert_eq!(from_another_node.next(&live.position()), Next::Rest);
+    assert_eq!(from_another_node.next(&live.position()), Next::Idle);
     writer.advance(journal.between(15, 20), 20).unwrap();
     live.announce(live.pages().position());
-    assert_eq!(from_another_node.next(&live.position()), Next::Live);
+    assert_eq!(from_another_node.next(&live.position()), Next::CaughtUp);
 }
 
 #[tokio::test(start_paused = true)]
@@ -541,14 +542,14 @@ async fn a_cursor_is_not_refused_by_a_history_that_has_just_begun_and_knows_noth
     live.announce(live.pages().position());
     writer.reset();
     let all = Filter::default();
-    let placing = live.place(Start::After(cursor(7)), &all);
+    let placing = start_point(&live, Start::After(cursor(7)), &all);
     let announcing = async {
         tokio::task::yield_now().await;
         jump(&mut writer, &journal, 30);
         live.announce(live.pages().position());
     };
     let (placed, ()) = tokio::join!(placing, announcing);
-    assert_eq!(placed, Ok(Place { at: 7, cursor: cursor(7), epoch: 1 }));
+    assert_eq!(placed, Ok(StartPoint { at: 7, cursor: cursor(7), epoch: 1 }));
     let nobody = Cursor { seq: 0, tag: Some(7) };
-    assert_eq!(live.place(Start::After(nobody), &all).await, Err(Refused::Invalid));
+    assert_eq!(start_point(&live, Start::After(nobody), &all).await, Err(Refused::Invalid));
 }

@@ -8,17 +8,17 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::{any_event, any_filter, any_owners, filter, node};
+use super::{any_event, any_filter, any_owners, filter, node, start_point};
 use crate::journal::{Cursor, Filter, StoredEvent};
-use crate::session::{Live, RETRY, Refused, Room, Run, Start, Step, Walker};
+use crate::session::{Announcer, EventRun, RETRY, Refused, SendBudget, Start, Step, StreamReader};
 use crate::tail::pages::tests::{Dice, Journal, ROOMY, cursor, event, jump};
 use crate::tail::pages::{Limits, PAGE_SPAN, PageWriter};
 use crate::view::{PRIVATE, Tally, Views};
 
-const ROOM: Room = Room { events: 4096, bytes: 256 << 10 };
+const ROOM: SendBudget = SendBudget { events: 4096, bytes: 256 << 10 };
 
 /// A node that holds these events, and has announced them.
-fn begun(seqs: std::ops::RangeInclusive<i64>, limits: Limits) -> (Journal, Arc<Live>, PageWriter<Views>) {
+fn begun(seqs: std::ops::RangeInclusive<i64>, limits: Limits) -> (Journal, Arc<Announcer>, PageWriter<Views>) {
     let head = *seqs.end();
     let journal = Journal::new(seqs);
     let (live, mut writer) = node(&journal, limits);
@@ -30,26 +30,26 @@ fn begun(seqs: std::ops::RangeInclusive<i64>, limits: Limits) -> (Journal, Arc<L
 /// One that keeps no more than the newest page.
 const FORGETFUL: Limits = Limits { hot_pages: 1, ..ROOMY };
 
-async fn walker(live: &Arc<Live>, start: Start, filter: Arc<Filter>) -> Walker {
-    Walker::new(live, live.place(start, &filter).await.unwrap(), filter, PRIVATE)
+async fn walker(live: &Arc<Announcer>, start: Start, filter: Arc<Filter>) -> StreamReader {
+    StreamReader::new(live, start_point(live, start, &filter).await.unwrap(), filter, PRIVATE)
 }
 
-fn seqs(runs: &[Run]) -> Vec<i64> {
-    runs.iter().flat_map(Run::each).map(|(cursor, _)| cursor.seq).collect()
+fn seqs(runs: &[EventRun]) -> Vec<i64> {
+    runs.iter().flat_map(EventRun::each).map(|(cursor, _)| cursor.seq).collect()
 }
 
 /// Steps until it rests; what it was sent on the way.
-async fn to_the_end(walker: &mut Walker) -> Vec<i64> {
+async fn to_the_end(walker: &mut StreamReader) -> Vec<i64> {
     let mut taken = Vec::new();
     loop {
         match walker.step(ROOM) {
-            Step::Went(runs) => taken.extend(seqs(&runs)),
-            Step::Live => {}
-            Step::Rests(position) => {
-                assert!(walker.is_past(position.head), "it rests before the head: {walker:?}");
+            Step::Advanced(runs) => taken.extend(seqs(&runs)),
+            Step::CaughtUp => {}
+            Step::Idle(position) => {
+                assert!(walker.has_passed(position.head), "it rests before the head: {walker:?}");
                 return taken;
             }
-            Step::Waits => walker.ready().await,
+            Step::Loading => walker.ready().await,
             other => panic!("{other:?}"),
         }
     }
@@ -57,7 +57,7 @@ async fn to_the_end(walker: &mut Walker) -> Vec<i64> {
 
 /// One that is driven as doors do: it may be left alone at any moment, asked for a sign of life, or made another's.
 struct Driven {
-    walker: Walker,
+    walker: StreamReader,
     filter: Filter,
     /// Since when it looks for this, and what it was sent since.
     since: i64,
@@ -87,12 +87,12 @@ impl Driven {
                 let _either_way = self.walker.ready().now_or_never();
             }
             _ => {
-                let room = Room { events: *dice.pick(&[1, 3, 4096]), bytes: *dice.pick(&[1, 3000, 256 << 10]) };
+                let room = SendBudget { events: *dice.pick(&[1, 3, 4096]), bytes: *dice.pick(&[1, 3000, 256 << 10]) };
                 match self.walker.step(room) {
-                    Step::Went(runs) => self.take(&runs),
-                    Step::Live => self.live += 1,
-                    Step::Rests(position) => assert!(self.walker.is_past(position.head)),
-                    Step::Waits => {}
+                    Step::Advanced(runs) => self.take(&runs),
+                    Step::CaughtUp => self.live += 1,
+                    Step::Idle(position) => assert!(self.walker.has_passed(position.head)),
+                    Step::Loading => {}
                     other => panic!("{other:?}"),
                 }
             }
@@ -100,12 +100,12 @@ impl Driven {
         assert_eq!(self.walker.tally(), self.tally);
     }
 
-    fn take(&mut self, runs: &[Run]) {
+    fn take(&mut self, runs: &[EventRun]) {
         for seq in seqs(runs) {
             self.taken.push(seq);
             self.tally.add(Tally::of(seq));
         }
-        assert_eq!(runs.iter().map(Run::count).sum::<usize>(), seqs(runs).len());
+        assert_eq!(runs.iter().map(EventRun::count).sum::<usize>(), seqs(runs).len());
     }
 
     fn judge(&self, all: &BTreeMap<i64, StoredEvent>, upto: i64) {
@@ -153,10 +153,10 @@ async fn run(seed: u64) {
     for one in &mut driven {
         loop {
             match one.walker.step(ROOM) {
-                Step::Went(runs) => one.take(&runs),
-                Step::Live => one.live += 1,
-                Step::Rests(_) => break,
-                Step::Waits => one.walker.ready().await,
+                Step::Advanced(runs) => one.take(&runs),
+                Step::CaughtUp => one.live += 1,
+                Step::Idle(_) => break,
+                Step::Loading => one.walker.ready().await,
                 other => panic!("{other:?}"),
             }
         }
@@ -183,7 +183,7 @@ async fn a_sign_of_life_takes_a_sleeper_along_and_the_next_wait_ends_at_once() {
     let mut walker = walker(&live, Start::Latest, filter(&[("symbol", "s")])).await;
     assert_eq!(to_the_end(&mut walker).await, [0; 0]);
     let _its_first_look_is_over = walker.ready().now_or_never();
-    assert!(matches!(walker.step(ROOM), Step::Rests(_)));
+    assert!(matches!(walker.step(ROOM), Step::Idle(_)));
     live.announce(writer.advance(vec![event(4)], 4).unwrap());
     assert!(walker.ready().now_or_never().is_none(), "it was woken by what it does not want");
     assert_eq!((walker.look().head, walker.cursor()), (4, cursor(4)));
@@ -199,10 +199,10 @@ async fn what_is_on_its_way_is_not_lost_when_nobody_waits_for_it() {
     let (journal, live, _writer) = begun(1..=3 * PAGE_SPAN, FORGETFUL);
     let mut walker = walker(&live, Start::Earliest, filter(&[])).await;
     journal.hold();
-    assert!(matches!(walker.step(ROOM), Step::Waits));
+    assert!(matches!(walker.step(ROOM), Step::Loading));
     for _ in 0..3 {
         assert!(walker.ready().now_or_never().is_none());
-        assert!(matches!(walker.step(ROOM), Step::Waits));
+        assert!(matches!(walker.step(ROOM), Step::Loading));
     }
     journal.let_through(100);
     assert_eq!(to_the_end(&mut walker).await, (1..=3 * PAGE_SPAN).collect::<Vec<_>>());
@@ -216,7 +216,7 @@ async fn what_was_asked_for_with_other_eyes_is_not_taken() {
     journal.put([StoredEvent { owner: Some("bob".to_owned()), ..event(7) }]);
     let mut walker = walker(&live, Start::Earliest, filter(&[])).await;
     journal.hold();
-    assert!(matches!(walker.step(ROOM), Step::Waits));
+    assert!(matches!(walker.step(ROOM), Step::Loading));
     assert!(walker.ready().now_or_never().is_none());
     walker.see_as(crate::journal::Owners::Only("bob".to_owned()), PRIVATE);
     journal.let_through(100);
@@ -232,14 +232,14 @@ async fn while_the_journal_cannot_be_asked_it_asks_again_and_goes_on_where_it_wa
     let mut walker = walker(&live, Start::Earliest, filter(&[])).await;
     journal.fail(true);
     for _ in 0..2 {
-        assert!(matches!(walker.step(ROOM), Step::Waits));
+        assert!(matches!(walker.step(ROOM), Step::Loading));
         walker.ready().await;
-        let Step::Away(Refused::Unavailable(why)) = walker.step(ROOM) else { panic!("{walker:?}") };
+        let Step::Unavailable(Refused::Unavailable(why)) = walker.step(ROOM) else { panic!("{walker:?}") };
         assert!(why.contains("as the test wants it"), "{why}");
         let begun = Instant::now();
         // Whoever looks in meanwhile neither hastens nor delays it.
         assert!(tokio::time::timeout(Duration::from_millis(100), walker.ready()).await.is_err());
-        assert!(matches!(walker.step(ROOM), Step::Waits));
+        assert!(matches!(walker.step(ROOM), Step::Loading));
         walker.look();
         walker.ready().await;
         assert!((RETRY / 2..=RETRY + Duration::from_millis(2)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
@@ -255,9 +255,9 @@ async fn what_retention_takes_from_under_it_ends_it_with_what_is_left() {
     journal.trim(20);
     writer.trim(20);
     live.announce(live.pages().position());
-    assert!(matches!(walker.step(ROOM), Step::Waits));
+    assert!(matches!(walker.step(ROOM), Step::Loading));
     walker.ready().await;
-    let Step::Ended(refused) = walker.step(ROOM) else { panic!("{walker:?}") };
+    let Step::Refused(refused) = walker.step(ROOM) else { panic!("{walker:?}") };
     assert_eq!(refused, Refused::Expired { oldest: 21 });
     assert_eq!(walker.cursor(), Cursor::START);
 }
@@ -273,9 +273,9 @@ async fn another_history_has_its_cursor_proven_again() {
     // One that does not hold what was read.
     writer.reset();
     live.announce(writer.advance(vec![event(1), any_event(4, 1, &mut Dice(1))], 4).unwrap());
-    assert!(matches!(walker.step(ROOM), Step::Waits));
+    assert!(matches!(walker.step(ROOM), Step::Loading));
     walker.ready().await;
-    assert!(matches!(walker.step(ROOM), Step::Ended(Refused::Invalid)));
+    assert!(matches!(walker.step(ROOM), Step::Refused(Refused::Invalid)));
 }
 
 #[tokio::test]
@@ -284,9 +284,9 @@ async fn a_page_that_no_cache_keeps_is_loaded_once_for_a_reader_that_takes_it_in
     let mut walker = walker(&live, Start::Earliest, filter(&[])).await;
     let mut taken = Vec::new();
     while taken.len() < 2 * 512 {
-        match walker.step(Room { events: 1, bytes: 1 }) {
-            Step::Went(runs) => taken.extend(seqs(&runs)),
-            Step::Waits => walker.ready().await,
+        match walker.step(SendBudget { events: 1, bytes: 1 }) {
+            Step::Advanced(runs) => taken.extend(seqs(&runs)),
+            Step::Loading => walker.ready().await,
             other => panic!("{other:?}"),
         }
     }
@@ -304,7 +304,7 @@ async fn what_the_server_adds_to_a_filter_makes_it_narrow() {
         let journal = journal.clone();
         async move {
             let mut walker = walker(&live, Start::Earliest, Arc::new(all)).await;
-            assert!(matches!(walker.step(ROOM), Step::Waits));
+            assert!(matches!(walker.step(ROOM), Step::Loading));
             walker.ready().now_or_never();
             tokio::task::yield_now().await;
             journal.loads().0 - loads
