@@ -37,19 +37,71 @@ async fn a_refusal_names_the_column_and_the_limit_and_keeps_the_row_to_itself() 
     }
 }
 
+/// A schema that stands before `pg_catalog` in the search path of a writer. Each operator and function of it says that a value is
+/// well-formed, and each type cuts values short, or refuses them. It holds what the rules of an event use, and what they could be
+/// written with.
+const TRAPS: &str = "
+    create schema bent;
+    create function bent.no(int, int) returns boolean language sql immutable as 'select false';
+    create function bent.no(text, text) returns boolean language sql immutable as 'select false';
+    create function bent.yes(text, text) returns boolean language sql immutable as 'select true';
+    create function bent.no(timestamptz, timestamptz) returns boolean language sql immutable as 'select false';
+    create operator bent.< (leftarg = int, rightarg = int, function = bent.no);
+    create operator bent.<= (leftarg = int, rightarg = int, function = bent.no);
+    create operator bent.> (leftarg = int, rightarg = int, function = bent.no);
+    create operator bent.>= (leftarg = int, rightarg = int, function = bent.no);
+    create operator bent.= (leftarg = text, rightarg = text, function = bent.yes);
+    create operator bent.<> (leftarg = text, rightarg = text, function = bent.no);
+    create operator bent.~ (leftarg = text, rightarg = text, function = bent.yes);
+    create operator bent.!~ (leftarg = text, rightarg = text, function = bent.no);
+    create operator bent.< (leftarg = timestamptz, rightarg = timestamptz, function = bent.no);
+    create operator bent.>= (leftarg = timestamptz, rightarg = timestamptz, function = bent.no);
+    create function bent.octet_length(text) returns int language sql immutable as 'select 1';
+    create function bent.jsonb_typeof(jsonb) returns text language sql immutable as $$ select 'object' $$;
+    create function bent.split_part(text, text, int) returns text language sql immutable as $$ select 'id' $$;
+    create domain bent.timestamptz as pg_catalog.timestamptz check (false);
+    create domain bent.text as pg_catalog.varchar(4);
+    create domain bent._text as pg_catalog.text[] check (false);";
+
+/// The values that break each rule, and the column that is named. The first, which break none, are taken.
+const BROKEN: &[(&str, &str)] = &[
+    ("type", "'a.b'"),
+    ("type", "'A'"),
+    ("type", "repeat('a', 129)"),
+    ("level", "'fatal'"),
+    ("symbol", "''"),
+    ("symbol", "repeat('a', 65)"),
+    ("subject", "''"),
+    ("subject", "repeat('a', 1025)"),
+    ("owner", "''"),
+    ("owner", "repeat('a', 257)"),
+    ("payload", "'[]'"),
+    ("payload", "jsonb_build_object('a', repeat('a', 262144))"),
+    ("at", "'0001-12-31 00:00:00+00 BC'"),
+    ("at", "'10000-01-01 00:00:00+00'"),
+];
+
+/// A function of plpgsql is parsed in the session that calls it first, under the search path of that session.
 #[tokio::test]
 async fn the_search_path_of_a_writer_cannot_bend_the_rules() {
     let db = support::migrated_database().await;
-    let client = db.client().await;
-    run(
-        &client,
-        "create schema bent;
-         create function bent.octet_length(text) returns integer language sql immutable as 'select 1';
-         set search_path = bent, pg_catalog",
-    )
-    .await;
-    let error = refused(&client, "insert into rowcast.events (type, owner) values ('a', repeat('x', 257))").await;
-    assert_eq!(error.message(), "owner must be 1 to 256 bytes");
+    run(&db.client().await, TRAPS).await;
+    let insert = |column: &str, value: &str| match column {
+        "type" => format!("insert into rowcast.events (type) values ({value})"),
+        _ => format!("insert into rowcast.events (type, {column}) values ('a.b', {value})"),
+    };
+    for path in ["bent, pg_catalog", "pg_catalog, bent", "bent, pg_temp, pg_catalog"] {
+        let client = db.client().await;
+        run(&client, &format!("set search_path = {path}")).await;
+        let (good, broken) = BROKEN.split_first().unwrap();
+        run(&client, &insert(good.0, good.1)).await;
+        for (column, value) in broken {
+            let error = refused(&client, &insert(column, value)).await;
+            assert_eq!(error.code().code(), "23514", "{path}: {column} {value}: {error:?}");
+            assert_eq!(error.column(), Some(*column), "{path}: {value}: {error:?}");
+            assert!(error.message().starts_with(&format!("{column} must ")), "{path}: {column} {value}: {error:?}");
+        }
+    }
 }
 
 /// With `standard_conforming_strings = off` the parser drops backslashes, and a function is parsed in the session that calls it first.
