@@ -1280,22 +1280,27 @@ $_$;
 
 CREATE FUNCTION rowcast.check_event(type text, level text, symbol text, subject text, owner text, payload jsonb, at timestamp with time zone) RETURNS boolean
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-    SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
 declare
     -- One expression, which is quicker than eight branches. A null passes every rule: which columns may be null is said by the
     -- table. Each message begins with its column.
-    broken constant text := case
-        when octet_length(type) > 128 or type !~ '^[a-z0-9_]+([.][a-z0-9_]+)*$'
+    broken constant pg_catalog.text := case
+        when pg_catalog.octet_length(type) operator(pg_catalog.>) 128
+             or type operator(pg_catalog.!~) '^[a-z0-9_]+([.][a-z0-9_]+)*$'
             then 'type must be dotted lower-case words of at most 128 bytes'
-        when level not in ('debug', 'info', 'warn', 'error', 'critical')
+        when level operator(pg_catalog.<>) all ('{debug,info,warn,error,critical}'::pg_catalog.text[])
             then 'level must be debug, info, warn, error or critical'
-        when octet_length(symbol) not between 1 and 64 then 'symbol must be 1 to 64 bytes'
-        when octet_length(subject) not between 1 and 1024 then 'subject must be 1 to 1024 bytes'
-        when octet_length(owner) not between 1 and 256 then 'owner must be 1 to 256 bytes'
-        when jsonb_typeof(payload) <> 'object' then 'payload must be a JSON object'
-        when octet_length(payload::text) > 262144 then 'payload must be at most 262144 bytes (256 KiB)'
-        when at < '0001-01-01 00:00:00+00' or at >= '10000-01-01 00:00:00+00'
+        when pg_catalog.octet_length(symbol) operator(pg_catalog.<) 1 or pg_catalog.octet_length(symbol) operator(pg_catalog.>) 64
+            then 'symbol must be 1 to 64 bytes'
+        when pg_catalog.octet_length(subject) operator(pg_catalog.<) 1 or pg_catalog.octet_length(subject) operator(pg_catalog.>) 1024
+            then 'subject must be 1 to 1024 bytes'
+        when pg_catalog.octet_length(owner) operator(pg_catalog.<) 1 or pg_catalog.octet_length(owner) operator(pg_catalog.>) 256
+            then 'owner must be 1 to 256 bytes'
+        when pg_catalog.jsonb_typeof(payload) operator(pg_catalog.<>) 'object' then 'payload must be a JSON object'
+        when pg_catalog.octet_length(payload::pg_catalog.text) operator(pg_catalog.>) 262144
+            then 'payload must be at most 262144 bytes (256 KiB)'
+        when at operator(pg_catalog.<) '0001-01-01 00:00:00+00'::pg_catalog.timestamptz
+             or at operator(pg_catalog.>=) '10000-01-01 00:00:00+00'::pg_catalog.timestamptz
             then 'at must lie in the years 1 to 9999, in UTC'
     end;
 begin
@@ -1304,7 +1309,7 @@ begin
     end if;
     -- Not the row itself: what was refused may be a secret, and this text goes to the log.
     raise exception '%', broken
-        using errcode = 'check_violation', schema = 'rowcast', table = 'events', column = split_part(broken, ' ', 1),
+        using errcode = 'check_violation', schema = 'rowcast', table = 'events', column = pg_catalog.split_part(broken, ' ', 1),
               constraint = broken;
 end
 $_$;

@@ -226,7 +226,7 @@ async fn a_database_that_cannot_be_reached_is_one_line() {
 async fn a_schema_that_is_behind_ahead_or_too_new_is_told() {
     let db = empty_database().await;
     let report = examine(&db.url).await;
-    report.expect("migrations", "fail", "missing: V1__journal");
+    report.expect("migrations", "fail", "missing: V1__roles_and_schemas");
     assert!(!report.lines.contains_key("partitions"));
     let newer = "insert into refinery_schema_history values (999, 'future', '2026-01-01T00:00:00Z', '1')";
     let (db, report) = altered(newer).await;

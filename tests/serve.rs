@@ -17,7 +17,10 @@ use crate::support::{
 async fn a_database_that_is_behind_is_not_served() {
     let db = empty_database().await;
     let error = TestServer::start(&db.url, &[]).await.ended().await.unwrap_err().to_string();
-    assert!(error.starts_with("the database lacks V1__journal") && error.contains("`rowcast migrate`"), "{error}");
+    assert!(
+        error.starts_with("the database lacks V1__roles_and_schemas") && error.contains("`rowcast migrate`"),
+        "{error}"
+    );
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The chat: an application on the journal. Users talk to a bot, and whatever is said is a row of a published table.
 //!
 //! Nothing here appends to the journal. The rows become events when their transaction commits, by the mapping functions of
-//! `sql/migrations/V10__chat_stream.sql`, with the user as their owner.
+//! `sql/migrations/V12__chat.sql`, with the user as their owner.
 //!
 //! A user's words and the answer to them are stored in one transaction, so that nobody ever sees the one without the
 //! other, or something else between them. The answer is there before that transaction begins: no transaction waits for a

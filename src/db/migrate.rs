@@ -143,7 +143,8 @@ async fn run_locked(client: &mut Client) -> Result<Vec<String>, MigrateError> {
         }
     }
     // refinery looks for its history along the search path, and a user named `rowcast` has the schema of that name first.
-    // The first migrations wait at an advisory lock, which any login can hold: they fail then, and do not hang.
+    // Whoever may log in can lock a table by its oid (nextval does, before it looks at rights): a migration that meets such
+    // a lock fails, and does not hang.
     client.batch_execute("set search_path = public; set lock_timeout = '60s'").await?;
     let report = embedded::migrations::runner().run_async(client).await.map_err(|e| refinery_says(&e))?;
     ensure_partitions(client).await?;
@@ -283,7 +284,7 @@ mod tests {
         let newest = version(all.last().unwrap());
         assert_eq!(compare(&applied(all.len()), &all, 1).unwrap(), Status::Current);
         let Status::Behind(missing) = compare(&[], &all, 0).unwrap() else { unreachable!() };
-        assert_eq!((missing.len(), missing[0].as_str()), (all.len(), "V1__journal"));
+        assert_eq!((missing.len(), missing[0].as_str()), (all.len(), "V1__roles_and_schemas"));
         let mut newer = applied(all.len());
         newer.push(Applied { version: newest + 3, checksum: "1".to_owned() });
         assert_eq!(compare(&newer, &all, newest).unwrap(), Status::Ahead(newest + 3));
@@ -296,6 +297,6 @@ mod tests {
         let mut changed = applied(2);
         changed[1].checksum = "7".to_owned();
         let error = compare(&changed, &embedded(), 1).unwrap_err().to_string();
-        assert!(error.starts_with("V2__journal_functions was applied with another content"), "{error}");
+        assert!(error.starts_with("V2__checks was applied with another content"), "{error}");
     }
 }

@@ -1,5 +1,5 @@
 //! Trades, orders, snapshots and settings of a trading engine: the statements that read and write them. What their rules
-//! are, the database knows (`sql/migrations/V3__trading.sql`, `V11__trading_stream.sql`), for plain SQL as for HTTP; what changed
+//! are, the database knows (`sql/migrations/V11__trading.sql`), for plain SQL as for HTTP; what changed
 //! goes on the stream by `rowcast.publish` alone, so nothing here appends an event.
 
 mod amount;

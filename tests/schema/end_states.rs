@@ -11,6 +11,9 @@ mod embedded {
     refinery::embed_migrations!("sql/migrations");
 }
 
+/// The last migration of the journal itself, before publishing and the applications.
+const JOURNAL: i32 = 9;
+
 type History = Vec<(i32, String, String)>;
 
 async fn state(db: &TestDb) -> (Facts, History) {
@@ -57,7 +60,8 @@ async fn data_written_between_two_migrations_stays_and_the_schema_ends_the_same(
     let at_once = support::migrated_database().await;
     let stepwise = support::empty_database().await;
     let all = embedded::migrations::runner().get_migrations().len();
-    assert_eq!(run(&stepwise, embedded::migrations::runner().set_target(Target::Version(1))).await, 1);
+    let journal = embedded::migrations::runner().set_target(Target::Version(JOURNAL));
+    let journal = run(&stepwise, journal).await;
     let client = stepwise.client().await;
     client
         .batch_execute(
@@ -69,7 +73,7 @@ async fn data_written_between_two_migrations_stays_and_the_schema_ends_the_same(
         )
         .await
         .unwrap();
-    assert_eq!(run(&stepwise, embedded::migrations::runner()).await, all - 1);
+    assert_eq!(run(&stepwise, embedded::migrations::runner()).await, all - journal);
     same("in steps", &state(&stepwise).await, &state(&at_once).await);
     let row = client
         .query_one(

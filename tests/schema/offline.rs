@@ -195,10 +195,24 @@ fn changed(checksums: &str, files: &Files) -> Vec<String> {
     complaints
 }
 
+/// The first line of the list that the present one replaced before the first release. What landed with it may go.
+const REPLACED: &str = "91e3f5663125091448668258de56edbf79ecfc101445a6c70a8ef803e6d01430  V1__journal.sql";
+
+/// The part of the history, which begins with its oldest line, since the present list began.
+fn of_present_list(history: &str) -> Vec<&str> {
+    let lines: Vec<&str> = history.lines().collect();
+    match lines.iter().rposition(|line| line.strip_prefix('-') == Some(REPLACED)) {
+        Some(ended) => lines[ended..].to_vec(),
+        None if lines.iter().any(|line| line.strip_prefix('+') == Some(REPLACED)) => Vec::new(),
+        None => lines,
+    }
+}
+
 /// Lines of the history that the present list no longer holds.
 fn forgotten(history: &str, checksums: &str) -> Vec<String> {
     let present: BTreeSet<&str> = checksums.lines().collect();
-    let lines = history.lines().filter_map(|line| line.strip_prefix('+')).filter(|line| !line.starts_with("++"));
+    let lines = of_present_list(history);
+    let lines = lines.iter().filter_map(|line| line.strip_prefix('+')).filter(|line| !line.starts_with("++"));
     let lost = lines.filter(|line| !present.contains(line));
     lost.map(|line| format!("{CHECKSUMS}: this line has landed and is gone or altered: {line}")).collect()
 }
@@ -349,7 +363,8 @@ fn no_line_of_the_checksums_that_landed_is_altered_or_gone() {
     let Some(landed) = branches.iter().find(|b| git(&["rev-parse", "--verify", "--quiet", b]).is_some()) else {
         return;
     };
-    let way = ["--first-parent", "--diff-merges=first-parent", "--no-color", "--no-ext-diff", "--format=", "-p"];
+    let way =
+        ["--reverse", "--first-parent", "--diff-merges=first-parent", "--no-color", "--no-ext-diff", "--format=", "-p"];
     let history = git(&[&["log"], &way[..], &[landed, "--", CHECKSUMS]].concat()).unwrap_or_default();
     none(forgotten(&history, &read_in_repository(CHECKSUMS)));
 }
@@ -360,4 +375,15 @@ fn an_altered_or_removed_line_of_the_checksums_is_noticed() {
     assert!(forgotten(history, "aa  V1__a.sql\nbb  V2__b.sql\ncc  V3__c.sql\n").is_empty());
     assert!(forgotten(history, "aa  V1__a.sql\n")[0].ends_with("gone or altered: bb  V2__b.sql"));
     assert!(forgotten(history, "ab  V1__a.sql\nbb  V2__b.sql\n")[0].ends_with("aa  V1__a.sql"));
+}
+
+#[test]
+fn the_list_of_before_the_first_release_may_go_and_no_other() {
+    let landed = format!("--- /dev/null\n+++ b/list\n@@ -0,0 +1,2 @@\n+{REPLACED}\n+bb  V2__b.sql\n");
+    assert!(forgotten(&landed, "cc  V1__c.sql\n").is_empty());
+    let replaced = format!("{landed}@@ -1,2 +1 @@\n-{REPLACED}\n-bb  V2__b.sql\n+cc  V1__c.sql\n");
+    assert!(forgotten(&replaced, "cc  V1__c.sql\n").is_empty());
+    assert!(forgotten(&replaced, "dd  V1__d.sql\n")[0].ends_with("cc  V1__c.sql"));
+    let again = format!("{replaced}@@ -1 +1 @@\n-cc  V1__c.sql\n+dd  V1__d.sql\n");
+    assert!(forgotten(&again, "dd  V1__d.sql\n")[0].ends_with("cc  V1__c.sql"));
 }

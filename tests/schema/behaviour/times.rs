@@ -1,8 +1,7 @@
-//! Times that not everybody can write are refused, whoever writes them; rows that have one already do not stop a migration.
+//! Times that not everybody can write are refused, whoever writes them.
 
-use super::{number, refused, run};
+use super::{refused, run};
 use crate::support;
-use rowcast::db::migrate::embedded;
 
 /// Each time that is read, as an insert that sets it.
 const COLUMNS: &[(&str, &str)] = &[
@@ -78,35 +77,4 @@ async fn a_time_outside_the_years_1_to_9999_is_refused_by_its_name() {
             }
         }
     }
-}
-
-#[tokio::test]
-async fn rows_from_before_stay_and_do_not_stop_the_migration() {
-    let db = support::empty_database().await;
-    let client = db.client().await;
-    let (before, after): (Vec<_>, Vec<_>) = embedded().into_iter().partition(|m| m.version() < 13);
-    for migration in &before {
-        run(&client, &format!("begin; {}; commit", migration.sql().unwrap())).await;
-    }
-    run(&client, ROWS).await;
-    let years = |sql: &str| sql.replace("'9999-12-31 23:59:59Z'", "'20000-01-01'").replace('$', "'12345-01-01'");
-    for (_, sql) in COLUMNS {
-        run(&client, &years(sql)).await;
-    }
-    for migration in &after {
-        run(&client, &format!("begin; {}; commit", migration.sql().unwrap())).await;
-    }
-    run(&client, "select rowcast.ensure_partitions()").await;
-    assert_eq!(number(&client, "select count(*) from rowcast.events where at > '10000-01-01Z'").await, 1);
-    for (column, sql) in COLUMNS {
-        let error = refused(&client, &years(sql)).await;
-        assert_eq!(error.code().code(), "23514", "{column}: {error}");
-    }
-    run(&client, "delete from trading.trades where opened_at > '10000-01-01Z' or closed_at > '10000-01-01Z'").await;
-    run(
-        &client,
-        r#"alter table trading.trades validate constraint "opened_at must lie in the years 1 to 9999, in UTC""#,
-    )
-    .await;
-    run(&client, "insert into rowcast.events (type) values ('a')").await;
 }

@@ -11,7 +11,9 @@
 -- function may hang it on a table of his own).
 --
 -- Even so the functions below render values with built-in code only, never through a cast or an operator
--- that a user can define, since the owner of a type need not be the owner of the table.
+-- that a user can define, since the owner of a type need not be the owner of the table. A map is looked at in the catalog alone,
+-- and must belong to a role that may act as the table's owner, as whom it runs: at publishing, and at each event, since a
+-- function of that name may be another one by then.
 --
 -- There is no table of settings. They stand as JSON in the argument of the trigger, so they come and go with it, through
 -- DROP, ALTER TABLE … RENAME, pg_dump and restore, in the transaction that does it. rowcast.published reads them.
@@ -52,7 +54,8 @@ $$;
 
 -- The SQL expression that shows a value as JSON. Types made by users go through their output function (format),
 -- never through to_jsonb, which would look for a cast to json that the owner of the type may have made.
--- 16384 is where the object ids of users begin; to_jsonb draws the same line.
+-- 16384 is where the object ids of users begin; to_jsonb draws the same line. An array whose elements are of a domain follows
+-- the type under it, and the way there leads through its text, since the array type belongs to a user too.
 create function rowcast.json_expression(type oid, ref text) returns text
     language plpgsql
     stable
@@ -61,8 +64,9 @@ create function rowcast.json_expression(type oid, ref text) returns text
 as $$
 declare
     base   pg_type;
-    item   oid;
+    item   pg_type;
     fields text;
+    elements text := ref;
 begin
     select * into strict base from pg_type t where t.oid = rowcast.base_type(type);
     if base.typtype = 'c' then
@@ -73,10 +77,17 @@ begin
         -- A composite of nulls "is null" to SQL, but not to num_nulls.
         return format('case when num_nulls(%s) = 0 then %s end', ref, coalesce(fields, '''{}''::jsonb'));
     elsif base.typcategory = 'A' and base.typelem <> 0 then
-        item := rowcast.base_type(base.typelem);
-        if (select t.typdelim from pg_type t where t.oid = item) = ','
-           and (base.typelem >= 16384 or item in ('int8'::regtype, 'numeric'::regtype, 'money'::regtype)) then
+        select * into strict item from pg_type t where t.oid = rowcast.base_type(base.typelem);
+        if base.typelem >= 16384 and item.oid < 16384 and item.typcategory <> 'A' and item.typtype <> 'c' and item.typarray <> 0 then
+            elements := format('case when num_nulls(%1$s) = 0 then format(''%%s'', %1$s)::pg_catalog.%2$I end', ref,
+                               (select t.typname from pg_type t where t.oid = item.typarray));
+        end if;
+        if item.typdelim = ',' and (item.oid >= 16384 or item.oid in ('int8'::regtype, 'numeric'::regtype)) then
             return format('to_jsonb(case when num_nulls(%1$s) = 0 then format(''%%s'', %1$s)::text[] end)', ref);
+        elsif item.oid = 'money'::regtype then
+            return format('to_jsonb((%s)::numeric[]::text[])', elements);
+        elsif elements <> ref then
+            return format('to_jsonb(%s)', elements);
         end if;
     elsif base.oid in ('int8'::regtype, 'numeric'::regtype) then
         return format('to_jsonb(%s::text)', ref);
@@ -85,7 +96,7 @@ begin
     elsif base.oid = 'json'::regtype then
         return format('rowcast.json_or_text(%s)', ref);
     end if;
-    if base.oid >= 16384 or item is not null and base.typelem >= 16384 then
+    if base.oid >= 16384 or base.typcategory = 'A' and base.typelem >= 16384 then
         return format('to_jsonb(case when num_nulls(%1$s) = 0 then format(''%%s'', %1$s) end)', ref);
     end if;
     return format('to_jsonb(%s)', ref);
@@ -108,6 +119,19 @@ as $$
     end
       from (select rowcast.base_type(type)) as b (oid)
 $$;
+
+-- A value as a name that others give too: the subject of a token, a symbol in a filter. Blanks at the end of char(n) are padding.
+create function rowcast.name_expression(type oid, ref text) returns text
+    language sql
+    stable
+    strict
+    set search_path = pg_catalog, pg_temp
+as $$
+    select case when rowcast.base_type(type) = 'bpchar'::regtype then format('rtrim(%s, '' '')', rowcast.text_expression(type, ref))
+                else rowcast.text_expression(type, ref) end
+$$;
+comment on function rowcast.name_expression(oid, text) is
+    'The SQL expression that shows a value as an owner or a symbol: its text, without the padding of char(n).';
 
 -- json may hold what jsonb cannot: \u0000, numbers beyond numeric, nesting beyond the stack.
 create function rowcast.json_or_text(value json) returns jsonb
@@ -168,6 +192,87 @@ comment on function rowcast.fit_payload(jsonb, text[]) is
     'A payload within 256 KiB: its largest values become null and are named in "_truncated".';
 
 -- ---------------------------------------------------------------------------------------------------------
+-- Maps
+-- ---------------------------------------------------------------------------------------------------------
+
+-- The columns that a map returns, as the types of type, level and payload; null where one is missing or of another kind.
+create function rowcast.map_types(map oid) returns oid[]
+    language sql
+    stable
+    strict
+    set search_path = pg_catalog, pg_temp
+as $$
+    with returned as (
+        select a.name, a.type
+          from pg_proc p
+         cross join lateral unnest(p.proallargtypes, p.proargmodes, p.proargnames) as a (type, mode, name)
+         where p.oid = map and p.prorettype = 'record'::regtype and a.mode in ('o', 'b', 't')
+        union all
+        select a.attname, a.atttypid
+          from pg_proc p
+          join pg_type t on t.oid = rowcast.base_type(p.prorettype)
+          join pg_attribute a on a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+         where p.oid = map and t.typtype = 'c')
+    select array_agg(r.type order by w.position)
+      from (values (1, 'type'), (2, 'level'), (3, 'payload')) as w (position, name)
+      join returned r on r.name = w.name
+      join pg_type t on t.oid = rowcast.base_type(r.type)
+     where case when w.name = 'payload' then t.oid in ('jsonb'::regtype, 'json'::regtype)
+                else t.typtype = 'e' or t.oid in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'name'::regtype) end
+    having count(*) = 3
+$$;
+comment on function rowcast.map_types(oid) is
+    'The types of the columns type, level and payload that a map returns, or null if it does not return these three.';
+
+-- Only looks at the catalog. Even to plan a query that calls the map may run it, with the rights of whoever publishes.
+-- Only looks at the catalog. Even to plan a query that calls the map may run it, with the rights of whoever publishes.
+create function rowcast.find_map(map text, table_owner oid) returns regprocedure
+    language plpgsql
+    stable
+    set search_path = pg_catalog, pg_temp
+as $$
+declare
+    form   constant text := 'create function … (op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb)';
+    mapper regprocedure;
+    found_map record;
+begin
+    mapper := coalesce(case when map ~ '[)] *$' then to_regprocedure(map) end, to_regprocedure(map || '(text,jsonb,jsonb)'));
+    if mapper is null then
+        raise exception 'there is no function %(text, jsonb, jsonb)', map
+            using errcode = 'undefined_function', hint = 'Write its schema: map => ''shop.order_events''';
+    elsif not has_function_privilege(table_owner, mapper, 'execute') then
+        raise exception 'the owner of the table, %, may not execute %', table_owner::regrole, mapper
+            using errcode = 'insufficient_privilege', hint = format('grant execute on function %s to %s;', mapper, table_owner::regrole);
+    end if;
+    select p.proowner, p.prokind, p.proretset, p.proisstrict, oidvectortypes(p.proargtypes) as takes, n.nspname
+      into strict found_map
+      from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = mapper;
+    if starts_with(found_map.nspname, 'pg_temp_') then
+        raise exception '% is temporary, and would be gone with this session', mapper using errcode = 'wrong_object_type';
+    elsif found_map.prokind <> 'f' or found_map.takes <> 'text, jsonb, jsonb' then
+        raise exception '% must be a function of (text, jsonb, jsonb)', mapper using errcode = 'datatype_mismatch', hint = form;
+    elsif found_map.proretset then
+        raise exception '% returns a set, and a change is one event or none', mapper
+            using errcode = 'invalid_parameter_value', hint = form;
+    elsif found_map.proisstrict then
+        raise exception '% is STRICT, and would not be asked about inserts and deletes: old or new is null then', mapper
+            using errcode = 'invalid_parameter_value', hint = format('alter function %s called on null input;', mapper);
+    elsif rowcast.map_types(mapper) is null then
+        raise exception '% must return type, level and payload: two texts and a jsonb', mapper
+            using errcode = 'datatype_mismatch', hint = form;
+    elsif not pg_has_role(found_map.proowner, table_owner, 'member') then
+        raise exception '% belongs to %, and would run with the rights of the owner of the table, %',
+                        mapper, found_map.proowner::regrole, table_owner::regrole
+            using errcode = 'insufficient_privilege',
+                  hint = format('Read it first. Then: alter function %s owner to %s;', mapper, table_owner::regrole);
+    end if;
+    return mapper;
+end
+$$;
+comment on function rowcast.find_map(text, oid) is
+    'The map of that name, if the catalog says that it fits and that its owner may act as the owner of the table.';
+
+-- ---------------------------------------------------------------------------------------------------------
 -- What is published
 -- ---------------------------------------------------------------------------------------------------------
 
@@ -188,6 +293,8 @@ exception
 end
 $$;
 
+-- Any trigger could have the right name. The trigger function of a published table can be executed by its owner alone, so
+-- nobody else can hang it on a table: those count whose function belongs to a role that may append events.
 create view rowcast.published as
 select t.tgrelid::regclass                                                          as table_name,
        s.settings ->> 'type_prefix'                                                 as type_prefix,
@@ -198,10 +305,17 @@ select t.tgrelid::regclass                                                      
        s.settings ->> 'symbol_column'                                               as symbol_column,
        s.settings ->> 'trade_id_column'                                             as trade_id_column,
        s.settings ->> 'map'                                                         as map,
-       s.settings @> '{"public_safe": true}'                                        as public_safe
+       s.settings @> '{"public_safe": true}'                                        as public_safe,
+       s.settings @> '{"force": true}'                                              as force
   from pg_catalog.pg_trigger t
+  join pg_catalog.pg_class c on c.oid = t.tgrelid
+  join pg_catalog.pg_proc p on p.oid = t.tgfoid
  cross join lateral (select rowcast.publish_settings(t.tgargs)) as s (settings)
- where t.tgname = 'rowcast_publish_write' and t.tgparentid = 0 and not t.tgisinternal and s.settings is not null;
+ where t.tgname = 'rowcast_publish_write' and t.tgparentid = 0 and not t.tgisinternal and s.settings is not null
+   and c.relpersistence <> 't'
+   and starts_with(p.proname, 'rowcast_publish_') and p.prosecdef
+   and has_schema_privilege(p.proowner, 'rowcast', 'usage')
+   and has_column_privilege(p.proowner, 'rowcast.events', 'type', 'insert');
 comment on view rowcast.published is
     'The published tables and their settings, read from the triggers that publish them.';
 
@@ -294,7 +408,11 @@ declare
     mode    text;
     any_one boolean := false;
 begin
-    select * into strict rel from pg_class c where c.oid = table_name;
+    select * into rel from pg_class c where c.oid = table_name;
+    if not found then
+        raise exception 'table_name must name a table, and not be %', coalesce(table_name::text, 'null')
+            using errcode = 'invalid_parameter_value';
+    end if;
     if not pg_has_role(rel.relowner, 'usage') then
         raise exception 'must be owner of %', table_name using errcode = 'insufficient_privilege';
     end if;
@@ -360,7 +478,7 @@ declare
     wanted      record;
     kind        text;
     mapper      regprocedure;
-    mapper_call text;
+    told        text;
     function_id text;
     other       text;
     grantee     oid;
@@ -472,7 +590,7 @@ begin
 
     -- The types of its events -------------------------------------------------------------------------------------
     prefix := coalesce(type_prefix, rowcast.event_word(schema_name) || '.' || rowcast.event_word(rel.relname));
-    if prefix !~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$' then
+    if prefix !~ '^[a-z0-9_]+([.][a-z0-9_]+)*$' then
         raise exception 'type_prefix must be dotted lower-case words: %', prefix using errcode = 'invalid_parameter_value';
     elsif octet_length(prefix) > 118 then
         -- 128 bytes, less the longest of the words that follow it: ".truncated"
@@ -481,34 +599,24 @@ begin
     end if;
     select string_agg(p.table_name::text, ', ') into other from rowcast.published p
      where p.type_prefix = prefix and p.table_name <> publish.table_name;
-    if other is not null and type_prefix is null then
+    if other is not null then
         raise exception 'the events of % have the types %.* already', other, prefix
-            using errcode = 'invalid_parameter_value', hint = 'Say what to call these: type_prefix => ''…''';
+            using errcode = 'invalid_parameter_value', hint = 'Say what else to call these: type_prefix => ''…''';
     end if;
 
     -- The mapping function --------------------------------------------------------------------------------------
     if map is not null then
-        mapper := coalesce(case when map ~ '\)\s*$' then to_regprocedure(map) end, to_regprocedure(map || '(text,jsonb,jsonb)'));
-        if mapper is null then
-            raise exception 'there is no function %(text, jsonb, jsonb)', map
-                using errcode = 'undefined_function', hint = 'Write its schema: map => ''shop.order_events''';
-        elsif not has_function_privilege(rel.relowner, mapper, 'execute') then
-            raise exception 'the owner of %, %, may not execute %', table_name, quote_ident(owner_name), mapper
-                using errcode = 'insufficient_privilege';
-        end if;
-        select format('%I.%I', n.nspname, p.proname) into strict mapper_call
-          from pg_proc p join pg_namespace n on n.oid = p.pronamespace where p.oid = mapper;
-        begin
-            -- Never runs it: there is no row to run it for.
-            execute format('select m.type::text, m.level::text, m.payload::jsonb
-                              from (select null::text, null::jsonb where false) as x (op, row), lateral %s(op, row, row) as m',
-                           mapper_call);
-        exception
-            when undefined_column or wrong_object_type or undefined_function or undefined_table then
-                raise exception '% must return type, level and payload', mapper
-                    using errcode = 'datatype_mismatch',
-                          hint = 'create function … (op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb)';
-        end;
+        mapper := rowcast.find_map(map, rel.relowner);
+        -- As events need them, by built-in code: a cast that the owner of a type has made is never called.
+        select format('%s as type, %s as level, %s as payload from %I.%I(op, before, after) m',
+                      rowcast.text_expression(f.types[1], 'm.type'), rowcast.text_expression(f.types[2], 'm.level'),
+                      case when rowcast.base_type(f.types[3]) = 'jsonb'::regtype then 'm.payload' else 'm.payload::jsonb' end,
+                      n.nspname, p.proname)
+          into strict told
+          from pg_proc p
+          join pg_namespace n on n.oid = p.pronamespace
+         cross join lateral (select rowcast.map_types(p.oid)) as f (types)
+         where p.oid = mapper;
     end if;
 
     -- The trigger function ----------------------------------------------------------------------------------------
@@ -527,22 +635,27 @@ begin
         end if;$$;
         if mapper is not null then
             emit[i] := emit[i] || format($template$
-        select m.type, m.level, m.payload into told from %s(op, before, after) m;
+        if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure(%L)) is not true then
+            raise exception 'the map of %% is gone, or belongs to a role that may not act as %%: %%',
+                            tg_relid::regclass, quote_ident(current_user), %L
+                using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+        end if;
+        select %s into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
-            values (told.type, coalesce(told.level, 'info'), told.payload, $template$, mapper_call);
+            values (told.type, coalesce(told.level, 'info'), told.payload, $template$, mapper, mapper, told);
         else
             emit[i] := emit[i] || format($template$
             insert into rowcast.events (type, payload, public_safe, symbol, trade_id, subject, owner)
             values (%L || word, %s, $template$, prefix || '.', (array['before', 'after'])[i]);
         end if;
         emit[i] := emit[i] || format('%L, %s, %s, subject, %s);', public_safe is true,
-            coalesce((select format('case when octet_length(%1$s) between 1 and 64 then %1$s end', rowcast.text_expression(a.atttypid, format('%s.%I', kind, a.attname)))
+            coalesce((select format('case when octet_length(%1$s) between 1 and 64 then %1$s end', rowcast.name_expression(a.atttypid, format('%s.%I', kind, a.attname)))
                         from pg_attribute a where a.attrelid = table_name and a.attname = symbol_column), 'null'),
             case when trade_id_column is null then 'null' else format('%s.%I', kind, trade_id_column) end,
             -- Nobody's row is not everybody's row.
-            coalesce((select format('case when octet_length(%1$s) between 1 and 256 then %1$s else ''rowcast:nobody'' end', rowcast.text_expression(a.atttypid, format('%s.%I', kind, a.attname)))
+            coalesce((select format('case when octet_length(%1$s) between 1 and 256 then %1$s else ''rowcast:nobody'' end', rowcast.name_expression(a.atttypid, format('%s.%I', kind, a.attname)))
                         from pg_attribute a where a.attrelid = table_name and a.attname = owner_column), 'null'));
         if mapper is not null then
             emit[i] := emit[i] || $$
@@ -551,7 +664,7 @@ begin
     end loop;
     -- A changed key, or a changed owner, is another row: gone for those who knew the one, new to those who may know the other.
     body := format($template$
--- Written by rowcast.publish for %1$s. Change it by publishing again.
+-- Written by rowcast.publish, form 2. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -567,35 +680,35 @@ declare
     room    bigint;
 begin
     if op = 'truncate' then
-        insert into rowcast.events (type, public_safe) values (%2$L, %3$L);
+        insert into rowcast.events (type, public_safe) values (%1$L, %2$L);
         return null;
     end if;
     if op = 'update' then
-        moved := record_image_ne(row%4$s, row%5$s);
+        moved := record_image_ne(row%3$s, row%4$s);
     end if;
-    if op = 'delete' or moved or (op = 'update' and %6$L) then
+    if op = 'delete' or moved or (op = 'update' and %5$L) then
+        %6$s
+    end if;
+    if op <> 'delete' and not (moved and %5$L) then
         %7$s
-    end if;
-    if op <> 'delete' and not (moved and %6$L) then
-        %8$s
     end if;
     if op = 'delete' or moved then
         op := 'delete';
         word := 'deleted';
-        %9$s
+        %8$s
     end if;
     if tg_op <> 'DELETE' then
         if moved then
             op := 'insert';
-            %10$s
+            %9$s
         end if;
         word := case when op = 'insert' then 'inserted' else 'updated' end;
-        %11$s
+        %10$s
     end if;
     return null;
 end
 $template$,
-        replace(table_name::text, E'\n', ' '), prefix || '.truncated', public_safe is true, pairs[1], pairs[2], mapper is not null,
+        prefix || '.truncated', public_safe is true, pairs[1], pairs[2], mapper is not null,
         rowcast.render_statements('old', 'before', names, types),
         rowcast.render_statements('new', 'after', names, types),
         emit[1],
@@ -620,7 +733,7 @@ $template$,
                           and rowcast.base_type(a.atttypid) <> all (array['bool', 'int2', 'int4', 'int8', 'numeric', 'text',
                               'varchar', 'bpchar', 'uuid', 'json', 'jsonb']::regtype[]))
                    then $$set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'iso_8601'
-                          set bytea_output = 'hex' set extra_float_digits = 1$$ end,
+                          set bytea_output = 'hex' set extra_float_digits = 1 set array_nulls = on$$ end,
                    body);
     execute format('comment on function %s() is %L', function_id, 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.');
     execute format('alter function %s() owner to %I', function_id, owner_name);
@@ -635,7 +748,8 @@ $template$,
 
     settings := jsonb_build_object('columns', names, 'type_prefix', prefix, 'subject_column', subject_column,
         'owner_column', owner_column, 'symbol_column', symbol_column, 'trade_id_column', trade_id_column,
-        'map', mapper, 'public_safe', public_safe is true);
+        'map', mapper, 'public_safe', public_safe is true)
+        || case when force then '{"force": true}'::jsonb else '{}'::jsonb end;
     execute format('create constraint trigger rowcast_publish_write after insert or delete on %s
                     deferrable initially deferred for each row execute function %s(%L)', table_name, function_id, settings);
     -- An update that changes nothing of what is streamed costs nothing at commit. The comparison is of the stored bytes, so
@@ -667,13 +781,14 @@ comment on function rowcast.publish(regclass, text[], text, boolean, text, text,
 -- Publishing needs no right beyond the caller's own; the roles that may append events may call it.
 revoke all on function
     rowcast.event_word(text), rowcast.base_type(oid), rowcast.json_expression(oid, text), rowcast.text_expression(oid, text),
-    rowcast.json_or_text(json), rowcast.fit_payload(jsonb, text[]), rowcast.publish_settings(bytea),
-    rowcast.render_statements(text, text, text[], oid[]), rowcast.unpublish(regclass),
+    rowcast.name_expression(oid, text), rowcast.json_or_text(json), rowcast.fit_payload(jsonb, text[]), rowcast.map_types(oid),
+    rowcast.find_map(text, oid), rowcast.publish_settings(bytea), rowcast.render_statements(text, text, text[], oid[]),
+    rowcast.unpublish(regclass),
     rowcast.publish(regclass, text[], text, boolean, text, text, text, text, text, boolean) from public;
 grant execute on function
     rowcast.event_word(text), rowcast.base_type(oid), rowcast.json_expression(oid, text), rowcast.text_expression(oid, text),
-    rowcast.json_or_text(json), rowcast.fit_payload(jsonb, text[]),
-    rowcast.render_statements(text, text, text[], oid[]), rowcast.unpublish(regclass),
+    rowcast.name_expression(oid, text), rowcast.json_or_text(json), rowcast.fit_payload(jsonb, text[]), rowcast.map_types(oid),
+    rowcast.find_map(text, oid), rowcast.render_statements(text, text, text[], oid[]), rowcast.unpublish(regclass),
     rowcast.publish(regclass, text[], text, boolean, text, text, text, text, text, boolean)
     to rowcast_writer, rowcast_server;
 grant execute on function rowcast.publish_settings(bytea) to rowcast_reader, rowcast_writer, rowcast_server;

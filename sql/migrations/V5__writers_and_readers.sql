@@ -1,68 +1,61 @@
--- The journal's SQL doors: append_event writes one event, query_events reads up to the safe head.
+-- Reading up to the safe head: who may own an undecided seq, how far everything is decided, and the events up to there.
 
 -- ---------------------------------------------------------------------------------------------------------
--- Writing
+-- Writers
 -- ---------------------------------------------------------------------------------------------------------
 
--- Runs as its owner, since a writer needs no right on the keys themselves. The arguments cover the columns that a
--- writer may set, so this gives nobody more than the plain insert does.
-create function rowcast.append_event(
-    type        text,
-    payload     jsonb   default '{}',
-    level       text    default 'info',
-    public_safe boolean default false,
-    symbol      text    default null,
-    trade_id    uuid    default null,
-    subject     text    default null,
-    owner       text    default null,
-    dedupe_key  text    default null
-) returns bigint
+-- Who writes holds a lock that nobody else can take, and the fence waits for its holders.
+--
+-- The locks on the journal and on its sequence do not say who writes. Postgres takes them before it looks at rights: `nextval`
+-- called with the oid of any relation, from within a savepoint, leaves anybody who may log in with such a lock. So a statement
+-- that inserts takes one more lock before it draws its first number, on a table in a schema that nobody may use: that right is
+-- looked at before anything is locked. In this mode nothing takes a lock by a relation's oid, and pg_dump takes none.
+create table rowcast_private.writer_lock ();
+comment on table rowcast_private.writer_lock is 'Always empty: whoever inserts into the journal holds a lock on it.';
+
+-- It has no setting, which would take longer than the lock. It names one table, and that with its schema; ONLY spares a search
+-- for tables that inherit from it, which took as long as the lock.
+create function rowcast.hold_writer_lock() returns trigger
     language plpgsql
-    volatile
     security definer
-    set search_path = pg_catalog, pg_temp
 as $$
-declare
-    fingerprint bytea;
-    first       record;
-    new_seq     bigint;
 begin
-    if dedupe_key is not null then
-        fingerprint := sha256(convert_to(
-            jsonb_build_array(type, level, public_safe, symbol, trade_id, subject, owner, payload)::text, 'UTF8'));
-        -- Waits for another transaction that holds the same key, and goes on only if that one rolled back.
-        insert into rowcast.dedupe_keys (key, digest) values (dedupe_key, fingerprint) on conflict do nothing;
-        if not found then
-            select k.seq, k.digest into strict first
-              from rowcast.dedupe_keys k where k.scope = '' and k.key = dedupe_key;
-            if first.digest <> fingerprint then
-                raise exception 'dedupe_key was used before with another content, as seq %', first.seq
-                    using errcode = 'unique_violation', column = 'dedupe_key',
-                          hint = 'A key names one event. Use a new key for a new event.';
-            end if;
-            return first.seq;
-        end if;
-    end if;
-    insert into rowcast.events (type, payload, level, public_safe, symbol, trade_id, subject, owner)
-    values (type, payload, level, public_safe, symbol, trade_id, subject, owner)
-    returning events.seq into strict new_seq;
-    if dedupe_key is not null then
-        update rowcast.dedupe_keys k set seq = new_seq where k.scope = '' and k.key = dedupe_key;
-    end if;
-    return new_seq;
+    lock table only rowcast_private.writer_lock in row share mode;
+    return null;
 end
 $$;
-comment on function rowcast.append_event(text, jsonb, text, boolean, text, uuid, text, text, text) is
-    'Appends one event and returns its seq; with a dedupe_key seen before, returns the first seq and inserts nothing.';
+comment on function rowcast.hold_writer_lock() is 'Locks rowcast_private.writer_lock, which tells the fence who may own an undecided seq.';
+revoke all on function rowcast.hold_writer_lock() from public;
+
+-- A trigger on the journal needs a lock that is in the way of writers, and of anybody who has locked it by its oid.
+set local lock_timeout = '10s';
+create trigger hold_writer_lock before insert on rowcast.events for each statement execute function rowcast.hold_writer_lock();
+alter table rowcast.events enable always trigger hold_writer_lock;
+
+-- An owner can disable triggers, for a restore or by mistake. Then the lock on the journal counts, which nothing but reading goes
+-- without. Switching the trigger waits for all writers, so a look that finds it enabled looks for no writer from before.
+create view rowcast.writers as
+select l.virtualtransaction, l.pid
+  from pg_catalog.pg_locks l
+ where l.locktype = 'relation'
+   and l.granted
+   and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+   and case when (select t.tgenabled = 'A' from pg_catalog.pg_trigger t
+                   where t.tgrelid = 'rowcast.events'::regclass and t.tgname = 'hold_writer_lock')
+            then l.relation = 'rowcast_private.writer_lock'::regclass and l.mode = 'RowShareLock'
+            else l.relation = 'rowcast.events'::regclass and l.mode = 'RowExclusiveLock'
+       end;
+comment on view rowcast.writers is 'The transactions that may own an undecided seq. One without a pid is a prepared one.';
+grant select on rowcast.writers to rowcast_reader, rowcast_writer, rowcast_server;
 
 -- ---------------------------------------------------------------------------------------------------------
--- Reading
+-- The safe head
 -- ---------------------------------------------------------------------------------------------------------
 
--- Who inserts holds RowExclusiveLock on the journal from before the first nextval until after the commit is
--- visible. So when nobody holds it *after* the sequence was read, every seq up to there is decided. VOLATILE, so
--- that each statement takes a snapshot of its own; where the snapshot is older than the look (REPEATABLE READ and
--- above) or the lock table is another server's (a standby), the head last written is the answer.
+-- Who inserts holds the lock of writers from before the first nextval until after the commit is visible. So when nobody
+-- holds it *after* the sequence was read, every seq up to there is decided. VOLATILE, so that each statement takes a
+-- snapshot of its own; where the snapshot is older than the look (REPEATABLE READ and above) or the lock table is another
+-- server's (a standby), the head last written is the answer.
 create function rowcast.safe_head() returns bigint
     language plpgsql
     volatile
@@ -74,10 +67,7 @@ begin
     if not pg_is_in_recovery() and current_setting('transaction_isolation') in ('read committed', 'read uncommitted') then
         -- Not "select last_value": without the buffer's lock it may see what nextval logs, 32 ahead of what was drawn.
         reached := coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0);
-        perform from pg_locks
-          where locktype = 'relation' and mode = 'RowExclusiveLock'
-            and relation = 'rowcast.events'::regclass
-            and database = (select oid from pg_database where datname = current_database());
+        perform from rowcast.writers;
         if not found then
             return reached;
         end if;
@@ -136,9 +126,9 @@ begin
 
     -- Only the conditions that are asked for stand in the query, so that the planner sees which index fits.
     foreach wanted in array coalesce(types, '{}') loop
-        if wanted ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*$' then
+        if wanted ~ '^[a-z0-9_]+([.][a-z0-9_]+)*$' then
             by_type := by_type || format('e.type = %L', wanted);
-        elsif wanted ~ '^[a-z0-9_]+(\.[a-z0-9_]+)*\.\*$' then
+        elsif wanted ~ '^[a-z0-9_]+([.][a-z0-9_]+)*[.][*]$' then
             -- "/" follows "." in the C collation, so this is exactly the prefix "trade."
             by_type := by_type || format('(e.type >= %L and e.type < %L)',
                                          left(wanted, -1), left(wanted, -2) || '/');
@@ -176,16 +166,9 @@ comment on function rowcast.query_events(bigint, integer, text[], text, text, uu
     'Events after the cursor in seq order, never beyond the safe head. A null cursor begins with the oldest kept event.';
 
 revoke all on function
-    rowcast.append_event(text, jsonb, text, boolean, text, uuid, text, text, text),
     rowcast.safe_head(),
     rowcast.query_events(bigint, integer, text[], text, text, uuid, text, text) from public;
-grant execute on function rowcast.append_event(text, jsonb, text, boolean, text, uuid, text, text, text)
-    to rowcast_writer, rowcast_server;
 grant execute on function
     rowcast.safe_head(),
     rowcast.query_events(bigint, integer, text[], text, text, uuid, text, text)
     to rowcast_reader, rowcast_writer, rowcast_server;
-
--- The first entry of the taxonomy (docs/14_EVENT_TAXONOMY.md), for people who try things out by hand.
-insert into rowcast.event_types (type, description, public_fields)
-values ('note.added', 'A note written by hand, to try things out.', '{text}');
