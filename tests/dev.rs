@@ -118,6 +118,24 @@ async fn the_first_start_says_what_a_person_needs_and_little_else() {
 }
 
 #[tokio::test]
+async fn a_cluster_of_before_the_first_release_names_the_folder_to_remove_and_stays() {
+    let folder = quick_folder("rowcast-test-");
+    let folder = folder.path().join(".rowcast");
+    let dev = Dev::start(&folder).await;
+    let history = "update public.refinery_schema_history set checksum = '15130496798690391359' where version = 1";
+    dev.psql(&format!("-qc \"{history}\" -c \"insert into rowcast.events (type) values ('a')\"")).await;
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+
+    let refused = run(&["dev", "--listen", "127.0.0.1:0", "--dir", folder.to_str().unwrap()], &[]).await;
+    let said = text(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains("migrated by a Rowcast before 0.1.0, whose migrations were replaced"), "{said}");
+    assert!(said.contains(&format!("remove the folder {} and run `rowcast dev` again", folder.display())), "{said}");
+    assert!(folder.join("cluster/PG_VERSION").exists(), "nothing is removed by itself");
+    assert!(!folder.join("cluster/postmaster.pid").exists(), "Postgres is stopped again");
+}
+
+#[tokio::test]
 async fn a_stop_with_a_client_attached_is_a_matter_of_a_moment() {
     let folder = quick_folder("rowcast-test-");
     let dev = Dev::start(&folder.path().join(".rowcast")).await;

@@ -1,8 +1,17 @@
 //! `rowcast migrate`: once, twice, twenty at a time, behind and ahead.
 
-use crate::support::{connect, empty_database, migrate, migrated_database, run, text};
+use crate::support::{JWT_SECRET, connect, empty_database, migrate, migrated_database, run, text};
 
 const EACH: usize = 20;
+
+/// What such a database shows to whoever looks: its history, and which binary it asks for.
+const PRERELEASE_DATABASE: &str = "
+    create table refinery_schema_history (version int4 primary key, name varchar(255), applied_on varchar(255), checksum varchar(255));
+    insert into refinery_schema_history select n, 'any', '2026-01-01T00:00:00Z', n::text from generate_series(1, 23) n;
+    update refinery_schema_history set name = 'journal', checksum = '15130496798690391359' where version = 1;
+    create schema rowcast;
+    create table rowcast.journal_state (min_version integer);
+    insert into rowcast.journal_state values (20);";
 
 #[tokio::test]
 async fn twenty_at_once_against_an_empty_database_end_well_with_one_history() {
@@ -66,6 +75,27 @@ async fn a_migration_that_was_changed_after_it_was_applied_is_named() {
     let answer = run(&["migrate"], &[("DATABASE_URL", &db.url)]).await;
     assert_eq!(answer.status.code(), Some(1));
     assert!(text(&answer.stderr).contains("V2__checks was applied with another content"));
+}
+
+#[tokio::test]
+async fn a_database_of_before_the_first_release_is_told_what_happened_and_stays_as_it_is() {
+    let db = empty_database().await;
+    let client = db.client().await;
+    client.batch_execute(PRERELEASE_DATABASE).await.unwrap();
+    let set =
+        [("DATABASE_URL", db.url.as_str()), ("ROWCAST_JWT_SECRET", JWT_SECRET), ("ROWCAST_LISTEN", "127.0.0.1:0")];
+    for args in [&["migrate"][..], &["migrate", "--check"], &["serve"]] {
+        let answer = run(args, &set).await;
+        let said = text(&answer.stderr);
+        assert_eq!(answer.status.code(), Some(1), "{args:?}: {said}");
+        assert!(
+            said.contains("migrated by a Rowcast before 0.1.0, whose migrations were replaced"),
+            "{args:?}: {said}"
+        );
+        assert!(said.contains("needs an empty database"), "{args:?}: {said}");
+    }
+    let left = "select count(*) from refinery_schema_history, rowcast.journal_state where min_version = 20";
+    assert_eq!(client.query_one(left, &[]).await.unwrap().get::<_, i64>(0), 23);
 }
 
 #[tokio::test]

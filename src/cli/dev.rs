@@ -14,7 +14,8 @@ use crate::auth::token::Mint;
 use crate::clock::Clock;
 use crate::config::{Secret, ServerConfig, Source};
 use crate::db::cluster::{self, Cluster, Search};
-use crate::db::{Connector, DatabaseUrl, Trouble, migrate};
+use crate::db::migrate::{self, MigrateError};
+use crate::db::{Connector, DatabaseUrl, Trouble};
 use crate::http::ListenError;
 use crate::shutdown::{self, Signals};
 
@@ -52,7 +53,7 @@ async fn serve(source: Source, cluster: &mut Cluster, plays: bool, signals: &Sig
     let url = Secret::new(cluster.url());
     let connector = Connector::new(DatabaseUrl::parse(&url)?)?;
     let (mut client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
-    let applied = migrate::run(&mut client).await?.len();
+    let applied = migrate::run(&mut client).await.map_err(|error| with_the_folder(error, cluster.dir()))?.len();
     if applied > 0 {
         output::tell(&format!("migrations applied: {applied}"));
     }
@@ -76,6 +77,18 @@ async fn serve(source: Source, cluster: &mut Cluster, plays: bool, signals: &Sig
     tokio::select! {
         served = run_until(app, signals) => served,
         () = demo::beside(&source, secret, &url) => Ok(()),
+    }
+}
+
+/// A cluster of before the first release stays as it is. Its owner decides whether to remove it, and needs to know what to remove.
+fn with_the_folder(error: MigrateError, dir: &Path) -> Failure {
+    match error {
+        MigrateError::Prerelease => Failure::Said(format!(
+            "the development cluster in {0} was migrated by a Rowcast before 0.1.0, whose migrations were replaced: nothing was \
+             changed in it; to begin anew without its data, remove the folder {0} and run `rowcast dev` again",
+            dir.display()
+        )),
+        other => other.into(),
     }
 }
 

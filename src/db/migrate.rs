@@ -26,6 +26,10 @@ const LOCK_LOOK: Duration = Duration::from_millis(200);
 const ATTEMPTS: u32 = 10;
 const ATTEMPT_AFTER: Duration = Duration::from_millis(500);
 
+/// The checksum of version 1 in databases that were migrated before the first release, whose 23 migrations were replaced by the
+/// present ones.
+const PRERELEASE_FIRST: &str = "15130496798690391359";
+
 /// How the database's history compares with the migrations of this binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
@@ -68,6 +72,12 @@ pub enum MigrateError {
         /// What to do.
         advice: &'static str,
     },
+    /// The database has the migrations of before the first release.
+    #[error(
+        "this database was migrated by a Rowcast before 0.1.0, whose migrations were replaced: \
+         nothing was changed in it, and `rowcast migrate` needs an empty database to begin anew"
+    )]
+    Prerelease,
     /// The database needs a newer binary.
     #[error(
         "the database is at V{database} and needs a binary that knows V{needed}; this one knows V{binary}: \
@@ -224,6 +234,10 @@ async fn min_version(client: &Client) -> Result<u32, Error> {
 }
 
 fn compare(applied: &[Applied], embedded: &[Migration], needed: u32) -> Result<Status, MigrateError> {
+    // First, since such a database also asks for a newer binary than this one by its number.
+    if applied.first().is_some_and(|a| a.version == 1 && a.checksum == PRERELEASE_FIRST) {
+        return Err(MigrateError::Prerelease);
+    }
     let newest = embedded.last().map_or(0, version);
     let database = applied.last().map_or(0, |a| a.version);
     if needed > newest {
@@ -290,6 +304,16 @@ mod tests {
         assert_eq!(compare(&newer, &all, newest).unwrap(), Status::Ahead(newest + 3));
         let refused = compare(&newer, &all, newest + 1).unwrap_err().to_string();
         assert!(refused.contains("use a newer rowcast"), "{refused}");
+    }
+
+    #[test]
+    fn the_history_of_before_the_first_release_is_recognised_whatever_the_database_asks_for() {
+        let mut old = applied(3);
+        old[0].checksum = PRERELEASE_FIRST.to_owned();
+        for needed in [1, 20] {
+            let error = compare(&old, &embedded(), needed).unwrap_err();
+            assert!(matches!(error, MigrateError::Prerelease), "{error}");
+        }
     }
 
     #[test]
