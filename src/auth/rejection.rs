@@ -3,7 +3,7 @@
 /// The reason for which a token is refused, in words for the log. Nothing of the token itself.
 pub(super) type Reason = &'static str;
 
-/// What somebody is told whose token is refused: no more than this.
+/// The sentence for every refused token. It tells no more than that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It is not a good token, for whatever reason.
@@ -17,9 +17,9 @@ pub enum Refused {
 /// A refusal with its reason, which is for the log and for tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejection {
-    /// What the sender is told.
+    /// The sentence that the sender gets.
     pub refused: Refused,
-    /// What the log is told.
+    /// The reason, for the log alone.
     pub why: &'static str,
     /// Whether its signature is that of a key which is believed: an expired token, say, which nobody has guessed.
     pub genuine: bool,

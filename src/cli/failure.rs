@@ -35,7 +35,7 @@ pub(super) enum Failure {
     Unsure(u64, u64, String),
     #[error("stopped: {0} lines are stored")]
     Stopped(usize),
-    /// What clap cannot check.
+    /// A mistake in the arguments that clap cannot find.
     #[error("{0}")]
     Usage(String),
     /// In the words of whoever refused.

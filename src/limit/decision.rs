@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// How many classes there are.
+/// The number of classes.
 pub(super) const CLASSES: usize = 5;
 
 /// What is limited, each by a quota of its own.
@@ -50,7 +50,7 @@ pub enum LimitError {
 /// Whether a request may pass, and what is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// Whether it may pass.
+    /// True if the request may pass.
     pub allowed: bool,
     /// The whole quota.
     pub limit: u32,

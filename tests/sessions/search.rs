@@ -57,14 +57,14 @@ async fn every_cursor_of_a_search_has_the_tag_that_its_reader_may_know() {
         for pairs in [&[][..], &[("symbol", "nothing")], &[("type", "a.b"), ("level", "info")]] {
             let filter = filter(pairs, owners.clone());
             let start = node.place(Start::Earliest, &filter).await.unwrap();
-            let mut walker = StreamReader::new(&node.live, start, Arc::new(filter), PRIVATE);
-            while !walker.has_passed(ROWS) {
-                match walker.step(SendBudget { events: 4096, bytes: 256 << 10 }) {
-                    Step::Loading => walker.ready().await,
+            let mut reader = StreamReader::new(&node.live, start, Arc::new(filter), PRIVATE);
+            while !reader.has_passed(ROWS) {
+                match reader.step(SendBudget { events: 4096, bytes: 256 << 10 }) {
+                    Step::Loading => reader.ready().await,
                     Step::Advanced(_) | Step::CaughtUp => {}
                     step => panic!("{step:?}"),
                 }
-                let cursor = walker.cursor();
+                let cursor = reader.cursor();
                 if cursor.seq > 0 {
                     let expected = cursor_for(&client, &owners, cursor.seq).await;
                     assert_eq!(cursor, expected, "{owners:?} {pairs:?}");

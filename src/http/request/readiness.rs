@@ -1,4 +1,4 @@
-//! What tells whether this server may be sent traffic.
+//! The facts by which readiness says whether this server may be sent traffic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -66,43 +66,43 @@ pub(in crate::http) async fn get(
     let presence = token_watch::enter(context, viewer)?;
     let requester = quota.requester_of(viewer);
     let place = context.live.start_point(&requester, asked.start, &asked.filter).await?;
-    let walker = StreamReader::new(&context.live, place, Arc::clone(&asked.filter), viewer.view());
-    let mut walker = walker.on_behalf_of(requester);
+    let reader = StreamReader::new(&context.live, place, Arc::clone(&asked.filter), viewer.view());
+    let mut reader = reader.on_behalf_of(requester);
     let mut no_longer = pin!(token_watch::no_longer(context, viewer, presence.as_ref()));
     let begun = Instant::now();
     let until = begun + asked.wait;
     let mut found = Found::new(asked.limit);
     let mut over = asked.wait.is_zero();
     let position = loop {
-        match walker.step(found.room()) {
+        match reader.step(found.room()) {
             Step::Advanced(runs) => {
                 runs.iter().for_each(|run| found.extend(run));
                 if found.more || begun.elapsed() >= LOOK_LIMIT.max(asked.wait) {
-                    break walker.look();
+                    break reader.look();
                 }
             }
             Step::CaughtUp => {}
             Step::Idle(position) if over || !found.list.is_empty() => break position,
             // When the wait is over it looks once more: what was not for it has moved the head, and moves its cursor.
             Step::Idle(_) => tokio::select! {
-                () = walker.ready() => {}
+                () = reader.ready() => {}
                 () = tokio::time::sleep_until(until) => over = true,
                 () = context.shutdown.cancelled() => over = true,
                 problem = &mut no_longer => return Err(problem),
             },
-            Step::Loading => walker.ready().await,
+            Step::Loading => reader.ready().await,
             // What was found until here is good, and the client comes back for the rest.
-            Step::Unavailable(_) if walker.cursor().seq != place.cursor.seq => break walker.look(),
+            Step::Unavailable(_) if reader.cursor().seq != place.cursor.seq => break reader.look(),
             Step::Unavailable(refused) => return Err(refused.into()),
             Step::Refused(refused) => return Err(refused.into()),
         }
     };
     let cursor = match found.list.last() {
         Some((cursor, _)) if found.more => *cursor,
-        _ => walker.cursor(),
+        _ => reader.cursor(),
     };
     // Whoever looked long enough goes on from where that was.
-    found.more |= !walker.has_passed(position.head);
+    found.more |= !reader.has_passed(position.head);
     Ok(json_text(body(&found, cursor, &position)))
 }
 

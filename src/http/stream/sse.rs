@@ -57,7 +57,7 @@ pub(in crate::http) async fn stream(
     let requester = quota.requester_of(&viewer);
     let place = context.live.start_point(&requester, start, &filter).await?;
     let session = Session {
-        walker: StreamReader::new(&context.live, place, filter, viewer.view()).on_behalf_of(requester),
+        reader: StreamReader::new(&context.live, place, filter, viewer.view()).on_behalf_of(requester),
         context: Arc::clone(context),
         heartbeat: Instant::now() + context.streams.heartbeat,
         expiry: TokenExpiry::of(&context.clock, &viewer),
@@ -97,7 +97,7 @@ fn resumed(headers: &HeaderMap) -> Result<Option<Start>, Problem> {
 /// One stream, which is asked for its next chunk when the connection has room for it.
 struct Session {
     context: Arc<Context>,
-    walker: StreamReader,
+    reader: StreamReader,
     heartbeat: Instant,
     expiry: TokenExpiry,
     /// The first chunk was handed out.
@@ -139,7 +139,7 @@ impl Session {
             if let Some(chunk) = self.due() {
                 return Some(chunk);
             }
-            match self.walker.step(ROOM) {
+            match self.reader.step(ROOM) {
                 Step::Advanced(runs) => {
                     if let Some(chunk) = self.chunk(&runs) {
                         return Some(chunk);
@@ -155,7 +155,7 @@ impl Session {
     /// Until the next step may come to something, or something else is due.
     async fn wait(&mut self) {
         tokio::select! {
-            () = self.walker.ready() => {}
+            () = self.reader.ready() => {}
             () = tokio::time::sleep_until(self.heartbeat.min(self.expiry.look())) => {}
             () = self.context.shutdown.cancelled() => {}
             () = token_watch::revoked(self.presence.as_ref()) => {}
@@ -193,7 +193,7 @@ impl Session {
     /// A comment that shows that the stream lives, with the cursor, which moves while filtered events pass by too.
     fn beat(&mut self, now: Instant) -> Bytes {
         self.heartbeat = now + self.context.streams.heartbeat;
-        self.walker.look();
+        self.reader.look();
         self.note("heartbeat")
     }
 
@@ -201,19 +201,19 @@ impl Session {
     /// a node that died do not all come back at once; it also ends the pause that a `drain` has left in the client.
     fn hello(&self) -> Bytes {
         let pause = RETRY.mul_f64(jitter()).as_millis();
-        Bytes::from(format!("retry: {pause}\nid: {}\n: hello\n\n", self.walker.cursor()))
+        Bytes::from(format!("retry: {pause}\nid: {}\n: hello\n\n", self.reader.cursor()))
     }
 
     /// A comment with the cursor. A browser dispatches no event for it, and remembers the id.
     fn note(&self, word: &str) -> Bytes {
-        Bytes::from(format!("id: {}\n: {word}\n\n", self.walker.cursor()))
+        Bytes::from(format!("id: {}\n: {word}\n\n", self.reader.cursor()))
     }
 
     /// The server shuts down: the browser comes back after a pause of its own.
     fn leave(&mut self) -> Bytes {
         self.over = refusals::RESTART.close;
         let pause = self.context.drain.mul_f64((jitter() - 0.5) * 1.6).as_millis();
-        Bytes::from(format!("retry: {pause}\nid: {}\n: drain\n\n", self.walker.cursor()))
+        Bytes::from(format!("retry: {pause}\nid: {}\n: drain\n\n", self.reader.cursor()))
     }
 
     fn refuse(&mut self, refused: Refused) -> Bytes {

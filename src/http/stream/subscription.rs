@@ -1,4 +1,4 @@
-//! What a client wants to follow, and from where.
+//! A subscription: the events that a client asks for, and from where.
 
 use serde::Deserialize;
 

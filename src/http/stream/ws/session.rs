@@ -251,17 +251,17 @@ impl<'a> Session<'a> {
     fn beat<S: Wire>(&mut self, socket: &mut Socket<S>, now: Instant) {
         self.heartbeat = now + self.context.streams.heartbeat;
         socket.put(PING);
-        let Some(walker) = self.stream.walker() else { return };
-        let position = walker.look();
+        let Some(reader) = self.stream.reader() else { return };
+        let position = reader.look();
         let stalled = Stall::of(&self.context.tail.status.borrow(), self.viewer.may(Action::OthersRows));
         // The tail may be well while what this session needs does not come.
-        let own = walker.stalled_since().map(Stall::database);
+        let own = reader.stalled_since().map(Stall::database);
         let stalled = stalled.or(own);
         let heartbeat = Control::Heartbeat {
-            cursor: walker.cursor().to_string(),
+            cursor: reader.cursor().to_string(),
             head: position.newest_seq(),
             at: time_text(SystemTime::now()),
-            tally: walker.tally(),
+            tally: reader.tally(),
             stalled,
         };
         socket.put(heartbeat.message());
@@ -278,8 +278,8 @@ impl<'a> Session<'a> {
         if self.rests_until_close() {
             return Ok(false);
         }
-        let Some(walker) = self.stream.walker() else { return Ok(false) };
-        match walker.step(SendBudget { bytes: ROOM.bytes.min(self.pings.room()), ..ROOM }) {
+        let Some(reader) = self.stream.reader() else { return Ok(false) };
+        match reader.step(SendBudget { bytes: ROOM.bytes.min(self.pings.room()), ..ROOM }) {
             Step::Advanced(runs) => {
                 self.context.counts.events_sent(runs.iter().map(EventRun::count).sum());
                 let mut bytes = 0;
@@ -292,7 +292,7 @@ impl<'a> Session<'a> {
             }
             Step::CaughtUp => {
                 self.live = true;
-                socket.put(Control::Live { cursor: walker.cursor().to_string() }.message());
+                socket.put(Control::Live { cursor: reader.cursor().to_string() }.message());
             }
             // While the database is away the session stays, and asks again a little later.
             Step::Idle(_) | Step::Loading | Step::Unavailable(_) => return Ok(false),
@@ -325,8 +325,8 @@ impl<'a> Session<'a> {
         self.live = false;
         // Now it may be told that its token expires.
         self.expiry.look_within(Duration::ZERO);
-        let walker = StreamReader::new(&self.context.live, place, filter, self.viewer.view());
-        self.stream = SessionStream::Followed(walker.on_behalf_of(self.handshake.quota.requester_of(&self.viewer)));
+        let reader = StreamReader::new(&self.context.live, place, filter, self.viewer.view());
+        self.stream = SessionStream::Followed(reader.on_behalf_of(self.handshake.quota.requester_of(&self.viewer)));
         Ok(())
     }
 
@@ -338,10 +338,10 @@ impl<'a> Session<'a> {
         let spread = || window.mul_f64(0.1 + (jitter() - 0.5) * 1.4);
         let leaves = *self.leaves.get_or_insert_with(|| now + spread());
         if !self.told_to_leave
-            && let Some(walker) = self.stream.walker()
+            && let Some(reader) = self.stream.reader()
         {
             let retry_ms = u64::try_from(spread().as_millis()).unwrap_or(u64::MAX);
-            socket.put(Control::Drain { retry_ms, cursor: walker.cursor().to_string() }.message());
+            socket.put(Control::Drain { retry_ms, cursor: reader.cursor().to_string() }.message());
             self.told_to_leave = true;
         }
         if now >= leaves { Err(CloseReason::Drained) } else { Ok(()) }
@@ -388,9 +388,9 @@ impl<'a> Session<'a> {
         self.presence = token_watch::enter(self.context, &self.viewer)?;
         (self.expiry, self.notice) = (TokenExpiry::of(&self.context.clock, &self.viewer), notice_of(&self.viewer));
         if self.viewer.owners() != before.owners()
-            && let Some(walker) = self.stream.walker()
+            && let Some(reader) = self.stream.reader()
         {
-            walker.see_as(self.viewer.owners(), self.viewer.view());
+            reader.see_as(self.viewer.owners(), self.viewer.view());
         }
         socket.put(Control::AuthOk { expires: self.expires() }.message());
         Ok(())

@@ -36,9 +36,9 @@ impl SessionStream {
         matches!(self, Self::Followed(_))
     }
 
-    pub(super) fn walker(&mut self) -> Option<&mut StreamReader> {
+    pub(super) fn reader(&mut self) -> Option<&mut StreamReader> {
         match self {
-            Self::Followed(walker) => Some(walker),
+            Self::Followed(reader) => Some(reader),
             Self::None | Self::Sought(_) => None,
         }
     }
@@ -52,8 +52,8 @@ impl SessionStream {
                 *self = Self::None;
                 Wake::Begun(begun)
             }
-            Self::Followed(walker) => {
-                walker.ready().await;
+            Self::Followed(reader) => {
+                reader.ready().await;
                 Wake::Step
             }
         }
