@@ -508,7 +508,8 @@ async fn a_retry_while_the_first_is_still_open_waits_for_it() {
             [("authorization", who.as_str()), ("content-type", "application/json"), ("idempotency-key", "open")];
         send(&address, "POST", "/v1/events", &headers, br#"{"type":"a.b"}"#).await
     });
-    let waits = "select count(*) from pg_locks where not granted and locktype = 'transactionid'";
+    let waits = "select count(*) from pg_locks l join pg_stat_activity a using (pid)
+                  where not l.granted and l.locktype = 'transactionid' and a.datname = current_database()";
     until("the retry waits", || async { api.number(waits).await > 0 }).await;
     first.commit().await.unwrap();
     let answer = retry.await.unwrap();
