@@ -60,7 +60,7 @@ ensure_cc() {
 
 # ---- Postgres ------------------------------------------------------------------------------------------------------
 
-# Where Postgres may be, in the order of src/db/cluster/find.rs.
+# Where Postgres may be, in the order of src/cluster/find.rs.
 postgres_candidates() {
     local dir program path
     IFS=: read -r -a path <<<"$PATH"

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, geteuid};
-use rowcast::db::cluster::{Binaries, Cluster, ClusterError, DevState, Search, find};
+use rowcast::cluster::{Binaries, Cluster, ClusterError, DevState, Search, find};
 use tempfile::TempDir;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 

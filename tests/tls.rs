@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rowcast::cluster::{Cluster, Search, find};
 use rowcast::config::Secret;
-use rowcast::db::cluster::{Cluster, Search, find};
 use rowcast::db::{Connector, DatabaseUrl, Trouble};
 
 use crate::support::{connect, quick_folder};

@@ -8,8 +8,8 @@ use clap::parser::ValueSource;
 
 use super::{Failure, output};
 use crate::client::{BadEndpoint, Endpoint};
+use crate::cluster::DevState;
 use crate::config::Source;
-use crate::db::cluster::DevState;
 
 /// The commands that can work on the development cluster.
 const COMMANDS: [&str; 12] = [

@@ -22,7 +22,7 @@ pub(super) enum Failure {
     #[error(transparent)]
     Tls(#[from] crate::db::TlsError),
     #[error(transparent)]
-    Cluster(#[from] crate::db::cluster::ClusterError),
+    Cluster(#[from] crate::cluster::ClusterError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error(transparent)]

@@ -2,7 +2,7 @@
 //! cancelled, and the connection closed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use deadpool_postgres::Object;
@@ -11,7 +11,8 @@ use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use super::Connector;
-use super::pool::{Distrust, LaneCounts};
+use super::distrust::Distrust;
+use super::lane_counts::{InUse, LaneCounts};
 use super::share::Turn;
 
 /// How long a request to cancel may take to reach the server.
@@ -35,38 +36,6 @@ struct Held {
     counts: Arc<LaneCounts>,
     _in_use: InUse,
     _turn: Option<Turn>,
-}
-
-/// One connection in use, as the metrics count it.
-struct InUse(Arc<LaneCounts>);
-
-impl InUse {
-    fn new(counts: &Arc<LaneCounts>) -> Self {
-        counts.in_use.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(counts))
-    }
-}
-
-impl Drop for InUse {
-    fn drop(&mut self) {
-        self.0.in_use.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// One request that waits, as the metrics count it.
-pub(super) struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    pub(super) fn new(waiting: &'a AtomicUsize) -> Self {
-        waiting.fetch_add(1, Ordering::Relaxed);
-        Self(waiting)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Lease {

@@ -2,14 +2,16 @@
 //!
 //! Leaves to others what is in the tables: `journal` and the applications write their own SQL.
 
-pub mod cluster;
 mod connect;
+mod connections;
+mod database;
+mod distrust;
 mod hosts;
 mod lane;
+mod lane_counts;
 mod lease;
 pub mod migrate;
 mod ping;
-mod pool;
 mod share;
 mod timestamp;
 mod tls;
@@ -19,9 +21,9 @@ mod url;
 use std::time::Duration;
 
 pub use connect::Connector;
+pub use database::{Database, LaneStatus, Strangers};
 pub use lane::Lane;
 pub use ping::Pong;
-pub use pool::{Database, LaneStatus, Strangers};
 pub use share::Requester;
 pub use timestamp::{BadTimestamp, EARLIEST, LATEST, Timestamp};
 pub use tls::{TlsError, read_chain, read_key};

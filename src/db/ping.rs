@@ -1,9 +1,8 @@
-//! The question whether the database is there, and whether it takes writes.
+//! The last answer to the question whether the database is there, and whether it takes writes.
 
 use std::time::{Duration, Instant};
 
-use super::pool::says_on;
-use super::{Database, Lane, Trouble, lane};
+use super::Trouble;
 
 /// How long one answer serves everybody who asks, so that a flood of probes is not a flood of queries.
 const MEMORY: Duration = Duration::from_millis(100);
@@ -24,34 +23,23 @@ pub(super) struct LastPing {
     result: Option<Result<Pong, Trouble>>,
 }
 
-impl Database {
-    /// Asks the database whether it is there and takes writes, on a connection that is for this alone. Those who ask at the
-    /// same time share one answer.
-    pub async fn ping(&self) -> Result<Pong, Trouble> {
-        let mut last = self.last_ping().lock().await;
-        if let (Some(at), Some(result)) = (last.at, &last.result)
-            && at.elapsed() < MEMORY
-        {
-            return result.clone();
-        }
-        let begun = Instant::now();
-        // On a standby this is on, too.
-        let asking = self.run(Lane::Probe, async |client| client.simple_query("show transaction_read_only").await);
-        let asked = tokio::time::timeout(lane::PROBE_LIMIT, async { Ok::<_, Trouble>(says_on(&asking.await??)) });
-        let result = asked.await.unwrap_or(Err(Trouble::Slow(lane::PROBE_LIMIT)));
-        let result = result.map(|read_only| Pong { took: begun.elapsed(), read_only });
-        if last.read_only() != result.as_ref().ok().map(|pong| pong.read_only) && last.result.is_some() {
-            // A session keeps the setting that it began with.
-            self.distrust();
-        }
-        last.tell_changes(&result);
-        last.at = Some(Instant::now());
-        last.result = Some(result.clone());
-        result
-    }
-}
-
 impl LastPing {
+    /// The last answer, while it is young enough to serve everybody who asks.
+    pub(super) fn fresh(&self) -> Option<Result<Pong, Trouble>> {
+        let fresh = self.at.is_some_and(|at| at.elapsed() < MEMORY);
+        self.result.clone().filter(|_| fresh)
+    }
+
+    /// Keeps a new answer and logs where it differs from the one before. True if the database begins or ceases to take writes.
+    pub(super) fn replace(&mut self, new: &Result<Pong, Trouble>) -> bool {
+        let read_only = new.as_ref().ok().map(|pong| pong.read_only);
+        let changed = self.result.is_some() && self.read_only() != read_only;
+        self.tell_changes(new);
+        self.at = Some(Instant::now());
+        self.result = Some(new.clone());
+        changed
+    }
+
     fn read_only(&self) -> Option<bool> {
         self.result.as_ref()?.as_ref().ok().map(|pong| pong.read_only)
     }

@@ -11,9 +11,9 @@ pub(super) const CHANNEL: &str = "rowcast";
 /// What a probe's payload begins with; a bell's is a number.
 const PROBE: &str = "probe ";
 
-/// The ear of one connection. A flag and a number, whatever comes: a flood of bells costs nothing more than one.
+/// The notifications of one connection. A flag and a number, whatever comes: a flood of bells costs nothing more than one.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Ear(Arc<Heard>);
+pub(super) struct BellListener(Arc<Heard>);
 
 #[derive(Debug, Default)]
 struct Heard {
@@ -24,7 +24,7 @@ struct Heard {
     wake: Notify,
 }
 
-impl Ear {
+impl BellListener {
     /// Bells from this server process are our own.
     pub(super) fn ignore(&self, own_process: i32) {
         self.0.own_process.store(u64::from(own_process.unsigned_abs()), Ordering::Relaxed);

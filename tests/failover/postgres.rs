@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Gid, Pid, Uid, User, chown, geteuid};
-use rowcast::db::cluster::{Search, find};
+use rowcast::cluster::{Search, find};
 use tempfile::TempDir;
 
 use crate::support::{connect, connector, quick_folder, until};

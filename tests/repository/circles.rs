@@ -4,27 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{files, identifier, in_word, nothing, read, shipped_code};
 
-/// The circles that are older than this test. They may become smaller and go, and none may be added.
-const KNOWN: &[&[&str]] = &[
-    &[
-        "src/db/cluster/login.rs",
-        "src/db/cluster/mod.rs",
-        "src/db/cluster/place.rs",
-        "src/db/cluster/server.rs",
-        "src/db/cluster/state.rs",
-    ],
-    &["src/db/lease.rs", "src/db/ping.rs", "src/db/pool.rs"],
-    &["src/tail/pages/store.rs", "src/tail/pages/writer.rs"],
-    &["src/tail/run/memory.rs", "src/tail/run/mod.rs", "src/tail/run/probe.rs", "src/tail/run/visit.rs"],
-    &[
-        "src/view/redact/assigned.rs",
-        "src/view/redact/coins.rs",
-        "src/view/redact/finder.rs",
-        "src/view/redact/json.rs",
-        "src/view/redact/markup.rs",
-    ],
-];
-
 /// A path of Rust, as `["crate", "db", "Pool"]`.
 type Words = Vec<String>;
 
@@ -290,12 +269,8 @@ fn no_files_use_each_other_in_a_circle() {
     let sources = sources(all.map(|file| (file.clone(), read(&file))));
     let graph = graph(&sources);
     let found = circles(&graph, &graph.keys().map(String::as_str).collect(), None);
-    let known: Vec<BTreeSet<&str>> = KNOWN.iter().map(|circle| circle.iter().copied().collect()).collect();
-    let is_known = |circle: &&BTreeSet<&str>| known.iter().any(|old| circle.is_subset(old));
-    let new: Vec<String> = found.iter().filter(|c| !is_known(c)).map(|c| described(&graph, c)).collect();
-    nothing("these files use each other in a circle", &new);
-    let changed: Vec<String> = known.iter().filter(|c| !found.contains(c)).map(|c| format!("{c:?}")).collect();
-    nothing("these circles of KNOWN in tests/repository/circles.rs are smaller or gone; write that there", &changed);
+    let circles: Vec<String> = found.iter().map(|circle| described(&graph, circle)).collect();
+    nothing("these files use each other in a circle", &circles);
 }
 
 #[test]

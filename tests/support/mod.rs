@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rowcast::app::{App, AppError};
+use rowcast::cluster::{Cluster, Search, find};
 use rowcast::config::{Secret, ServerConfig, Source};
-use rowcast::db::cluster::{Cluster, Search, find};
 use rowcast::db::{Connector, DatabaseUrl, migrate};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rowcast::db::cluster::{Binaries, Cluster, Search, find};
+use rowcast::cluster::{Binaries, Cluster, Search, find};
 
 use crate::support::quick_folder;
 

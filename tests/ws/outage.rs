@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rowcast::auth::Role;
-use rowcast::db::cluster::{Cluster, Search, find};
+use rowcast::cluster::{Cluster, Search, find};
 use serde_json::{Value, json};
 
 use super::raw::Client;

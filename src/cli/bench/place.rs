@@ -8,8 +8,8 @@ use tokio_postgres::config::Host;
 
 use super::super::Failure;
 use crate::cli::output;
+use crate::cluster::{Cluster, Search, find};
 use crate::config::Secret;
-use crate::db::cluster::{Cluster, Search, find};
 use crate::db::{Connector, DatabaseUrl, Trouble, migrate};
 
 /// As in real life, said aloud; and checkpoints far apart, so that none falls into one scheme's round and not another's.

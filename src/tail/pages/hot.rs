@@ -18,7 +18,7 @@ pub(super) struct Hot<R: Render> {
 }
 
 /// Where a reader's next page is.
-pub(super) enum Place<R: Render> {
+pub(super) enum Lookup<R: Render> {
     /// Here.
     Hot(Arc<Page<R>>),
     /// In a page up to the floor, which is complete.
@@ -42,13 +42,13 @@ impl<R: Render> Hot<R> {
     }
 
     /// The page with the first event after the cursor, or one that says that there is none up to the head.
-    pub(super) fn find(&self, cursor: i64) -> Place<R> {
+    pub(super) fn find(&self, cursor: i64) -> Lookup<R> {
         let Position { head, epoch, .. } = self.position;
         if cursor < self.floor {
-            return Place::Older { position: self.position.clone(), floor: self.floor };
+            return Lookup::Older { position: self.position.clone(), floor: self.floor };
         }
         let at = self.pages.partition_point(|page| page.last_seq() <= cursor);
-        Place::Hot(match self.pages.get(at) {
+        Lookup::Hot(match self.pages.get(at) {
             Some(page) => Arc::clone(page),
             None => Arc::new(Page::open(cursor.min(head), head, epoch, Vec::new())),
         })

@@ -24,6 +24,8 @@ mod hot;
 mod load;
 mod page;
 mod render;
+mod search;
+mod shared;
 mod store;
 #[cfg(test)]
 pub(crate) mod tests;

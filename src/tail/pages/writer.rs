@@ -10,7 +10,7 @@ use crate::journal::{EventHeader, JournalIdentity, StoredEvent};
 use super::hot::Hot;
 use super::page::{Chunk, Page, payload_bytes};
 use super::render::Render;
-use super::store::Shared;
+use super::shared::Shared;
 use super::{Position, end_of, index_of, start_of};
 
 /// The right to move the head. It cannot be cloned.

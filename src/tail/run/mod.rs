@@ -1,27 +1,24 @@
-//! The tail's loop: one connection after another, each a `visit` with its `probe`, and the `memory` that outlives them.
+//! The tail's loop: one `connection` after another, each with its `probe`, and the `state` that they share.
 
 mod batch;
+mod connection;
+mod lost;
 mod memory;
 mod probe;
-mod visit;
+mod recall;
+mod state;
 
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{Notify, watch};
-use tokio_postgres::Client;
+pub use self::state::Tail;
 
-use self::memory::Memory;
-use self::visit::Visit;
-use super::pages::{Misstep, PageWriter, Render};
-use super::status::{Counts, Reason, Stalled, Status};
+use self::connection::TailConnection;
+use self::lost::Lost;
+use super::pages::Render;
+use super::status::{Reason, Stalled, Status};
 use crate::clock::jitter;
-use crate::db::{Connector, Database, Trouble};
-use crate::journal::{JournalIdentity, read_identified};
 use crate::shutdown::Shutdown;
 
-/// How long one statement may take before the connection is taken for dead. Rows of events may take longer together, and each
-/// must come this soon ([`crate::journal::SILENCE`]): a slow link is no dead one.
-const POLL_LIMIT: Duration = Duration::from_secs(5);
 /// After a lost connection: the first wait, which doubles up to the longest.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
@@ -29,115 +26,7 @@ const RETRY_MAX: Duration = Duration::from_secs(5);
 /// and again, is waited for ever longer.
 const PROVEN_AFTER: Duration = Duration::from_secs(5);
 
-/// The tail of one node.
-#[derive(Debug)]
-pub struct Tail<R: Render> {
-    connector: Connector,
-    /// Probes go out here: one that came back on its own connection would prove nothing about a pooler.
-    database: Database,
-    pages: PageWriter<R>,
-    /// How long a transaction may hold the stream back before its session is ended, idle or not; for ever, by default.
-    blocker_limit: Option<Duration>,
-    status: watch::Sender<Status>,
-    counts: watch::Sender<Counts>,
-    /// When the newest question began that the followed journal has answered.
-    answered: watch::Sender<Option<Instant>>,
-    memory: Memory,
-}
-
-/// Why a connection ended.
-#[derive(Debug, thiserror::Error)]
-enum Lost {
-    #[error("{0}")]
-    Trouble(#[from] Trouble),
-    #[error("a statement took longer than {POLL_LIMIT:?}")]
-    Slow,
-    #[error("the connection was closed")]
-    Closed,
-    /// A fault of ours: what is in memory is dropped, so that nothing wrong is handed out.
-    #[error("the pages refuse what was read: {0}")]
-    Misstep(#[from] Misstep),
-    #[error("this is a standby, and its lock table is not the primary's: the tail needs the primary")]
-    Standby,
-    /// A pooler, a proxy, a restart of the server or a restore: what is known of its transactions is void.
-    #[error("another server or another journal answers on this connection")]
-    Moved,
-    #[error(
-        "the sequence was drawn to {drawn}, and {decided} was handed out: the database was restored, or lost commits"
-    )]
-    Behind { drawn: i64, decided: i64 },
-    #[error(
-        "the head that was written down is {written}, and the sequence was drawn to {drawn} only: a restore that is not over, \
-         or one that left the sequence out"
-    )]
-    Unfinished { written: i64, drawn: i64 },
-    /// A crash took back numbers that were decided, and they were drawn again.
-    #[error("events have taken numbers that were handed out as empty: the database lost them in a crash")]
-    Redrawn,
-}
-
-impl From<tokio_postgres::Error> for Lost {
-    fn from(error: tokio_postgres::Error) -> Self {
-        Self::Trouble(error.into())
-    }
-}
-
-/// The answer to statements that are quick, or the end of the connection.
-async fn within<T, E>(asked: impl Future<Output = Result<T, E>>) -> Result<T, Lost>
-where
-    Lost: From<E>,
-{
-    Ok(tokio::time::timeout(POLL_LIMIT, asked).await.map_err(|_| Lost::Slow)??)
-}
-
-/// Reads with the identity of the journal that was read. What is read limits itself; what stands around it is quick.
-async fn identified<T>(
-    client: &Client,
-    read: impl Future<Output = Result<T, Lost>>,
-) -> Result<(T, JournalIdentity, i64), Lost> {
-    let over = Notify::new();
-    let read = async {
-        let found = read.await;
-        over.notify_one();
-        found
-    };
-    let late = async {
-        over.notified().await;
-        tokio::time::sleep(POLL_LIMIT).await;
-    };
-    tokio::select! {
-        found = read_identified(client, read) => found,
-        () = late => Err(Lost::Slow),
-    }
-}
-
 impl<R: Render> Tail<R> {
-    /// A tail that hands out into these pages.
-    pub fn new(
-        connector: Connector,
-        database: Database,
-        pages: PageWriter<R>,
-        blocker_limit: Option<Duration>,
-    ) -> Self {
-        let (status, counts, answered) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
-        Self { connector, database, pages, blocker_limit, status, counts, answered, memory: Memory::default() }
-    }
-
-    /// How it is doing, now and later.
-    pub fn status(&self) -> watch::Receiver<Status> {
-        self.status.subscribe()
-    }
-
-    /// What it has done, now and later.
-    pub fn counts(&self) -> watch::Receiver<Counts> {
-        self.counts.subscribe()
-    }
-
-    /// When it last asked a question that was answered, and the answer proved to come from the journal that it follows.
-    pub fn answered(&self) -> watch::Receiver<Option<Instant>> {
-        self.answered.subscribe()
-    }
-
     /// Follows the journal until the shutdown, whatever becomes of connections.
     ///
     /// On a thread of its own, with its connection: each of the few steps from a bell to an event would otherwise wake
@@ -164,10 +53,10 @@ impl<R: Render> Tail<R> {
     async fn follow(mut self, shutdown: Shutdown) {
         let mut wait = RETRY_MIN;
         loop {
-            let lost = match Visit::begin(&mut self).await {
-                Ok(visit) => {
+            let lost = match TailConnection::begin(&mut self).await {
+                Ok(connection) => {
                     let (begun, newest) = (Instant::now(), self.memory.newest());
-                    let stayed = visit.stay(&mut self, &shutdown).await;
+                    let stayed = connection.follow(&mut self, &shutdown).await;
                     if self.memory.newest() > newest || begun.elapsed() >= PROVEN_AFTER {
                         wait = RETRY_MIN;
                     }
@@ -197,9 +86,5 @@ impl<R: Render> Tail<R> {
             }
             wait = (wait * 2).min(RETRY_MAX);
         }
-    }
-
-    fn count(&self, change: impl FnOnce(&mut Counts)) {
-        self.counts.send_modify(change);
     }
 }

@@ -4,13 +4,10 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::super::bell::probe_payload;
-use super::super::pages::Render;
-use super::super::statements::{self, Prepared};
+use super::super::bell::{BellListener, probe_payload};
 use super::super::status::Hearing;
-use super::visit::Visit;
-use super::{Lost, Tail};
-use crate::db::{Lane, Trouble};
+use super::lost::Lost;
+use crate::db::{Database, Lane, Trouble};
 
 /// How often a probe goes round, how soon it must come back, and how soon a deaf connection is tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(15);
@@ -43,7 +40,7 @@ impl Probe {
         Self { number, errand: Errand::None, hearing: Hearing::Unproven, in_a_row: 0, next: now }
     }
 
-    /// How long until something is to be done about it.
+    /// The time until the probe is to be sent, or given up.
     pub(super) fn due_in(&self) -> Duration {
         let now = Instant::now();
         match self.errand {
@@ -52,39 +49,34 @@ impl Probe {
             Errand::Sent(sent) => (sent + PROBE_LIMIT).saturating_duration_since(now),
         }
     }
-}
 
-impl Visit {
-    /// Sends the probe when it is due, and draws its conclusion from what comes back.
-    pub(super) async fn follow_probe<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
-        match std::mem::replace(&mut self.probe.errand, Errand::None) {
-            Errand::None if Instant::now() >= self.probe.next => self.send_probe(tail),
+    /// Sends the probe when it is due, and draws its conclusion from what comes back. True when the last proof has come that nobody
+    /// stands between the tail and the server.
+    pub(super) async fn follow(&mut self, bells: &BellListener, database: &Database) -> Result<bool, Lost> {
+        match std::mem::replace(&mut self.errand, Errand::None) {
+            Errand::None if Instant::now() >= self.next => self.send(database),
             Errand::None => {}
-            _ if self.ear.has_heard(self.probe.number) => {
-                self.probe.in_a_row += 1;
-                if self.probe.in_a_row < PROOFS {
-                    self.probe.next = Instant::now();
-                    return Ok(());
+            _ if bells.has_heard(self.number) => {
+                self.in_a_row += 1;
+                if self.in_a_row < PROOFS {
+                    self.next = Instant::now();
+                    return Ok(false);
                 }
-                self.probe.next = Instant::now() + PROBE_EVERY;
-                if std::mem::replace(&mut self.probe.hearing, Hearing::Proven) != Hearing::Proven {
-                    // Nobody stands between us and the server: the session is ours.
-                    statements::settle(&self.client).await?;
-                    self.prepared = Some(Prepared::new(&self.client).await?);
-                }
+                self.next = Instant::now() + PROBE_EVERY;
+                return Ok(std::mem::replace(&mut self.hearing, Hearing::Proven) != Hearing::Proven);
             }
             Errand::Sending(sending) if sending.is_finished() => match sending.await {
-                Ok(Ok(())) => self.probe.errand = Errand::Sent(Instant::now()),
+                Ok(Ok(())) => self.errand = Errand::Sent(Instant::now()),
                 Ok(Err(trouble)) => {
                     tracing::debug!(%trouble, "the probe could not be sent");
-                    self.probe.next = Instant::now() + PROBE_LIMIT;
+                    self.next = Instant::now() + PROBE_LIMIT;
                 }
-                Err(_) => self.probe.next = Instant::now() + PROBE_LIMIT,
+                Err(_) => self.next = Instant::now() + PROBE_LIMIT,
             },
             Errand::Sent(sent) if sent.elapsed() >= PROBE_LIMIT => {
-                self.probe.next = Instant::now() + PROBE_LIMIT;
-                self.probe.in_a_row = 0;
-                match std::mem::replace(&mut self.probe.hearing, Hearing::Deaf) {
+                self.next = Instant::now() + PROBE_LIMIT;
+                self.in_a_row = 0;
+                match std::mem::replace(&mut self.hearing, Hearing::Deaf) {
                     // It was not deaf before: a half-open connection, best replaced.
                     Hearing::Proven => return Err(Lost::Closed),
                     Hearing::Unproven => tracing::warn!(
@@ -93,17 +85,16 @@ impl Visit {
                     Hearing::Deaf => {}
                 }
             }
-            waiting => self.probe.errand = waiting,
+            waiting => self.errand = waiting,
         }
-        self.show(tail);
-        Ok(())
+        Ok(false)
     }
 
-    fn send_probe<R: Render>(&mut self, tail: &Tail<R>) {
-        self.probe.number = self.probe.number.wrapping_add(1).max(1);
-        let sql = format!("select pg_catalog.pg_notify('rowcast', '{}')", probe_payload(self.probe.number));
-        let database = tail.database.clone();
-        self.probe.errand = Errand::Sending(tokio::spawn(async move {
+    fn send(&mut self, database: &Database) {
+        self.number = self.number.wrapping_add(1).max(1);
+        let sql = format!("select pg_catalog.pg_notify('rowcast', '{}')", probe_payload(self.number));
+        let database = database.clone();
+        self.errand = Errand::Sending(tokio::spawn(async move {
             database.run(Lane::Housekeeping, async |client| client.simple_query(&sql).await.map(drop)).await??;
             Ok(())
         }));

@@ -1,5 +1,8 @@
 //! Which characters the secrets of a make are written in.
 
+/// The bytes that are looked at ahead before something is taken for a secret.
+pub(super) const LOOK_AHEAD: usize = 128;
+
 /// A set of ASCII characters.
 pub(super) type Alphabet = fn(u8) -> bool;
 

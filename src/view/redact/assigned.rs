@@ -3,12 +3,13 @@
 
 use std::borrow::Cow;
 
-use super::alphabet::{Alphabet, alnum, url};
-use super::finder::{Finder, Found, LOOK_AHEAD};
-use super::json::{is_private_of_jwk, unescaped};
+use super::alphabet::{Alphabet, LOOK_AHEAD, alnum, url};
+use super::finder::{Finder, Found};
 use super::keys::Secrecy;
+use super::names::is_private_of_jwk;
 use super::plausible::{is_hidden, says_nothing};
 use super::rewriting::{REDACTED, steps};
+use super::scan::unescaped;
 
 /// The bytes in which a key is looked for before its sign.
 const LONGEST_KEY: usize = 128;

@@ -4,16 +4,15 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::alphabet::url;
-use super::coins::is_mnemonic_word;
-use super::finder::{self, LOOK_AHEAD, hides};
+use super::alphabet::LOOK_AHEAD;
 use super::keys::{Keys, Secrecy};
-use super::markup::NAMING;
+use super::mnemonic::is_mnemonic_word;
+use super::names::{NAMING, is_private_of_jwk};
 use super::objects::{Edits, Objects};
 use super::plausible::is_hidden;
 use super::rewriting::{REDACTED, Rewriting, steps};
-pub(super) use super::scan::unescaped;
-use super::scan::{blanks_end, string_end, value_end};
+use super::scan::{blanks_end, string_end, unescaped, value_end};
+use super::text::{self, hides};
 
 /// The treatment of a string in which something looks like a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +25,6 @@ pub(super) enum Strings {
 
 /// So deep is JSON looked at that stands in strings of JSON.
 const MOST_NESTED: usize = 3;
-/// Members of a JSON Web Key that only its owner may know (RFC 7518).
-const PRIVATE_OF_JWK: &[&str] = &["d", "k", "p", "q", "dp", "dq", "qi"];
-/// A private member of a JSON Web Key has at least so many characters.
-const SHORTEST_OF_JWK: usize = 16;
 /// So many words make a mnemonic.
 const MNEMONIC_WORDS: usize = 12;
 /// A name that is followed by what it names is no longer.
@@ -266,7 +261,7 @@ impl<'a> Walk<'a, '_> {
             Strings::Whole if inner.is_some() || hides(&said, self.keys) => self.replace(part, REDACTED),
             Strings::Within => {
                 let inner = inner.map_or(said, Cow::Owned);
-                let clean = finder::rewrite(&inner, self.keys);
+                let clean = text::rewrite(&inner, self.keys);
                 if *clean != *unescaped(content) {
                     let quoted = serde_json::to_string(&clean).unwrap_or_default();
                     let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or(REDACTED);
@@ -308,11 +303,6 @@ fn is_of_thing(key: &str) -> bool {
     let of =
         ["id", "address", "hash", "mint", "pool", "account", "uri", "url", "symbol", "name", "at", "version", "owner"];
     of.iter().any(|end| key.ends_with(end))
-}
-
-/// True if this is what only its owner may know of a JSON Web Key, if it is one.
-pub(super) fn is_private_of_jwk(key: &str, value: &str) -> bool {
-    PRIVATE_OF_JWK.contains(&key) && value.len() >= SHORTEST_OF_JWK && value.bytes().take(LOOK_AHEAD).all(url)
 }
 
 /// The kind by the string at this place, if that is the name of a secret.

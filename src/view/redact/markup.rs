@@ -2,15 +2,13 @@
 
 use std::ops::Range;
 
-use super::alphabet::url;
+use super::alphabet::{LOOK_AHEAD, url};
 use super::assigned::is_plain;
-use super::finder::{Finder, Found, LOOK_AHEAD};
+use super::finder::{Finder, Found};
 use super::keys::Secrecy;
+use super::names::NAMING;
 use super::plausible::{is_hidden, says_nothing};
 use super::rewriting::{REDACTED, steps};
-
-/// Keys and attributes whose value names another that stands beside it.
-pub(super) const NAMING: &[&str] = &["key", "name", "field", "header"];
 
 /// Words that follow the name of an option where people write about it.
 #[rustfmt::skip]

@@ -13,12 +13,14 @@ mod json;
 mod keys;
 mod makes;
 mod markup;
+mod mnemonic;
 mod names;
 mod objects;
 mod plausible;
 mod rewriting;
 pub(super) mod scan;
 mod shapes;
+mod text;
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -61,7 +63,7 @@ impl Redaction {
     /// This text with `[redacted]` for what looks like a secret in it, or stands behind the name of one as in
     /// `password=…` and `"token":"…"`. What is around it stays.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        finder::rewrite(text, &self.keys)
+        text::rewrite(text, &self.keys)
     }
 
     /// A line of JSON from the log: as [`Self::json`], but the rest of a string that only mentions a secret stays, as in

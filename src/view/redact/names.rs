@@ -1,5 +1,7 @@
 //! Names of secrets, squeezed: lower case, nothing between the words.
 
+use super::alphabet::{LOOK_AHEAD, url};
+
 /// Names of what is secret whatever string it is, as a whole key and as its last words.
 #[rustfmt::skip]
 pub(super) const CERTAIN: &[&str] = &[
@@ -116,3 +118,16 @@ pub(super) const ASKING: &[&str] = &[
     "has", "is", "was", "had", "needs", "requires", "require", "allows", "allow", "supports", "forgot", "can",
     "should", "no", "num", "count", "missing", "without",
 ];
+
+/// Members of a JSON Web Key that only its owner may know (RFC 7518).
+const PRIVATE_OF_JWK: &[&str] = &["d", "k", "p", "q", "dp", "dq", "qi"];
+/// A private member of a JSON Web Key has at least so many characters.
+const SHORTEST_OF_JWK: usize = 16;
+
+/// Keys and attributes whose value names another that stands beside it.
+pub(super) const NAMING: &[&str] = &["key", "name", "field", "header"];
+
+/// True if this is what only its owner may know of a JSON Web Key, if it is one.
+pub(super) fn is_private_of_jwk(key: &str, value: &str) -> bool {
+    PRIVATE_OF_JWK.contains(&key) && value.len() >= SHORTEST_OF_JWK && value.bytes().take(LOOK_AHEAD).all(url)
+}

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::alphabet::{Alphabet, alnum, base64, in_authority, token68, upper, url};
-use super::finder::{Finder, Found, LOOK_AHEAD, looks_random};
+use super::alphabet::{Alphabet, LOOK_AHEAD, alnum, base64, in_authority, token68, upper, url};
+use super::finder::{Finder, Found, looks_random};
 use super::rewriting::REDACTED;
 use super::rewriting::steps;
 

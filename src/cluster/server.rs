@@ -14,13 +14,11 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::account::{run, said};
+use super::data_directory::{DataDirectory, MARKER, remove_all};
 use super::error::{ClusterError, Result, io};
 use super::find::Binaries;
-use super::place::{MARKER, Place, remove_all};
-use super::state::{DevState, open_private, own_like_folder};
+use super::state::{DevState, SUPERUSER, open_private, own_like_folder};
 
-/// Not `rowcast`: a user named like a schema has that schema first in its search path.
-pub(super) const SUPERUSER: &str = "postgres";
 const CONF: &str = "rowcast.conf";
 const INITDB_LIMIT: Duration = Duration::from_secs(120);
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -36,24 +34,24 @@ const LOG_TAIL_BYTES: u64 = 16 << 10;
 const PORT_TRIES: usize = 50;
 
 /// Makes the data directory: all of it, under another name, then one rename. What exists is therefore complete.
-pub(super) fn create(place: &Place, bins: &Binaries, state: &DevState) -> Result<()> {
-    place.sweep(&state.cluster_id)?;
-    let nursery = place.nursery(&state.cluster_id)?;
-    let made = initdb(place, bins, state, &nursery);
+pub(super) fn create(directory: &DataDirectory, bins: &Binaries, state: &DevState) -> Result<()> {
+    directory.sweep(&state.cluster_id)?;
+    let nursery = directory.nursery(&state.cluster_id)?;
+    let made = initdb(directory, bins, state, &nursery);
     if made.is_err() {
         // The first error is the one that matters.
         let _ = remove_all(&nursery);
         return made;
     }
-    io("rename", &nursery, fs::rename(nursery.join("data"), &place.data))?;
+    io("rename", &nursery, fs::rename(nursery.join("data"), &directory.path))?;
     remove_all(&nursery)
 }
 
-fn initdb(place: &Place, bins: &Binaries, state: &DevState, nursery: &Path) -> Result<()> {
+fn initdb(directory: &DataDirectory, bins: &Binaries, state: &DevState, nursery: &Path) -> Result<()> {
     let (data, password) = (nursery.join("data"), nursery.join("password"));
-    place.account.write(&password, state.postgres_password.expose())?;
+    directory.account.write(&password, state.postgres_password.expose())?;
     let attempt = |locale: &str| {
-        let mut command = place.account.command(&bins.initdb);
+        let mut command = directory.account.command(&bins.initdb);
         command.arg("-D").arg(&data).args(["-U", SUPERUSER, "-E", "UTF8", locale, "--data-checksums"]);
         command.args(["--auth-local=trust", "--auth-host=scram-sha-256", "--no-instructions"]);
         command.arg("--pwfile").arg(&password);
@@ -65,15 +63,15 @@ fn initdb(place: &Place, bins: &Binaries, state: &DevState, nursery: &Path) -> R
         tracing::debug!(%error, "initdb refused C.UTF-8, trying C");
         attempt("--no-locale")?;
     }
-    place.account.append(
+    directory.account.append(
         &data.join("postgresql.conf"),
         &format!("\n# Last, so that `rowcast dev` knows its port.\ninclude_if_exists = '{CONF}'\n"),
     )?;
-    place.account.write(&data.join(MARKER), &state.cluster_id)
+    directory.account.write(&data.join(MARKER), &state.cluster_id)
 }
 
 /// The settings that a start depends on, in a file of their own: the person's postgresql.conf stays theirs.
-fn configure(place: &Place, port: u16, socket_dir: &Path, extra: &[(&str, &str)]) -> Result<()> {
+fn configure(directory: &DataDirectory, port: u16, socket_dir: &Path, extra: &[(&str, &str)]) -> Result<()> {
     // A list of folders: double quotes keep a comma or a space in the path from splitting it.
     let sockets = format!("\"{}\"", socket_dir.display().to_string().replace('"', "\"\""));
     let port = port.to_string();
@@ -94,7 +92,7 @@ fn configure(place: &Place, port: u16, socket_dir: &Path, extra: &[(&str, &str)]
         let value = value.replace('\\', r"\\").replace('\'', "''");
         text.push_str(&format!("{name} = '{value}'\n"));
     }
-    place.account.write(&place.data.join(CONF), &text)
+    directory.account.write(&directory.path.join(CONF), &text)
 }
 
 /// A live postmaster of our data directory.
@@ -208,14 +206,14 @@ fn clear_stale(data: &Path, socket_dir: &Path) -> Result<()> {
 
 /// Starts the server, and returns the port it got: the remembered one, or another if that is taken.
 pub(super) fn start(
-    place: &Place,
+    directory: &DataDirectory,
     bins: &Binaries,
     state: &DevState,
     dir: &Path,
     extra: &[(&str, &str)],
 ) -> Result<Postmaster> {
-    let socket_dir = place.socket_dir(&state.cluster_id)?;
-    clear_stale(&place.data, &socket_dir)?;
+    let socket_dir = directory.socket_dir(&state.cluster_id)?;
+    clear_stale(&directory.path, &socket_dir)?;
     let log = dir.join("postgres.log");
     let mut port = state.postgres_port;
     let deadline = Instant::now() + START_LIMIT;
@@ -223,12 +221,12 @@ pub(super) fn start(
         if !is_free(port) {
             port = free_port()?;
         }
-        configure(place, port, &socket_dir, extra)?;
+        configure(directory, port, &socket_dir, extra)?;
         let out = open_log(&log, dir)?;
         let from = io("look at", &log, out.metadata())?.len();
-        let started = pg_ctl_start(place, bins, out);
+        let started = pg_ctl_start(directory, bins, out);
         // A server that is still recovering when pg_ctl gives up counts as started: the login waits on.
-        if let Some(found) = running(&place.data)? {
+        if let Some(found) = running(&directory.path)? {
             return Ok(found);
         }
         let tail = tail(&log, from);
@@ -243,8 +241,8 @@ pub(super) fn start(
 }
 
 /// The log is opened here and inherited: the server's user need not be able to reach the checkout.
-fn pg_ctl_start(place: &Place, bins: &Binaries, out: File) -> std::io::Result<()> {
-    let mut command = pg_ctl(place, bins);
+fn pg_ctl_start(directory: &DataDirectory, bins: &Binaries, out: File) -> std::io::Result<()> {
+    let mut command = pg_ctl(directory, bins);
     command.args(["-w", "-s", "-t", &START_LIMIT.as_secs().to_string(), "start"]);
     command.stdout(out.try_clone()?).stderr(out).stdin(Stdio::null());
     let mut child = command.spawn()?;
@@ -260,34 +258,34 @@ fn pg_ctl_start(place: &Place, bins: &Binaries, out: File) -> std::io::Result<()
     Ok(())
 }
 
-fn pg_ctl(place: &Place, bins: &Binaries) -> Command {
-    let mut command = place.account.command(&bins.pg_ctl);
-    let path = place.data.to_string_lossy();
+fn pg_ctl(directory: &DataDirectory, bins: &Binaries) -> Command {
+    let mut command = directory.account.command(&bins.pg_ctl);
+    let path = directory.path.to_string_lossy();
     if path.contains(['"', '$', '`', '\\']) {
         // pg_ctl hands -D to a shell within double quotes.
-        command.env("PGDATA", &place.data);
+        command.env("PGDATA", &directory.path);
     } else {
-        command.arg("-D").arg(&place.data);
+        command.arg("-D").arg(&directory.path);
     }
     command
 }
 
 /// Stops whatever serves the data directory: politely to clients, then at once. Nothing to stop is success.
-pub(super) fn stop(place: &Place, bins: &Binaries) -> Result<()> {
+pub(super) fn stop(directory: &DataDirectory, bins: &Binaries) -> Result<()> {
     // pg_ctl would signal whatever process has the pid now.
-    let Some((pid, _)) = pid_file(&place.data)?.filter(|(pid, _)| serves(*pid, &place.data)) else {
+    let Some((pid, _)) = pid_file(&directory.path)?.filter(|(pid, _)| serves(*pid, &directory.path)) else {
         return Ok(());
     };
     let mut why = String::new();
     for (mode, limit) in [("fast", STOP_FAST), ("immediate", STOP_NOW)] {
-        let mut command = pg_ctl(place, bins);
+        let mut command = pg_ctl(directory, bins);
         command.args(["-w", "-s", "-m", mode, "-t", &limit.as_secs().to_string(), "stop"]);
         match run(command, limit + GRACE) {
             Ok(output) if output.status.success() => {}
             Ok(output) => why = said(&output),
             Err(error) => why = error.to_string(),
         }
-        if has_ended(pid, &place.data) {
+        if has_ended(pid, &directory.path) {
             return Ok(());
         }
         tracing::warn!(mode, %why, "pg_ctl stop failed");

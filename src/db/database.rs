@@ -1,37 +1,26 @@
-//! The pool of connections. Each statement runs in a lane, within limits: see `lane.rs` for the table.
+//! The handle to the database. Each statement runs in a lane, within limits: see `lane.rs` for the table.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use deadpool_postgres::{
-    Connect, Hook, HookError, Manager, ManagerConfig, Metrics, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
-    Timeouts,
-};
+use deadpool_postgres::{Pool, PoolError, TimeoutType, Timeouts};
 use tokio::sync::Mutex;
-use tokio::task::JoinHandle;
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
-use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
+use tokio_postgres::Client;
 
+use super::distrust::Distrust;
 use super::lane::{self, Lane};
-use super::lease::{Lease, Waiting};
-use super::ping::LastPing;
+use super::lane_counts::{LaneCounts, Waiting};
+use super::lease::Lease;
+use super::ping::{LastPing, Pong};
 use super::share::{Requester, Shares};
-use super::{Connector, Trouble};
+use super::{CONNECT_LIMIT, Connector, Trouble, connections};
 
 /// So many new connections that lead elsewhere end a read.
 const NEW_CONNECTIONS: u32 = 2;
-/// A connection that was idle for longer than this is tested before it is used.
-const UNTESTED_LIMIT: Duration = Duration::from_secs(1);
-/// How long that test may take.
-const TEST_LIMIT: Duration = Duration::from_secs(1);
-/// The age at which the probe's connection is made anew, so that it also finds out whether new ones can be made, and by
-/// which settings they go.
-const PROBE_AGE: Duration = Duration::from_secs(10);
 
 /// New connections of one read that led elsewhere.
 #[derive(Debug, Default)]
@@ -45,7 +34,7 @@ struct Inner {
     connector: Connector,
     distrust: Distrust,
     lanes: [LanePool; Lane::ALL.len()],
-    pub(super) last_ping: Mutex<LastPing>,
+    last_ping: Mutex<LastPing>,
 }
 
 struct LanePool {
@@ -53,18 +42,6 @@ struct LanePool {
     pool: Pool,
     shares: Arc<Shares>,
     counts: Arc<LaneCounts>,
-}
-
-/// What happens in a lane.
-#[derive(Debug, Default)]
-pub(super) struct LaneCounts {
-    pub(super) in_use: AtomicUsize,
-    pub(super) waiting: AtomicUsize,
-    pub(super) runs: AtomicU64,
-    pub(super) refused: AtomicU64,
-    pub(super) cancelled: AtomicU64,
-    pub(super) expired: AtomicU64,
-    pub(super) discarded: AtomicU64,
 }
 
 /// How a lane is doing, for metrics.
@@ -96,42 +73,6 @@ impl fmt::Debug for Database {
     }
 }
 
-/// The moment up to which no connection is trusted: one that was last used before it is closed and not used again.
-#[derive(Debug, Clone)]
-pub(super) struct Distrust {
-    start: Instant,
-    micros: Arc<AtomicU64>,
-}
-
-impl Distrust {
-    fn new() -> Self {
-        Self { start: Instant::now(), micros: Arc::default() }
-    }
-
-    /// Whatever was used before now is not trusted any more.
-    pub(super) fn now(&self) {
-        let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.micros.fetch_max(micros, Ordering::Relaxed);
-    }
-
-    fn reaches(&self, used: Instant) -> bool {
-        let upto = self.start + Duration::from_micros(self.micros.load(Ordering::Relaxed));
-        self.micros.load(Ordering::Relaxed) > 0 && used <= upto
-    }
-}
-
-/// deadpool makes its connections through our connector, and so with the TLS of the URL.
-struct Dial(Connector);
-
-impl Connect for Dial {
-    fn connect(
-        &self,
-        _: &Config,
-    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), Error>> + Send + '_>> {
-        Box::pin(self.0.connect())
-    }
-}
-
 impl Database {
     /// A pool of at most `size` connections for requests, and a few beside it. None is made before the first is needed.
     pub fn new(connector: Connector, size: usize) -> Result<Self, Trouble> {
@@ -141,7 +82,7 @@ impl Database {
                 let counts = Arc::new(LaneCounts::default());
                 let purpose = group.lanes.iter().map(|lane| lane.name()).collect::<Vec<_>>().join("+");
                 let connector = connector.for_purpose(&purpose);
-                let pool = build(&connector, group.lanes, group.connections, &distrust, &counts)?;
+                let pool = connections::build(&connector, group.lanes, group.connections, &distrust, &counts)?;
                 Ok::<_, Trouble>((group.lanes, pool, Shares::new(group.connections), counts))
             })
             .collect::<Result<_, _>>()?;
@@ -224,8 +165,8 @@ impl Database {
         let turn = lane.shares.enter(requester, limits).await.map_err(|_| busy())?;
         let timeouts = Timeouts { wait: Some(limits.queue.saturating_sub(begun.elapsed())), ..lane.pool.timeouts() };
         let object = lane.pool.timeout_get(&timeouts).await.map_err(|error| match error {
-            PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => busy(),
-            PoolError::Timeout(_) => Trouble::Slow(super::CONNECT_LIMIT),
+            PoolError::Timeout(TimeoutType::Wait) => busy(),
+            PoolError::Timeout(_) => Trouble::Slow(CONNECT_LIMIT),
             PoolError::Backend(error) => Trouble::from(&error),
             other => Trouble::Other(other.to_string()),
         })?;
@@ -233,13 +174,23 @@ impl Database {
         Ok(Lease::new(object, self.0.connector.clone(), self.0.distrust.clone(), &lane.counts, turn))
     }
 
-    /// Every connection that is open now is made anew before it is used again.
-    pub(super) fn distrust(&self) {
-        self.0.distrust.now();
-    }
-
-    pub(super) fn last_ping(&self) -> &Mutex<LastPing> {
-        &self.0.last_ping
+    /// Asks the database whether it is there and takes writes, on a connection that is for this alone. Those who ask at the
+    /// same time share one answer.
+    pub async fn ping(&self) -> Result<Pong, Trouble> {
+        let mut last = self.0.last_ping.lock().await;
+        if let Some(answer) = last.fresh() {
+            return answer;
+        }
+        let begun = Instant::now();
+        let asking = self.run(Lane::Probe, async |client| connections::is_read_only(client).await);
+        let asked = timeout(lane::PROBE_LIMIT, async { Ok::<_, Trouble>(asking.await??) });
+        let read_only = asked.await.unwrap_or(Err(Trouble::Slow(lane::PROBE_LIMIT)));
+        let answer = read_only.map(|read_only| Pong { took: begun.elapsed(), read_only });
+        if last.replace(&answer) {
+            // A session keeps the setting that it began with.
+            self.0.distrust.now();
+        }
+        answer
     }
 
     /// How each lane is doing.
@@ -296,68 +247,4 @@ fn finish<T>(lane: &LanePool, lease: Lease, result: Result<T, Elapsed>) -> Resul
             Err(Trouble::Slow(limit))
         }
     }
-}
-
-/// The connections of one group of lanes.
-fn build(
-    connector: &Connector,
-    lanes: &'static [Lane],
-    connections: usize,
-    distrust: &Distrust,
-    counts: &Arc<LaneCounts>,
-) -> Result<Pool, Trouble> {
-    let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_connect(connector.config().clone(), Dial(connector.clone()), manager_config);
-    let timeouts = Timeouts { wait: None, create: Some(super::CONNECT_LIMIT), recycle: Some(super::CONNECT_LIMIT) };
-    let (distrust, counts) = (distrust.clone(), Arc::clone(counts));
-    let test = Hook::async_fn(move |client, metrics| {
-        let (metrics, distrust, counts) = (*metrics, distrust.clone(), Arc::clone(&counts));
-        Box::pin(async move {
-            if client.is_closed() || passes(client, &metrics, lanes, &distrust).await {
-                return Ok(());
-            }
-            counts.discarded.fetch_add(1, Ordering::Relaxed);
-            Err(HookError::message("the connection did not pass the test before use"))
-        })
-    });
-    Pool::builder(manager)
-        .max_size(connections)
-        .timeouts(timeouts)
-        .runtime(Runtime::Tokio1)
-        // The one that was used last is used next, so that few are in use and those need no test.
-        .queue_mode(QueueMode::Lifo)
-        .pre_recycle(test)
-        .build()
-        .map_err(|e| Trouble::Other(e.to_string()))
-}
-
-/// Whether a connection may be used again. A server or a proxy may have gone mute without closing it, which shows only by an
-/// answer that does not come; and one that was made when the database took no writes may go on to take none.
-async fn passes(client: &Client, metrics: &Metrics, lanes: &[Lane], distrust: &Distrust) -> bool {
-    if distrust.reaches(metrics.recycled.unwrap_or(metrics.created)) {
-        return false;
-    }
-    if lanes.contains(&Lane::Probe) && metrics.age() >= PROBE_AGE {
-        return false;
-    }
-    if metrics.last_used() < UNTESTED_LIMIT {
-        return true;
-    }
-    match timeout(TEST_LIMIT, client.simple_query("show transaction_read_only")).await {
-        Ok(Ok(rows)) => !(lanes.contains(&Lane::Write) && says_on(&rows)),
-        Ok(Err(_)) => false,
-        Err(_) => {
-            // Its neighbours are likely no better: they are not tried one after the other.
-            distrust.now();
-            false
-        }
-    }
-}
-
-/// Whether a setting that was shown is on.
-pub(super) fn says_on(messages: &[SimpleQueryMessage]) -> bool {
-    messages.iter().any(|message| match message {
-        SimpleQueryMessage::Row(row) => row.get(0) == Some("on"),
-        _ => false,
-    })
 }

@@ -10,11 +10,13 @@ use nix::fcntl::OFlag;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
+use super::error::{ClusterError, Result, io};
 use crate::config::Secret;
 
-use super::error::{ClusterError, Result, io};
-use super::login::DATABASE;
-use super::server::SUPERUSER;
+/// The user that everybody logs in as. Not `rowcast`: a user named like a schema has that schema first in its search path.
+pub(super) const SUPERUSER: &str = "postgres";
+/// The database that `rowcast dev` serves.
+pub(super) const DATABASE: &str = "rowcast";
 
 /// A generated secret: hex digits, so that it needs no escaping in a URL, in SQL or in a shell.
 fn random_secret() -> Result<Secret> {
@@ -25,7 +27,7 @@ fn random_secret() -> Result<Secret> {
 mod in_the_file {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
-    use super::Secret;
+    use crate::config::Secret;
 
     pub(super) fn serialize<S: Serializer>(secret: &Secret, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(secret.expose())
@@ -141,9 +143,9 @@ pub(super) fn own_like_folder(file: &File, dir: &Path) -> std::io::Result<()> {
 
 /// The exclusive use of one `.rowcast` folder; the kernel gives it back when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct Lock(#[allow(dead_code, reason = "held, not used: closing it gives the lock back")] File);
+pub(super) struct FolderLock(#[allow(dead_code, reason = "held, not used: closing it gives the lock back")] File);
 
-impl Lock {
+impl FolderLock {
     pub(super) fn take(dir: &Path) -> Result<Self> {
         let path = dir.join("lock");
         let mut options = OpenOptions::new();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
-use super::super::bell::Ear;
+use super::super::bell::BellListener;
 use super::super::blocker;
 use super::super::duty::Duty;
 use super::super::fence::Fences;
@@ -14,8 +14,9 @@ use super::super::pages::Render;
 use super::super::statements::{self, Answer, Look, Prepared, Server};
 use super::super::status::{Hearing, Reason, Stalled, Status};
 use super::batch::BatchSize;
+use super::lost::{Lost, identified, within};
 use super::probe::Probe;
-use super::{Lost, Tail, identified, within};
+use super::state::Tail;
 use crate::journal::{Batch, Budget, read_range, trimmed_through};
 use crate::shutdown::Shutdown;
 
@@ -31,13 +32,13 @@ const NAME_EVERY: Duration = Duration::from_secs(1);
 
 /// One connection, from LISTEN to its end. Everything that must not outlive a connection lives here: the virtual
 /// transactions of a server that was started again begin anew, so its fences would mean somebody else.
-pub(super) struct Visit {
-    pub(super) client: Client,
+pub(super) struct TailConnection {
+    client: Client,
     carrier: JoinHandle<()>,
-    pub(super) ear: Ear,
+    bells: BellListener,
     server: Server,
     /// Once the session is known to be ours alone.
-    pub(super) prepared: Option<Prepared>,
+    prepared: Option<Prepared>,
     fences: Fences,
     duty: Duty,
     pace: Pace,
@@ -55,21 +56,21 @@ pub(super) struct Visit {
     /// Whether more was decided since this was asked last.
     moved: bool,
     named: Instant,
-    pub(super) probe: Probe,
+    probe: Probe,
 }
 
-impl Drop for Visit {
+impl Drop for TailConnection {
     fn drop(&mut self) {
         self.carrier.abort();
     }
 }
 
-impl Visit {
+impl TailConnection {
     /// Connects, listens, finds out whether this is still the same history, and begins from a head that is known to be
     /// safe. The first fence is taken after LISTEN, so that whatever rang before it is found.
     pub(super) async fn begin<R: Render>(tail: &mut Tail<R>) -> Result<Self, Lost> {
-        let ear = Ear::default();
-        let hearing = ear.clone();
+        let bells = BellListener::default();
+        let hearing = bells.clone();
         let heard = move |n: tokio_postgres::Notification| hearing.hear(&n);
         let (client, carrier) = tail.connector.connect_listening(heard).await?;
         let now = Instant::now();
@@ -78,7 +79,7 @@ impl Visit {
         if server.identity.is_standby() {
             return Err(Lost::Standby);
         }
-        ear.ignore(server.process);
+        bells.ignore(server.process);
         // The fence that a new connection owes is taken after this.
         within(statements::end_hush_found(&client)).await?;
         let decided = tail.recall(&client, &server).await?;
@@ -86,7 +87,7 @@ impl Visit {
         Ok(Self {
             client,
             carrier,
-            ear,
+            bells,
             server,
             prepared: None,
             fences: Fences::new(decided),
@@ -106,7 +107,7 @@ impl Visit {
     }
 
     /// Follows the journal on this connection. `Ok` is the shutdown.
-    pub(super) async fn stay<R: Render>(mut self, tail: &mut Tail<R>, shutdown: &Shutdown) -> Result<(), Lost> {
+    pub(super) async fn follow<R: Render>(mut self, tail: &mut Tail<R>, shutdown: &Shutdown) -> Result<(), Lost> {
         loop {
             // A turn may take long over a slow link. What it has handed out stays handed out wherever it is given up.
             tokio::select! {
@@ -119,7 +120,7 @@ impl Visit {
                 biased;
                 () = shutdown.cancelled() => return within(self.leave()).await,
                 _ended = &mut self.carrier => return Err(Lost::Closed),
-                () = self.ear.wait(), if self.hushed.is_none() => {}
+                () = self.bells.wait(), if self.hushed.is_none() => {}
                 () = tokio::time::sleep(rest) => {}
             }
         }
@@ -129,7 +130,7 @@ impl Visit {
     async fn turn<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), Lost> {
         let begun = Instant::now();
         // A bell counts from here on: the look at the sequence begins after this.
-        if self.ear.take() {
+        if self.bells.take() {
             self.duty.incur();
             self.pace.bell(self.polled.elapsed());
         }
@@ -283,6 +284,16 @@ impl Visit {
         if none { Ok(handed_out) } else { Err(Lost::Redrawn) }
     }
 
+    /// Sends the probe when it is due, and prepares statements once probes have proven that the session is ours alone.
+    async fn follow_probe<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
+        if self.probe.follow(&self.bells, &tail.database).await? {
+            statements::settle(&self.client).await?;
+            self.prepared = Some(Prepared::new(&self.client).await?);
+        }
+        self.show(tail);
+        Ok(())
+    }
+
     async fn choose_hush<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
         let now = self.begun.elapsed();
         let Some(since) = self.hushed else {
@@ -373,7 +384,7 @@ impl Visit {
         }
     }
 
-    pub(super) fn show<R: Render>(&self, tail: &Tail<R>) {
+    fn show<R: Render>(&self, tail: &Tail<R>) {
         tail.status.send_if_modified(|status| {
             let stalled = status.stalled.clone().filter(|s| s.reason != Reason::Database);
             let new = Status { connected: true, hearing: self.probe.hearing, hushed: self.hushed.is_some(), stalled };

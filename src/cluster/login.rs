@@ -11,11 +11,10 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 
 use super::error::{ClusterError, Result};
+use super::server::serves;
+use super::state::{DATABASE, SUPERUSER};
 use crate::config::Secret;
 
-use super::server::{SUPERUSER, serves};
-
-pub(super) const DATABASE: &str = "rowcast";
 const LIMIT: Duration = Duration::from_secs(120);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);

@@ -25,13 +25,13 @@ const SOCKET_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 const SOCKET_NAME: usize = "/.s.PGSQL.65535".len();
 
 #[derive(Debug)]
-pub(super) struct Place {
-    pub(super) data: PathBuf,
+pub(super) struct DataDirectory {
+    pub(super) path: PathBuf,
     pub(super) account: Account,
     link: Option<PathBuf>,
 }
 
-impl Place {
+impl DataDirectory {
     /// Finds the cluster of a `.rowcast` folder, or where a new one is to lie.
     pub(super) fn locate(dir: &Path, id: &str) -> Result<Self> {
         let entry = dir.join("cluster");
@@ -46,10 +46,10 @@ impl Place {
         }
         let account = Account::for_new()?;
         if account.may_execute(dir)? {
-            return Ok(Self { data: entry, account, link: None });
+            return Ok(Self { path: entry, account, link: None });
         }
         let data = elsewhere(dir, id)?;
-        Ok(Self { data, account, link: Some(entry) })
+        Ok(Self { path: data, account, link: Some(entry) })
     }
 
     fn existing(data: PathBuf, id: &str) -> Result<Self> {
@@ -58,13 +58,13 @@ impl Place {
         if !account.may_execute(&data)? {
             return Err(ClusterError::Shut { user: account.name, data });
         }
-        Ok(Self { data, account, link: None })
+        Ok(Self { path: data, account, link: None })
     }
 
     /// Puts the link into `.rowcast` once the cluster that it names is there.
     pub(super) fn link(&self) -> Result<()> {
         match &self.link {
-            Some(entry) => io("link", entry, symlink(&self.data, entry)),
+            Some(entry) => io("link", entry, symlink(&self.path, entry)),
             None => Ok(()),
         }
     }
@@ -99,11 +99,11 @@ impl Place {
 
     fn parent(&self) -> Result<&Path> {
         let none = || std::io::Error::from(ErrorKind::InvalidInput);
-        io("find the folder of", &self.data, self.data.parent().ok_or_else(none))
+        io("find the folder of", &self.path, self.path.parent().ok_or_else(none))
     }
 
     fn beside(&self, suffix: &str) -> Result<PathBuf> {
-        let mut name = self.data.file_name().unwrap_or_default().to_os_string();
+        let mut name = self.path.file_name().unwrap_or_default().to_os_string();
         name.push(".init-");
         name.push(suffix);
         Ok(self.parent()?.join(name))
@@ -112,8 +112,8 @@ impl Place {
     /// The folder of the unix socket. The data directory is private to its owner already; a path too long for the
     /// system gets a short folder named after the (unguessable) id, made private and checked to be so.
     pub(super) fn socket_dir(&self, id: &str) -> Result<PathBuf> {
-        if self.data.as_os_str().len() + SOCKET_NAME <= SOCKET_LIMIT {
-            return Ok(self.data.clone());
+        if self.path.as_os_str().len() + SOCKET_NAME <= SOCKET_LIMIT {
+            return Ok(self.path.clone());
         }
         let short = Path::new("/tmp").join(format!("rowcast-{}", id.get(..12).unwrap_or(id)));
         match DirBuilder::new().mode(0o700).create(&short) {
@@ -136,7 +136,7 @@ impl Place {
 
     /// Holds the data directory itself: a copy of a checkout shares it through the link but not `.rowcast/lock`.
     pub(super) fn hold(&self, dir: &Path) -> Result<File> {
-        let path = self.data.join(MARKER);
+        let path = self.path.join(MARKER);
         let file = io("open", &path, File::open(&path))?;
         match file.try_lock() {
             Ok(()) => Ok(file),

@@ -11,10 +11,10 @@
 //! ```
 
 mod account;
+mod data_directory;
 mod error;
 mod find;
 mod login;
-mod place;
 mod server;
 mod state;
 
@@ -25,10 +25,9 @@ pub use error::{ClusterError, Result};
 pub use find::{Binaries, Search, find};
 pub use state::DevState;
 
-use login::{DATABASE, Login};
-use place::Place;
-use server::SUPERUSER;
-use state::Lock;
+use data_directory::{DataDirectory, check_marker};
+use login::Login;
+use state::{DATABASE, FolderLock, SUPERUSER};
 
 /// A running cluster that only this process uses as its own. Dropping it stops the server.
 #[derive(Debug)]
@@ -36,13 +35,13 @@ pub struct Cluster {
     dir: PathBuf,
     bins: Binaries,
     state: DevState,
-    place: Place,
+    data: DataDirectory,
     socket_dir: PathBuf,
     pid: i32,
     running: bool,
     // Last, so that they are given back after the server has stopped.
     _data_held: File,
-    _lock: Lock,
+    _lock: FolderLock,
 }
 
 impl Cluster {
@@ -51,44 +50,44 @@ impl Cluster {
         Self::open_with(dir, bins, &[])
     }
 
-    /// The same with further settings, `("fsync", "off")` for a test run's. An adopted server keeps those that it has.
+    /// Opens the cluster with further settings, `("fsync", "off")` for a test run's. An adopted server keeps those that it has.
     pub fn open_with(dir: &Path, bins: &Binaries, settings: &[(&str, &str)]) -> Result<Self> {
         let dir = state::make_folder(dir)?;
-        let lock = Lock::take(&dir)?;
+        let lock = FolderLock::take(&dir)?;
         let known = DevState::load(&dir)?;
         let is_new = known.is_none();
         let state = known.map_or_else(|| DevState::fresh(server::free_port()?), Ok)?;
-        let place = Place::locate(&dir, &state.cluster_id)?;
-        if !place.account.may_execute(&bins.postgres)? {
-            return Err(ClusterError::NotExecutable { user: place.account.name, program: bins.postgres.clone() });
+        let data = DataDirectory::locate(&dir, &state.cluster_id)?;
+        if !data.account.may_execute(&bins.postgres)? {
+            return Err(ClusterError::NotExecutable { user: data.account.name, program: bins.postgres.clone() });
         }
         if is_new {
             // Before initdb: whatever it leaves behind when killed carries an id that is remembered.
             state.store(&dir)?;
         }
-        if !place.data.exists() {
-            server::create(&place, bins, &state)?;
+        if !data.path.exists() {
+            server::create(&data, bins, &state)?;
         }
-        place.link()?;
-        let held = place.hold(&dir)?;
-        check_major(&place, bins)?;
-        Self::bring_up(dir, bins, state, place, (lock, held), settings)
+        data.link()?;
+        let held = data.hold(&dir)?;
+        check_major(&data, bins)?;
+        Self::bring_up(dir, bins, state, data, (lock, held), settings)
     }
 
     fn bring_up(
         dir: PathBuf,
         bins: &Binaries,
         mut state: DevState,
-        place: Place,
-        (lock, held): (Lock, File),
+        data: DataDirectory,
+        (lock, held): (FolderLock, File),
         settings: &[(&str, &str)],
     ) -> Result<Self> {
-        let postmaster = match server::running(&place.data)? {
+        let postmaster = match server::running(&data.path)? {
             Some(found) => {
                 tracing::info!(pid = found.pid, "the cluster still runs; going on with it");
                 found
             }
-            None => server::start(&place, bins, &state, &dir, settings)?,
+            None => server::start(&data, bins, &state, &dir, settings)?,
         };
         if state.postgres_port != postmaster.port {
             state.postgres_port = postmaster.port;
@@ -103,7 +102,7 @@ impl Cluster {
             _lock: lock,
             dir,
             state,
-            place,
+            data,
         };
         if let Err(error) = cluster.login().settle() {
             // Recovery is not to be interrupted, and a server that is not ours not to be stopped.
@@ -118,7 +117,7 @@ impl Cluster {
             pid: self.pid,
             port: self.state.postgres_port,
             socket_dir: self.socket_dir.clone(),
-            data: self.place.data.clone(),
+            data: self.data.path.clone(),
             log: self.log(),
             password: self.state.postgres_password.clone(),
         }
@@ -160,7 +159,7 @@ impl Cluster {
 
     #[must_use]
     pub fn data_dir(&self) -> &Path {
-        &self.place.data
+        &self.data.path
     }
 
     #[must_use]
@@ -193,9 +192,9 @@ impl Cluster {
         if !std::mem::take(&mut self.running) {
             return Ok(());
         }
-        place::check_marker(&self.place.data, &self.state.cluster_id)?;
-        server::stop(&self.place, &self.bins)?;
-        if self.socket_dir != self.place.data {
+        check_marker(&self.data.path, &self.state.cluster_id)?;
+        server::stop(&self.data, &self.bins)?;
+        if self.socket_dir != self.data.path {
             // The short folder under /tmp; it is made again at the next start.
             let _ = fs::remove_dir(&self.socket_dir);
         }
@@ -211,14 +210,11 @@ impl Drop for Cluster {
     }
 }
 
-fn check_major(place: &Place, bins: &Binaries) -> Result<()> {
-    match find::made_by(&place.data) {
-        Some(made_by) if made_by != bins.major.to_string() => Err(ClusterError::WrongMajor {
-            data: place.data.clone(),
-            made_by,
-            found: bins.major,
-            bin: bins.dir.clone(),
-        }),
+fn check_major(data: &DataDirectory, bins: &Binaries) -> Result<()> {
+    match find::made_by(&data.path) {
+        Some(made_by) if made_by != bins.major.to_string() => {
+            Err(ClusterError::WrongMajor { data: data.path.clone(), made_by, found: bins.major, bin: bins.dir.clone() })
+        }
         _ => Ok(()),
     }
 }

@@ -1,0 +1,74 @@
+//! The state of the tail that all of its connections share, one after the other.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::super::pages::{Misstep, PageWriter, Render};
+use super::super::status::{Counts, Status};
+use super::memory::{Memory, ids_of};
+use crate::db::{Connector, Database};
+use crate::journal::StoredEvent;
+
+/// The tail of one node.
+#[derive(Debug)]
+pub struct Tail<R: Render> {
+    pub(super) connector: Connector,
+    /// Probes go out here: one that came back on its own connection would prove nothing about a pooler.
+    pub(super) database: Database,
+    pub(super) pages: PageWriter<R>,
+    /// How long a transaction may hold the stream back before its session is ended, idle or not; for ever, by default.
+    pub(super) blocker_limit: Option<Duration>,
+    pub(super) status: watch::Sender<Status>,
+    pub(super) counts: watch::Sender<Counts>,
+    /// When the newest question began that the followed journal has answered.
+    pub(super) answered: watch::Sender<Option<Instant>>,
+    pub(super) memory: Memory,
+}
+
+impl<R: Render> Tail<R> {
+    /// A tail that hands out into these pages.
+    pub fn new(
+        connector: Connector,
+        database: Database,
+        pages: PageWriter<R>,
+        blocker_limit: Option<Duration>,
+    ) -> Self {
+        let (status, counts, answered) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
+        Self { connector, database, pages, blocker_limit, status, counts, answered, memory: Memory::default() }
+    }
+
+    /// The status of the tail, now and later.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
+    /// The counters of the tail, now and later.
+    pub fn counts(&self) -> watch::Receiver<Counts> {
+        self.counts.subscribe()
+    }
+
+    /// The moment at which the tail last asked a question whose answer proved to come from the journal that it follows.
+    pub fn answered(&self) -> watch::Receiver<Option<Instant>> {
+        self.answered.subscribe()
+    }
+
+    pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {
+        self.counts.send_modify(change);
+    }
+
+    /// Empties the pages and the memory, which go together.
+    pub(super) fn forget(&mut self) {
+        self.pages.reset();
+        self.memory = Memory::default();
+    }
+
+    /// Hands out all events up to the head that follow those that were handed out before.
+    pub(super) fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<(), Misstep> {
+        let ids = ids_of(&rows);
+        self.pages.advance(rows, head)?;
+        self.memory.handed_out(&ids);
+        self.memory.decided = Some(head);
+        Ok(())
+    }
+}
