@@ -4,6 +4,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod bench;
 pub mod chat;
 pub mod cli;
 pub mod client;
@@ -11,6 +12,8 @@ pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod db;
+pub mod demo;
+pub mod doctor;
 pub mod http;
 pub mod journal;
 pub mod limit;
@@ -19,4 +22,5 @@ pub mod shutdown;
 pub mod tail;
 pub mod telemetry;
 pub mod trading;
+pub mod verify;
 pub mod view;

@@ -32,15 +32,20 @@ const LAYERS: &[(&str, u32)] = &[
     ("session", 5),
     ("http", 6),
     ("app", 7),
-    ("cli", 7),
-    ("main", 7),
-    ("lib", 7),
+    ("bench", 7),
+    ("demo", 7),
+    ("doctor", 7),
+    ("verify", 7),
+    ("cli", 8),
+    ("main", 8),
+    ("lib", 8),
 ];
-const LAST_LAYER: u32 = 7;
+const LAST_LAYER: u32 = 8;
 
 /// The crates that speak HTTP and WebSocket, and the modules that may.
 const WIRE_CRATES: &[&str] = &["hyper", "hyper_util", "http_body_util", "tungstenite", "tokio_tungstenite"];
-const WIRE_MODULES: &[&str] = &["http", "client"];
+/// The bench has the relay that it compares with.
+const WIRE_MODULES: &[&str] = &["http", "client", "bench"];
 
 /// What may lie at the top, next to names that begin with a dot.
 const TOP: &[&str] = &[

@@ -26,6 +26,12 @@ pub(super) enum Failure {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error(transparent)]
+    Bench(#[from] crate::bench::BenchError),
+    #[error(transparent)]
+    Demo(#[from] crate::demo::DemoError),
+    #[error(transparent)]
+    Verify(#[from] crate::verify::VerifyError),
+    #[error(transparent)]
     Append(#[from] crate::journal::AppendError),
     #[error(transparent)]
     Trim(#[from] crate::journal::trim::TrimError),

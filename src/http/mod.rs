@@ -6,7 +6,6 @@
 mod api;
 mod connection;
 mod fetch;
-mod relay;
 mod request;
 mod response;
 mod routes;
@@ -15,7 +14,6 @@ mod stream;
 
 pub use self::connection::socket::{Input, MAX_MESSAGE, PING, Socket, SocketError};
 pub use self::fetch::HttpFetch;
-pub use self::relay::relay;
 pub use self::request::body::{BODY_LIMIT, MAX_BODY_BYTES};
 pub use self::request::context::{Context, Guards};
 pub use self::request::readiness::{Readiness, TailView};

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-use super::super::Failure;
+use super::error::BenchError;
 
 /// How long a server may take until it is ready.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts `rowcast` with these words and variables; it says where it listens.
-    pub(super) async fn start(args: &[&str], environment: &[(&str, &str)]) -> Result<Self, Failure> {
+    pub(super) async fn start(args: &[&str], environment: &[(&str, &str)]) -> Result<Self, BenchError> {
         let mut command = Command::new(std::env::current_exe()?);
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("ROWCAST_") || name == "DATABASE_URL") {
             command.env_remove(name);
@@ -39,7 +39,7 @@ impl Server {
     }
 
     /// Waits until it is ready to serve.
-    pub(super) async fn ready(&self) -> Result<(), Failure> {
+    pub(super) async fn ready(&self) -> Result<(), BenchError> {
         let begun = Instant::now();
         while begun.elapsed() < START_LIMIT {
             if self.is_ready().await.unwrap_or(false) {

@@ -2,22 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::{Failure, output};
+use super::error::BenchError;
 use super::figures::Delays;
 use super::load::{Load, Sample, by_turns, rows_with_samples};
 use super::measured::{Busy, Latency, Plan, Round, Throughput, count};
-use super::place::{Place, Scheme};
 use super::readers::{Fetcher, Follower, Listener};
 use super::report;
+use super::testbed::{Scheme, Testbed};
 use crate::tail::Counts;
 
 /// How much longer than planned a round may take to have something to show.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Measures all of it and returns the report.
-pub(super) async fn run(place: &Place, plan: &Plan) -> Result<String, Failure> {
+pub(super) async fn run(testbed: &Testbed, plan: &Plan) -> Result<String, BenchError> {
     let begun = report::Machine::now();
-    place.prepare().await?;
+    testbed.prepare().await?;
     let mut throughput: Vec<Throughput> =
         plan.writers.iter().map(|&writers| Throughput { writers, rounds: Vec::new() }).collect();
     let mut latency = Vec::new();
@@ -25,26 +25,26 @@ pub(super) async fn run(place: &Place, plan: &Plan) -> Result<String, Failure> {
         for of in &mut throughput {
             let mut schemes = Vec::new();
             for scheme in Scheme::ALL {
-                let round = round(place, plan, scheme, of.writers).await?;
+                let round = round(testbed, plan, scheme, of.writers).await?;
                 let (name, rate) = (scheme.name(), round.rate);
-                output::tell(&format!("round {number}, {} writers, {name}: {rate:.0} appends/s", of.writers));
+                (testbed.tell)(&format!("round {number}, {} writers, {name}: {rate:.0} appends/s", of.writers));
                 schemes.push(round);
             }
             of.rounds.push(schemes);
         }
-        let [tail, bare] = latency_round(place, plan).await?;
-        output::tell(&format!(
+        let [tail, bare] = latency_round(testbed, plan).await?;
+        (testbed.tell)(&format!(
             "round {number}, latency: p50 {} by the tail, {} by a bare client",
             report::millis(&tail.from_call, 50),
             report::millis(&bare.from_call, 50)
         ));
         latency.push([tail, bare]);
     }
-    Ok(report::journal(plan, &place.facts().await?, &begun, &throughput, &latency))
+    Ok(report::journal(plan, &testbed.facts().await?, &begun, &throughput, &latency))
 }
 
-async fn round(place: &Place, plan: &Plan, scheme: Scheme, writers: usize) -> Result<Round, Failure> {
-    let connector = place.fresh(scheme).await?;
+async fn round(testbed: &Testbed, plan: &Plan, scheme: Scheme, writers: usize) -> Result<Round, BenchError> {
+    let connector = testbed.fresh(scheme).await?;
     let follower = match scheme {
         Scheme::Rowcast => Some(Follower::start(&connector).await?),
         Scheme::Plain | Scheme::Classic => None,
@@ -77,29 +77,29 @@ async fn round(place: &Place, plan: &Plan, scheme: Scheme, writers: usize) -> Re
     let seconds = (ended - begun).as_secs_f64();
     let measured: Vec<Sample> = samples.into_iter().filter(|s| s.called >= begun && s.acknowledged <= ended).collect();
     let busy = match follower {
-        Some(follower) => Some(Busy { seconds, ..busy(place, follower, &measured, before, after).await? }),
+        Some(follower) => Some(Busy { seconds, ..busy(testbed, follower, &measured, before, after).await? }),
         None => None,
     };
     Ok(Round { scheme, rate: count(appended) / seconds, busy })
 }
 
-fn too_little(scheme: Scheme, writers: usize) -> Failure {
+fn too_little(scheme: Scheme, writers: usize) -> BenchError {
     let what = format!("{}, {writers} writers: too little was appended or heard within {PATIENCE:?}", scheme.name());
-    Failure::Io(std::io::Error::other(what))
+    BenchError::Io(std::io::Error::other(what))
 }
 
 async fn busy(
-    place: &Place,
+    testbed: &Testbed,
     follower: Follower,
     samples: &[Sample],
     before: Counts,
     after: Counts,
-) -> Result<Busy, Failure> {
-    let (rows, last) = place.rows(Scheme::Rowcast).await?;
+) -> Result<Busy, BenchError> {
+    let (rows, last) = testbed.rows(Scheme::Rowcast).await?;
     let (marks, events) = follower.finish(last).await?;
     if i64::try_from(events) != Ok(rows) {
         let why = format!("{rows} rows were committed, and the tail handed out {events}");
-        return Err(Failure::Io(std::io::Error::other(why)));
+        return Err(BenchError::Io(std::io::Error::other(why)));
     }
     Ok(Busy {
         seconds: 0.0,
@@ -111,8 +111,8 @@ async fn busy(
     })
 }
 
-async fn latency_round(place: &Place, plan: &Plan) -> Result<Latency, Failure> {
-    let (ours, theirs) = (place.fresh(Scheme::Rowcast).await?, place.fresh(Scheme::Classic).await?);
+async fn latency_round(testbed: &Testbed, plan: &Plan) -> Result<Latency, BenchError> {
+    let (ours, theirs) = (testbed.fresh(Scheme::Rowcast).await?, testbed.fresh(Scheme::Classic).await?);
     let (follower, fetcher) = (Follower::start(&ours).await?, Fetcher::start(&theirs).await?);
     let [tail, bare] = by_turns([ours, theirs], plan.inserts, plan.gap).await?;
     let last = |samples: &[Sample]| samples.last().map_or(0, |sample| sample.seq);

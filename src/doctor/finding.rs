@@ -7,7 +7,7 @@ use crate::db::{Connector, Trouble};
 
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// As it should be.
     Ok,
     /// It works, less well than it could, or will not for ever.
@@ -17,7 +17,8 @@ pub(super) enum Verdict {
 }
 
 impl Verdict {
-    pub(super) fn as_str(self) -> &'static str {
+    /// The verdict as the report shows it.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Warn => "warn",
@@ -28,9 +29,11 @@ impl Verdict {
 
 /// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Finding {
-    pub(super) verdict: Verdict,
-    pub(super) detail: String,
+pub struct Finding {
+    /// Its severity.
+    pub verdict: Verdict,
+    /// What was found, in a sentence.
+    pub detail: String,
 }
 
 pub(super) fn ok(detail: impl Into<String>) -> Finding {

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
-use super::super::Failure;
+use super::error::BenchError;
 use crate::db::{Connector, Database, Trouble};
 use crate::journal::StoredEvent;
 use crate::shutdown::Shutdown;
@@ -41,7 +41,7 @@ pub(super) struct Follower {
 
 impl Follower {
     /// Returns when bells are known to reach it.
-    pub(super) async fn start(connector: &Connector) -> Result<Self, Failure> {
+    pub(super) async fn start(connector: &Connector) -> Result<Self, BenchError> {
         let database = Database::new(connector.clone(), 4)?;
         let (pages, writer) = Pages::new(PostgresLoad::new(database.clone()), Seqs, Limits::within(PAGE_CACHE));
         let tail = Tail::new(connector.clone(), database, writer, None);
@@ -52,7 +52,7 @@ impl Follower {
         let heard = tokio::time::timeout(PATIENCE, hears).await.is_ok_and(|heard| heard.is_ok());
         if !heard {
             shutdown.cancel();
-            return Err(Failure::Io(std::io::Error::other("bells do not reach the tail; is a pooler in the way?")));
+            return Err(BenchError::Io(std::io::Error::other("bells do not reach the tail; is a pooler in the way?")));
         }
         let (come, cursor) = watch::channel(0);
         let reading = tokio::spawn(read(pages, come, end.clone()));
@@ -64,7 +64,7 @@ impl Follower {
     }
 
     /// Waits until everything up to this seq was read, and ends: when it had come how far, and how many events.
-    pub(super) async fn finish(mut self, upto: i64) -> Result<(Vec<Mark>, u64), Failure> {
+    pub(super) async fn finish(mut self, upto: i64) -> Result<(Vec<Mark>, u64), BenchError> {
         let came = tokio::time::timeout(PATIENCE, self.cursor.wait_for(|cursor| *cursor >= upto)).await;
         let came = came.is_ok_and(|came| came.is_ok());
         self.end.cancel();
@@ -109,7 +109,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    pub(super) async fn start(connector: &Connector) -> Result<Self, Failure> {
+    pub(super) async fn start(connector: &Connector) -> Result<Self, BenchError> {
         let heard = Arc::new(AtomicU64::new(0));
         let counter = Arc::clone(&heard);
         let count = move |_| {
@@ -134,7 +134,7 @@ pub(super) struct Fetcher {
 }
 
 impl Fetcher {
-    pub(super) async fn start(connector: &Connector) -> Result<Self, Failure> {
+    pub(super) async fn start(connector: &Connector) -> Result<Self, BenchError> {
         let (heard, mut seqs) = mpsc::unbounded_channel::<i64>();
         let tell = move |notification: tokio_postgres::Notification| {
             if let Ok(seq) = notification.payload().parse() {
@@ -167,7 +167,7 @@ impl Fetcher {
         Ok(Self { come, fetching, end })
     }
 
-    pub(super) async fn finish(mut self, upto: i64) -> Result<Vec<Mark>, Failure> {
+    pub(super) async fn finish(mut self, upto: i64) -> Result<Vec<Mark>, BenchError> {
         let came = tokio::time::timeout(PATIENCE, self.come.wait_for(|seq| *seq >= upto)).await;
         let came = came.is_ok_and(|came| came.is_ok());
         self.end.cancel();
@@ -182,6 +182,6 @@ impl Drop for Fetcher {
     }
 }
 
-fn late(who: &str, upto: i64) -> Failure {
-    Failure::Io(std::io::Error::other(format!("{who} has not come to seq {upto} within {PATIENCE:?}")))
+fn late(who: &str, upto: i64) -> BenchError {
+    BenchError::Io(std::io::Error::other(format!("{who} has not come to seq {upto} within {PATIENCE:?}")))
 }

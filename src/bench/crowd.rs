@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, LocalSet};
 
-use super::super::Failure;
+use super::error::BenchError;
 
 /// One in so many clients looks at the times.
 const SAMPLES: usize = 50;
@@ -40,7 +40,7 @@ pub(super) struct Door {
 /// Clients that are connected.
 pub(super) struct Crowd {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<Result<(), Failure>>>,
+    thread: Option<JoinHandle<Result<(), BenchError>>>,
 }
 
 struct Shared {
@@ -55,7 +55,7 @@ struct Shared {
 
 impl Crowd {
     /// Connects so many; returns when all of them are live.
-    pub(super) async fn open(door: Door, count: usize) -> Result<Self, Failure> {
+    pub(super) async fn open(door: Door, count: usize) -> Result<Self, BenchError> {
         let shared = Arc::new(Shared {
             stop: AtomicBool::new(false),
             open: AtomicUsize::new(0),
@@ -109,7 +109,7 @@ impl Drop for Crowd {
     }
 }
 
-async fn stay(door: Door, shared: Arc<Shared>) -> Result<(), Failure> {
+async fn stay(door: Door, shared: Arc<Shared>) -> Result<(), BenchError> {
     let (buffer, turns) = (Rc::new(RefCell::new(vec![0; BUFFER])), Rc::new(Semaphore::new(AT_ONCE)));
     let mut clients = JoinSet::new();
     for number in 0..shared.received.len() {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio_postgres::{Client, Statement};
 
-use super::super::Failure;
+use super::error::BenchError;
 use crate::db::{Connector, Trouble};
 
 /// One in so many inserts returns its seq, so that what the readers make of it can be told.
@@ -66,7 +66,7 @@ impl Writer {
 /// Writers at work.
 pub(super) struct Load {
     shared: Arc<Shared>,
-    threads: Vec<JoinHandle<Result<Vec<Sample>, Failure>>>,
+    threads: Vec<JoinHandle<Result<Vec<Sample>, BenchError>>>,
 }
 
 #[derive(Default)]
@@ -78,7 +78,7 @@ struct Shared {
 
 impl Load {
     /// Begins to write; returns when every writer is connected.
-    pub(super) async fn start(connector: &Connector, writers: usize, threads: usize) -> Result<Self, Failure> {
+    pub(super) async fn start(connector: &Connector, writers: usize, threads: usize) -> Result<Self, BenchError> {
         let shared = Arc::new(Shared::default());
         let threads = threads.min(writers);
         let spawn = |index: usize| {
@@ -90,7 +90,7 @@ impl Load {
         while shared.connected.load(Ordering::Relaxed) < writers {
             if load.has_failed() {
                 load.stop().await?;
-                return Err(Failure::Io(std::io::Error::other("a writer ended before it had begun")));
+                return Err(BenchError::Io(std::io::Error::other("a writer ended before it had begun")));
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -108,7 +108,7 @@ impl Load {
     }
 
     /// Ends, and hands over the samples.
-    pub(super) async fn stop(mut self) -> Result<Vec<Sample>, Failure> {
+    pub(super) async fn stop(mut self) -> Result<Vec<Sample>, BenchError> {
         self.shared.stop.store(true, Ordering::Relaxed);
         let mut all = Vec::new();
         for thread in std::mem::take(&mut self.threads) {
@@ -124,7 +124,7 @@ impl Drop for Load {
     }
 }
 
-async fn write(connector: Connector, writers: usize, shared: Arc<Shared>) -> Result<Vec<Sample>, Failure> {
+async fn write(connector: Connector, writers: usize, shared: Arc<Shared>) -> Result<Vec<Sample>, BenchError> {
     let mut set = JoinSet::new();
     for _ in 0..writers {
         let writer = Writer::connect(&connector).await?;
@@ -159,7 +159,7 @@ pub(super) async fn by_turns(
     connectors: [Connector; 2],
     inserts: usize,
     gap: Duration,
-) -> Result<[Vec<Sample>; 2], Failure> {
+) -> Result<[Vec<Sample>; 2], BenchError> {
     let [first, second] = connectors;
     let work = async move {
         let writers = [Writer::connect(&first).await?, Writer::connect(&second).await?];
@@ -171,7 +171,7 @@ pub(super) async fn by_turns(
                 samples.push(writer.sample().await?);
             }
         }
-        Ok::<_, Failure>(samples)
+        Ok::<_, BenchError>(samples)
     };
     joined(std::thread::spawn(|| on_this_thread(work))).await
 }
@@ -181,11 +181,11 @@ fn random() -> f64 {
     f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX)
 }
 
-fn on_this_thread<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+fn on_this_thread<T>(work: impl Future<Output = Result<T, BenchError>>) -> Result<T, BenchError> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
 }
 
-async fn joined<T: Send + 'static>(thread: JoinHandle<Result<T, Failure>>) -> Result<T, Failure> {
+async fn joined<T: Send + 'static>(thread: JoinHandle<Result<T, BenchError>>) -> Result<T, BenchError> {
     let ended = tokio::task::spawn_blocking(move || thread.join()).await.map_err(std::io::Error::other)?;
-    ended.unwrap_or_else(|_| Err(Failure::Io(std::io::Error::other("a writer panicked"))))
+    ended.unwrap_or_else(|_| Err(BenchError::Io(std::io::Error::other("a writer panicked"))))
 }

@@ -3,21 +3,21 @@
 use std::time::Duration;
 
 use super::figures::Delays;
-use super::place::Scheme;
+use super::testbed::Scheme;
 
 /// The size of a measurement.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) writers: Vec<usize>,
+pub struct Plan {
+    pub writers: Vec<usize>,
     /// The threads that the writers share.
-    pub(super) threads: usize,
-    pub(super) rounds: usize,
-    pub(super) warm_up: Duration,
-    pub(super) measure: Duration,
+    pub threads: usize,
+    pub rounds: usize,
+    pub warm_up: Duration,
+    pub measure: Duration,
     /// In each round of the latency.
-    pub(super) inserts: usize,
+    pub inserts: usize,
     /// Between two inserts into the same database.
-    pub(super) gap: Duration,
+    pub gap: Duration,
 }
 
 /// One round of one scheme.

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 
-use super::super::Failure;
-use crate::cli::output;
+use super::error::BenchError;
 use crate::cluster::{Cluster, Search, find};
 use crate::config::Secret;
 use crate::db::{Connector, DatabaseUrl, Trouble, migrate};
@@ -71,28 +70,34 @@ begin
 end
 $$";
 
+/// Tells a person how far a measurement is.
+pub type Tell = fn(&str);
+
 /// A server to measure on.
-pub(super) struct Place {
+#[derive(Debug)]
+pub struct Testbed {
     url: DatabaseUrl,
     admin: Client,
     /// What the names of our databases begin with.
     prefix: String,
     home: Option<(Cluster, PathBuf)>,
+    /// Tells a person how far the measurement is.
+    pub(super) tell: Tell,
 }
 
-impl Place {
+impl Testbed {
     /// A cluster in a folder that must not be there yet.
-    pub(super) async fn throw_away(folder: Option<PathBuf>) -> Result<Self, Failure> {
+    pub async fn throw_away(folder: Option<PathBuf>, tell: Tell) -> Result<Self, BenchError> {
         let name = format!("rowcast-bench-{}", std::process::id());
         let folder = folder.unwrap_or_else(std::env::temp_dir).join(name);
-        output::tell(&format!("making a cluster in {}", folder.display()));
+        tell(&format!("making a cluster in {}", folder.display()));
         let opened = {
             let folder = folder.clone();
             tokio::task::spawn_blocking(move || open(&folder)).await.map_err(std::io::Error::other)?
         };
         let cluster = opened.inspect_err(|_| remove(&folder))?;
-        match Self::of_cluster(&cluster).await {
-            Ok(place) => Ok(Self { home: Some((cluster, folder)), ..place }),
+        match Self::of_cluster(&cluster, tell).await {
+            Ok(testbed) => Ok(Self { home: Some((cluster, folder)), ..testbed }),
             Err(failure) => {
                 drop(cluster);
                 remove(&folder);
@@ -102,7 +107,7 @@ impl Place {
     }
 
     /// Through the socket, which costs the least of what is not to be measured.
-    async fn of_cluster(cluster: &Cluster) -> Result<Self, Failure> {
+    async fn of_cluster(cluster: &Cluster, tell: Tell) -> Result<Self, BenchError> {
         let mut url = DatabaseUrl::parse(&Secret::new(cluster.url()))?;
         let (user, port) = (url.config.get_user().unwrap_or("postgres").to_owned(), url.config.get_ports().to_vec());
         let mut config = tokio_postgres::Config::new();
@@ -112,26 +117,26 @@ impl Place {
         }
         config.dbname("postgres").connect_timeout(crate::db::CONNECT_LIMIT);
         url.config = config;
-        Self::at(url).await
+        Self::at(url, tell).await
     }
 
     /// A server that was named. The user must be allowed to create databases.
-    pub(super) async fn on(url: &Secret) -> Result<Self, Failure> {
-        Self::at(DatabaseUrl::parse(url)?).await
+    pub async fn on(url: &Secret, tell: Tell) -> Result<Self, BenchError> {
+        Self::at(DatabaseUrl::parse(url)?, tell).await
     }
 
-    async fn at(url: DatabaseUrl) -> Result<Self, Failure> {
+    async fn at(url: DatabaseUrl, tell: Tell) -> Result<Self, BenchError> {
         let (admin, _carrier) = Connector::new(url.clone())?.connect().await.map_err(Trouble::from)?;
         let prefix = format!("rowcast_bench_{}", std::process::id());
-        Ok(Self { url, admin, prefix, home: None })
+        Ok(Self { url, admin, prefix, home: None, tell })
     }
 
     /// Makes what each round's databases are copied from.
-    pub(super) async fn prepare(&self) -> Result<(), Failure> {
+    pub(super) async fn prepare(&self) -> Result<(), BenchError> {
         for scheme in Scheme::ALL {
             let template = self.template(scheme);
-            output::tell(&format!("preparing {}", scheme.name()));
-            self.tell(&format!("create database {template} template template0")).await?;
+            (self.tell)(&format!("preparing {}", scheme.name()));
+            self.execute(&format!("create database {template} template template0")).await?;
             let (mut client, carrier) = self.connector(&template)?.connect().await.map_err(Trouble::from)?;
             migrate::run(&mut client).await?;
             if scheme != Scheme::Rowcast {
@@ -145,16 +150,16 @@ impl Place {
     }
 
     /// A database of this scheme that nobody has written into, after a checkpoint.
-    pub(super) async fn fresh(&self, scheme: Scheme) -> Result<Connector, Failure> {
+    pub(super) async fn fresh(&self, scheme: Scheme) -> Result<Connector, BenchError> {
         let name = format!("{}_{}", self.prefix, scheme.name());
-        self.tell(&format!("drop database if exists {name} with (force)")).await?;
-        self.tell(&format!("create database {name} template {}", self.template(scheme))).await?;
-        self.tell("checkpoint").await?;
+        self.execute(&format!("drop database if exists {name} with (force)")).await?;
+        self.execute(&format!("create database {name} template {}", self.template(scheme))).await?;
+        self.execute("checkpoint").await?;
         self.connector(&name)
     }
 
     /// How many events the scheme's database holds, and the seq of the last.
-    pub(super) async fn rows(&self, scheme: Scheme) -> Result<(i64, i64), Failure> {
+    pub(super) async fn rows(&self, scheme: Scheme) -> Result<(i64, i64), BenchError> {
         let name = format!("{}_{}", self.prefix, scheme.name());
         let (client, _carrier) = self.connector(&name)?.connect().await.map_err(Trouble::from)?;
         let sql = "select count(*), coalesce(max(seq), 0) from rowcast.events";
@@ -163,7 +168,7 @@ impl Place {
     }
 
     /// What a reader of the figures has to know of the server.
-    pub(super) async fn facts(&self) -> Result<String, Failure> {
+    pub(super) async fn facts(&self) -> Result<String, BenchError> {
         let mut facts = Vec::new();
         for name in
             ["server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size"]
@@ -177,7 +182,7 @@ impl Place {
     }
 
     /// Leaves nothing behind.
-    pub(super) async fn end(self) -> Result<(), Failure> {
+    pub async fn end(self) -> Result<(), BenchError> {
         let Some((cluster, folder)) = self.home else {
             for scheme in Scheme::ALL {
                 for name in [format!("{}_{}", self.prefix, scheme.name()), template(&self.prefix, scheme)] {
@@ -225,13 +230,13 @@ impl Place {
         template(&self.prefix, scheme)
     }
 
-    fn connector(&self, database: &str) -> Result<Connector, Failure> {
+    fn connector(&self, database: &str) -> Result<Connector, BenchError> {
         let mut url = self.url.clone();
         url.config.dbname(database);
         Ok(Connector::new(url)?)
     }
 
-    async fn tell(&self, sql: &str) -> Result<(), Failure> {
+    async fn execute(&self, sql: &str) -> Result<(), BenchError> {
         Ok(self.admin.batch_execute(sql).await.map_err(Trouble::from)?)
     }
 }
@@ -240,7 +245,7 @@ fn template(prefix: &str, scheme: Scheme) -> String {
     format!("{prefix}_{}_template", scheme.name())
 }
 
-fn open(folder: &Path) -> Result<Cluster, Failure> {
+fn open(folder: &Path) -> Result<Cluster, BenchError> {
     let bins = find(&Search::from_env(folder))?;
     Ok(Cluster::open_with(folder, &bins, &SETTINGS)?)
 }

@@ -8,7 +8,7 @@ use time::macros::format_description;
 use super::figures::{Delays, Spread, percentile};
 use super::load::payload_bytes;
 use super::measured::{Busy, Latency, Plan, Round, Throughput, count};
-use super::place::Scheme;
+use super::testbed::Scheme;
 
 /// What the project promises of this many writers, and of one.
 const PROMISED_WRITERS: usize = 64;

@@ -1,20 +1,17 @@
 //! What a delivery costs: many sessions under saturating appends beside a plain relay, sessions that want one thing each,
 //! and sessions that wait.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
-
-use super::super::{Failure, output};
 use super::child::{Server, own_cpu, postgres_cpu};
 use super::crowd::{Crowd, Door};
+use super::error::BenchError;
 use super::figures::{Spread, percentile};
 use super::measured::count;
-use super::place::{Place, Scheme};
+use super::relay::RELAYED;
 use super::report::{Machine, millis, table, with_bounds};
+use super::testbed::{Scheme, Testbed};
+use super::writers::Writers;
 use crate::auth::Role;
 use crate::auth::token::Mint;
 use crate::clock::Clock;
@@ -30,14 +27,14 @@ const IDLE_HEARTBEAT: &str = "15s";
 
 /// How much is measured.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) sessions: usize,
-    pub(super) subjects: usize,
-    pub(super) idle: usize,
-    pub(super) rounds: usize,
-    pub(super) warm_up: Duration,
-    pub(super) measure: Duration,
-    pub(super) idle_for: Duration,
+pub struct Plan {
+    pub sessions: usize,
+    pub subjects: usize,
+    pub idle: usize,
+    pub rounds: usize,
+    pub warm_up: Duration,
+    pub measure: Duration,
+    pub idle_for: Duration,
 }
 
 /// One round of the many sessions, on one side.
@@ -57,14 +54,14 @@ struct Fan {
 }
 
 /// Measures all of it and returns the report.
-pub(super) async fn run(place: &Place, plan: &Plan) -> Result<String, Failure> {
+pub(super) async fn run(testbed: &Testbed, plan: &Plan) -> Result<String, BenchError> {
     let begun = Machine::now();
-    place.prepare().await?;
+    testbed.prepare().await?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for number in 1..=plan.rounds {
         for (rounds, side) in [(&mut ours, Side::Rowcast), (&mut theirs, Side::Relay)] {
-            let fan = fan(place, plan, side).await?;
-            output::tell(&format!(
+            let fan = fan(testbed, plan, side).await?;
+            (testbed.tell)(&format!(
                 "round {number}, {} sessions, {}: {:.0} appends/s, {:.0} deliveries/s, {:.2} us of the server each",
                 plan.sessions,
                 side.name(),
@@ -78,13 +75,13 @@ pub(super) async fn run(place: &Place, plan: &Plan) -> Result<String, Failure> {
     let mut wakes = Vec::new();
     let wanted = (plan.subjects / 100).max(1);
     for sessions in [wanted, plan.subjects] {
-        let cost = wake(place, plan, sessions, wanted).await?;
-        output::tell(&format!("{sessions} sessions of one subject each: {cost:.1} us of the server for an event"));
+        let cost = wake(testbed, plan, sessions, wanted).await?;
+        (testbed.tell)(&format!("{sessions} sessions of one subject each: {cost:.1} us of the server for an event"));
         wakes.push((sessions, cost));
     }
-    let idle = idle(place, plan).await?;
-    output::tell(&format!("{} idle sessions: {:.1} KiB each, {:.2} % of a core", plan.idle, idle.0, idle.1));
-    Ok(report(plan, &place.facts().await?, &begun, &ours, &theirs, &wakes, idle))
+    let idle = idle(testbed, plan).await?;
+    (testbed.tell)(&format!("{} idle sessions: {:.1} KiB each, {:.2} % of a core", plan.idle, idle.0, idle.1));
+    Ok(report(plan, &testbed.facts().await?, &begun, &ours, &theirs, &wakes, idle))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,29 +99,20 @@ impl Side {
     }
 }
 
-/// A trigger that says the whole row, as home-made relays have it.
-const RELAYED: &str = "create function rowcast.relay() returns trigger language plpgsql as
-    $$ begin
-        perform pg_notify('relay', jsonb_build_object('seq', new.seq, 'id', new.id, 'at', new.at, 'type', new.type,
-                                                      'level', new.level, 'payload', new.payload)::text);
-        return null;
-    end $$;
-    create trigger relay after insert on rowcast.events for each row execute function rowcast.relay()";
-
 fn secret() -> String {
     "0123456789abcdef".repeat(2)
 }
 
-fn token() -> Result<String, Failure> {
+fn token() -> Result<String, BenchError> {
     let mint =
         Mint { subject: "bench", role: Role::Viewer, ttl: Duration::from_secs(3600), issuer: None, audience: None };
     let signed = mint.sign(&Secret::new(secret()), &Clock::system()).map_err(std::io::Error::other)?;
     Ok(signed.expose().to_owned())
 }
 
-async fn serve(place: &Place, heartbeat: &str) -> Result<(Server, Connector), Failure> {
-    let connector = place.fresh(Scheme::Rowcast).await?;
-    let (url, secret) = (place.url(Scheme::Rowcast), secret());
+async fn serve(testbed: &Testbed, heartbeat: &str) -> Result<(Server, Connector), BenchError> {
+    let connector = testbed.fresh(Scheme::Rowcast).await?;
+    let (url, secret) = (testbed.url(Scheme::Rowcast), secret());
     let environment = [
         ("DATABASE_URL", url.as_str()),
         ("ROWCAST_JWT_SECRET", secret.as_str()),
@@ -140,18 +128,18 @@ async fn serve(place: &Place, heartbeat: &str) -> Result<(Server, Connector), Fa
     Ok((server, connector))
 }
 
-async fn fan(place: &Place, plan: &Plan, side: Side) -> Result<Fan, Failure> {
+async fn fan(testbed: &Testbed, plan: &Plan, side: Side) -> Result<Fan, BenchError> {
     let (server, connector, door) = match side {
         Side::Rowcast => {
-            let (server, connector) = serve(place, "5s").await?;
+            let (server, connector) = serve(testbed, "5s").await?;
             let door = Door { address: server.address.clone(), path: |_| "/ws".to_owned(), token: Some(token()?) };
             (server, connector, door)
         }
         Side::Relay => {
-            let connector = place.fresh(Scheme::Plain).await?;
+            let connector = testbed.fresh(Scheme::Plain).await?;
             let (client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
             client.batch_execute(RELAYED).await.map_err(Trouble::from)?;
-            let url = place.url(Scheme::Plain);
+            let url = testbed.url(Scheme::Plain);
             let server = Server::start(&["bench", "relay"], &[("DATABASE_URL", url.as_str())]).await?;
             let door = Door { address: server.address.clone(), path: |_| "/".to_owned(), token: None };
             (server, connector, door)
@@ -160,7 +148,7 @@ async fn fan(place: &Place, plan: &Plan, side: Side) -> Result<Fan, Failure> {
     let crowd = Crowd::open(door, plan.sessions).await?;
     let writers = Writers::start(&connector, WRITERS, None, 1).await?;
     tokio::time::sleep(plan.warm_up).await;
-    let postmaster = place.postmaster();
+    let postmaster = testbed.postmaster();
     let cpu = || (server.cpu(), postmaster.map_or(Duration::ZERO, postgres_cpu), own_cpu());
     crowd.sample(true);
     let (begun, before, done, had) = (Instant::now(), cpu(), writers.done(), crowd.received());
@@ -198,8 +186,8 @@ async fn fan(place: &Place, plan: &Plan, side: Side) -> Result<Fan, Failure> {
 
 /// What the server takes for an event that one of so many sessions wants, in microseconds. The events are about the subjects
 /// of the first few sessions alone: the others only wait.
-async fn wake(place: &Place, plan: &Plan, sessions: usize, wanted: usize) -> Result<f64, Failure> {
-    let (server, connector) = serve(place, "60s").await?;
+async fn wake(testbed: &Testbed, plan: &Plan, sessions: usize, wanted: usize) -> Result<f64, BenchError> {
+    let (server, connector) = serve(testbed, "60s").await?;
     let door = Door {
         address: server.address.clone(),
         path: |number| format!("/ws?subject=s{number}"),
@@ -225,8 +213,8 @@ async fn wake(place: &Place, plan: &Plan, sessions: usize, wanted: usize) -> Res
 }
 
 /// What a session takes that waits: KiB of memory, and percent of a core for all of them.
-async fn idle(place: &Place, plan: &Plan) -> Result<(f64, f64), Failure> {
-    let (server, _connector) = serve(place, IDLE_HEARTBEAT).await?;
+async fn idle(testbed: &Testbed, plan: &Plan) -> Result<(f64, f64), BenchError> {
+    let (server, _connector) = serve(testbed, IDLE_HEARTBEAT).await?;
     let door = Door { address: server.address.clone(), path: |_| "/ws".to_owned(), token: Some(token()?) };
     // What a server takes once, it has taken after the first sessions.
     drop(Crowd::open(door.clone(), 100.min(plan.idle)).await?);
@@ -241,96 +229,6 @@ async fn idle(place: &Place, plan: &Plan) -> Result<(f64, f64), Failure> {
     }
     let each = count(full.saturating_sub(empty)) / count(u64::try_from(plan.idle).unwrap_or(1)) / 1024.0;
     Ok((each, (after - before).as_secs_f64() / plan.idle_for.as_secs_f64() * 100.0))
-}
-
-/// Connections that insert, each a row at a time.
-struct Writers {
-    stop: Arc<AtomicBool>,
-    done: Arc<AtomicU64>,
-    thread: Option<JoinHandle<Result<(), Failure>>>,
-}
-
-impl Writers {
-    /// Begins; the rows are about so many subjects by turns. With a pace, each writer inserts once in that time.
-    async fn start(
-        connector: &Connector,
-        writers: usize,
-        pace: Option<Duration>,
-        subjects: usize,
-    ) -> Result<Self, Failure> {
-        let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let (theirs, rows, connector) = (Arc::clone(&stop), Arc::clone(&done), connector.clone());
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(async move {
-                let mut set = JoinSet::new();
-                for number in 0..writers {
-                    set.spawn(write(connector.clone(), number, pace, subjects, Arc::clone(&theirs), Arc::clone(&rows)));
-                }
-                while let Some(ended) = set.join_next().await {
-                    ended.map_err(std::io::Error::other)??;
-                }
-                Ok(())
-            })
-        });
-        let writers = Self { stop, done, thread: Some(thread) };
-        while writers.done() == 0 {
-            if writers.thread.as_ref().is_none_or(JoinHandle::is_finished) {
-                writers.stop().await?;
-                return Err(std::io::Error::other("the writers ended before they had begun").into());
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        Ok(writers)
-    }
-
-    fn done(&self) -> u64 {
-        self.done.load(Ordering::Relaxed)
-    }
-
-    /// Ends, and says how many rows there are.
-    async fn stop(mut self) -> Result<u64, Failure> {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            let ended = tokio::task::spawn_blocking(move || thread.join()).await.map_err(std::io::Error::other)?;
-            ended.unwrap_or_else(|_| Err(std::io::Error::other("a writer panicked").into()))?;
-        }
-        Ok(self.done())
-    }
-}
-
-impl Drop for Writers {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-async fn write(
-    connector: Connector,
-    number: usize,
-    pace: Option<Duration>,
-    subjects: usize,
-    stop: Arc<AtomicBool>,
-    done: Arc<AtomicU64>,
-) -> Result<(), Trouble> {
-    let (client, _carrier) = connector.connect().await?;
-    let insert = "insert into rowcast.events (type, subject, payload) values ('order.filled', $1, $2::text::jsonb)";
-    let insert = client.prepare(insert).await?;
-    // With what stands around it, an event is about 300 bytes on the wire.
-    let note = "partially filled at the best bid, the rest stays in the book until cancelled";
-    let mut turn = number;
-    while !stop.load(Ordering::Relaxed) {
-        let begun = Instant::now();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-        let payload = format!(r#"{{"note":"{note}","price":"64250.50","quantity":"0.125","t":{now}}}"#);
-        client.execute(&insert, &[&format!("s{}", turn % subjects), &payload]).await?;
-        done.fetch_add(1, Ordering::Relaxed);
-        turn += 1;
-        if let Some(pace) = pace {
-            tokio::time::sleep(pace.saturating_sub(begun.elapsed())).await;
-        }
-    }
-    Ok(())
 }
 
 fn report(
@@ -401,23 +299,4 @@ fn report(
         waiting,
     ]
     .join("\n\n")
-}
-
-/// The plain relay, in this process, until it is ended.
-pub(super) async fn relay(url: &Secret) -> Result<(), Failure> {
-    let connector = Connector::new(crate::db::DatabaseUrl::parse(url)?)?;
-    let (rows, _) = tokio::sync::broadcast::channel(1 << 16);
-    let heard = rows.clone();
-    let hear = move |n: tokio_postgres::Notification| {
-        let _nobody_there = heard.send(n.payload().to_owned().into());
-    };
-    let (client, carrier) = connector.connect_listening(hear).await.map_err(Trouble::from)?;
-    client.batch_execute("listen relay").await.map_err(Trouble::from)?;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    output::print(&format!("listening on http://{}", listener.local_addr()?));
-    tokio::select! {
-        () = crate::http::relay(listener, rows) => {}
-        _ended = carrier => {}
-    }
-    Ok(())
 }

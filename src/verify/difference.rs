@@ -1,0 +1,118 @@
+//! The first place at which the stream and the table are not the same.
+
+use std::fmt;
+
+use super::fingerprint::{fingerprint, short};
+use crate::journal::StoredEvent;
+
+/// The first place at which the stream and the table are not the same.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Difference {
+    /// The table has what the stream passed over.
+    NotDelivered(i64),
+    /// The stream has what the table does not.
+    NotInTable(i64),
+    /// Both have it, and these columns differ.
+    Content(i64, Vec<&'static str>),
+    /// It was the same when it was delivered, and is not any more.
+    Changed(i64),
+    /// The stream went back, or stood still.
+    Order(i64, i64),
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotDelivered(seq) => {
+                write!(f, "at seq {seq}: the table has an event there that the stream did not deliver")
+            }
+            Self::NotInTable(seq) => write!(f, "at seq {seq}: the stream delivered an event that the table has not"),
+            Self::Content(seq, columns) => {
+                write!(f, "at seq {seq}: stream and table have another {}", columns.join(", "))
+            }
+            Self::Changed(seq) => write!(f, "at seq {seq}: the event was changed in the table after it was delivered"),
+            Self::Order(seq, before) => write!(f, "at seq {seq}: the stream delivered it after seq {before}"),
+        }
+    }
+}
+
+/// The first difference between what was delivered and what is held, both after the same seq and up to the same.
+pub(super) fn difference(after: i64, delivered: &[&StoredEvent], held: &[StoredEvent]) -> Option<Difference> {
+    let mut before = after;
+    let mut held = held.iter();
+    for event in delivered {
+        if event.seq <= before {
+            return Some(Difference::Order(event.seq, before));
+        }
+        before = event.seq;
+        match held.next() {
+            None => return Some(Difference::NotInTable(event.seq)),
+            Some(row) if row.seq < event.seq => return Some(Difference::NotDelivered(row.seq)),
+            Some(row) if row.seq > event.seq => return Some(Difference::NotInTable(event.seq)),
+            Some(row) if row != *event => return Some(Difference::Content(row.seq, columns_that_differ(event, row))),
+            Some(_) => {}
+        }
+    }
+    held.next().map(|row| Difference::NotDelivered(row.seq))
+}
+
+/// The first difference between remembered events, by seq and hash, and what is held in the same range.
+pub(super) fn changed(remembered: &[(i64, u64)], held: &[StoredEvent]) -> Option<Difference> {
+    let mut held = held.iter();
+    for (seq, hash) in remembered {
+        match held.next() {
+            None => return Some(Difference::NotInTable(*seq)),
+            Some(row) if row.seq < *seq => return Some(Difference::NotDelivered(row.seq)),
+            Some(row) if row.seq > *seq => return Some(Difference::NotInTable(*seq)),
+            Some(row) if short(&fingerprint(row)) != *hash => return Some(Difference::Changed(*seq)),
+            Some(_) => {}
+        }
+    }
+    held.next().map(|row| Difference::NotDelivered(row.seq))
+}
+
+fn columns_that_differ(a: &StoredEvent, b: &StoredEvent) -> Vec<&'static str> {
+    let all = [
+        ("id", a.id != b.id),
+        ("at", a.at != b.at),
+        ("type", a.kind != b.kind),
+        ("level", a.level != b.level),
+        ("public_safe", a.public_safe != b.public_safe),
+        ("symbol", a.symbol != b.symbol),
+        ("trade_id", a.trade_id != b.trade_id),
+        ("subject", a.subject != b.subject),
+        ("owner", a.owner != b.owner),
+        ("payload", a.payload != b.payload),
+    ];
+    all.into_iter().filter(|(_, differs)| *differs).map(|(column, _)| column).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fingerprint::tests::event;
+    use super::*;
+
+    #[test]
+    fn the_first_difference_is_named_precisely() {
+        let [a, b, c, b2] = [event(1, "1"), event(2, "2"), event(3, "3"), event(2, "x")];
+        let held = [a.clone(), b.clone(), c.clone()];
+        assert_eq!(difference(0, &[&a, &b, &c], &held), None);
+        assert_eq!(difference(0, &[&a, &c], &held), Some(Difference::NotDelivered(2)));
+        assert_eq!(difference(0, &[&a, &b], &held), Some(Difference::NotDelivered(3)));
+        assert_eq!(difference(0, &[&a, &b, &c], &held[..2]), Some(Difference::NotInTable(3)));
+        assert_eq!(difference(1, &[&b, &c], &held[2..]), Some(Difference::NotInTable(2)));
+        assert_eq!(difference(0, &[&a, &b2, &c], &held), Some(Difference::Content(2, vec!["payload"])));
+        assert_eq!(difference(0, &[&a, &b, &b], &held), Some(Difference::Order(2, 2)));
+        assert_eq!(difference(1, &[&a], &held), Some(Difference::Order(1, 1)), "delivered again");
+    }
+
+    #[test]
+    fn what_is_remembered_is_held_against_the_table() {
+        let (a, b) = (event(1, "1"), event(2, "2"));
+        let remembered = [&a, &b].map(|e| (e.seq, short(&fingerprint(e))));
+        assert_eq!(changed(&remembered, &[a.clone(), b.clone()]), None);
+        assert_eq!(changed(&remembered, &[a.clone(), event(2, "x")]), Some(Difference::Changed(2)));
+        assert_eq!(changed(&remembered, std::slice::from_ref(&b)), Some(Difference::NotInTable(1)));
+        assert_eq!(changed(&remembered[1..], &[a, b]), Some(Difference::NotDelivered(1)));
+    }
+}
