@@ -13,6 +13,8 @@ pub mod db;
 pub mod http;
 pub mod journal;
 pub mod limit;
+pub mod query;
+pub mod refusals;
 pub mod session;
 pub mod shutdown;
 pub mod tail;

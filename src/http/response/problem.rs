@@ -13,6 +13,7 @@ use crate::http::connection::gate::Crowd;
 use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::refusals::{self, Refusal};
 use crate::http::response::request_id::RequestId;
+use crate::query::BadQuery;
 use crate::session::Refused;
 
 /// The media type of a problem document.
@@ -169,7 +170,8 @@ impl Problem {
     /// The response that carries this problem.
     pub(in crate::http) fn into_response(self, id: &RequestId) -> Response<Outgoing> {
         // A request cannot come upon what only happens to a stream; if one did, that is a fault of the server.
-        let status = self.refusal.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.refusal.status.and_then(|status| StatusCode::from_u16(status).ok());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let document = Document {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
@@ -202,6 +204,12 @@ impl From<Refused> for Problem {
                 Self::because(refusals::DATABASE_UNAVAILABLE, JOURNAL_AWAY).retry_after(Duration::from_secs(1))
             }
         }
+    }
+}
+
+impl From<BadQuery> for Problem {
+    fn from(bad: BadQuery) -> Self {
+        Self::bad_request(bad.to_string())
     }
 }
 
