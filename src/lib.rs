@@ -3,6 +3,7 @@
 //! The rooms of the house, and what each may know, stand in `docs/ARCHITECTURE.md`; `tests/repository.rs` holds them.
 
 pub mod app;
+pub mod application;
 pub mod auth;
 pub mod chat;
 pub mod cli;

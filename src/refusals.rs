@@ -79,6 +79,16 @@ table! {
     DATABASE_UNAVAILABLE   "database_unavailable"   503 1011 "The database does not answer."
 }
 
+/// A reason as the sentences of the table are written, with a full stop.
+pub fn sentence(reason: &str) -> String {
+    format!("{reason}.")
+}
+
+/// The sentence of [`BAD_JSON`] with the place of the error.
+pub fn not_json(line: usize, column: usize) -> String {
+    format!("The body is not JSON at line {line}, column {column}.")
+}
+
 /// The close code for what no stream is foreseen to end with: a fault of the server.
 pub const CLOSE_INTERNAL: u16 = 1011;
 

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::auth::Identity;
 use crate::db::{Lane, Trouble};
+use crate::http::api::application::owns_type;
 use crate::http::request::body::{Format, MAX_BODY_BYTES, bad_json, place, read_body};
 use crate::http::request::context::Context;
 use crate::http::request::idempotency;
@@ -18,11 +19,10 @@ use crate::http::request::query::no_parameters;
 use crate::http::request::quota::RequestQuota;
 use crate::http::request::viewer::requester;
 use crate::http::response::json::{Outgoing, json_response};
-use crate::http::response::problem::{Problem, sentence};
-use crate::http::response::refusals;
+use crate::http::response::problem::Problem;
+use crate::http::response::refusals::{self, sentence};
 use crate::journal::{self, AppendError, Appended, MAX_BATCH, NewEvent, weight};
 use crate::limit::Class;
-use crate::{chat, trading};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The place of one appended event.
@@ -66,8 +66,7 @@ pub(in crate::http) async fn post(
 /// The types of an application are what its own tables say, by its own routes: appended by somebody else they would tell of
 /// trades that are not there, or put words into another's chat.
 fn are_free(events: &[NewEvent]) -> Result<(), Problem> {
-    let taken = |event: &NewEvent| trading::TYPES.iter().chain(&chat::TYPES).any(|own| event.kind.starts_with(own));
-    match events.iter().position(taken) {
+    match events.iter().position(|event| owns_type(&event.kind)) {
         None => Ok(()),
         index => Err(Problem::of(refusals::RESERVED_TYPE).at(index)),
     }

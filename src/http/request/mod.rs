@@ -13,6 +13,7 @@ pub(in crate::http) mod path;
 pub(in crate::http) mod peer;
 pub(in crate::http) mod quota;
 pub(in crate::http) mod readiness;
+pub(in crate::http) mod route;
 pub(in crate::http) mod viewer;
 
 pub(in crate::http) use crate::query;

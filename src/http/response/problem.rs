@@ -114,9 +114,9 @@ impl Problem {
         Self { index, ..self }
     }
 
-    /// 409, with the state that does not allow it.
-    pub(in crate::http) fn state_conflict(detail: impl Into<Cow<'static, str>>, state: &str) -> Self {
-        Self { state: Some(state.into()), ..Self::because(refusals::STATE_CONFLICT, detail) }
+    /// Adds the state that does not allow the request.
+    pub(in crate::http) fn in_state(self, state: Option<String>) -> Self {
+        Self { state: state.map(String::into_boxed_str), ..self }
     }
 
     /// 426
@@ -226,8 +226,3 @@ impl From<Crowd> for Problem {
 
 /// The sentence for a viewer of a journal that cannot be read.
 pub(in crate::http) const JOURNAL_AWAY: &str = "The journal cannot be read at this moment.";
-
-/// A reason as the other details are written, with a full stop.
-pub(in crate::http) fn sentence(text: &str) -> String {
-    format!("{text}.")
-}

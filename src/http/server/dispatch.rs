@@ -12,6 +12,7 @@ use hyper::header::HOST;
 use hyper::http::uri::Authority;
 use hyper::{Request, Response, StatusCode, Version};
 
+use crate::application::Rate;
 use crate::http::request::authenticate;
 use crate::http::request::body::MAX_BODY_BYTES;
 use crate::http::request::call::Call;
@@ -20,11 +21,12 @@ use crate::http::request::origin::{Origin, is_preflight};
 use crate::http::request::peer::Peer;
 use crate::http::request::query::readable;
 use crate::http::request::quota::RequestQuota;
+use crate::http::request::route::Handler;
 use crate::http::response::headers::add_common_headers;
 use crate::http::response::json::Outgoing;
 use crate::http::response::problem::Problem;
 use crate::http::response::request_id::RequestId;
-use crate::http::routes::{Address, Handler, Rate};
+use crate::http::routes::Address;
 
 /// Answers one request, whatever happens.
 pub(in crate::http) async fn answer(
@@ -100,14 +102,14 @@ async fn dispatch(
     let parameter = address.parameter;
     let call =
         Call { context: Arc::clone(context), peer: Arc::clone(peer), quota: Arc::clone(quota), parameter, request };
-    match route.handler {
+    match &route.handler {
         Handler::Open(handle) => handle(call).await,
         Handler::Known(handle) => {
             let identity = authenticate::identify(context, quota, call.request.headers()).await?;
             if let Rate::Subject(class) = route.counts_as {
                 quota.spend_of(context, class, identity.subject(), 1).await?;
             }
-            route.needs.check(&identity)?;
+            route.permit(&identity)?;
             handle(call, identity).await
         }
     }
