@@ -82,7 +82,7 @@ fn route<S: Send>(endpoint: &'static Endpoint<S>, state: fn(&Context, Requester)
 
 /// Reads a request to its end, before its function takes a connection: so a slow client holds none.
 async fn read<S>(endpoint: &Endpoint<S>, call: Call, subject: Option<&str>) -> Result<Request, Problem> {
-    let Call { context, quota, parameter, request, .. } = call;
+    let Call { quota, parameter, request, .. } = call;
     let (head, body) = request.into_parts();
     let query = head.uri.query();
     let (mut idempotency_key, mut bytes) = (None, Bytes::new());
@@ -95,7 +95,7 @@ async fn read<S>(endpoint: &Endpoint<S>, call: Call, subject: Option<&str>) -> R
         bytes = read_body(body).await?;
     }
     if let (Rate::Body(class, cost), Some(subject)) = (endpoint.counts_as, subject) {
-        quota.spend_of(&context, class, subject, cost(&bytes)).await?;
+        quota.spend_of(class, subject, cost(&bytes)).await?;
     }
     Ok(Request { query: query.map(str::to_owned), parameter, idempotency_key, body: bytes })
 }
