@@ -2,6 +2,9 @@
 
 use std::ops::RangeInclusive;
 
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
+
 use crate::journal::tellable;
 
 /// The names and values of an address, in order.
@@ -50,6 +53,30 @@ impl Query {
         }
     }
 
+    /// Takes out a text, if it is there.
+    pub fn text(&mut self, name: &'static str) -> Result<Option<String>, BadQuery> {
+        match self.take(name) {
+            Some(text) if text.is_empty() || text.contains('\0') => Err(BadQuery::Text(name)),
+            text => Ok(text),
+        }
+    }
+
+    /// Takes out one of these words, if it is there.
+    pub fn one_of(&mut self, name: &'static str, words: &'static [&'static str]) -> Result<Option<String>, BadQuery> {
+        match self.take(name) {
+            Some(word) if !words.contains(&word.as_str()) => Err(BadQuery::Word { name, words }),
+            word => Ok(word),
+        }
+    }
+
+    /// Takes out a time, if it is there.
+    pub fn time(&mut self, name: &'static str) -> Result<Option<OffsetDateTime>, BadQuery> {
+        let at = self.take(name).map(|text| OffsetDateTime::parse(&text, &Rfc3339)).transpose();
+        // West of Greenwich the year 9999 ends later than any time that can be written in UTC; to go there would panic.
+        let utc = |at: OffsetDateTime| at.checked_to_offset(UtcOffset::UTC);
+        Ok(at.map_err(|_| BadQuery::Time(name))?.map(|at| utc(at).unwrap_or(PrimitiveDateTime::MAX.assume_utc())))
+    }
+
     /// Nothing else may be there: a token in an address must not go unnoticed. Plain names are told, values never.
     pub fn none(&self) -> Result<(), BadQuery> {
         match self.0.first() {
@@ -91,6 +118,16 @@ pub enum BadQuery {
     /// The endpoint takes no parameters at all.
     #[error("This request takes no parameters.")]
     NoneTaken,
+    /// A text is empty, or cannot be stored.
+    #[error("{0} must be some text without a NUL character")]
+    Text(&'static str),
+    /// A word is none of those that it may be.
+    #[error("{name} must be one of {}", words.join(", "))]
+    #[allow(missing_docs, reason = "the sentence says what each is")]
+    Word { name: &'static str, words: &'static [&'static str] },
+    /// A time is malformed.
+    #[error("{0} must be a time as 2026-01-27T10:00:00Z")]
+    Time(&'static str),
     /// A number is malformed or out of its bounds.
     #[error("{name} must be a {kind} from {low} to {high}")]
     #[allow(missing_docs, reason = "the sentence says what each is")]
@@ -157,5 +194,22 @@ mod tests {
         }
         let twice = Query::parse(Some("a=1&b=2&%61=3")).unwrap_err();
         assert_eq!(twice.to_string(), "a must be given at most once");
+    }
+
+    #[test]
+    fn texts_words_and_times_are_taken_or_refused_by_name() {
+        let parse = |query: &str| Query::parse(Some(query)).unwrap();
+        assert_eq!(parse("key=a").text("key").unwrap().as_deref(), Some("a"));
+        assert_eq!(parse("key=a").text("other"), Ok(None));
+        for bad in ["key=", "key=a%00"] {
+            assert_eq!(parse(bad).text("key"), Err(BadQuery::Text("key")), "{bad}");
+        }
+        assert_eq!(parse("side=buy").one_of("side", &["buy", "sell"]).unwrap().as_deref(), Some("buy"));
+        let bad = parse("side=long").one_of("side", &["buy", "sell"]).unwrap_err();
+        assert_eq!(bad.to_string(), "side must be one of buy, sell");
+        let at = |text: &str| parse(&format!("since={text}")).time("since");
+        assert_eq!(at("2026-01-27T10:00:00%2B02:00"), at("2026-01-27T08:00:00Z"));
+        assert!(at("9999-12-31T23:59:59-23:00").is_ok_and(|at| at.is_some()));
+        assert_eq!(at("2026-01-27"), Err(BadQuery::Time("since")));
     }
 }

@@ -26,9 +26,10 @@ pub static APPLICATION: Application<(Chat, Tables)> =
 const MESSAGES: Rate = Rate::Body(Class::Chat, cost);
 const PRIVATE: Rate = Rate::Subject(Class::Private);
 
+/// `r` is the request, `who` the identity of its token.
 #[rustfmt::skip]
 static ENDPOINTS: &[Endpoint<(Chat, Tables)>] = &[
-    right(Action::Chat, Post, "/v1/chat", MESSAGES, known!((chat, tables), who, r => say(chat, &tables, who.subject(), r.idempotency_key, &r.body))).json_with_key(no_parameters),
+    right(Action::Chat, Post, "/v1/chat", MESSAGES, known!((chat, tables), who, r => say(chat, &tables, who.subject(), r.idempotency_key, &r.body))).json_with_key(refuse_parameters),
     right(Action::Chat, Get, "/v1/conversations", PRIVATE, known!((_, tables), who, r => conversations(&tables, &who, r.query()))),
     right(Action::Chat, Get, "/v1/conversations/{id}/utterances", PRIVATE, known!((_, tables), who, r => utterances(&tables, &who, r.id()?, r.query()))),
     right(Action::Chat, Post, "/v1/conversations/{id}/close", PRIVATE, known!((_, tables), who, r => close(&tables, &who, r.id()?, r.query()))),
@@ -45,7 +46,7 @@ fn seen_by(identity: &Identity) -> Option<&str> {
     (identity.role().extent(Action::Chat) < Extent::All).then(|| identity.subject().as_ref())
 }
 
-fn no_parameters(query: Option<&str>) -> Result<(), BadQuery> {
+fn refuse_parameters(query: Option<&str>) -> Result<(), BadQuery> {
     Query::parse(query)?.none()
 }
 
@@ -129,7 +130,7 @@ async fn utterances(tables: &Tables, identity: &Identity, id: Uuid, query: Optio
 
 /// `POST /v1/conversations/{id}/close`: ends a conversation.
 async fn close(tables: &Tables, identity: &Identity, id: Uuid, query: Option<&str>) -> Answered {
-    no_parameters(query)?;
+    refuse_parameters(query)?;
     let close = async |client: &mut Client| list::close(client, seen_by(identity), id).await;
     let closed = tables.run(Lane::Write, failed, close).await?;
     let closed = closed.ok_or_else(ApplicationError::not_found)?;
@@ -149,4 +150,19 @@ impl From<ChatError> for ApplicationError {
 
 fn failed(error: tokio_postgres::Error) -> ApplicationError {
     Trouble::from(error).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cost;
+
+    #[test]
+    fn a_long_message_counts_as_several_and_a_malformed_one_as_one() {
+        for (length, messages) in [(0, 1), (1, 1), (4096, 1), (4097, 2), (10_000, 3)] {
+            assert_eq!(cost(format!(r#"{{"text":"{}"}}"#, "x".repeat(length)).as_bytes()), messages, "{length}");
+        }
+        for malformed in ["", "{", "[]", r#"["x"]"#, r#"{"text":1}"#, r#"{"words":"x"}"#] {
+            assert_eq!(cost(malformed.as_bytes()), 1, "{malformed}");
+        }
+    }
 }

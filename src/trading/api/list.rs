@@ -3,15 +3,13 @@
 
 use std::fmt;
 
-use time::format_description::well_known::Rfc3339;
-use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::refused::refused;
 use crate::application::{Answer, Answered, ApplicationError, Tables};
 use crate::db::Lane;
-use crate::query::{Query, no_parameters};
+use crate::query::{BadQuery, Query, no_parameters};
 use crate::refusals::{BAD_REQUEST, INVALID_TRADE};
 use crate::trading::error::Error;
 use crate::trading::orders::{self, Order, OrderFilter};
@@ -25,6 +23,8 @@ use crate::view::Document;
 /// The most items of one answer, and how many there are if nothing is said.
 const MAX_LIMIT: u16 = 1000;
 const USUAL_LIMIT: u16 = 100;
+
+const ORDER_STATES: &[&str] = &["new", "partially_filled", "filled", "cancelled", "rejected"];
 
 /// `GET /v1/trades`
 pub(super) async fn trades(tables: &Tables, query: Option<&str>) -> Answered {
@@ -73,7 +73,7 @@ pub(super) async fn public_trades(tables: &Tables, query: Option<&str>) -> Answe
     let mut query = Query::parse(query)?;
     // What is not shown is not to be found out by asking for it either.
     if query.take("client_order_id").is_some() {
-        return Err(unknown("client_order_id"));
+        return Err(BadQuery::Unknown("client_order_id".to_owned()).into());
     }
     let page = list_trades(tables, query).await?;
     Ok(answer(&page, |trade| trade.public(tables.redaction()), |trade| trade_place(trade).anonymous()))
@@ -113,25 +113,24 @@ fn setting_cursor(setting: &Setting) -> String {
 
 async fn list_trades(tables: &Tables, mut query: Query) -> Result<Page<Trade>, ApplicationError> {
     let filter = TradeFilter {
-        symbol: text(&mut query, "symbol")?,
-        side: one_of(&mut query, "side", &["long", "short"])?,
-        status: one_of(&mut query, "status", &["open", "closed"])?,
-        client_order_id: text(&mut query, "client_order_id")?,
+        symbol: query.text("symbol")?,
+        side: query.one_of("side", &["long", "short"])?,
+        status: query.one_of("status", &["open", "closed"])?,
+        client_order_id: query.text("client_order_id")?,
     };
     let window = window(query)?;
     tables.run(Lane::Search, list_refused, async |client| trades::list(client, &filter, &window).await).await
 }
 
 async fn list_orders(tables: &Tables, mut query: Query) -> Result<Page<Order>, ApplicationError> {
-    let states = ["new", "partially_filled", "filled", "cancelled", "rejected"];
     let trade_id = query.take("trade_id").map(|text| Uuid::try_parse(&text)).transpose();
     let filter = OrderFilter {
         trade_id: trade_id.map_err(|_| ApplicationError::bad_request("trade_id must be a UUID"))?,
-        symbol: text(&mut query, "symbol")?,
-        side: one_of(&mut query, "side", &["buy", "sell"])?,
-        kind: one_of(&mut query, "type", &["market", "limit"])?,
-        status: one_of(&mut query, "status", &states)?,
-        client_order_id: text(&mut query, "client_order_id")?,
+        symbol: query.text("symbol")?,
+        side: query.one_of("side", &["buy", "sell"])?,
+        kind: query.one_of("type", &["market", "limit"])?,
+        status: query.one_of("status", ORDER_STATES)?,
+        client_order_id: query.text("client_order_id")?,
     };
     let window = window(query)?;
     tables.run(Lane::Search, list_refused, async |client| orders::list(client, &filter, &window).await).await
@@ -143,9 +142,8 @@ async fn list_snapshots(tables: &Tables, query: Query) -> Result<Page<Snapshot>,
 }
 
 async fn list_settings(tables: &Tables, mut query: Query) -> Result<Page<Setting>, ApplicationError> {
-    let (key, after, limit) =
-        (text(&mut query, "key")?, text(&mut query, "cursor")?, query.limit(USUAL_LIMIT, MAX_LIMIT)?.into());
-    nothing_else(&query)?;
+    let (key, after, limit) = (query.text("key")?, query.text("cursor")?, query.limit(USUAL_LIMIT, MAX_LIMIT)?.into());
+    query.none()?;
     tables
         .run(Lane::Search, list_refused, async |client| {
             settings::list(client, key.as_deref(), after.as_deref(), limit).await
@@ -154,7 +152,7 @@ async fn list_settings(tables: &Tables, mut query: Query) -> Result<Page<Setting
 }
 
 async fn list_history(tables: &Tables, mut query: Query) -> Result<Page<PastSetting>, ApplicationError> {
-    let key = text(&mut query, "key")?;
+    let key = query.text("key")?;
     let window = window(query)?;
     tables
         .run(Lane::Search, list_refused, async |client| settings::history(client, key.as_deref(), &window).await)
@@ -175,44 +173,10 @@ fn window(mut query: Query) -> Result<Window, ApplicationError> {
     let window = Window {
         after: after.map_err(|bad: BadPlace| ApplicationError::bad_request(bad.to_string()))?,
         limit: query.limit(USUAL_LIMIT, MAX_LIMIT)?.into(),
-        oldest_first: one_of(&mut query, "order", &["newest", "oldest"])?.as_deref() == Some("oldest"),
-        since: time(&mut query, "since")?,
-        until: time(&mut query, "until")?,
+        oldest_first: query.one_of("order", &["newest", "oldest"])?.as_deref() == Some("oldest"),
+        since: query.time("since")?,
+        until: query.time("until")?,
     };
-    nothing_else(&query)?;
+    query.none()?;
     Ok(window)
-}
-
-fn time(query: &mut Query, name: &str) -> Result<Option<OffsetDateTime>, ApplicationError> {
-    let bad = |_| ApplicationError::bad_request(format!("{name} must be a time as 2026-01-27T10:00:00Z"));
-    let at = query.take(name).map(|text| OffsetDateTime::parse(&text, &Rfc3339)).transpose().map_err(bad)?;
-    // West of Greenwich the year 9999 ends later than any time that can be written in UTC; to go there would panic.
-    let utc = |at: OffsetDateTime| at.checked_to_offset(UtcOffset::UTC);
-    Ok(at.map(|at| utc(at).unwrap_or(PrimitiveDateTime::MAX.assume_utc())))
-}
-
-fn text(query: &mut Query, name: &str) -> Result<Option<String>, ApplicationError> {
-    match query.take(name) {
-        Some(text) if text.is_empty() || text.contains('\0') => {
-            Err(ApplicationError::bad_request(format!("{name} must be some text without a NUL character")))
-        }
-        text => Ok(text),
-    }
-}
-
-fn one_of(query: &mut Query, name: &str, words: &[&str]) -> Result<Option<String>, ApplicationError> {
-    match query.take(name) {
-        Some(word) if !words.contains(&word.as_str()) => {
-            Err(ApplicationError::bad_request(format!("{name} must be one of {}", words.join(", "))))
-        }
-        word => Ok(word),
-    }
-}
-
-fn nothing_else(query: &Query) -> Result<(), ApplicationError> {
-    Ok(query.none()?)
-}
-
-fn unknown(name: &str) -> ApplicationError {
-    ApplicationError::bad_request(format!("{name} is not known"))
 }

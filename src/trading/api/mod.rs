@@ -22,6 +22,7 @@ pub static APPLICATION: Application<Tables> = Application {
 const PUBLIC: Rate = Rate::Address(Class::Public);
 const PRIVATE: Rate = Rate::Subject(Class::Private);
 
+/// `t` are the tables, `r` is the request, `who` the identity of its token.
 #[rustfmt::skip]
 static ENDPOINTS: &[Endpoint<Tables>] = &[
     public(Get, "/public/v1/trades", PUBLIC, open!(t, r => list::public_trades(&t, r.query()))),
