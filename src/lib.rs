@@ -3,6 +3,7 @@
 //! The rooms of the house, and what each may know, stand in `docs/ARCHITECTURE.md`; `tests/repository.rs` holds them.
 
 pub mod app;
+pub mod application;
 pub mod auth;
 pub mod bench;
 pub mod chat;
@@ -17,6 +18,8 @@ pub mod doctor;
 pub mod http;
 pub mod journal;
 pub mod limit;
+pub mod query;
+pub mod refusals;
 pub mod session;
 pub mod shutdown;
 pub mod tail;

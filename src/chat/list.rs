@@ -13,11 +13,11 @@ use crate::db::Timestamp;
 
 /// Some of a list, and whether there are more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed<T> {
+pub(super) struct Listed<T> {
     /// In order.
-    pub items: Vec<T>,
+    pub(super) items: Vec<T>,
     /// Whether others follow.
-    pub more: bool,
+    pub(super) more: bool,
 }
 
 impl<T> Listed<T> {
@@ -31,14 +31,14 @@ impl<T> Listed<T> {
 
 /// A place in the list of conversations: that of the last one that was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListCursor {
+pub(super) struct ListCursor {
     opened_at: Timestamp,
     id: Uuid,
 }
 
 impl ListCursor {
     /// The place of this conversation.
-    pub fn of(conversation: &Conversation) -> Self {
+    pub(super) fn of(conversation: &Conversation) -> Self {
         Self { opened_at: conversation.opened_at, id: conversation.id }
     }
 }
@@ -63,7 +63,7 @@ impl FromStr for ListCursor {
 }
 
 /// Conversations, newest first, after a place in that order.
-pub async fn conversations(
+pub(super) async fn conversations(
     client: &Client,
     owner: Option<&str>,
     status: Option<Status>,
@@ -97,7 +97,7 @@ pub async fn conversations(
 }
 
 /// What was said in a conversation after a position, in order; `None` if it may not be seen.
-pub async fn utterances(
+pub(super) async fn utterances(
     client: &Client,
     owner: Option<&str>,
     conversation: Uuid,
@@ -119,7 +119,11 @@ pub async fn utterances(
 }
 
 /// Closes a conversation and returns it; one that is closed stays as it is. `None` if it may not be seen.
-pub async fn close(client: &Client, owner: Option<&str>, conversation: Uuid) -> Result<Option<Conversation>, Error> {
+pub(super) async fn close(
+    client: &Client,
+    owner: Option<&str>,
+    conversation: Uuid,
+) -> Result<Option<Conversation>, Error> {
     // A clock that went back must not keep it open.
     let sql = format!(
         "update chat.conversations c set status = 'closed', closed_at = greatest(clock_timestamp(), c.opened_at)

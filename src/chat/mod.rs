@@ -1,5 +1,7 @@
 //! The chat: an application on the journal. Users talk to a bot, and whatever is said is a row of a published table.
 //!
+//! What clients see of it is in `view.rs`, its endpoints are in `api.rs`.
+//!
 //! Nothing here appends to the journal. The rows become events when their transaction commits, by the mapping functions of
 //! `sql/migrations/V12__chat.sql`, with the user as their owner.
 //!
@@ -9,6 +11,7 @@
 //! statements, and it then holds nothing that another user or the journal needs.
 
 mod answer;
+mod api;
 mod list;
 mod model;
 mod responder;
@@ -16,13 +19,12 @@ mod say;
 mod speakers;
 mod store;
 mod text;
+mod view;
 
-/// How the types begin that are this application's own: what its tables say, and nobody else.
-pub const TYPES: [&str; 1] = ["chat."];
+use model::{Conversation, Exchange, Message, Outcome, Status, Utterance};
 
-pub use list::{ListCursor, Listed, close, conversations, utterances};
-pub use model::{Conversation, Exchange, Kind, Message, Outcome, Status, Utterance};
+pub use api::APPLICATION;
+pub use model::Kind;
 pub use responder::{Answering, Echo, Question, Responder, Turn, Unanswered};
-pub use say::{Chat, ChatError};
+pub use say::Chat;
 pub use speakers::{make_bot, make_user};
-pub use text::{BadText, MAX_CHARS, Text};

@@ -3,7 +3,7 @@
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
-use super::Text;
+use super::text::Text;
 use crate::db::Timestamp;
 
 /// The columns of a conversation, in the order in which [`Conversation::read`] takes them.
@@ -14,20 +14,20 @@ pub(super) const UTTERANCE: &str =
 
 /// Something that a user says.
 #[derive(Debug, Clone)]
-pub struct Message {
+pub(super) struct Message {
     /// The subject of the user.
-    pub subject: String,
+    pub(super) subject: String,
     /// The words.
-    pub text: Text,
+    pub(super) text: Text,
     /// Where it is to be said; if nothing is named, in the open conversation, which is made if there is none.
-    pub conversation: Option<Uuid>,
+    pub(super) conversation: Option<Uuid>,
     /// The name of this message for retries.
-    pub key: Option<String>,
+    pub(super) key: Option<String>,
 }
 
 /// Whether something may still be said in a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub(super) enum Status {
     /// The one in which a user's next message goes.
     Open,
     /// Over.
@@ -36,7 +36,7 @@ pub enum Status {
 
 impl Status {
     /// The word in the table.
-    pub fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Open => "open",
             Self::Closed => "closed",
@@ -44,24 +44,24 @@ impl Status {
     }
 
     /// The status of a word.
-    pub fn parse(word: &str) -> Option<Self> {
+    pub(super) fn parse(word: &str) -> Option<Self> {
         [Self::Open, Self::Closed].into_iter().find(|status| status.as_str() == word)
     }
 }
 
 /// A conversation of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conversation {
+pub(super) struct Conversation {
     /// Its name.
-    pub id: Uuid,
+    pub(super) id: Uuid,
     /// The subject of the user.
-    pub owner: String,
+    pub(super) owner: String,
     /// Whether it is over.
-    pub status: Status,
+    pub(super) status: Status,
     /// When it began.
-    pub opened_at: Timestamp,
+    pub(super) opened_at: Timestamp,
     /// When it ended.
-    pub closed_at: Option<Timestamp>,
+    pub(super) closed_at: Option<Timestamp>,
 }
 
 impl Conversation {
@@ -104,7 +104,7 @@ impl Kind {
 
 /// What became of something that a user said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub(super) enum Outcome {
     /// The answer stands behind it.
     Answered,
     /// The responder took too long.
@@ -117,7 +117,7 @@ impl Outcome {
     const ALL: [Self; 3] = [Self::Answered, Self::Timeout, Self::Failed];
 
     /// The word in the table.
-    pub fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Answered => "answered",
             Self::Timeout => "timeout",
@@ -128,27 +128,27 @@ impl Outcome {
 
 /// Something that was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Utterance {
+pub(super) struct Utterance {
     /// Its name.
-    pub id: Uuid,
+    pub(super) id: Uuid,
     /// Where it was said.
-    pub conversation_id: Uuid,
+    pub(super) conversation_id: Uuid,
     /// Its place there, from 1.
-    pub position: i32,
+    pub(super) position: i32,
     /// What said it.
-    pub speaker: Kind,
+    pub(super) speaker: Kind,
     /// What the speaker is called, if anything.
-    pub name: Option<String>,
+    pub(super) name: Option<String>,
     /// The words.
-    pub text: String,
+    pub(super) text: String,
     /// When.
-    pub said_at: Timestamp,
+    pub(super) said_at: Timestamp,
     /// What this answers.
-    pub answers: Option<Uuid>,
+    pub(super) answers: Option<Uuid>,
     /// Whether no other part of the same answer follows.
-    pub is_final: bool,
+    pub(super) is_final: bool,
     /// Of what a user says: what became of it.
-    pub outcome: Option<Outcome>,
+    pub(super) outcome: Option<Outcome>,
 }
 
 impl Utterance {
@@ -172,13 +172,13 @@ impl Utterance {
 
 /// A message and what came of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Exchange {
+pub(super) struct Exchange {
     /// Where it was said, as it is now.
-    pub conversation: Conversation,
+    pub(super) conversation: Conversation,
     /// What the user said.
-    pub said: Utterance,
+    pub(super) said: Utterance,
     /// The parts of the answer, none if there is no answer.
-    pub answer: Vec<Utterance>,
+    pub(super) answer: Vec<Utterance>,
     /// Whether it was said by an earlier request of the same key.
-    pub repeated: bool,
+    pub(super) repeated: bool,
 }

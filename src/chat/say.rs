@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio_postgres::{Client, Error};
 
 use super::answer::ask;
+use super::responder::{Echo, Question, Responder};
 use super::store::{self, Kept};
-use super::{Echo, Exchange, Message, Question, Responder, Status};
+use super::{Exchange, Message, Status};
 use crate::db::{Database, Lane, Requester, Trouble};
 
 /// How long a responder may take.
@@ -15,7 +16,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// Why nothing was said.
 #[derive(Debug, thiserror::Error)]
-pub enum ChatError {
+pub(super) enum ChatError {
     /// The user has no such conversation.
     #[error("there is no such conversation")]
     NotFound,
@@ -56,7 +57,7 @@ impl Chat {
     }
 
     /// Says something. It is kept with its answer, or alone if there is none in time.
-    pub async fn say(&self, database: &Database, message: &Message) -> Result<Exchange, ChatError> {
+    pub(super) async fn say(&self, database: &Database, message: &Message) -> Result<Exchange, ChatError> {
         let question = match self.prepare(database, message).await? {
             Prepared::Said(exchange) => return Ok(*exchange),
             Prepared::Question(question) => question,

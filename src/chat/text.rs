@@ -1,17 +1,17 @@
 //! What a user may say: a text that can be stored, shown and read by a person, and that is about as long as it looks.
 
 /// The most characters (Unicode scalar values).
-pub const MAX_CHARS: usize = 10_000;
+pub(super) const MAX_CHARS: usize = 10_000;
 /// The most bytes of UTF-8, as the table has it. Only texts of mostly four-byte characters meet this first.
 const MAX_BYTES: usize = 32 * 1024;
 
 /// A text that may be said.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Text(String);
+pub(super) struct Text(String);
 
 /// Why a text may not be said. The message repeats nothing of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BadText {
+pub(super) enum BadText {
     /// There is nothing to see.
     #[error("text must hold something that can be seen")]
     Blank,
@@ -31,7 +31,7 @@ pub enum BadText {
 
 impl Text {
     /// Takes what a client sent. Line ends of the form CR LF become LF; everything else is kept as it is.
-    pub fn parse(text: &str) -> Result<Self, BadText> {
+    pub(super) fn parse(text: &str) -> Result<Self, BadText> {
         // Counting no further than the limit keeps this linear in the limit and not in the body.
         if text.len() > 2 * MAX_BYTES {
             return Err(BadText::TooLong);
@@ -45,7 +45,7 @@ impl Text {
     }
 
     /// The words.
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 }

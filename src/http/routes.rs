@@ -2,24 +2,24 @@
 //! rate that a request counts against and the right that it needs. Tests hold `docs/openapi.json` and the list of routes in
 //! `docs/03_API_SPEC.md` to it.
 
-use futures_util::future::BoxFuture;
-use hyper::header::HeaderValue;
-use hyper::{Method, Response};
+use std::sync::LazyLock;
 
-use crate::auth::{Action, Extent, Identity};
+use hyper::Method;
+use hyper::header::HeaderValue;
+
+use crate::application::{Need, Parameter, Rate, Verb};
+use crate::auth::{Action, Identity};
 use crate::config::StreamConfig;
-use crate::http::api::{append, chat, health, me, metrics, openapi, revocations, trading};
-use crate::http::request::authenticate;
-use crate::http::request::call::{Call, Parameter};
+use crate::http::api::{append, application, health, me, metrics, openapi, revocations};
+use crate::http::request::call::Call;
 use crate::http::request::path;
+use crate::http::request::route::{Handled, Handler, Route};
 use crate::http::request::viewer::Viewer;
-use crate::http::response::json::Outgoing;
-use crate::http::response::problem::Problem;
 use crate::http::stream::{page, sse, ws};
 use crate::limit::Class;
 
-use self::Action::{Administer, Chat, Read, Write};
-use self::Verb::{Get, GetOnly, Patch, Post, Put};
+use self::Action::{Administer, Read, Write};
+use self::Verb::{Get, GetOnly, Post};
 
 const CONNECT: Rate = Rate::Address(Class::Connect);
 const PUBLIC: Rate = Rate::Address(Class::Public);
@@ -39,186 +39,59 @@ macro_rules! known {
     };
 }
 
-/// Every route of the server. The methods of one pattern stand one after the other, in the order of `Allow`.
+/// Every route: those of the server, then those of its applications (`src/http/api/application.rs`). The methods of one pattern
+/// stand one after the other, in the order of `Allow`.
+static ROUTES: LazyLock<Vec<Route>> =
+    LazyLock::new(|| server_routes().into_iter().chain(application::routes()).collect());
+
 #[rustfmt::skip]
-static ROUTES: &[Route] = &[
-    probe("/health/live", open!(_ => health::live())),
-    probe("/health/ready", open!(c => health::ready(&c.context.readiness, &c.context.database, &c.context.tail))),
-    probe("/health/db", open!(c => health::db(&c.context.database))),
-    probe("/metrics", open!(c => metrics::page(&c.context))),
+fn server_routes() -> Vec<Route> {
+    vec![
+        probe("/health/live", open!(_ => health::live())),
+        probe("/health/ready", open!(c => health::ready(&c.context.readiness, &c.context.database, &c.context.tail))),
+        probe("/health/db", open!(c => health::db(&c.context.database))),
+        probe("/metrics", open!(c => metrics::page(&c.context))),
 
-    public(Get, "/openapi.json", PUBLIC, open!(c => openapi::document(c.query()))),
-    public(GetOnly, "/public/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, true, c.request))).if_opened(),
-    public(Get, "/public/v1/events", PUBLIC, open!(c => page::get(&c.context, &Viewer::Public, &c.quota, c.query()))),
-    public(GetOnly, "/public/v1/events/stream", CONNECT, open!(c => sse::stream(&c.context, Viewer::Public, &c.quota, &c.request))).if_opened(),
-    public(Get, "/public/v1/trades", PUBLIC, open!(c => trading::public_trades(&c.context, c.quota.requester(), c.query()))),
-    public(Get, "/public/v1/snapshots", PUBLIC, open!(c => trading::public_snapshots(&c.context, c.quota.requester(), c.query()))),
+        public(Get, "/openapi.json", PUBLIC, open!(c => openapi::document(c.query()))),
+        public(GetOnly, "/public/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, true, c.request))).if_opened(),
+        public(Get, "/public/v1/events", PUBLIC, open!(c => page::get(&c.context.live, &c.context.tokens, &c.context.shutdown, &Viewer::Public, &c.quota, c.query()))),
+        public(GetOnly, "/public/v1/events/stream", CONNECT, open!(c => sse::stream(&c.context, Viewer::Public, &c.quota, &c.request))).if_opened(),
 
-    upgrade(Read, "/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, false, c.request))),
-    right(Read, Get, "/v1/events", PRIVATE, known!(c, who => page::get(&c.context, &Viewer::Known(who), &c.quota, c.query()))),
-    right(Write, Post, "/v1/events", Rate::InHandler, known!(c, who => append::post(&c.context, &who, &c.quota, c.request))),
-    right(Read, GetOnly, "/v1/events/stream", CONNECT, known!(c, who => sse::stream(&c.context, Viewer::Known(who), &c.quota, &c.request))),
+        upgrade(Read, "/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, false, c.request))),
+        right(Read, Get, "/v1/events", PRIVATE, known!(c, who => page::get(&c.context.live, &c.context.tokens, &c.context.shutdown, &Viewer::Known(who), &c.quota, c.query()))),
+        right(Write, Post, "/v1/events", Rate::InHandler, known!(c, who => append::post(&c.context.database, &who, &c.quota, c.request))),
+        right(Read, GetOnly, "/v1/events/stream", CONNECT, known!(c, who => sse::stream(&c.context, Viewer::Known(who), &c.quota, &c.request))),
 
-    token(Get, "/v1/me", PRIVATE, known!(c, who => me::get(&who, c.query()))),
-    right(Administer, Get, "/v1/revocations", PRIVATE, known!(c, who => revocations::page(&c.context, &who, c.query()))),
-    right(Administer, Post, "/v1/revocations", PRIVATE, known!(c, who => revocations::post(&c.context, &who, c.request))),
-
-    right(Chat, Post, "/v1/chat", Rate::InHandler, known!(c, who => chat::say(&c.context, &who, &c.quota, c.request))),
-    right(Chat, Get, "/v1/conversations", PRIVATE, known!(c, who => chat::conversations(&c.context, &who, c.query()))),
-    right(Chat, Get, "/v1/conversations/{id}/utterances", PRIVATE, known!(c, who => chat::utterances(&c.context, &who, c.id()?, c.query()))),
-    right(Chat, Post, "/v1/conversations/{id}/close", PRIVATE, known!(c, who => chat::close(&c.context, &who, c.id()?, c.query()))),
-
-    right_to_all(Read, Get, "/v1/trades", PRIVATE, known!(c, who => trading::trades(&c.context, &who, c.query()))),
-    right(Write, Post, "/v1/trades", PRIVATE, known!(c, who => trading::open_trade(&c.context, &who, c.request))),
-    right_to_all(Read, Get, "/v1/trades/{id}", PRIVATE, known!(c, who => trading::trade(&c.context, &who, c.id()?, c.query()))),
-    right(Write, Post, "/v1/trades/{id}/close", PRIVATE, known!(c, who => trading::close_trade(&c.context, &who, c.id()?, c.request))),
-    right_to_all(Read, Get, "/v1/orders", PRIVATE, known!(c, who => trading::orders(&c.context, &who, c.query()))),
-    right(Write, Post, "/v1/orders", PRIVATE, known!(c, who => trading::place_order(&c.context, &who, c.request))),
-    right(Write, Patch, "/v1/orders/{id}", PRIVATE, known!(c, who => trading::report_order(&c.context, &who, c.id()?, c.request))),
-    right_to_all(Read, Get, "/v1/snapshots", PRIVATE, known!(c, who => trading::snapshots(&c.context, &who, c.query()))),
-    right(Write, Post, "/v1/snapshots", PRIVATE, known!(c, who => trading::take_snapshot(&c.context, &who, c.request))),
-    right_to_all(Read, Get, "/v1/config", PRIVATE, known!(c, who => trading::settings(&c.context, &who, c.query()))),
-    right(Administer, Put, "/v1/config/{key}", PRIVATE, known!(c, who => trading::put_setting(&c.context, &who, &c.key()?, c.request))),
-];
-
-/// One row of the table.
-#[derive(Debug)]
-pub(super) struct Route {
-    verb: Verb,
-    /// `{id}` stands for a UUID in its usual form, `{key}` for any text without a slash.
-    pattern: &'static str,
-    pub(super) needs: Need,
-    pub(super) counts_as: Rate,
-    pub(super) handler: Handler,
-    /// The route is only there with `ROWCAST_PUBLIC_STREAM=on`.
-    if_opened: bool,
+        token(Get, "/v1/me", PRIVATE, known!(c, who => me::get(&who, c.query()))),
+        right(Administer, Get, "/v1/revocations", PRIVATE, known!(c, who => revocations::page(&c.context.database, &c.context.redaction, &who, c.query()))),
+        right(Administer, Post, "/v1/revocations", PRIVATE, known!(c, who => revocations::post(&c.context.database, &c.context.tokens.revoked, &c.context.redaction, &who, c.request))),
+    ]
 }
 
-/// The methods of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verb {
-    /// GET, and HEAD for the head of the same answer.
-    Get,
-    /// GET without HEAD: a stream, or an upgrade.
-    GetOnly,
-    Post,
-    Put,
-    Patch,
+fn probe(pattern: &'static str, handler: fn(Call) -> Handled) -> Route {
+    Route::new(Get, pattern, Need::Probe, Rate::Unlimited, Handler::open(handler))
 }
 
-/// The condition under which a route is served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Need {
-    /// None. The answer tells nothing new, so the request is neither limited nor logged.
-    Probe,
-    /// None; the request is limited by address.
-    Public,
-    /// A token, whatever its role.
-    Token,
-    /// A token whose role may do this, at least with what is its own.
-    Right(Action),
-    /// A token whose role may do this with all rows, since these rows have no owner.
-    RightToAll(Action),
-    /// A token whose role may do this. It may come after the upgrade, so the handler asks for it.
-    RightAfterUpgrade(Action),
+fn public(verb: Verb, pattern: &'static str, counts_as: Rate, handler: fn(Call) -> Handled) -> Route {
+    Route::new(verb, pattern, Need::Public, counts_as, Handler::open(handler))
 }
 
-/// The quota that a request uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Rate {
-    Unlimited,
-    /// That of the client's address, before anything else is looked at.
-    Address(Class),
-    /// That of the token's subject.
-    Subject(Class),
-    /// The handler counts, once it has read how much is asked for.
-    InHandler,
+fn upgrade(action: Action, pattern: &'static str, counts_as: Rate, handler: fn(Call) -> Handled) -> Route {
+    Route::new(GetOnly, pattern, Need::RightAfterUpgrade(action), counts_as, Handler::open(handler))
 }
 
-type Handled = BoxFuture<'static, Result<Response<Outgoing>, Problem>>;
-
-/// The function that answers.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Handler {
-    /// Called without a token.
-    Open(fn(Call) -> Handled),
-    /// Called with the identity that the token speaks for, which may do what the route needs.
-    Known(fn(Call, Identity) -> Handled),
+fn token(verb: Verb, pattern: &'static str, counts_as: Rate, handler: fn(Call, Identity) -> Handled) -> Route {
+    Route::new(verb, pattern, Need::Token, counts_as, Handler::known(handler))
 }
 
-const fn route(verb: Verb, pattern: &'static str, needs: Need, counts_as: Rate, handler: Handler) -> Route {
-    Route { verb, pattern, needs, counts_as, handler, if_opened: false }
-}
-
-const fn probe(pattern: &'static str, handler: fn(Call) -> Handled) -> Route {
-    route(Get, pattern, Need::Probe, Rate::Unlimited, Handler::Open(handler))
-}
-
-const fn public(verb: Verb, pattern: &'static str, counts_as: Rate, handler: fn(Call) -> Handled) -> Route {
-    route(verb, pattern, Need::Public, counts_as, Handler::Open(handler))
-}
-
-const fn upgrade(action: Action, pattern: &'static str, counts_as: Rate, handler: fn(Call) -> Handled) -> Route {
-    route(GetOnly, pattern, Need::RightAfterUpgrade(action), counts_as, Handler::Open(handler))
-}
-
-const fn token(verb: Verb, pattern: &'static str, counts_as: Rate, handler: fn(Call, Identity) -> Handled) -> Route {
-    route(verb, pattern, Need::Token, counts_as, Handler::Known(handler))
-}
-
-const fn right(
+fn right(
     action: Action,
     verb: Verb,
     pattern: &'static str,
     counts_as: Rate,
     handler: fn(Call, Identity) -> Handled,
 ) -> Route {
-    route(verb, pattern, Need::Right(action), counts_as, Handler::Known(handler))
-}
-
-const fn right_to_all(
-    action: Action,
-    verb: Verb,
-    pattern: &'static str,
-    counts_as: Rate,
-    handler: fn(Call, Identity) -> Handled,
-) -> Route {
-    route(verb, pattern, Need::RightToAll(action), counts_as, Handler::Known(handler))
-}
-
-impl Route {
-    const fn if_opened(self) -> Self {
-        Self { if_opened: true, ..self }
-    }
-}
-
-impl Verb {
-    fn methods(self) -> &'static [Method] {
-        match self {
-            Self::Get => &[Method::GET, Method::HEAD],
-            Self::GetOnly => &[Method::GET],
-            Self::Post => &[Method::POST],
-            Self::Put => &[Method::PUT],
-            Self::Patch => &[Method::PATCH],
-        }
-    }
-}
-
-impl Need {
-    /// Refuses an identity whose role does not allow it.
-    pub(super) fn check(self, identity: &Identity) -> Result<(), Problem> {
-        match self {
-            Self::Probe | Self::Public | Self::Token => Ok(()),
-            Self::Right(action) | Self::RightAfterUpgrade(action) => authenticate::permit(identity, action),
-            Self::RightToAll(action) => {
-                authenticate::permit(identity, action)?;
-                if identity.role().extent(action) < Extent::All {
-                    return Err(Problem::forbidden("The role of the token does not allow this."));
-                }
-                Ok(())
-            }
-        }
-    }
+    Route::new(verb, pattern, Need::Right(action), counts_as, Handler::known(handler))
 }
 
 /// The address of a request: the pattern of the table that its path fits.
@@ -237,12 +110,12 @@ impl Address {
 
     /// The route of this address for a method.
     pub(super) fn route(&self, method: &Method) -> Option<&'static Route> {
-        self.routes().find(|route| route.verb.methods().contains(method))
+        self.routes().find(|route| route.methods().contains(method))
     }
 
     /// The `Allow` header of this address.
     pub(super) fn allow(&self) -> HeaderValue {
-        let methods: Vec<&str> = self.routes().flat_map(|route| route.verb.methods()).map(Method::as_str).collect();
+        let methods: Vec<&str> = self.routes().flat_map(Route::methods).map(Method::as_str).collect();
         // Names of methods and commas always make a header.
         HeaderValue::try_from(methods.join(", ")).unwrap_or(HeaderValue::from_static(""))
     }
@@ -283,15 +156,15 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::auth::Role;
+    use crate::auth::{Extent, Role};
 
     const API_SPEC: &str = include_str!("../../docs/03_API_SPEC.md");
 
     /// Every operation of the table, as `GET /v1/events`.
     fn operations() -> BTreeMap<String, &'static Route> {
         let mut all = BTreeMap::new();
-        for route in ROUTES {
-            for method in route.verb.methods() {
+        for route in ROUTES.iter() {
+            for method in route.methods() {
                 let name = format!("{method} {}", route.pattern);
                 assert!(all.insert(name.clone(), route).is_none(), "{name} stands twice in the table of routes");
             }
@@ -378,12 +251,13 @@ mod tests {
 
     #[test]
     fn a_handler_has_an_identity_where_the_route_needs_a_token() {
-        for route in ROUTES {
+        for route in ROUTES.iter() {
             let known = matches!(route.handler, Handler::Known(_));
             let needs_one = matches!(route.needs, Need::Token | Need::Right(_) | Need::RightToAll(_));
             assert_eq!(known, needs_one, "{}", route.pattern);
-            assert!(known || !matches!(route.counts_as, Rate::Subject(_) | Rate::InHandler), "{}", route.pattern);
-            assert_eq!(route.needs == Need::Probe, route.counts_as == Rate::Unlimited, "{}", route.pattern);
+            let of_subject = matches!(route.counts_as, Rate::Subject(_) | Rate::Body(..) | Rate::InHandler);
+            assert!(known || !of_subject, "{}", route.pattern);
+            assert_eq!(route.needs == Need::Probe, matches!(route.counts_as, Rate::Unlimited), "{}", route.pattern);
         }
     }
 

@@ -7,16 +7,16 @@ const MAX_LENGTH: usize = 64;
 
 /// A decimal number as it was written. Its limits are the database's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Amount(String);
+pub(super) struct Amount(String);
 
 /// A text that is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a decimal number in a string, as \"0.25\"")]
-pub struct BadAmount;
+pub(super) struct BadAmount;
 
 impl Amount {
     /// Reads digits with at most one point between them, and a minus before them perhaps. No exponents, no blanks.
-    pub fn parse(text: &str) -> Result<Self, BadAmount> {
+    pub(super) fn parse(text: &str) -> Result<Self, BadAmount> {
         let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let unsigned = text.strip_prefix('-').unwrap_or(text);
         let plain = match unsigned.split_once('.') {
@@ -27,7 +27,7 @@ impl Amount {
     }
 
     /// The digits.
-    pub fn as_str(&self) -> &str {
+    pub(super) fn as_str(&self) -> &str {
         &self.0
     }
 }

@@ -4,7 +4,7 @@ use tokio_postgres::error::{DbError, SqlState};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     /// There is no such thing.
     #[error("there is no such thing")]
     NotFound,

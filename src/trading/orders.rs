@@ -4,8 +4,10 @@ use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::page::Select;
-use super::{Amount, Error, Made, Page, Window};
+use super::Made;
+use super::amount::Amount;
+use super::error::Error;
+use super::page::{Page, Select, Window};
 use crate::db::Timestamp;
 
 const COLUMNS: &str = "id, client_order_id, trade_id, symbol, side, type, status, quantity::text, limit_price::text, \
@@ -14,23 +16,23 @@ const COLUMNS: &str = "id, client_order_id, trade_id, symbol, side, type, status
 /// One order. Numbers are the digits that the database holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub struct Order {
-    pub id: Uuid,
-    pub client_order_id: String,
-    pub trade_id: Option<Uuid>,
-    pub symbol: String,
-    pub side: String,
-    pub kind: String,
-    pub status: String,
-    pub quantity: String,
-    pub limit_price: Option<String>,
-    pub filled_quantity: String,
-    pub average_price: Option<String>,
-    pub fees: String,
-    pub reject_reason: Option<String>,
-    pub placed_by: Option<String>,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
+pub(super) struct Order {
+    pub(super) id: Uuid,
+    pub(super) client_order_id: String,
+    pub(super) trade_id: Option<Uuid>,
+    pub(super) symbol: String,
+    pub(super) side: String,
+    pub(super) kind: String,
+    pub(super) status: String,
+    pub(super) quantity: String,
+    pub(super) limit_price: Option<String>,
+    pub(super) filled_quantity: String,
+    pub(super) average_price: Option<String>,
+    pub(super) fees: String,
+    pub(super) reject_reason: Option<String>,
+    pub(super) placed_by: Option<String>,
+    pub(super) created_at: Timestamp,
+    pub(super) updated_at: Timestamp,
 }
 
 impl Order {
@@ -59,42 +61,42 @@ impl Order {
 /// An order that is to be placed.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub struct NewOrder {
-    pub client_order_id: String,
-    pub trade_id: Option<Uuid>,
-    pub symbol: String,
-    pub side: String,
-    pub kind: String,
-    pub quantity: Amount,
-    pub limit_price: Option<Amount>,
+pub(super) struct NewOrder {
+    pub(super) client_order_id: String,
+    pub(super) trade_id: Option<Uuid>,
+    pub(super) symbol: String,
+    pub(super) side: String,
+    pub(super) kind: String,
+    pub(super) quantity: Amount,
+    pub(super) limit_price: Option<Amount>,
 }
 
 /// What became of an order. What is not said stays; numbers are those of the whole order.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub struct Report {
-    pub trade_id: Option<Uuid>,
-    pub status: Option<String>,
-    pub filled_quantity: Option<Amount>,
-    pub average_price: Option<Amount>,
-    pub fees: Option<Amount>,
-    pub reject_reason: Option<String>,
+pub(super) struct Report {
+    pub(super) trade_id: Option<Uuid>,
+    pub(super) status: Option<String>,
+    pub(super) filled_quantity: Option<Amount>,
+    pub(super) average_price: Option<Amount>,
+    pub(super) fees: Option<Amount>,
+    pub(super) reject_reason: Option<String>,
 }
 
 /// Which orders. Null: whichever.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub struct OrderFilter {
-    pub trade_id: Option<Uuid>,
-    pub symbol: Option<String>,
-    pub side: Option<String>,
-    pub kind: Option<String>,
-    pub status: Option<String>,
-    pub client_order_id: Option<String>,
+pub(super) struct OrderFilter {
+    pub(super) trade_id: Option<Uuid>,
+    pub(super) symbol: Option<String>,
+    pub(super) side: Option<String>,
+    pub(super) kind: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) client_order_id: Option<String>,
 }
 
 /// Places an order; or finds the one that this client order id has placed before.
-pub async fn place(client: &Client, by: &str, new: &NewOrder) -> Result<(Order, Made), Error> {
+pub(super) async fn place(client: &Client, by: &str, new: &NewOrder) -> Result<(Order, Made), Error> {
     // Numbers count by their value: 1.0 asks for the same as 1.00.
     let asked = "sha256(convert_to(jsonb_build_array($2::uuid, $3::text, $4::text, $5::text, \
                  trim_scale($6::text::numeric)::text, trim_scale($7::text::numeric)::text)::text, 'UTF8'))";
@@ -128,7 +130,7 @@ pub async fn place(client: &Client, by: &str, new: &NewOrder) -> Result<(Order, 
 
 /// Writes down what became of an order. The same report again changes nothing; one that its state does not allow is an
 /// [`Error::State`].
-pub async fn report(client: &Client, id: Uuid, report: &Report) -> Result<Order, Error> {
+pub(super) async fn report(client: &Client, id: Uuid, report: &Report) -> Result<Order, Error> {
     let sql = format!(
         "update trading.orders
             set trade_id = coalesce($2, trade_id), status = coalesce($3, status),
@@ -152,7 +154,7 @@ pub async fn report(client: &Client, id: Uuid, report: &Report) -> Result<Order,
 }
 
 /// Orders by the time that they were placed.
-pub async fn list(client: &Client, filter: &OrderFilter, window: &Window) -> Result<Page<Order>, Error> {
+pub(super) async fn list(client: &Client, filter: &OrderFilter, window: &Window) -> Result<Page<Order>, Error> {
     let mut select = Select::new(COLUMNS, "trading.orders");
     select.id("trade_id", filter.trade_id);
     select.text("symbol", filter.symbol.as_deref());

@@ -10,21 +10,21 @@ use time::OffsetDateTime;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::Error;
+use super::error::Error;
 use crate::db::Timestamp;
 
 /// Where a row stands in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub(super) struct Place {
     /// The time that the list is ordered by.
-    pub at: Timestamp,
+    pub(super) at: Timestamp,
     /// What decides between rows of the same time: the id.
-    pub row: RowName,
+    pub(super) row: RowName,
 }
 
 /// Which row of its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RowName {
+pub(super) enum RowName {
     /// By its id.
     Id(Uuid),
     /// By a digest of its id, for those who may not know ids.
@@ -33,13 +33,13 @@ pub enum RowName {
 
 impl Place {
     /// The place of a row.
-    pub fn new(at: Timestamp, id: Uuid) -> Self {
+    pub(super) fn new(at: Timestamp, id: Uuid) -> Self {
         Self { at, row: RowName::Id(id) }
     }
 
     /// The same, without the id.
     #[must_use]
-    pub fn anonymous(self) -> Self {
+    pub(super) fn anonymous(self) -> Self {
         let RowName::Id(id) = self.row else { return self };
         let sum = digest(&SHA256, id.as_bytes());
         let mut bytes = [0; 16];
@@ -51,7 +51,7 @@ impl Place {
 /// A text that is no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cursor must be one that a list has answered with")]
-pub struct BadPlace;
+pub(super) struct BadPlace;
 
 /// Microseconds since 1970, as the database keeps them, and the id, or `~` and its digest.
 impl fmt::Display for Place {
@@ -82,26 +82,26 @@ impl FromStr for Place {
 
 /// Which part of a list.
 #[derive(Debug, Clone, Copy)]
-pub struct Window {
+pub(super) struct Window {
     /// Behind this place.
-    pub after: Option<Place>,
+    pub(super) after: Option<Place>,
     /// At most so many rows.
-    pub limit: usize,
+    pub(super) limit: usize,
     /// From the oldest to the newest, instead of the other way.
-    pub oldest_first: bool,
+    pub(super) oldest_first: bool,
     /// Not before this time.
-    pub since: Option<OffsetDateTime>,
+    pub(super) since: Option<OffsetDateTime>,
     /// Before this time.
-    pub until: Option<OffsetDateTime>,
+    pub(super) until: Option<OffsetDateTime>,
 }
 
 /// Some rows of a list, in its order.
 #[derive(Debug, Clone)]
-pub struct Page<T> {
+pub(super) struct Page<T> {
     /// The rows.
-    pub items: Vec<T>,
+    pub(super) items: Vec<T>,
     /// Whether others follow.
-    pub more: bool,
+    pub(super) more: bool,
 }
 
 type Value = Box<dyn ToSql + Sync + Send>;

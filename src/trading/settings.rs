@@ -4,8 +4,9 @@ use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::page::Select;
-use super::{Error, Made, Page, Window};
+use super::Made;
+use super::error::Error;
+use super::page::{Page, Select, Window};
 use crate::db::Timestamp;
 
 const COLUMNS: &str = "key, value::text as value, version, updated_at, updated_by";
@@ -13,26 +14,26 @@ const COLUMNS: &str = "key, value::text as value, version, updated_at, updated_b
 /// One setting as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub struct Setting {
-    pub key: String,
+pub(super) struct Setting {
+    pub(super) key: String,
     /// JSON.
-    pub value: String,
-    pub version: i32,
-    pub updated_at: Timestamp,
-    pub updated_by: Option<String>,
+    pub(super) value: String,
+    pub(super) version: i32,
+    pub(super) updated_at: Timestamp,
+    pub(super) updated_by: Option<String>,
 }
 
 /// One setting as it was, or is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub struct PastSetting {
-    pub id: Uuid,
-    pub key: String,
-    pub version: i32,
+pub(super) struct PastSetting {
+    pub(super) id: Uuid,
+    pub(super) key: String,
+    pub(super) version: i32,
     /// JSON; none: it was removed.
-    pub value: Option<String>,
-    pub changed_at: Timestamp,
-    pub changed_by: Option<String>,
+    pub(super) value: Option<String>,
+    pub(super) changed_at: Timestamp,
+    pub(super) changed_by: Option<String>,
 }
 
 impl Setting {
@@ -62,7 +63,7 @@ impl PastSetting {
 
 /// Makes or changes a setting. The same value again changes nothing. With a version, the setting must be at it (0: must not
 /// be there), or else it is an [`Error::State`]: then another has changed it in between.
-pub async fn put(
+pub(super) async fn put(
     client: &Client,
     by: &str,
     key: &str,
@@ -101,7 +102,7 @@ pub async fn put(
 }
 
 /// The settings by their keys, behind this one. With a key, that one alone.
-pub async fn list(
+pub(super) async fn list(
     client: &Client,
     only: Option<&str>,
     after: Option<&str>,
@@ -120,7 +121,7 @@ pub async fn list(
 }
 
 /// Every version that settings have had, by the time of the change. With a key, those of that one alone.
-pub async fn history(client: &Client, only: Option<&str>, window: &Window) -> Result<Page<PastSetting>, Error> {
+pub(super) async fn history(client: &Client, only: Option<&str>, window: &Window) -> Result<Page<PastSetting>, Error> {
     let columns = "id, key, version, value::text as value, changed_at, changed_by";
     let mut select = Select::new(columns, "trading.config_history");
     select.text("key", only);

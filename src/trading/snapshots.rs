@@ -4,8 +4,9 @@ use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::page::Select;
-use super::{Amount, Error, Page, Window};
+use super::amount::Amount;
+use super::error::Error;
+use super::page::{Page, Select, Window};
 use crate::db::Timestamp;
 
 const COLUMNS: &str =
@@ -14,15 +15,15 @@ const COLUMNS: &str =
 /// One snapshot. Numbers are the digits that the database holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub struct Snapshot {
-    pub id: Uuid,
-    pub taken_at: Timestamp,
-    pub equity: String,
-    pub cash: String,
-    pub unrealized_profit: String,
+pub(super) struct Snapshot {
+    pub(super) id: Uuid,
+    pub(super) taken_at: Timestamp,
+    pub(super) equity: String,
+    pub(super) cash: String,
+    pub(super) unrealized_profit: String,
     /// A JSON array.
-    pub positions: String,
-    pub taken_by: Option<String>,
+    pub(super) positions: String,
+    pub(super) taken_by: Option<String>,
 }
 
 impl Snapshot {
@@ -42,16 +43,16 @@ impl Snapshot {
 /// A snapshot that is to be written down.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub struct NewSnapshot {
-    pub equity: Amount,
-    pub cash: Amount,
-    pub unrealized_profit: Option<Amount>,
+pub(super) struct NewSnapshot {
+    pub(super) equity: Amount,
+    pub(super) cash: Amount,
+    pub(super) unrealized_profit: Option<Amount>,
     /// JSON; the database sees to it that it is an array.
-    pub positions: Option<String>,
+    pub(super) positions: Option<String>,
 }
 
 /// Writes one down.
-pub async fn take(client: &Client, by: &str, new: &NewSnapshot) -> Result<Snapshot, Error> {
+pub(super) async fn take(client: &Client, by: &str, new: &NewSnapshot) -> Result<Snapshot, Error> {
     let sql = format!(
         "insert into trading.snapshots (equity, cash, unrealized_profit, positions, taken_by)
          values ($1::text::numeric, $2::text::numeric, coalesce($3::text::numeric, 0), coalesce($4::text::jsonb, '[]'), $5)
@@ -69,6 +70,6 @@ pub async fn take(client: &Client, by: &str, new: &NewSnapshot) -> Result<Snapsh
 }
 
 /// Snapshots by their time.
-pub async fn list(client: &Client, window: &Window) -> Result<Page<Snapshot>, Error> {
+pub(super) async fn list(client: &Client, window: &Window) -> Result<Page<Snapshot>, Error> {
     Select::new(COLUMNS, "trading.snapshots").page(client, "taken_at", window, Snapshot::read).await
 }

@@ -4,8 +4,10 @@ use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::page::Select;
-use super::{Amount, Error, Made, Page, Window};
+use super::Made;
+use super::amount::Amount;
+use super::error::Error;
+use super::page::{Page, Select, Window};
 use crate::db::Timestamp;
 
 const COLUMNS: &str = "id, client_order_id, symbol, side, status, quantity::text, entry_price::text, exit_price::text, \
@@ -14,22 +16,22 @@ const COLUMNS: &str = "id, client_order_id, symbol, side, status, quantity::text
 /// One trade. Numbers are the digits that the database holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub struct Trade {
-    pub id: Uuid,
-    pub client_order_id: Option<String>,
-    pub symbol: String,
-    pub side: String,
-    pub status: String,
-    pub quantity: String,
-    pub entry_price: String,
-    pub exit_price: Option<String>,
-    pub fees: String,
-    pub profit: Option<String>,
-    pub reason: Option<String>,
-    pub close_reason: Option<String>,
-    pub opened_by: Option<String>,
-    pub opened_at: Timestamp,
-    pub closed_at: Option<Timestamp>,
+pub(super) struct Trade {
+    pub(super) id: Uuid,
+    pub(super) client_order_id: Option<String>,
+    pub(super) symbol: String,
+    pub(super) side: String,
+    pub(super) status: String,
+    pub(super) quantity: String,
+    pub(super) entry_price: String,
+    pub(super) exit_price: Option<String>,
+    pub(super) fees: String,
+    pub(super) profit: Option<String>,
+    pub(super) reason: Option<String>,
+    pub(super) close_reason: Option<String>,
+    pub(super) opened_by: Option<String>,
+    pub(super) opened_at: Timestamp,
+    pub(super) closed_at: Option<Timestamp>,
 }
 
 impl Trade {
@@ -57,39 +59,39 @@ impl Trade {
 /// A trade that is to be opened.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub struct NewTrade {
-    pub client_order_id: Option<String>,
-    pub symbol: String,
-    pub side: String,
-    pub quantity: Amount,
-    pub entry_price: Amount,
-    pub fees: Option<Amount>,
-    pub reason: Option<String>,
+pub(super) struct NewTrade {
+    pub(super) client_order_id: Option<String>,
+    pub(super) symbol: String,
+    pub(super) side: String,
+    pub(super) quantity: Amount,
+    pub(super) entry_price: Amount,
+    pub(super) fees: Option<Amount>,
+    pub(super) reason: Option<String>,
 }
 
 /// How a trade ends.
 #[derive(Debug, Clone)]
-pub struct Closing {
+pub(super) struct Closing {
     /// The price of it.
-    pub exit_price: Amount,
+    pub(super) exit_price: Amount,
     /// The fees of the whole trade; without, they stay what they are.
-    pub fees: Option<Amount>,
+    pub(super) fees: Option<Amount>,
     /// Why.
-    pub reason: Option<String>,
+    pub(super) reason: Option<String>,
 }
 
 /// Which trades. Null: whichever.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub struct TradeFilter {
-    pub symbol: Option<String>,
-    pub side: Option<String>,
-    pub status: Option<String>,
-    pub client_order_id: Option<String>,
+pub(super) struct TradeFilter {
+    pub(super) symbol: Option<String>,
+    pub(super) side: Option<String>,
+    pub(super) status: Option<String>,
+    pub(super) client_order_id: Option<String>,
 }
 
 /// Opens a trade; or finds the one that this client order id has opened before.
-pub async fn open(client: &Client, by: &str, new: &NewTrade) -> Result<(Trade, Made), Error> {
+pub(super) async fn open(client: &Client, by: &str, new: &NewTrade) -> Result<(Trade, Made), Error> {
     // Numbers count by their value: 1.0 asks for the same as 1.00.
     let asked = "sha256(convert_to(jsonb_build_array($2::text, $3::text, trim_scale($4::text::numeric)::text, \
                  trim_scale($5::text::numeric)::text, trim_scale($6::text::numeric)::text, $7::text)::text, 'UTF8'))";
@@ -122,14 +124,14 @@ pub async fn open(client: &Client, by: &str, new: &NewTrade) -> Result<(Trade, M
 }
 
 /// One trade.
-pub async fn get(client: &Client, id: Uuid) -> Result<Trade, Error> {
+pub(super) async fn get(client: &Client, id: Uuid) -> Result<Trade, Error> {
     let sql = format!("select {COLUMNS} from trading.trades where id = $1");
     let rows = client.query_typed(&sql, &[(&id, Type::UUID)]).await?;
     Ok(Trade::read(rows.first().ok_or(Error::NotFound)?)?)
 }
 
 /// Closes a trade. The same closing again changes nothing; another one is an [`Error::State`].
-pub async fn close(client: &Client, id: Uuid, closing: &Closing) -> Result<Trade, Error> {
+pub(super) async fn close(client: &Client, id: Uuid, closing: &Closing) -> Result<Trade, Error> {
     let sql = format!(
         "update trading.trades
             set status = 'closed', exit_price = $2::text::numeric, fees = coalesce($3::text::numeric, fees), close_reason = $4,
@@ -147,7 +149,7 @@ pub async fn close(client: &Client, id: Uuid, closing: &Closing) -> Result<Trade
 }
 
 /// Trades by the time of their opening.
-pub async fn list(client: &Client, filter: &TradeFilter, window: &Window) -> Result<Page<Trade>, Error> {
+pub(super) async fn list(client: &Client, filter: &TradeFilter, window: &Window) -> Result<Page<Trade>, Error> {
     let mut select = Select::new(COLUMNS, "trading.trades");
     select.text("symbol", filter.symbol.as_deref());
     select.text("side", filter.side.as_deref());

@@ -1,14 +1,13 @@
 //! What clients see: the only types that serialize to them; a stored event cannot. Secrets are hidden everywhere, and the
 //! public sees only what is listed.
 
-pub mod chat;
 mod control;
+mod document;
 mod event;
 pub mod follow;
 mod frames;
 pub mod public;
 pub mod redact;
-pub mod trading;
 
 use tokio::sync::watch;
 
@@ -16,6 +15,7 @@ use crate::journal::{EventHeader, StoredEvent};
 use crate::tail::pages::{Pages, Render, View};
 
 pub use control::{Control, Fault, Stall, time_text};
+pub use document::Document;
 pub use event::{instant, instant_text};
 pub use follow::{Follower, Known};
 pub use frames::{Frames, Tally, message};

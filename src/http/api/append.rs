@@ -10,19 +10,18 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::auth::Identity;
-use crate::db::{Lane, Trouble};
+use crate::db::{Database, Lane, Trouble};
+use crate::http::api::application::owns_type;
 use crate::http::request::body::{Format, MAX_BODY_BYTES, bad_json, place, read_body};
-use crate::http::request::context::Context;
 use crate::http::request::idempotency;
 use crate::http::request::query::no_parameters;
 use crate::http::request::quota::RequestQuota;
 use crate::http::request::viewer::requester;
 use crate::http::response::json::{Outgoing, json_response};
-use crate::http::response::problem::{Problem, sentence};
-use crate::http::response::refusals;
+use crate::http::response::problem::Problem;
+use crate::http::response::refusals::{self, sentence};
 use crate::journal::{self, AppendError, Appended, MAX_BATCH, NewEvent, weight};
 use crate::limit::Class;
-use crate::{chat, trading};
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The place of one appended event.
@@ -34,7 +33,7 @@ struct Told {
 
 /// Appends what the body holds.
 pub(in crate::http) async fn post(
-    context: &Context,
+    database: &Database,
     identity: &Identity,
     quota: &RequestQuota,
     request: Request<Incoming>,
@@ -46,7 +45,7 @@ pub(in crate::http) async fn post(
     let events = parse(format, &body);
     // What makes no sense costs as one event: to read it cost something too.
     let cost = events.as_ref().map_or(1, |events| u32::try_from(events.list.len()).unwrap_or(u32::MAX));
-    quota.spend_of(context, Class::Append, identity.subject(), cost).await?;
+    quota.spend_of(Class::Append, identity.subject(), cost).await?;
     let events = events?;
     check_weight(&events.list)?;
     if key.is_some() && events.list.iter().any(|event| event.dedupe_key.is_some()) {
@@ -57,7 +56,7 @@ pub(in crate::http) async fn post(
         Some(key) => journal::append_once(client, identity.subject(), key, &events.list).await,
         None => journal::append_batch(client, identity.subject(), &events.list).await,
     };
-    let appended = context.database.run_for(Lane::Write, &requester(identity), append).await;
+    let appended = database.run_for(Lane::Write, &requester(identity), append).await;
     let appended = appended.map_err(|trouble| unavailable(&trouble))?;
     let appended = appended.map_err(|error| problem(error, key.is_some()))?;
     Ok(created(&appended, events.single))
@@ -66,8 +65,7 @@ pub(in crate::http) async fn post(
 /// The types of an application are what its own tables say, by its own routes: appended by somebody else they would tell of
 /// trades that are not there, or put words into another's chat.
 fn are_free(events: &[NewEvent]) -> Result<(), Problem> {
-    let taken = |event: &NewEvent| trading::TYPES.iter().chain(&chat::TYPES).any(|own| event.kind.starts_with(own));
-    match events.iter().position(taken) {
+    match events.iter().position(|event| owns_type(&event.kind)) {
         None => Ok(()),
         index => Err(Problem::of(refusals::RESERVED_TYPE).at(index)),
     }

@@ -7,10 +7,13 @@ use std::time::SystemTime;
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
-use crate::db::LaneStatus;
+use crate::auth::Revoked;
+use crate::db::{Database, LaneStatus};
 use crate::http::api::health::hearing;
 use crate::http::request::context::Context;
 use crate::http::request::counters::{CLOSE_CODES, HttpCounters};
+use crate::http::request::quota::Quotas;
+use crate::http::request::readiness::TailView;
 use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::problem::Problem;
 use crate::limit::Class;
@@ -48,10 +51,10 @@ impl Page {
 pub(in crate::http) async fn page(context: &Context) -> Result<Response<Outgoing>, Problem> {
     let mut page = Page(String::with_capacity(4096));
     http(&mut page, &context.counts);
-    database(&mut page, context);
+    database(&mut page, &context.database);
     sessions(&mut page, context);
-    access(&mut page, context);
-    tail(&mut page, context);
+    access(&mut page, &context.quotas, &context.tokens.revoked);
+    tail(&mut page, &context.tail);
     let mut response = Response::new(whole(page.0));
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, text);
@@ -68,12 +71,12 @@ fn http(page: &mut Page, counts: &HttpCounters) {
     page.counter("rowcast_http_turned_away_total", "Connections beyond the limit.", read(&counts.turned_away));
 }
 
-fn database(page: &mut Page, context: &Context) {
-    let (size, free, waiting) = context.database.load();
+fn database(page: &mut Page, database: &Database) {
+    let (size, free, waiting) = database.load();
     page.gauge("rowcast_db_connections", "Open connections of the pool.", size);
     page.gauge("rowcast_db_connections_free", "Those that nobody uses.", free);
     page.gauge("rowcast_db_waiting", "Requests that wait for a connection.", waiting);
-    lanes(page, &context.database.lanes());
+    lanes(page, &database.lanes());
 }
 
 /// The end of a metric's name, its help, and how to read it.
@@ -103,9 +106,9 @@ fn lanes(page: &mut Page, lanes: &[LaneStatus]) {
     }
 }
 
-fn tail(page: &mut Page, context: &Context) {
-    let (status, counts) = (context.tail.status.borrow().clone(), *context.tail.counts.borrow());
-    let position = context.tail.pages.position();
+fn tail(page: &mut Page, tail: &TailView) {
+    let (status, counts) = (tail.status.borrow().clone(), *tail.counts.borrow());
+    let position = tail.pages.position();
     page.gauge("rowcast_tail_connected", "Whether the tail follows the journal.", u8::from(status.connected));
     let states = [Hearing::Unproven, Hearing::Proven, Hearing::Deaf];
     let states = states.map(|s| (format!("{{state=\"{}\"}}", hearing(s)), u8::from(status.hearing == s)));
@@ -135,11 +138,11 @@ fn tail(page: &mut Page, context: &Context) {
     page.counter("rowcast_tail_connections_total", "Connections that the tail has made.", counts.connections);
     page.counter("rowcast_tail_resets_total", "Times that the history was another one.", counts.resets);
     page.counter("rowcast_tail_terminated_total", "Idle transactions that were ended.", counts.terminated);
-    page.gauge("rowcast_page_cache_bytes", "Memory of the pages that are not hot.", context.tail.pages.cached_bytes());
+    page.gauge("rowcast_page_cache_bytes", "Memory of the pages that are not hot.", tail.pages.cached_bytes());
 }
 
-fn access(page: &mut Page, context: &Context) {
-    let limits = context.limits.status();
+fn access(page: &mut Page, quotas: &Quotas, revoked: &Revoked) {
+    let limits = quotas.limits.status();
     let denied = Class::ALL.map(|class| (format!("{{class=\"{}\"}}", class.name()), limits.denied(class)));
     page.metric("counter", "rowcast_limit_denied_total", "Requests beyond a rate limit, by its class.", denied);
     page.gauge("rowcast_limit_redis", "Whether a Redis is configured for the limits.", u8::from(limits.configured));
@@ -148,17 +151,16 @@ fn access(page: &mut Page, context: &Context) {
     page.gauge(
         "rowcast_limit_keys",
         "Addresses and subjects that are counted in memory.",
-        context.limits.keys_in_memory(),
+        quotas.limits.keys_in_memory(),
     );
-    let refused = context.counts.refused.load(Ordering::Relaxed);
-    page.counter("rowcast_sessions_refused_total", "Sessions beyond those that a subject may have.", refused);
-    page.gauge("rowcast_subjects", "Subjects and addresses that have a session.", context.places.subjects());
-    page.gauge("rowcast_revoked_subjects", "Subjects on the list of revocations.", context.revoked.len());
     page.counter(
-        "rowcast_revoked_sessions_total",
-        "Sessions that a revocation has ended.",
-        context.revoked.closed_total(),
+        "rowcast_sessions_refused_total",
+        "Sessions beyond those that a subject may have.",
+        quotas.refused_sessions(),
     );
+    page.gauge("rowcast_subjects", "Subjects and addresses that have a session.", quotas.places.subjects());
+    page.gauge("rowcast_revoked_subjects", "Subjects on the list of revocations.", revoked.len());
+    page.counter("rowcast_revoked_sessions_total", "Sessions that a revocation has ended.", revoked.closed_total());
 }
 
 fn sessions(page: &mut Page, context: &Context) {

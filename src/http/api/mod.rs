@@ -1,10 +1,9 @@
 //! The handlers that answer one document.
 
 pub(in crate::http) mod append;
-pub(in crate::http) mod chat;
+pub(in crate::http) mod application;
 pub(in crate::http) mod health;
 pub(in crate::http) mod me;
 pub(in crate::http) mod metrics;
 pub(in crate::http) mod openapi;
 pub(in crate::http) mod revocations;
-pub(in crate::http) mod trading;

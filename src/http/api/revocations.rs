@@ -1,20 +1,18 @@
 //! `POST` and `GET /v1/revocations`: whose tokens are no longer believed.
 
+use std::time::Duration;
+
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
-use std::sync::Arc;
-use std::time::Duration;
-
 use time::OffsetDateTime;
 use tokio_postgres::Client;
 
 use crate::auth::revocations::{MAX_REASON_BYTES, Revocation, is_reason, list, revoke};
-use crate::auth::{Identity, MAX_SUBJECT_BYTES, is_subject};
-use crate::db::{Lane, Trouble};
+use crate::auth::{Identity, MAX_SUBJECT_BYTES, Revoked, is_subject};
+use crate::db::{Database, Lane, Trouble};
 use crate::http::request::body::{bad_json, needs_json, read_body};
-use crate::http::request::context::Context;
 use crate::http::request::query::Query;
 use crate::http::request::viewer::requester;
 use crate::http::response::json::{Outgoing, json_response};
@@ -57,9 +55,8 @@ struct Listed {
 
 impl Told {
     /// The reason is anybody's words, so it is shown as the text of an event would be.
-    fn of(revocation: Revocation, context: &Context) -> Self {
+    fn of(revocation: Revocation, redaction: &Redaction) -> Self {
         let Revocation { subject, revoked_at, revoked_by, reason } = revocation;
-        let redaction = Redaction::with(&context.streams.redact);
         let reason = reason.map(|reason| redaction.text(&reason).into_owned());
         Self { subject, revoked_at, revoked_by, reason }
     }
@@ -67,7 +64,9 @@ impl Told {
 
 /// Revokes, and has this node know at once.
 pub(in crate::http) async fn post(
-    context: &Arc<Context>,
+    database: &Database,
+    revoked: &Revoked,
+    redaction: &Redaction,
     identity: &Identity,
     request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
@@ -85,11 +84,11 @@ pub(in crate::http) async fn post(
     }
     let (subject, by, reason) = (&wanted.subject, Some(identity.subject().as_ref()), wanted.reason.as_deref());
     let revoking = async |client: &mut Client| revoke(client, subject, by, reason).await;
-    let done = context.database.run_for(Lane::Write, &requester(identity), revoking).await;
+    let done = database.run_for(Lane::Write, &requester(identity), revoking).await;
     let done = done.map_err(|trouble| unavailable(&trouble))?.map_err(|error| unavailable(&error.into()))?;
-    context.revoked.hurry(&done.subject, done.revoked_at.unix_timestamp(), KNOWN_HERE_LIMIT).await;
+    revoked.hurry(&done.subject, done.revoked_at.unix_timestamp(), KNOWN_HERE_LIMIT).await;
     tracing::info!(subject = done.subject, by = %identity.subject(), "a subject is revoked");
-    let mut response = json_response(&Told::of(done, context));
+    let mut response = json_response(&Told::of(done, redaction));
     *response.status_mut() = StatusCode::CREATED;
     Ok(response)
 }
@@ -106,7 +105,8 @@ fn wanted(body: &[u8]) -> Result<Wanted, Problem> {
 
 /// A page of them, by subject.
 pub(in crate::http) async fn page(
-    context: &Arc<Context>,
+    database: &Database,
+    redaction: &Redaction,
     identity: &Identity,
     query: Option<&str>,
 ) -> Result<Response<Outgoing>, Problem> {
@@ -120,14 +120,14 @@ pub(in crate::http) async fn page(
     let limit = i64::from(limit);
     // One more than asked for tells whether there are more.
     let look = async |client: &mut Client| list(client, &after, limit + 1).await;
-    let found = context.database.run_for(Lane::Search, &requester(identity), look).await;
+    let found = database.run_for(Lane::Search, &requester(identity), look).await;
     let mut found = found.map_err(|trouble| unavailable(&trouble))?.map_err(|error| unavailable(&error.into()))?;
     let asked = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = found.len() > asked;
     found.truncate(asked);
     let cursor = found.last().map(|last| last.subject.clone());
     Ok(json_response(&Listed {
-        revocations: found.into_iter().map(|one| Told::of(one, context)).collect(),
+        revocations: found.into_iter().map(|one| Told::of(one, redaction)).collect(),
         cursor,
         more,
     }))

@@ -5,8 +5,8 @@ use std::time::Duration;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 
-use crate::auth::{Action, Identity, Refused};
-use crate::http::request::context::Context;
+use crate::auth::{Action, Identity, Refused, Revoked, Verifier};
+use crate::clock::Clock;
 use crate::http::request::headers::listed;
 use crate::http::request::quota::RequestQuota;
 use crate::http::response::close_reason::CloseReason;
@@ -49,48 +49,66 @@ impl From<AccessError> for Problem {
     }
 }
 
-/// Whoever the token of this request speaks for.
-pub(in crate::http) async fn identify(
-    context: &Context,
-    quota: &RequestQuota,
-    headers: &HeaderMap,
-) -> Result<Identity, Problem> {
-    match bearer(headers)? {
-        Some(token) => Ok(verify(context, quota, &token).await?),
-        None => Err(Problem::unauthorized("A bearer token is needed.")),
-    }
+/// The checks that a token passes, by the keys that are known, the revocations and the time of day.
+#[derive(Debug)]
+pub(in crate::http) struct TokenChecks {
+    pub(in crate::http) verifier: Verifier,
+    pub(in crate::http) revoked: Revoked,
+    pub(in crate::http) clock: Clock,
 }
 
-/// Checks a token. Those whose signature is not of a known key are counted against the address that they come from. A good
-/// one is let in whatever its neighbours at that address have sent: 128 bits and more are not guessed at any rate, and
-/// checking a signature costs less than the request around it.
-pub(in crate::http) async fn verify(
-    context: &Context,
-    quota: &RequestQuota,
-    token: &str,
-) -> Result<Identity, AccessError> {
-    let identity = match context.verifier.examine(token).await {
-        Ok(identity) => identity,
-        Err(no) => {
-            tracing::debug!(why = no.why, "a token is refused");
-            if !no.genuine {
-                quota.guessed(context).await.map_err(AccessError::Refused)?;
-            }
-            return Err(AccessError::Refused(match no.refused {
-                Refused::Unauthorized => Problem::token_not_accepted(),
-                Refused::Forbidden => Problem::forbidden("The role of the token is not known here."),
-            }));
+impl TokenChecks {
+    /// Whoever the token of this request speaks for.
+    pub(in crate::http) async fn identify(
+        &self,
+        quota: &RequestQuota,
+        headers: &HeaderMap,
+    ) -> Result<Identity, Problem> {
+        match bearer(headers)? {
+            Some(token) => Ok(self.verify(quota, &token).await?),
+            None => Err(Problem::unauthorized("A bearer token is needed.")),
         }
-    };
-    if !context.revoked.known(KNOWN_LIMIT).await {
-        let problem = Problem::because(refusals::DATABASE_UNAVAILABLE, "This node does not know yet who is revoked.");
-        return Err(AccessError::Refused(problem.retry_after(Duration::from_secs(1))));
     }
-    if context.revoked.holds(&identity) {
-        return Err(AccessError::Revoked);
+
+    /// Whom the token of an upgrade speaks for, if that may read.
+    pub(in crate::http) async fn identify_upgrade(
+        &self,
+        quota: &RequestQuota,
+        token: &str,
+    ) -> Result<Identity, AccessError> {
+        let identity = self.verify(quota, token).await?;
+        permit(&identity, Action::Read).map_err(AccessError::Refused)?;
+        Ok(identity)
     }
-    context.revoked.let_in(&identity, context.clock.unix_seconds());
-    Ok(identity)
+
+    /// Checks a token. Those whose signature is not of a known key are counted against the address that they come from. A good
+    /// one is let in whatever its neighbours at that address have sent: 128 bits and more are not guessed at any rate, and
+    /// checking a signature costs less than the request around it.
+    async fn verify(&self, quota: &RequestQuota, token: &str) -> Result<Identity, AccessError> {
+        let identity = match self.verifier.examine(token).await {
+            Ok(identity) => identity,
+            Err(no) => {
+                tracing::debug!(why = no.why, "a token is refused");
+                if !no.genuine {
+                    quota.guessed().await.map_err(AccessError::Refused)?;
+                }
+                return Err(AccessError::Refused(match no.refused {
+                    Refused::Unauthorized => Problem::token_not_accepted(),
+                    Refused::Forbidden => Problem::forbidden("The role of the token is not known here."),
+                }));
+            }
+        };
+        if !self.revoked.known(KNOWN_LIMIT).await {
+            let problem =
+                Problem::because(refusals::DATABASE_UNAVAILABLE, "This node does not know yet who is revoked.");
+            return Err(AccessError::Refused(problem.retry_after(Duration::from_secs(1))));
+        }
+        if self.revoked.holds(&identity) {
+            return Err(AccessError::Revoked);
+        }
+        self.revoked.let_in(&identity, self.clock.unix_seconds());
+        Ok(identity)
+    }
 }
 
 /// Refuses an identity whose role may not do this at all.
@@ -144,17 +162,6 @@ pub(in crate::http) fn upgrade_token(headers: &HeaderMap) -> Result<Option<Upgra
         ));
     }
     Ok(token.map(UpgradeToken::Protocol))
-}
-
-/// Whom the token of an upgrade speaks for, if that may read.
-pub(in crate::http) async fn upgrade_identity(
-    context: &Context,
-    quota: &RequestQuota,
-    token: &str,
-) -> Result<Identity, AccessError> {
-    let identity = verify(context, quota, token).await?;
-    permit(&identity, Action::Read).map_err(AccessError::Refused)?;
-    Ok(identity)
 }
 
 /// True if the client offers the sub-protocol of the server.

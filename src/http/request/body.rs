@@ -109,5 +109,5 @@ pub(in crate::http) async fn read_body(body: Incoming) -> Result<Bytes, Problem>
 
 /// 400, with the place of the error.
 pub(in crate::http) fn bad_json(line: usize, column: usize) -> Problem {
-    Problem::because(refusals::BAD_JSON, format!("The body is not JSON at line {line}, column {column}."))
+    Problem::because(refusals::BAD_JSON, refusals::not_json(line, column))
 }

@@ -3,7 +3,6 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use tokio::sync::Semaphore;
 
 use crate::auth::{Revoked, Verifier};
@@ -11,9 +10,11 @@ use crate::chat::Chat;
 use crate::clock::{Awake, Clock};
 use crate::config::{ServerConfig, StreamConfig};
 use crate::db::Database;
+use crate::http::request::authenticate::TokenChecks;
 use crate::http::request::counters::HttpCounters;
+use crate::http::request::quota::Quotas;
 use crate::http::request::readiness::{Readiness, TailView};
-use crate::limit::{Limits, Places};
+use crate::limit::Limits;
 use crate::session::Announcer;
 use crate::shutdown::Shutdown;
 use crate::telemetry::LogThrottle;
@@ -30,13 +31,8 @@ pub struct Context {
     pub(in crate::http) readiness: Readiness,
     pub(in crate::http) tail: TailView,
     pub(in crate::http) live: Arc<Announcer>,
-    pub(in crate::http) verifier: Verifier,
-    pub(in crate::http) revoked: Revoked,
-    pub(in crate::http) limits: Limits,
-    pub(in crate::http) places: Places,
-    /// Connections by address; requests too, where a proxy brings them.
-    pub(in crate::http) addresses: Places,
-    pub(in crate::http) trusted_proxies: Vec<IpNet>,
+    pub(in crate::http) tokens: TokenChecks,
+    pub(in crate::http) quotas: Arc<Quotas>,
     pub(in crate::http) streams: StreamConfig,
     pub(in crate::http) drain: Duration,
     pub(in crate::http) allowed_origins: Vec<String>,
@@ -47,12 +43,8 @@ pub struct Context {
     pub(in crate::http) redaction: Redaction,
     pub(in crate::http) chat: Chat,
     pub(in crate::http) refused_origins: LogThrottle,
-    /// Addresses that send too many tokens of nobody, in the log.
-    pub(in crate::http) guesses: LogThrottle,
     /// Requests beyond a rate, in the log.
     pub(in crate::http) refused: LogThrottle,
-    /// The time of day.
-    pub(in crate::http) clock: Clock,
     /// When a shutdown is to be over, once it has begun.
     drain_ends: OnceLock<tokio::time::Instant>,
     /// Time in which this process ran. [`super::Server::run`] moves it on.
@@ -87,12 +79,8 @@ impl Context {
             readiness,
             tail,
             live,
-            verifier,
-            revoked,
-            limits,
-            places: Places::new(config.limits.sessions_per_subject),
-            addresses: Places::new(config.http.connections_per_address),
-            trusted_proxies: config.http.trusted_proxies.clone(),
+            tokens: TokenChecks { verifier, revoked, clock: Clock::system() },
+            quotas: Arc::new(Quotas::new(config, limits)),
             streams: config.streams.clone(),
             drain: config.drain,
             allowed_origins: config.http.allowed_origins.clone(),
@@ -103,9 +91,7 @@ impl Context {
             redaction: Redaction::with(&config.streams.redact),
             chat: Chat::default(),
             refused_origins: LogThrottle::default(),
-            guesses: LogThrottle::default(),
             refused: LogThrottle::default(),
-            clock: Clock::system(),
             drain_ends: OnceLock::new(),
             awake: Awake::new(
                 (config.streams.heartbeat.min(config.streams.write_stall) / 8).clamp(SHORTEST_STEP, LONGEST_STEP),
@@ -121,7 +107,7 @@ impl Context {
     /// Replaces the clock.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
-        Self { clock, ..self }
+        Self { tokens: TokenChecks { clock, ..self.tokens }, ..self }
     }
 
     /// Replaces the responder of the chat.

@@ -11,8 +11,6 @@ pub(in crate::http) struct HttpCounters {
     pub(in crate::http) turned_away: AtomicU64,
     pub(in crate::http) events: AtomicU64,
     pub(in crate::http) begun: AtomicU64,
-    /// Sessions that were refused because their subject had as many as it may.
-    pub(in crate::http) refused: AtomicU64,
     /// Sessions that have ended, by the code that says why.
     pub(in crate::http) ended: [AtomicU64; CLOSE_CODES.len()],
 }
@@ -39,10 +37,6 @@ impl HttpCounters {
 
     pub(in crate::http) fn session_begun(&self) {
         self.begun.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(in crate::http) fn session_refused(&self) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(in crate::http) fn session_ended(&self, code: u16) {

@@ -1,5 +1,5 @@
-//! A request before it is handled: the parts of the server that handlers share, the client and its token, its quotas, its query
-//! and its body.
+//! A request before it is handled: the parts of the server that handlers share, the client and its token, its quotas and its
+//! body.
 
 pub(in crate::http) mod authenticate;
 pub(in crate::http) mod body;
@@ -11,7 +11,9 @@ pub(in crate::http) mod idempotency;
 pub(in crate::http) mod origin;
 pub(in crate::http) mod path;
 pub(in crate::http) mod peer;
-pub(in crate::http) mod query;
 pub(in crate::http) mod quota;
 pub(in crate::http) mod readiness;
+pub(in crate::http) mod route;
 pub(in crate::http) mod viewer;
+
+pub(in crate::http) use crate::query;

@@ -10,9 +10,9 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Method, Response, StatusCode};
 
-use crate::http::request::context::Context;
 use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::problem::Problem;
+use crate::telemetry::LogThrottle;
 
 /// The headers that a page may send.
 const SENT: &str = "authorization, content-type, idempotency-key, last-event-id, x-request-id";
@@ -36,7 +36,7 @@ pub(in crate::http) enum Origin {
 
 impl Origin {
     /// Reads the head of a request. A program sends no `Origin`.
-    pub(in crate::http) fn of(context: &Context, headers: &HeaderMap) -> Self {
+    pub(in crate::http) fn of(allowed: &[String], headers: &HeaderMap) -> Self {
         let mut all = headers.get_all(ORIGIN).iter();
         let Some(origin) = all.next() else { return Self::Own };
         let lower = |value: &HeaderValue| value.to_str().ok().map(str::to_ascii_lowercase);
@@ -46,18 +46,14 @@ impl Origin {
         if host.is_some() && host == headers.get(HOST).and_then(lower).as_deref() {
             return Self::Own;
         }
-        if context.allowed_origins.iter().any(|allowed| matches(allowed, &text)) {
-            Self::Welcome(origin.clone())
-        } else {
-            foreign()
-        }
+        if allowed.iter().any(|allowed| matches(allowed, &text)) { Self::Welcome(origin.clone()) } else { foreign() }
     }
 
     /// For what a browser does not ask about beforehand: a WebSocket.
     /// A browser tells its page neither status nor reason, so the log says who was refused and what would let them in.
-    pub(in crate::http) fn check(&self, context: &Context) -> Result<(), Problem> {
+    pub(in crate::http) fn check(&self, refused: &LogThrottle) -> Result<(), Problem> {
         let Self::Foreign(origin) = self else { return Ok(()) };
-        if let Some(count) = context.refused_origins.due() {
+        if let Some(count) = refused.due() {
             let shown: String = origin.chars().take(MAX_SHOWN).collect();
             tracing::warn!(
                 origin = ?shown,
@@ -80,10 +76,10 @@ impl Origin {
     /// The answer to a browser that asks before it sends a page's request.
     pub(in crate::http) fn preflight(
         &self,
-        context: &Context,
+        refused: &LogThrottle,
         allow: &HeaderValue,
     ) -> Result<Response<Outgoing>, Problem> {
-        self.check(context)?;
+        self.check(refused)?;
         let mut response = Response::new(whole(""));
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();

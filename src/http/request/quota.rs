@@ -1,25 +1,61 @@
 //! The quotas that a request uses: those of its address and of its subject, and the headers that tell what is left.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
+use ipnet::IpNet;
 
+use crate::config::ServerConfig;
 use crate::db::Requester;
 use crate::http::connection::gate::Crowd;
-use crate::http::request::context::Context;
 use crate::http::request::viewer::{Viewer, requester};
 use crate::http::response::problem::Problem;
-use crate::limit::{Class, Decision, Headers, Place, address_key, client_address};
+use crate::limit::{Class, Decision, Headers, Limits, Place, Places, address_key, client_address};
+use crate::telemetry::LogThrottle;
 
 pub(in crate::http) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(in crate::http) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// The quotas of this server: rates of requests, and places of connections and of sessions.
+#[derive(Debug)]
+pub(in crate::http) struct Quotas {
+    pub(in crate::http) limits: Limits,
+    /// Sessions by subject; those of the public by address.
+    pub(in crate::http) places: Places,
+    /// Connections by address; requests too, where a proxy brings them.
+    pub(in crate::http) addresses: Places,
+    pub(in crate::http) trusted_proxies: Vec<IpNet>,
+    /// Addresses that send too many tokens of nobody, in the log.
+    guesses: LogThrottle,
+    refused_sessions: AtomicU64,
+}
+
+impl Quotas {
+    pub(in crate::http) fn new(config: &ServerConfig, limits: Limits) -> Self {
+        Self {
+            limits,
+            places: Places::new(config.limits.sessions_per_subject),
+            addresses: Places::new(config.http.connections_per_address),
+            trusted_proxies: config.http.trusted_proxies.clone(),
+            guesses: LogThrottle::default(),
+            refused_sessions: AtomicU64::new(0),
+        }
+    }
+
+    /// The number of sessions that were refused because their subject had as many as it may.
+    pub(in crate::http) fn refused_sessions(&self) -> u64 {
+        self.refused_sessions.load(Ordering::Relaxed)
+    }
+}
+
 /// The quotas that one request uses. An upgraded connection goes on to count by them.
 #[derive(Debug)]
 pub(in crate::http) struct RequestQuota {
+    quotas: Arc<Quotas>,
     address: String,
     /// A trusted proxy sent the request. Its connection counts for no address then, so the request does.
     forwarded: bool,
@@ -29,18 +65,19 @@ pub(in crate::http) struct RequestQuota {
 
 impl RequestQuota {
     /// A request from this peer: behind a proxy that is trusted, from whom the proxy says.
-    pub(in crate::http) fn new(context: &Context, peer: SocketAddr, headers: &HeaderMap) -> Self {
+    pub(in crate::http) fn new(quotas: &Arc<Quotas>, peer: SocketAddr, headers: &HeaderMap) -> Self {
         let fields = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-        let client = client_address(peer.ip(), fields, &context.trusted_proxies);
+        let client = client_address(peer.ip(), fields, &quotas.trusted_proxies);
         let forwarded = client != peer.ip().to_canonical();
-        Self { address: address_key(client), forwarded, place: Mutex::default(), told: Mutex::default() }
+        let (quotas, address) = (Arc::clone(quotas), address_key(client));
+        Self { quotas, address, forwarded, place: Mutex::default(), told: Mutex::default() }
     }
 
     /// Takes a place among the connections of an address that a proxy speaks for, until the request is over: for a session, with
     /// the session.
-    pub(in crate::http) fn enter_address(&self, context: &Context) -> Result<(), Problem> {
+    pub(in crate::http) fn enter_address(&self) -> Result<(), Problem> {
         if self.forwarded {
-            let place = context.addresses.enter(&self.address).ok_or(Crowd::Address)?;
+            let place = self.quotas.addresses.enter(&self.address).ok_or(Crowd::Address)?;
             *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
         }
         Ok(())
@@ -57,42 +94,36 @@ impl RequestQuota {
     }
 
     /// Uses the quota of this request's address.
-    pub(in crate::http) async fn spend(&self, context: &Context, class: Class) -> Result<(), Problem> {
-        self.spend_of(context, class, &self.address, 1).await
+    pub(in crate::http) async fn spend(&self, class: Class) -> Result<(), Problem> {
+        self.spend_of(class, &self.address, 1).await
     }
 
     /// Uses the quota of a subject, or another key. What is left goes into the answer, whatever that is.
-    pub(in crate::http) async fn spend_of(
-        &self,
-        context: &Context,
-        class: Class,
-        key: &str,
-        cost: u32,
-    ) -> Result<(), Problem> {
-        let decision = context.limits.check(class, key, cost).await;
-        self.tell(context, class, &decision)
+    pub(in crate::http) async fn spend_of(&self, class: Class, key: &str, cost: u32) -> Result<(), Problem> {
+        let decision = self.quotas.limits.check(class, key, cost).await;
+        self.tell(class, &decision)
     }
 
     /// Uses the quota of a viewer for what stands for a request in a session: the subject's own, or that of the public at
     /// this address.
-    pub(in crate::http) async fn spend_by(&self, context: &Context, viewer: &Viewer, cost: u32) -> Result<(), Problem> {
+    pub(in crate::http) async fn spend_by(&self, viewer: &Viewer, cost: u32) -> Result<(), Problem> {
         match viewer.identity() {
-            Some(identity) => self.spend_of(context, Class::Private, identity.subject(), cost).await,
-            None => self.spend_of(context, Class::Public, &self.address, cost).await,
+            Some(identity) => self.spend_of(Class::Private, identity.subject(), cost).await,
+            None => self.spend_of(Class::Public, &self.address, cost).await,
         }
     }
 
     /// A token from this address was signed by nobody who is known. Such tokens are counted apart from opened streams, at the
     /// same rate; beyond it the answer is 429.
-    pub(in crate::http) async fn guessed(&self, context: &Context) -> Result<(), Problem> {
-        let decision = context.limits.check(Class::Connect, &self.refused_key(), 1).await;
+    pub(in crate::http) async fn guessed(&self) -> Result<(), Problem> {
+        let decision = self.quotas.limits.check(Class::Connect, &self.refused_key(), 1).await;
         if decision.allowed {
             return Ok(());
         }
-        if let Some(count) = context.guesses.due() {
+        if let Some(count) = self.quotas.guesses.due() {
             tracing::warn!(address = %self.address, count, "an address sends tokens that nobody known has signed");
         }
-        self.tell(context, Class::Connect, &decision)
+        self.tell(Class::Connect, &decision)
     }
 
     fn refused_key(&self) -> String {
@@ -100,21 +131,21 @@ impl RequestQuota {
     }
 
     /// A place for one more session: of a subject, or of everybody at this address. Subjects do not begin like that.
-    pub(in crate::http) fn enter(&self, context: &Context, subject: Option<&str>) -> Result<Place, Problem> {
+    pub(in crate::http) fn enter(&self, subject: Option<&str>) -> Result<Place, Problem> {
         let anonymous = || format!("rowcast:public:{}", self.address);
         let place = match subject {
-            Some(subject) => context.places.enter(subject),
-            None => context.places.enter(&anonymous()),
+            Some(subject) => self.quotas.places.enter(subject),
+            None => self.quotas.places.enter(&anonymous()),
         };
         place.ok_or_else(|| {
-            context.counts.session_refused();
+            self.quotas.refused_sessions.fetch_add(1, Ordering::Relaxed);
             Problem::rate_limited("There are too many sessions of this subject already.")
                 .with(RETRY_AFTER, HeaderValue::from_static("1"))
         })
     }
 
-    fn tell(&self, context: &Context, class: Class, decision: &Decision) -> Result<(), Problem> {
-        let headers = decision.headers(class, context.limits.rate(class));
+    fn tell(&self, class: Class, decision: &Decision) -> Result<(), Problem> {
+        let headers = decision.headers(class, self.quotas.limits.rate(class));
         *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(headers);
         if decision.allowed {
             return Ok(());

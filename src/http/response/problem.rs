@@ -13,6 +13,7 @@ use crate::http::connection::gate::Crowd;
 use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::refusals::{self, Refusal};
 use crate::http::response::request_id::RequestId;
+use crate::query::BadQuery;
 use crate::session::Refused;
 
 /// The media type of a problem document.
@@ -113,9 +114,9 @@ impl Problem {
         Self { index, ..self }
     }
 
-    /// 409, with the state that does not allow it.
-    pub(in crate::http) fn state_conflict(detail: impl Into<Cow<'static, str>>, state: &str) -> Self {
-        Self { state: Some(state.into()), ..Self::because(refusals::STATE_CONFLICT, detail) }
+    /// Adds the state that does not allow the request.
+    pub(in crate::http) fn in_state(self, state: Option<String>) -> Self {
+        Self { state: state.map(String::into_boxed_str), ..self }
     }
 
     /// 426
@@ -169,7 +170,8 @@ impl Problem {
     /// The response that carries this problem.
     pub(in crate::http) fn into_response(self, id: &RequestId) -> Response<Outgoing> {
         // A request cannot come upon what only happens to a stream; if one did, that is a fault of the server.
-        let status = self.refusal.status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.refusal.status.and_then(|status| StatusCode::from_u16(status).ok());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let document = Document {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
@@ -205,6 +207,12 @@ impl From<Refused> for Problem {
     }
 }
 
+impl From<BadQuery> for Problem {
+    fn from(bad: BadQuery) -> Self {
+        Self::bad_request(bad.to_string())
+    }
+}
+
 /// The answer to everything but a probe on a connection beyond a limit.
 impl From<Crowd> for Problem {
     fn from(crowd: Crowd) -> Self {
@@ -218,8 +226,3 @@ impl From<Crowd> for Problem {
 
 /// The sentence for a viewer of a journal that cannot be read.
 pub(in crate::http) const JOURNAL_AWAY: &str = "The journal cannot be read at this moment.";
-
-/// A reason as the other details are written, with a full stop.
-pub(in crate::http) fn sentence(text: &str) -> String {
-    format!("{text}.")
-}

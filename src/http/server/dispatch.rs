@@ -12,7 +12,7 @@ use hyper::header::HOST;
 use hyper::http::uri::Authority;
 use hyper::{Request, Response, StatusCode, Version};
 
-use crate::http::request::authenticate;
+use crate::application::Rate;
 use crate::http::request::body::MAX_BODY_BYTES;
 use crate::http::request::call::Call;
 use crate::http::request::context::Context;
@@ -20,11 +20,12 @@ use crate::http::request::origin::{Origin, is_preflight};
 use crate::http::request::peer::Peer;
 use crate::http::request::query::readable;
 use crate::http::request::quota::RequestQuota;
+use crate::http::request::route::Handler;
 use crate::http::response::headers::add_common_headers;
 use crate::http::response::json::Outgoing;
 use crate::http::response::problem::Problem;
 use crate::http::response::request_id::RequestId;
-use crate::http::routes::{Address, Handler, Rate};
+use crate::http::routes::Address;
 
 /// Answers one request, whatever happens.
 pub(in crate::http) async fn answer(
@@ -42,8 +43,8 @@ pub(in crate::http) async fn answer(
     let path = readable(request.uri().path());
     let address = Address::of(request.uri().path(), &context.streams);
     let is_probe = address.as_ref().is_some_and(Address::is_probe);
-    let quota = Arc::new(RequestQuota::new(&context, peer.address, request.headers()));
-    let origin = (!is_probe).then(|| Origin::of(&context, request.headers()));
+    let quota = Arc::new(RequestQuota::new(&context.quotas, peer.address, request.headers()));
+    let origin = (!is_probe).then(|| Origin::of(&context.allowed_origins, request.headers()));
 
     let handled = AssertUnwindSafe(dispatch(&context, &peer, &quota, address, request)).catch_unwind().await;
     let outcome = handled.unwrap_or_else(|_panic| {
@@ -83,11 +84,12 @@ async fn dispatch(
     has_one_host(&request)?;
     if !address.as_ref().is_some_and(Address::is_probe) {
         peer.check()?;
-        quota.enter_address(context)?;
+        quota.enter_address()?;
     }
     let address = address.ok_or_else(Problem::not_found)?;
     if !address.is_probe() && is_preflight(request.method(), request.headers()) {
-        return Origin::of(context, request.headers()).preflight(context, &address.allow());
+        return Origin::of(&context.allowed_origins, request.headers())
+            .preflight(&context.refused_origins, &address.allow());
     }
     let route = address.route(request.method()).ok_or_else(|| Problem::method_not_allowed(&address.allow()))?;
     // A body that says its size is refused by it, before a byte of it is read.
@@ -95,19 +97,19 @@ async fn dispatch(
         return Err(Problem::body_too_large(MAX_BODY_BYTES));
     }
     if let Rate::Address(class) = route.counts_as {
-        quota.spend(context, class).await?;
+        quota.spend(class).await?;
     }
     let parameter = address.parameter;
     let call =
         Call { context: Arc::clone(context), peer: Arc::clone(peer), quota: Arc::clone(quota), parameter, request };
-    match route.handler {
+    match &route.handler {
         Handler::Open(handle) => handle(call).await,
         Handler::Known(handle) => {
-            let identity = authenticate::identify(context, quota, call.request.headers()).await?;
+            let identity = context.tokens.identify(quota, call.request.headers()).await?;
             if let Rate::Subject(class) = route.counts_as {
-                quota.spend_of(context, class, identity.subject(), 1).await?;
+                quota.spend_of(class, identity.subject(), 1).await?;
             }
-            route.needs.check(&identity)?;
+            route.permit(&identity)?;
             handle(call, identity).await
         }
     }

@@ -144,7 +144,7 @@ struct Doors {
 
 impl Doors {
     fn new(tls: Option<TlsAcceptor>, context: Context, max: usize) -> Self {
-        let gate = Gate::new(max, context.addresses.clone(), context.trusted_proxies.clone());
+        let gate = Gate::new(max, context.quotas.addresses.clone(), context.quotas.trusted_proxies.clone());
         Self { gate, tls, context: Arc::new(context), unaccepted: LogThrottle::default() }
     }
 

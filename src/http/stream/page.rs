@@ -8,7 +8,7 @@ use bytes::Bytes;
 use hyper::Response;
 use tokio::time::Instant;
 
-use crate::http::request::context::Context;
+use crate::http::request::authenticate::TokenChecks;
 use crate::http::request::query::Query;
 use crate::http::request::quota::RequestQuota;
 use crate::http::request::viewer::Viewer;
@@ -16,7 +16,8 @@ use crate::http::response::json::{Outgoing, json_text};
 use crate::http::response::problem::Problem;
 use crate::http::stream::token_watch;
 use crate::journal::{Cursor, Filter};
-use crate::session::{EventRun, SendBudget, Start, Step, StreamReader};
+use crate::session::{Announcer, EventRun, SendBudget, Start, Step, StreamReader};
+use crate::shutdown::Shutdown;
 use crate::tail::pages::Position;
 
 /// The most events of one answer, and how many there are if nothing is said.
@@ -57,18 +58,20 @@ impl Asked {
 
 /// A page after a cursor; if there is nothing, and the client waits, the first that comes.
 pub(in crate::http) async fn get(
-    context: &Arc<Context>,
+    live: &Arc<Announcer>,
+    tokens: &TokenChecks,
+    shutdown: &Shutdown,
     viewer: &Viewer,
     quota: &RequestQuota,
     query: Option<&str>,
 ) -> Result<Response<Outgoing>, Problem> {
     let asked = Asked::parse(query, viewer)?;
-    let presence = token_watch::enter(context, viewer)?;
+    let presence = token_watch::enter(&tokens.revoked, viewer)?;
     let requester = quota.requester_of(viewer);
-    let place = context.live.start_point(&requester, asked.start, &asked.filter).await?;
-    let reader = StreamReader::new(&context.live, place, Arc::clone(&asked.filter), viewer.view());
+    let place = live.start_point(&requester, asked.start, &asked.filter).await?;
+    let reader = StreamReader::new(live, place, Arc::clone(&asked.filter), viewer.view());
     let mut reader = reader.on_behalf_of(requester);
-    let mut no_longer = pin!(token_watch::no_longer(context, viewer, presence.as_ref()));
+    let mut no_longer = pin!(token_watch::no_longer(&tokens.clock, viewer, presence.as_ref()));
     let begun = Instant::now();
     let until = begun + asked.wait;
     let mut found = Found::new(asked.limit);
@@ -87,7 +90,7 @@ pub(in crate::http) async fn get(
             Step::Idle(_) => tokio::select! {
                 () = reader.ready() => {}
                 () = tokio::time::sleep_until(until) => over = true,
-                () = context.shutdown.cancelled() => over = true,
+                () = shutdown.cancelled() => over = true,
                 problem = &mut no_longer => return Err(problem),
             },
             Step::Loading => reader.ready().await,

@@ -52,15 +52,15 @@ pub(in crate::http) async fn stream(
     let filter = Arc::new(viewer.filter(query.rest()).map_err(|why| bad(&why))?);
     let permit = Arc::clone(&context.sessions).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::too_many_sessions())?;
-    let seat = quota.enter(context, viewer.identity().map(|identity| &**identity.subject()))?;
-    let presence = token_watch::enter(context, &viewer)?;
+    let seat = quota.enter(viewer.identity().map(|identity| &**identity.subject()))?;
+    let presence = token_watch::enter(&context.tokens.revoked, &viewer)?;
     let requester = quota.requester_of(&viewer);
     let place = context.live.start_point(&requester, start, &filter).await?;
     let session = Session {
         reader: StreamReader::new(&context.live, place, filter, viewer.view()).on_behalf_of(requester),
         context: Arc::clone(context),
         heartbeat: Instant::now() + context.streams.heartbeat,
-        expiry: TokenExpiry::of(&context.clock, &viewer),
+        expiry: TokenExpiry::of(&context.tokens.clock, &viewer),
         begun: false,
         over: None,
         presence,

@@ -4,18 +4,17 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use crate::auth::{Identity, Presence};
+use crate::auth::{Identity, Presence, Revoked};
 use crate::clock::Clock;
 use crate::http::request::authenticate::AccessError;
-use crate::http::request::context::Context;
 use crate::http::request::viewer::Viewer;
 use crate::http::response::problem::Problem;
 
 /// How often the clock is looked at for the end of a token: it may have been set.
 const CLOCK_LOOK: Duration = Duration::from_secs(15);
 /// Waits until the token of a viewer is no longer good: it has come to its end, or its subject is revoked.
-pub(in crate::http) async fn no_longer(context: &Context, viewer: &Viewer, presence: Option<&Presence>) -> Problem {
-    let mut expiry = TokenExpiry::of(&context.clock, viewer);
+pub(in crate::http) async fn no_longer(clock: &Clock, viewer: &Viewer, presence: Option<&Presence>) -> Problem {
+    let mut expiry = TokenExpiry::of(clock, viewer);
     let expired = async {
         while !expiry.has_come() {
             tokio::time::sleep_until(expiry.look()).await;
@@ -37,9 +36,9 @@ pub(in crate::http) async fn revoked(presence: Option<&Presence>) {
 }
 
 /// Registers a viewer for as long as it stays, so that a revocation finds it.
-pub(in crate::http) fn enter(context: &Context, viewer: &Viewer) -> Result<Option<Presence>, AccessError> {
+pub(in crate::http) fn enter(revoked: &Revoked, viewer: &Viewer) -> Result<Option<Presence>, AccessError> {
     let Some(identity) = viewer.identity() else { return Ok(None) };
-    context.revoked.enter(identity).map(Some).ok_or(AccessError::Revoked)
+    revoked.enter(identity).map(Some).ok_or(AccessError::Revoked)
 }
 
 /// The end of a viewer's token, by the clock on the wall: that is what tokens are dated by. It may jump, so it is looked at

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::auth::{Identity, Presence};
 use crate::http::connection::socket::{Input, Socket};
 use crate::http::connection::wire::Wire;
-use crate::http::request::authenticate;
+use crate::http::request::authenticate::TokenChecks;
 use crate::http::request::context::Context;
 use crate::http::request::quota::RequestQuota;
 use crate::http::request::viewer::Viewer;
@@ -38,11 +38,11 @@ pub(super) struct Handshake {
 
 impl Handshake {
     /// Takes a token that came in a message.
-    pub(super) async fn identify(&mut self, context: &Context, token: &str) -> Result<Identity, CloseReason> {
-        let identity = authenticate::upgrade_identity(context, &self.quota, token).await?;
+    pub(super) async fn identify(&mut self, tokens: &TokenChecks, token: &str) -> Result<Identity, CloseReason> {
+        let identity = tokens.identify_upgrade(&self.quota, token).await?;
         let same = self.viewer.as_ref().and_then(Viewer::identity).is_some_and(|i| i.subject() == identity.subject());
         if !same {
-            let seat = self.quota.enter(context, Some(identity.subject()))?;
+            let seat = self.quota.enter(Some(identity.subject()))?;
             self.seat = Some(seat);
         }
         self.viewer = Some(Viewer::Known(identity.clone()));
@@ -64,7 +64,7 @@ pub(super) async fn begin<S: Wire>(
         None => Viewer::Known(introduce(context, socket, handshake).await?),
     };
     let (start, filter) = subscription.read(&viewer).map_err(|bad| CloseReason::because(BAD_REQUEST, bad))?;
-    let presence = token_watch::enter(context, &viewer)?;
+    let presence = token_watch::enter(&context.tokens.revoked, &viewer)?;
     Ok((viewer, presence, start, filter))
 }
 
@@ -102,7 +102,7 @@ async fn introduction<S: Wire>(
     loop {
         match socket.receive().await? {
             Input::Text(text) => match ClientMessage::parse(&text) {
-                Ok(ClientMessage::Auth { token }) => return handshake.identify(context, &token).await,
+                Ok(ClientMessage::Auth { token }) => return handshake.identify(&context.tokens, &token).await,
                 Ok(_) => {
                     let message = format!("The first message must be auth. {AUTH_REQUIRED}");
                     return Err(CloseReason::because(refusals::UNAUTHORIZED, message));

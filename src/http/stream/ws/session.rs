@@ -66,7 +66,7 @@ impl<'a> Session<'a> {
         id: &'a str,
     ) -> Self {
         let now = Instant::now();
-        let expiry = TokenExpiry::of(&context.clock, &viewer);
+        let expiry = TokenExpiry::of(&context.tokens.clock, &viewer);
         let notice = notice_of(&viewer);
         Self {
             context,
@@ -368,7 +368,7 @@ impl<'a> Session<'a> {
             ClientMessage::Subscribe(subscription) => {
                 let (start, filter) =
                     subscription.read(&self.viewer).map_err(|bad| CloseReason::because(BAD_REQUEST, bad))?;
-                self.handshake.quota.spend_by(self.context, &self.viewer, start.pages()).await?;
+                self.handshake.quota.spend_by(&self.viewer, start.pages()).await?;
                 self.begin(start, filter);
             }
         }
@@ -379,14 +379,15 @@ impl<'a> Session<'a> {
     /// one makes it that person's: what comes from here on is what they may see, behind the same cursor.
     async fn renew<S: Wire>(&mut self, token: &str, socket: &mut Socket<S>) -> Result<(), CloseReason> {
         let before = self.viewer.clone();
-        let identity = self.handshake.identify(self.context, token).await?;
+        let identity = self.handshake.identify(&self.context.tokens, token).await?;
         if before.identity().is_some_and(|before| before.subject() != identity.subject()) {
             return Err(CloseReason::because(refusals::FORBIDDEN, "The token is of another subject."));
         }
         self.viewer = Viewer::Known(identity);
-        self.handshake.quota.spend_by(self.context, &self.viewer, 1).await?;
-        self.presence = token_watch::enter(self.context, &self.viewer)?;
-        (self.expiry, self.notice) = (TokenExpiry::of(&self.context.clock, &self.viewer), notice_of(&self.viewer));
+        self.handshake.quota.spend_by(&self.viewer, 1).await?;
+        self.presence = token_watch::enter(&self.context.tokens.revoked, &self.viewer)?;
+        (self.expiry, self.notice) =
+            (TokenExpiry::of(&self.context.tokens.clock, &self.viewer), notice_of(&self.viewer));
         if self.viewer.owners() != before.owners()
             && let Some(reader) = self.stream.reader()
         {

@@ -6,7 +6,7 @@ use hyper::body::{Body, Incoming};
 use hyper::{Request, Response};
 
 use crate::auth::Identity;
-use crate::http::request::authenticate::{self, AccessError, UpgradeToken};
+use crate::http::request::authenticate::{self, AccessError, TokenChecks, UpgradeToken};
 use crate::http::request::context::Context;
 use crate::http::request::origin::Origin;
 use crate::http::request::peer::{Peer, PendingSession};
@@ -27,7 +27,7 @@ pub(in crate::http) async fn upgrade(
     public: bool,
     mut request: Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
-    Origin::of(context, request.headers()).check(context)?;
+    Origin::of(&context.allowed_origins, request.headers()).check(&context.refused_origins)?;
     let response = accept(request.version(), request.headers())?;
     if !request.body().is_end_stream() {
         return Err(Problem::bad_request("An upgrade has no body."));
@@ -36,14 +36,14 @@ pub(in crate::http) async fn upgrade(
     let place = Arc::clone(&context.sessions).try_acquire_owned().map_err(|_| Problem::too_many_sessions())?;
     let (viewer, seat) = match token {
         // Everybody's stream begins as everybody's, whatever comes along; `auth` makes it another.
-        _ if public => (Ok(Some(Viewer::Public)), Some(quota.enter(context, None)?)),
+        _ if public => (Ok(Some(Viewer::Public)), Some(quota.enter(None)?)),
         None => (Ok(None), None),
         Some(UpgradeToken::Header(token)) => {
-            let (identity, seat) = known(context, quota, &token).await?;
+            let (identity, seat) = known(&context.tokens, quota, &token).await?;
             (Ok(Some(Viewer::Known(identity))), Some(seat))
         }
         // A browser cannot read the answer to a refused upgrade.
-        Some(UpgradeToken::Protocol(token)) => match known(context, quota, &token).await {
+        Some(UpgradeToken::Protocol(token)) => match known(&context.tokens, quota, &token).await {
             Ok((identity, seat)) => (Ok(Some(Viewer::Known(identity))), Some(seat)),
             Err(refused) => (Err(refused.into()), None),
         },
@@ -65,8 +65,8 @@ pub(in crate::http) async fn upgrade(
 }
 
 /// Whom a token speaks for, with a place among the sessions of that subject.
-async fn known(context: &Context, quota: &RequestQuota, token: &str) -> Result<(Identity, Place), AccessError> {
-    let identity = authenticate::upgrade_identity(context, quota, token).await?;
-    let seat = quota.enter(context, Some(identity.subject())).map_err(AccessError::Refused)?;
+async fn known(tokens: &TokenChecks, quota: &RequestQuota, token: &str) -> Result<(Identity, Place), AccessError> {
+    let identity = tokens.identify_upgrade(quota, token).await?;
+    let seat = quota.enter(Some(identity.subject())).map_err(AccessError::Refused)?;
     Ok((identity, seat))
 }

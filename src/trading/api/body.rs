@@ -1,17 +1,16 @@
 //! What clients send: one JSON object, with the fields that the route knows and no others.
 
-use hyper::Request;
-use hyper::body::Incoming;
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::http::request::body::{bad_json, needs_json, read_body};
-use crate::http::response::problem::{Problem, sentence};
-use crate::http::response::refusals::{INVALID_ORDER, INVALID_SETTING, INVALID_SNAPSHOT, INVALID_TRADE, Refusal};
-use crate::journal::names_a_field;
-use crate::trading::{Amount, Closing, NewOrder, NewSnapshot, NewTrade, Report};
+use crate::application::{ApplicationError, names_a_field};
+use crate::refusals::{INVALID_ORDER, INVALID_SETTING, INVALID_SNAPSHOT, INVALID_TRADE, Refusal, sentence};
+use crate::trading::amount::Amount;
+use crate::trading::orders::{NewOrder, Report};
+use crate::trading::snapshots::NewSnapshot;
+use crate::trading::trades::{Closing, NewTrade};
 use crate::view::redact::REDACTED;
 
 #[derive(Deserialize)]
@@ -83,9 +82,9 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::E
 }
 
 /// A trade that is to be opened.
-pub(super) async fn new_trade(request: Request<Incoming>) -> Result<NewTrade, Problem> {
+pub(super) fn new_trade(body: &[u8]) -> Result<NewTrade, ApplicationError> {
     let code = INVALID_TRADE;
-    let body: TradeBody = object(request, code).await?;
+    let body: TradeBody = object(body, code)?;
     Ok(NewTrade {
         client_order_id: body.client_order_id,
         symbol: body.symbol,
@@ -98,9 +97,9 @@ pub(super) async fn new_trade(request: Request<Incoming>) -> Result<NewTrade, Pr
 }
 
 /// How a trade ends.
-pub(super) async fn closing(request: Request<Incoming>) -> Result<Closing, Problem> {
+pub(super) fn closing(body: &[u8]) -> Result<Closing, ApplicationError> {
     let code = INVALID_TRADE;
-    let body: ClosingBody = object(request, code).await?;
+    let body: ClosingBody = object(body, code)?;
     Ok(Closing {
         exit_price: amount("exit_price", &body.exit_price, code)?,
         fees: perhaps("fees", body.fees.as_deref(), code)?,
@@ -109,9 +108,9 @@ pub(super) async fn closing(request: Request<Incoming>) -> Result<Closing, Probl
 }
 
 /// An order that is to be placed.
-pub(super) async fn new_order(request: Request<Incoming>) -> Result<NewOrder, Problem> {
+pub(super) fn new_order(body: &[u8]) -> Result<NewOrder, ApplicationError> {
     let code = INVALID_ORDER;
-    let body: OrderBody = object(request, code).await?;
+    let body: OrderBody = object(body, code)?;
     Ok(NewOrder {
         client_order_id: body.client_order_id,
         trade_id: trade_id(body.trade_id.as_deref(), code)?,
@@ -124,9 +123,9 @@ pub(super) async fn new_order(request: Request<Incoming>) -> Result<NewOrder, Pr
 }
 
 /// The report of an order: its new state.
-pub(super) async fn report(request: Request<Incoming>) -> Result<Report, Problem> {
+pub(super) fn report(body: &[u8]) -> Result<Report, ApplicationError> {
     let code = INVALID_ORDER;
-    let body: ReportBody = object(request, code).await?;
+    let body: ReportBody = object(body, code)?;
     let report = Report {
         trade_id: trade_id(body.trade_id.as_deref(), code)?,
         status: body.status,
@@ -141,13 +140,13 @@ pub(super) async fn report(request: Request<Incoming>) -> Result<Report, Problem
         && report.average_price.is_none()
         && report.fees.is_none()
         && report.reject_reason.is_none();
-    if nothing { Err(Problem::because(code, "The body changes nothing.")) } else { Ok(report) }
+    if nothing { Err(ApplicationError::because(code, "The body changes nothing.")) } else { Ok(report) }
 }
 
 /// A snapshot that is to be written down.
-pub(super) async fn new_snapshot(request: Request<Incoming>) -> Result<NewSnapshot, Problem> {
+pub(super) fn new_snapshot(body: &[u8]) -> Result<NewSnapshot, ApplicationError> {
     let code = INVALID_SNAPSHOT;
-    let body: SnapshotBody = object(request, code).await?;
+    let body: SnapshotBody = object(body, code)?;
     Ok(NewSnapshot {
         equity: amount("equity", &body.equity, code)?,
         cash: amount("cash", &body.cash, code)?,
@@ -157,41 +156,39 @@ pub(super) async fn new_snapshot(request: Request<Incoming>) -> Result<NewSnapsh
 }
 
 /// The value of a setting, and the version that it is meant to replace.
-pub(super) async fn setting(request: Request<Incoming>) -> Result<(String, Option<i32>), Problem> {
+pub(super) fn setting(body: &[u8]) -> Result<(String, Option<i32>), ApplicationError> {
     let code = INVALID_SETTING;
-    let body: SettingBody = object(request, code).await?;
+    let body: SettingBody = object(body, code)?;
     let value = body.value.get();
     // Whoever reads settings, changes one and writes it back must not put the mark in the place of the secret.
     if value.contains(REDACTED) {
-        return Err(Problem::because(code, "value holds the mark of something that was hidden."));
+        return Err(ApplicationError::because(code, "value holds the mark of something that was hidden."));
     }
     Ok((value.to_owned(), body.version))
 }
 
-fn amount(name: &str, text: &str, code: &'static Refusal) -> Result<Amount, Problem> {
-    Amount::parse(text).map_err(|bad| Problem::because(code, sentence(&format!("{name} {bad}"))))
+fn amount(name: &str, text: &str, code: &'static Refusal) -> Result<Amount, ApplicationError> {
+    Amount::parse(text).map_err(|bad| ApplicationError::because(code, sentence(&format!("{name} {bad}"))))
 }
 
-fn perhaps(name: &str, text: Option<&str>, code: &'static Refusal) -> Result<Option<Amount>, Problem> {
+fn perhaps(name: &str, text: Option<&str>, code: &'static Refusal) -> Result<Option<Amount>, ApplicationError> {
     text.map(|text| amount(name, text, code)).transpose()
 }
 
-fn trade_id(text: Option<&str>, code: &'static Refusal) -> Result<Option<Uuid>, Problem> {
-    let parse = |text| Uuid::try_parse(text).map_err(|_| Problem::because(code, "trade_id must be a UUID."));
+fn trade_id(text: Option<&str>, code: &'static Refusal) -> Result<Option<Uuid>, ApplicationError> {
+    let parse = |text| Uuid::try_parse(text).map_err(|_| ApplicationError::because(code, "trade_id must be a UUID."));
     text.map(parse).transpose()
 }
 
-async fn object<T: DeserializeOwned>(request: Request<Incoming>, code: &'static Refusal) -> Result<T, Problem> {
-    needs_json(request.headers())?;
-    let body = read_body(request.into_body()).await?;
-    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(&body) {
-        return Err(bad_json(error.line(), error.column()));
+fn object<T: DeserializeOwned>(body: &[u8], code: &'static Refusal) -> Result<T, ApplicationError> {
+    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+        return Err(ApplicationError::bad_json(&error));
     }
     // Left to itself serde would take a list too, by the order of the fields.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Problem::because(code, "The body must be one JSON object."));
+        return Err(ApplicationError::because(code, "The body must be one JSON object."));
     }
-    serde_json::from_slice(&body).map_err(|error| Problem::because(code, describe(&error)))
+    serde_json::from_slice(body).map_err(|error| ApplicationError::because(code, describe(&error)))
 }
 
 /// serde names the field that is unknown, missing or twice; of a value of the wrong kind it would repeat the value.

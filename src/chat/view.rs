@@ -1,12 +1,13 @@
-//! The chat as its users see it. The objects are those of the events, field by field, and pass through the same redaction:
+//! The chat as its users see it: the only types here that serialize. The objects are those of the events, field by field, and pass through the same redaction:
 //! what a tab reads is what another tab was told.
 
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Redaction, instant_text};
-use crate::chat::{Conversation, Exchange, Kind, ListCursor, Listed, Outcome, Status, Utterance};
+use super::list::{ListCursor, Listed};
+use super::model::{Conversation, Exchange, Kind, Outcome, Status, Utterance};
+use crate::view::{Document, Redaction, instant_text};
 
 /// A conversation.
 #[derive(Debug, Serialize)]
@@ -41,7 +42,7 @@ struct UtteranceObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     text: &'a str,
-    #[serde(serialize_with = "super::instant")]
+    #[serde(serialize_with = "crate::view::instant")]
     said_at: OffsetDateTime,
     #[serde(skip_serializing_if = "Option::is_none")]
     answers: Option<Uuid>,
@@ -84,38 +85,32 @@ struct Page<T> {
     more: bool,
 }
 
-/// A conversation as JSON.
-pub fn conversation(of: &Conversation, redaction: &Redaction) -> String {
-    shown(&ConversationObject::from(of), redaction)
+/// A conversation as a document.
+pub(super) fn conversation(of: &Conversation, redaction: &Redaction) -> Document {
+    Document::of(&ConversationObject::from(of), redaction)
 }
 
-/// A message and its answer as JSON.
-pub fn exchange(of: &Exchange, redaction: &Redaction) -> String {
+/// A message and its answer as a document.
+pub(super) fn exchange(of: &Exchange, redaction: &Redaction) -> Document {
     let object = ExchangeObject {
         conversation: (&of.conversation).into(),
         utterance: (&of.said).into(),
         answer: of.answer.iter().map(Into::into).collect(),
         outcome: of.said.outcome.unwrap_or(Outcome::Failed).as_str(),
     };
-    shown(&object, redaction)
+    Document::of(&object, redaction)
 }
 
-/// A page of conversations as JSON. The cursor of one without items is that of the request.
-pub fn conversations(of: &Listed<Conversation>, after: Option<ListCursor>, redaction: &Redaction) -> String {
+/// A page of conversations as a document. The cursor of one without items is that of the request.
+pub(super) fn conversations(of: &Listed<Conversation>, after: Option<ListCursor>, redaction: &Redaction) -> Document {
     let cursor = of.items.last().map(ListCursor::of).or(after).map_or_else(|| "0".to_owned(), |c| c.to_string());
     let items = of.items.iter().map(ConversationObject::from).collect();
-    shown(&Page { items, cursor, more: of.more }, redaction)
+    Document::of(&Page { items, cursor, more: of.more }, redaction)
 }
 
-/// A page of utterances as JSON. The cursor of one without items is that of the request.
-pub fn utterances(of: &Listed<Utterance>, after: i32, redaction: &Redaction) -> String {
+/// A page of utterances as a document. The cursor of one without items is that of the request.
+pub(super) fn utterances(of: &Listed<Utterance>, after: i32, redaction: &Redaction) -> Document {
     let cursor = of.items.last().map_or(after, |last| last.position).to_string();
     let items = of.items.iter().map(UtteranceObject::from).collect();
-    shown(&Page { items, cursor, more: of.more }, redaction)
-}
-
-/// Structs of strings and numbers always serialize.
-fn shown(object: &impl Serialize, redaction: &Redaction) -> String {
-    let text = serde_json::to_string(object).unwrap_or_default();
-    redaction.json(&text).into_owned()
+    Document::of(&Page { items, cursor, more: of.more }, redaction)
 }

@@ -2,16 +2,18 @@
 
 use std::ops::RangeInclusive;
 
-use crate::http::response::problem::Problem;
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
+
 use crate::journal::tellable;
 
 /// The names and values of an address, in order.
 #[derive(Debug, Clone, Default)]
-pub(in crate::http) struct Query(Vec<(String, String)>);
+pub struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads the part after `?`.
-    pub(in crate::http) fn parse(query: Option<&str>) -> Result<Self, BadQuery> {
+    pub fn parse(query: Option<&str>) -> Result<Self, BadQuery> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -25,18 +27,18 @@ impl Query {
     }
 
     /// Takes a parameter out.
-    pub(in crate::http) fn take(&mut self, name: &str) -> Option<String> {
+    pub fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.swap_remove(at).1)
     }
 
     /// Takes out how much is asked for at once.
-    pub(in crate::http) fn limit(&mut self, usual: u16, most: u16) -> Result<u16, BadQuery> {
+    pub fn limit(&mut self, usual: u16, most: u16) -> Result<u16, BadQuery> {
         Ok(self.number("limit", "whole number", 1..=most)?.unwrap_or(usual))
     }
 
     /// Takes out a number of this kind, if it is there: digits alone, within these bounds.
-    pub(in crate::http) fn number(
+    pub fn number(
         &mut self,
         name: &'static str,
         kind: &'static str,
@@ -51,8 +53,32 @@ impl Query {
         }
     }
 
+    /// Takes out a text, if it is there.
+    pub fn text(&mut self, name: &'static str) -> Result<Option<String>, BadQuery> {
+        match self.take(name) {
+            Some(text) if text.is_empty() || text.contains('\0') => Err(BadQuery::Text(name)),
+            text => Ok(text),
+        }
+    }
+
+    /// Takes out one of these words, if it is there.
+    pub fn one_of(&mut self, name: &'static str, words: &'static [&'static str]) -> Result<Option<String>, BadQuery> {
+        match self.take(name) {
+            Some(word) if !words.contains(&word.as_str()) => Err(BadQuery::Word { name, words }),
+            word => Ok(word),
+        }
+    }
+
+    /// Takes out a time, if it is there.
+    pub fn time(&mut self, name: &'static str) -> Result<Option<OffsetDateTime>, BadQuery> {
+        let at = self.take(name).map(|text| OffsetDateTime::parse(&text, &Rfc3339)).transpose();
+        // West of Greenwich the year 9999 ends later than any time that can be written in UTC; to go there would panic.
+        let utc = |at: OffsetDateTime| at.checked_to_offset(UtcOffset::UTC);
+        Ok(at.map_err(|_| BadQuery::Time(name))?.map(|at| utc(at).unwrap_or(PrimitiveDateTime::MAX.assume_utc())))
+    }
+
     /// Nothing else may be there: a token in an address must not go unnoticed. Plain names are told, values never.
-    pub(in crate::http) fn none(&self) -> Result<(), BadQuery> {
+    pub fn none(&self) -> Result<(), BadQuery> {
         match self.0.first() {
             Some((name, _)) if is_token(name) => Err(BadQuery::Token(tellable(name).to_owned())),
             Some((name, _)) => Err(BadQuery::Unknown(tellable(name).to_owned())),
@@ -61,54 +87,67 @@ impl Query {
     }
 
     /// The parameters that were not taken.
-    pub(in crate::http) fn rest(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn rest(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
 /// Refuses parameters of every kind.
-pub(in crate::http) fn no_parameters(query: Option<&str>) -> Result<(), Problem> {
+pub fn no_parameters(query: Option<&str>) -> Result<(), BadQuery> {
     match query {
-        Some(query) if !query.is_empty() => Err(Problem::bad_request("This request takes no parameters.")),
+        Some(query) if !query.is_empty() => Err(BadQuery::NoneTaken),
         _ => Ok(()),
     }
 }
 
 /// Parameters that make no sense.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in crate::http) enum BadQuery {
+pub enum BadQuery {
+    /// An escape is broken, or the bytes are no UTF-8.
     #[error("the address must be percent-encoded UTF-8")]
     Encoding,
+    /// A name comes twice.
     #[error("{0} must be given at most once")]
     Twice(String),
+    /// The endpoint knows no parameter of this name.
     #[error("{0} is not known")]
     Unknown(String),
+    /// The name is one under which a client would send a token.
     #[error("{0} {TOKEN_IN_ADDRESS}")]
     Token(String),
+    /// The endpoint takes no parameters at all.
+    #[error("This request takes no parameters.")]
+    NoneTaken,
+    /// A text is empty, or cannot be stored.
+    #[error("{0} must be some text without a NUL character")]
+    Text(&'static str),
+    /// A word is none of those that it may be.
+    #[error("{name} must be one of {}", words.join(", "))]
+    #[allow(missing_docs, reason = "the sentence says what each is")]
+    Word { name: &'static str, words: &'static [&'static str] },
+    /// A time is malformed.
+    #[error("{0} must be a time as 2026-01-27T10:00:00Z")]
+    Time(&'static str),
+    /// A number is malformed or out of its bounds.
     #[error("{name} must be a {kind} from {low} to {high}")]
+    #[allow(missing_docs, reason = "the sentence says what each is")]
     Number { name: &'static str, kind: &'static str, low: u16, high: u16 },
 }
 
-impl From<BadQuery> for Problem {
-    fn from(bad: BadQuery) -> Self {
-        Self::bad_request(bad.to_string())
-    }
-}
-
-/// ClientMessage of a parameter by which somebody tries to send a token.
-pub(in crate::http) const TOKEN_IN_ADDRESS: &str = "is not taken from the address, which proxies and logs keep: send the token in \
+/// The words behind the name of a parameter by which somebody tries to send a token.
+pub const TOKEN_IN_ADDRESS: &str = "is not taken from the address, which proxies and logs keep: send the token in \
      the header Authorization: Bearer, or for a WebSocket in a browser as the sub-protocols rowcast.v1, bearer.<token>, \
      or as the first message {\"op\":\"auth\",\"token\":\"…\"}";
 
 /// True for a name under which a client would try to send a token.
-pub(in crate::http) fn is_token(name: &str) -> bool {
+pub fn is_token(name: &str) -> bool {
     ["token", "access_token", "auth", "authorization", "bearer", "jwt", "apikey", "api_key"]
         .iter()
         .any(|word| name.eq_ignore_ascii_case(word))
 }
 
 /// A path as a log should have it: what is hidden there must be readable to be found.
-pub(in crate::http) fn readable(path: &str) -> String {
+pub fn readable(path: &str) -> String {
     decode(path).unwrap_or_else(|| path.to_owned())
 }
 
@@ -155,5 +194,22 @@ mod tests {
         }
         let twice = Query::parse(Some("a=1&b=2&%61=3")).unwrap_err();
         assert_eq!(twice.to_string(), "a must be given at most once");
+    }
+
+    #[test]
+    fn texts_words_and_times_are_taken_or_refused_by_name() {
+        let parse = |query: &str| Query::parse(Some(query)).unwrap();
+        assert_eq!(parse("key=a").text("key").unwrap().as_deref(), Some("a"));
+        assert_eq!(parse("key=a").text("other"), Ok(None));
+        for bad in ["key=", "key=a%00"] {
+            assert_eq!(parse(bad).text("key"), Err(BadQuery::Text("key")), "{bad}");
+        }
+        assert_eq!(parse("side=buy").one_of("side", &["buy", "sell"]).unwrap().as_deref(), Some("buy"));
+        let bad = parse("side=long").one_of("side", &["buy", "sell"]).unwrap_err();
+        assert_eq!(bad.to_string(), "side must be one of buy, sell");
+        let at = |text: &str| parse(&format!("since={text}")).time("since");
+        assert_eq!(at("2026-01-27T10:00:00%2B02:00"), at("2026-01-27T08:00:00Z"));
+        assert!(at("9999-12-31T23:59:59-23:00").is_ok_and(|at| at.is_some()));
+        assert_eq!(at("2026-01-27"), Err(BadQuery::Time("since")));
     }
 }

@@ -1,15 +1,17 @@
-//! What clients see of the trading application. As in an event, secrets are hidden: in everything that is text, in the
-//! positions of a snapshot, and in settings both by the name of the setting and by what is in it.
+//! The documents of the trading application: the only types here that serialize. As in an event, secrets are hidden: in
+//! everything that is text, in the positions of a snapshot, and in settings both by the name of the setting and by what is in it.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::event::instant;
-use super::redact::Redaction;
+use super::orders::Order;
+use super::settings::{PastSetting, Setting};
+use super::snapshots::Snapshot;
+use super::trades::Trade;
 use crate::db::Timestamp;
-use crate::trading::{Order, PastSetting, Setting, Snapshot, Trade};
+use crate::view::{Document, Redaction, instant};
 
 /// A point in time that may not have come yet.
 fn perhaps<S: serde::Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -120,21 +122,15 @@ struct ShownPast<'a> {
 }
 
 /// A thing as those see it who have shown who they are.
-pub trait Private {
-    /// As JSON.
-    fn private(&self, redaction: &Redaction) -> String;
+pub(super) trait Private {
+    /// Its document.
+    fn private(&self, redaction: &Redaction) -> Document;
 }
 
 /// A thing as everyone may see it.
-pub trait Public {
-    /// As JSON, with the listed fields alone.
-    fn public(&self, redaction: &Redaction) -> String;
-}
-
-/// The JSON of a shape, without what is secret in it. Structs of texts always serialize; were one not to, nothing is shown.
-fn render(shape: &impl Serialize, redaction: &Redaction) -> String {
-    let text = serde_json::to_string(shape).unwrap_or_else(|_| "null".to_owned());
-    redaction.json(&text).into_owned()
+pub(super) trait Public {
+    /// Its document, with the listed fields alone.
+    fn public(&self, redaction: &Redaction) -> Document;
 }
 
 /// JSON that goes out as it is. What is none is not shown.
@@ -143,7 +139,7 @@ fn raw(text: &str) -> Option<&RawValue> {
 }
 
 impl Private for Trade {
-    fn private(&self, redaction: &Redaction) -> String {
+    fn private(&self, redaction: &Redaction) -> Document {
         let shape = PrivateTrade {
             id: self.id,
             client_order_id: self.client_order_id.as_deref(),
@@ -161,12 +157,12 @@ impl Private for Trade {
             opened_at: self.opened_at.shown(),
             closed_at: self.closed_at.map(Timestamp::shown),
         };
-        render(&shape, redaction)
+        Document::of(&shape, redaction)
     }
 }
 
 impl Public for Trade {
-    fn public(&self, redaction: &Redaction) -> String {
+    fn public(&self, redaction: &Redaction) -> Document {
         let shape = PublicTrade {
             symbol: &self.symbol,
             side: &self.side,
@@ -176,12 +172,12 @@ impl Public for Trade {
             opened_at: self.opened_at.shown(),
             closed_at: self.closed_at.map(Timestamp::shown),
         };
-        render(&shape, redaction)
+        Document::of(&shape, redaction)
     }
 }
 
 impl Private for Order {
-    fn private(&self, redaction: &Redaction) -> String {
+    fn private(&self, redaction: &Redaction) -> Document {
         let shape = PrivateOrder {
             id: self.id,
             client_order_id: &self.client_order_id,
@@ -200,12 +196,12 @@ impl Private for Order {
             created_at: self.created_at.shown(),
             updated_at: self.updated_at.shown(),
         };
-        render(&shape, redaction)
+        Document::of(&shape, redaction)
     }
 }
 
 impl Private for Snapshot {
-    fn private(&self, redaction: &Redaction) -> String {
+    fn private(&self, redaction: &Redaction) -> Document {
         let shape = PrivateSnapshot {
             id: self.id,
             taken_at: self.taken_at.shown(),
@@ -215,13 +211,13 @@ impl Private for Snapshot {
             positions: raw(&self.positions),
             taken_by: self.taken_by.as_deref(),
         };
-        render(&shape, redaction)
+        Document::of(&shape, redaction)
     }
 }
 
 impl Public for Snapshot {
-    fn public(&self, redaction: &Redaction) -> String {
-        render(&PublicSnapshot { taken_at: self.taken_at.shown(), equity: &self.equity }, redaction)
+    fn public(&self, redaction: &Redaction) -> Document {
+        Document::of(&PublicSnapshot { taken_at: self.taken_at.shown(), equity: &self.equity }, redaction)
     }
 }
 
@@ -231,7 +227,7 @@ fn setting_value(key: &str, value: &str, redaction: &Redaction) -> String {
 }
 
 impl Private for Setting {
-    fn private(&self, redaction: &Redaction) -> String {
+    fn private(&self, redaction: &Redaction) -> Document {
         let value = setting_value(&self.key, &self.value, redaction);
         let shape = ShownSetting {
             key: &self.key,
@@ -240,12 +236,12 @@ impl Private for Setting {
             updated_at: self.updated_at.shown(),
             updated_by: self.updated_by.as_deref(),
         };
-        render(&shape, redaction)
+        Document::of(&shape, redaction)
     }
 }
 
 impl Private for PastSetting {
-    fn private(&self, redaction: &Redaction) -> String {
+    fn private(&self, redaction: &Redaction) -> Document {
         let value = self.value.as_deref().map(|value| setting_value(&self.key, value, redaction));
         let shape = ShownPast {
             key: &self.key,
@@ -255,15 +251,8 @@ impl Private for PastSetting {
             changed_at: self.changed_at.shown(),
             changed_by: self.changed_by.as_deref(),
         };
-        render(&shape, redaction)
+        Document::of(&shape, redaction)
     }
-}
-
-/// A list of things that are JSON already, and where it goes on.
-pub fn list(items: &[String], cursor: Option<&str>, more: bool) -> String {
-    // A cursor is digits and the like, or the key of a setting: nothing in it needs an escape.
-    let cursor = cursor.map_or_else(|| "null".to_owned(), |cursor| format!("\"{cursor}\""));
-    format!(r#"{{"items":[{}],"cursor":{cursor},"more":{more}}}"#, items.join(","))
 }
 
 #[cfg(test)]
@@ -280,7 +269,7 @@ mod tests {
                 updated_at: OffsetDateTime::UNIX_EPOCH.into(),
                 updated_by: Some("ann".to_owned()),
             };
-            setting.private(&Redaction::default())
+            String::from(setting.private(&Redaction::default()))
         };
         let with = |key: &str, value: &str| {
             format!(

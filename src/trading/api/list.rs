@@ -1,0 +1,182 @@
+//! The lists: `{"items":[…],"cursor":…,"more":…}`, a page behind a cursor. Parameters that a list does not know are errors, so
+//! that a misspelt filter does not become none.
+
+use std::fmt;
+
+use tokio_postgres::Client;
+use uuid::Uuid;
+
+use super::refused::refused;
+use crate::application::{Answer, Answered, ApplicationError, Tables};
+use crate::db::Lane;
+use crate::query::{BadQuery, Query, no_parameters};
+use crate::refusals::{BAD_REQUEST, INVALID_TRADE};
+use crate::trading::error::Error;
+use crate::trading::orders::{self, Order, OrderFilter};
+use crate::trading::page::{BadPlace, Page, Place, Window};
+use crate::trading::settings::{self, PastSetting, Setting};
+use crate::trading::snapshots::{self, Snapshot};
+use crate::trading::trades::{self, Trade, TradeFilter};
+use crate::trading::view::{Private, Public};
+use crate::view::Document;
+
+/// The most items of one answer, and how many there are if nothing is said.
+const MAX_LIMIT: u16 = 1000;
+const USUAL_LIMIT: u16 = 100;
+
+const ORDER_STATES: &[&str] = &["new", "partially_filled", "filled", "cancelled", "rejected"];
+
+/// `GET /v1/trades`
+pub(super) async fn trades(tables: &Tables, query: Option<&str>) -> Answered {
+    let page = list_trades(tables, Query::parse(query)?).await?;
+    Ok(answer(&page, |trade| trade.private(tables.redaction()), trade_place))
+}
+
+/// `GET /v1/trades/{id}`
+pub(super) async fn trade(tables: &Tables, id: Uuid, query: Option<&str>) -> Answered {
+    no_parameters(query)?;
+    let work = async |client: &mut Client| trades::get(client, id).await;
+    let trade = tables.run(Lane::Read, |error| refused(error, INVALID_TRADE), work).await?;
+    Ok(Answer::ok(trade.private(tables.redaction())))
+}
+
+/// `GET /v1/orders`
+pub(super) async fn orders(tables: &Tables, query: Option<&str>) -> Answered {
+    let page = list_orders(tables, Query::parse(query)?).await?;
+    Ok(answer(&page, |order| order.private(tables.redaction()), order_place))
+}
+
+/// `GET /v1/snapshots`
+pub(super) async fn snapshots(tables: &Tables, query: Option<&str>) -> Answered {
+    let page = list_snapshots(tables, Query::parse(query)?).await?;
+    Ok(answer(&page, |snapshot| snapshot.private(tables.redaction()), snapshot_place))
+}
+
+/// `GET /v1/config`: the settings, or with `history=true` what they were before.
+pub(super) async fn settings(tables: &Tables, query: Option<&str>) -> Answered {
+    let mut query = Query::parse(query)?;
+    match query.take("history").as_deref() {
+        None | Some("false") => {
+            let page = list_settings(tables, query).await?;
+            Ok(answer(&page, |setting| setting.private(tables.redaction()), setting_cursor))
+        }
+        Some("true") => {
+            let page = list_history(tables, query).await?;
+            Ok(answer(&page, |setting| setting.private(tables.redaction()), past_place))
+        }
+        Some(_) => Err(ApplicationError::bad_request("history must be true or false")),
+    }
+}
+
+/// `GET /public/v1/trades`
+pub(super) async fn public_trades(tables: &Tables, query: Option<&str>) -> Answered {
+    let mut query = Query::parse(query)?;
+    // What is not shown is not to be found out by asking for it either.
+    if query.take("client_order_id").is_some() {
+        return Err(BadQuery::Unknown("client_order_id".to_owned()).into());
+    }
+    let page = list_trades(tables, query).await?;
+    Ok(answer(&page, |trade| trade.public(tables.redaction()), |trade| trade_place(trade).anonymous()))
+}
+
+/// `GET /public/v1/snapshots`
+pub(super) async fn public_snapshots(tables: &Tables, query: Option<&str>) -> Answered {
+    let page = list_snapshots(tables, Query::parse(query)?).await?;
+    Ok(answer(&page, |snapshot| snapshot.public(tables.redaction()), |s| snapshot_place(s).anonymous()))
+}
+
+fn answer<T, C: fmt::Display>(page: &Page<T>, show: impl Fn(&T) -> Document, place: impl Fn(&T) -> C) -> Answer {
+    let items: Vec<Document> = page.items.iter().map(show).collect();
+    let cursor = page.items.last().map(|last| place(last).to_string());
+    Answer::ok(Document::list(&items, cursor.as_deref(), page.more))
+}
+
+fn trade_place(trade: &Trade) -> Place {
+    Place::new(trade.opened_at, trade.id)
+}
+
+fn order_place(order: &Order) -> Place {
+    Place::new(order.created_at, order.id)
+}
+
+fn snapshot_place(snapshot: &Snapshot) -> Place {
+    Place::new(snapshot.taken_at, snapshot.id)
+}
+
+fn past_place(past: &PastSetting) -> Place {
+    Place::new(past.changed_at, past.id)
+}
+
+fn setting_cursor(setting: &Setting) -> String {
+    setting.key.clone()
+}
+
+async fn list_trades(tables: &Tables, mut query: Query) -> Result<Page<Trade>, ApplicationError> {
+    let filter = TradeFilter {
+        symbol: query.text("symbol")?,
+        side: query.one_of("side", &["long", "short"])?,
+        status: query.one_of("status", &["open", "closed"])?,
+        client_order_id: query.text("client_order_id")?,
+    };
+    let window = window(query)?;
+    tables.run(Lane::Search, list_refused, async |client| trades::list(client, &filter, &window).await).await
+}
+
+async fn list_orders(tables: &Tables, mut query: Query) -> Result<Page<Order>, ApplicationError> {
+    let trade_id = query.take("trade_id").map(|text| Uuid::try_parse(&text)).transpose();
+    let filter = OrderFilter {
+        trade_id: trade_id.map_err(|_| ApplicationError::bad_request("trade_id must be a UUID"))?,
+        symbol: query.text("symbol")?,
+        side: query.one_of("side", &["buy", "sell"])?,
+        kind: query.one_of("type", &["market", "limit"])?,
+        status: query.one_of("status", ORDER_STATES)?,
+        client_order_id: query.text("client_order_id")?,
+    };
+    let window = window(query)?;
+    tables.run(Lane::Search, list_refused, async |client| orders::list(client, &filter, &window).await).await
+}
+
+async fn list_snapshots(tables: &Tables, query: Query) -> Result<Page<Snapshot>, ApplicationError> {
+    let window = window(query)?;
+    tables.run(Lane::Search, list_refused, async |client| snapshots::list(client, &window).await).await
+}
+
+async fn list_settings(tables: &Tables, mut query: Query) -> Result<Page<Setting>, ApplicationError> {
+    let (key, after, limit) = (query.text("key")?, query.text("cursor")?, query.limit(USUAL_LIMIT, MAX_LIMIT)?.into());
+    query.none()?;
+    tables
+        .run(Lane::Search, list_refused, async |client| {
+            settings::list(client, key.as_deref(), after.as_deref(), limit).await
+        })
+        .await
+}
+
+async fn list_history(tables: &Tables, mut query: Query) -> Result<Page<PastSetting>, ApplicationError> {
+    let key = query.text("key")?;
+    let window = window(query)?;
+    tables
+        .run(Lane::Search, list_refused, async |client| settings::history(client, key.as_deref(), &window).await)
+        .await
+}
+
+/// Of a list nothing is stored, so what cannot be asked for is a parameter.
+fn list_refused(error: Error) -> ApplicationError {
+    match error {
+        Error::Invalid(reason) => ApplicationError::bad_request(reason),
+        other => refused(other, BAD_REQUEST),
+    }
+}
+
+/// The part of the list that is asked for. Takes what is left of the parameters.
+fn window(mut query: Query) -> Result<Window, ApplicationError> {
+    let after = query.take("cursor").map(|text| text.parse()).transpose();
+    let window = Window {
+        after: after.map_err(|bad: BadPlace| ApplicationError::bad_request(bad.to_string()))?,
+        limit: query.limit(USUAL_LIMIT, MAX_LIMIT)?.into(),
+        oldest_first: query.one_of("order", &["newest", "oldest"])?.as_deref() == Some("oldest"),
+        since: query.time("since")?,
+        until: query.time("until")?,
+    };
+    query.none()?;
+    Ok(window)
+}

@@ -1,0 +1,36 @@
+//! The documents that applications answer with.
+
+use serde::Serialize;
+
+use super::Redaction;
+
+/// JSON without secrets. Redaction alone makes it, so what has not passed redaction cannot be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document(String);
+
+impl Document {
+    /// The JSON of a shape, without what is secret in it. Structs of texts always serialize; were one not to, nothing is shown.
+    pub fn of(shape: &impl Serialize, redaction: &Redaction) -> Self {
+        let text = serde_json::to_string(shape).unwrap_or_else(|_| "null".to_owned());
+        Self(redaction.json(&text).into_owned())
+    }
+
+    /// A list of documents, and the cursor with which it goes on.
+    pub fn list(items: &[Self], cursor: Option<&str>, more: bool) -> Self {
+        // A cursor is digits and the like, or the key of a setting: nothing in it needs an escape.
+        let cursor = cursor.map_or_else(|| "null".to_owned(), |cursor| format!("\"{cursor}\""));
+        let items: Vec<&str> = items.iter().map(Self::as_str).collect();
+        Self(format!(r#"{{"items":[{}],"cursor":{cursor},"more":{more}}}"#, items.join(",")))
+    }
+
+    /// The JSON.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Document> for String {
+    fn from(document: Document) -> Self {
+        document.0
+    }
+}
