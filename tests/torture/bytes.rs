@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::http::request;
-use crate::support::link::Link;
+use crate::support::raw_http::request;
+use crate::support::slow_link::Link;
 use crate::support::{JWT_SECRET, NO_LIMITS, binary, migrated_database, until};
 
 /// 40 Mbit a second.

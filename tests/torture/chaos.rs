@@ -11,9 +11,9 @@ use nix::unistd::Pid;
 use tokio_postgres::Client;
 
 use super::WRITERS;
+use super::crashing_postgres::{Server, Way};
 use super::dice::Dice;
-use super::node::Node;
-use super::server::{Server, Way};
+use super::node_process::Node;
 use super::writers::Shared;
 use crate::support::{connector, load, until};
 

@@ -17,9 +17,9 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
 use super::setting;
-use crate::support::http::read_answer;
+use crate::stream::ws::raw_websocket;
+use crate::support::raw_http::read_answer;
 use crate::support::{JWT_SECRET, binary, load, migrated_database, until};
-use crate::ws::raw;
 
 /// What the acceptance asks for of a minute on 2 million rows.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -105,7 +105,7 @@ impl Bad {
     async fn session(self, path: &'static str, token: Option<String>, say: Vec<u8>, reads: bool) {
         let token = token.map(|token| format!("Bearer {token}"));
         let more: Vec<(&str, &str)> = token.iter().map(|token| ("authorization", token.as_str())).collect();
-        let head = raw::head(path, &more);
+        let head = raw_websocket::head(path, &more);
         while self.goes_on() {
             let Ok(mut stream) = connect_from(BAD, self.to).await else { continue };
             let mut begun = stream.write_all(head.as_bytes()).await;
@@ -151,7 +151,7 @@ fn let_loose(bad: &Bad) {
     let hang_up = Duration::from_millis(10);
     let patient = Duration::from_secs(30);
     let subscribe = json!({"op": "subscribe", "last": 10_000, "symbol": "SYM1", "type": "tick.a1,tick.a2"}).to_string();
-    let subscribe = raw::frame(raw::TEXT, subscribe.as_bytes());
+    let subscribe = raw_websocket::frame(raw_websocket::TEXT, subscribe.as_bytes());
     for role in Role::ALL {
         let token = Some(token(&format!("bad-{role}"), role, 0));
         for _ in 0..4 {
@@ -166,7 +166,7 @@ fn let_loose(bad: &Bad) {
         tokio::spawn(bad.clone().search("/public/v1/events", None, hang_up));
         tokio::spawn(bad.clone().session("/public/ws", None, subscribe.clone(), true));
     }
-    let pings = raw::frame(raw::PING, b"p").repeat(1000);
+    let pings = raw_websocket::frame(raw_websocket::PING, b"p").repeat(1000);
     for _ in 0..FLOODS {
         tokio::spawn(bad.clone().session("/public/ws", None, pings.clone(), false));
     }
@@ -222,11 +222,11 @@ async fn follow(
     mut posted: mpsc::UnboundedReceiver<(u64, Instant)>,
 ) -> Times {
     let stream = connect_from(GOOD, to).await.unwrap();
-    let head = raw::head("/ws?type=victim.*", &[("authorization", &format!("Bearer {token}"))]);
-    let mut client = raw::Client::over(stream, head.as_bytes()).await;
+    let head = raw_websocket::head("/ws?type=victim.*", &[("authorization", &format!("Bearer {token}"))]);
+    let mut client = raw_websocket::Client::over(stream, head.as_bytes()).await;
     let (mut times, mut begun) = (Times::default(), std::collections::HashMap::new());
     let deadline = tokio::time::Instant::from_std(until + SHORT_LIMIT);
-    while let Ok(raw::Said::Json(frame)) = tokio::time::timeout_at(deadline, client.said()).await {
+    while let Ok(raw_websocket::Said::Json(frame)) = tokio::time::timeout_at(deadline, client.said()).await {
         while let Ok((n, at)) = posted.try_recv() {
             begun.insert(n, at);
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::server::{Server, Way};
+use super::crashing_postgres::{Server, Way};
 use crate::support::{connect, connector, migrate, until};
 use crate::tail::Node;
 
