@@ -21,6 +21,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
+use tokio_postgres::{Client, Row};
 
 use crate::support::{connect, migrate};
 use chaos::Chaos;
@@ -84,6 +85,112 @@ impl Delivery {
     }
 }
 
+/// Everything that writes, and the home-made relay that reads along.
+struct Workload {
+    writing: JoinSet<()>,
+    resolving: JoinSet<()>,
+    relay: tokio::task::JoinHandle<HashSet<i64>>,
+    end_relay: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Workload {
+    fn start(shared: &Arc<Shared>, seed: u64) -> Self {
+        let (mut writing, mut resolving) = (JoinSet::new(), JoinSet::new());
+        for number in 0..WRITERS {
+            writing.spawn(Writer::new(shared, seed, number).run());
+        }
+        for number in 0..RESOLVERS {
+            resolving.spawn(resolve(Arc::clone(shared), seed, 1000 + number));
+        }
+        let (end_relay, relay_ends) = tokio::sync::oneshot::channel();
+        let relay = tokio::spawn(naive::relay(Arc::clone(shared), relay_ends));
+        Self { writing, resolving, relay, end_relay }
+    }
+
+    /// Lets the writers come to their ends, and those who resolve what they left.
+    async fn finish(&mut self, shared: &Shared) {
+        shared.stop.store(true, Ordering::SeqCst);
+        for tasks in [&mut self.writing, &mut self.resolving] {
+            while let Some(ended) = tasks.join_next().await {
+                ended.unwrap();
+            }
+        }
+    }
+
+    /// The seqs that the relay has seen.
+    async fn relayed(self) -> HashSet<i64> {
+        self.end_relay.send(()).unwrap();
+        self.relay.await.unwrap()
+    }
+}
+
+/// What was committed.
+struct Journal {
+    /// Each event as a node writes it down.
+    lines: Vec<String>,
+    /// The seq of each event, and the piece of work that it belongs to.
+    works: Vec<(i64, Option<u32>)>,
+    truncates: u64,
+    newest: i64,
+}
+
+impl Journal {
+    async fn read(client: &Client) -> Self {
+        let sql = "select seq, right(id::text, 8), (payload->>'op')::bigint, type = 'torture.things.truncated'
+                     from rowcast.events order by seq";
+        let rows = client.query(sql, &[]).await.unwrap();
+        let op = |row: &Row| row.get::<_, Option<i64>>(2).map(|op| u32::try_from(op).unwrap());
+        Self {
+            lines: rows.iter().map(|row| format!("{} {}", row.get::<_, i64>(0), row.get::<_, &str>(1))).collect(),
+            works: rows.iter().map(|row| (row.get(0), op(row))).collect(),
+            truncates: rows.iter().filter(|row| row.get(3)).count() as u64,
+            newest: rows.last().unwrap().get(0),
+        }
+    }
+}
+
+/// Waits until each node has delivered up to this seq, stops them, and names those that never came so far.
+async fn catch_up(nodes: &mut [Node], newest: i64) -> Vec<String> {
+    let mut late = Vec::new();
+    for node in &*nodes {
+        let mut at = node.at.subscribe();
+        if tokio::time::timeout(CATCH_UP, at.wait_for(|at| *at >= newest)).await.is_err() {
+            late.push(format!("{} stands at {} and never comes to {newest}", node.name, *node.at.borrow()));
+        }
+    }
+    for node in nodes {
+        node.stop();
+    }
+    late
+}
+
+/// What is wrong with what one node delivered. Prints its counts.
+fn deliveries(node: &Node, journal: &Journal) -> Option<String> {
+    let (said, unequal) = Delivery::of(&node.file, &journal.lines);
+    let [polls, hushes, rings, connections, resets] = node.counts();
+    eprintln!(
+        "{}: {said:?}; starts {}, polls {polls}, hushes {hushes}, rings {rings}, connections {connections}, resets {resets}",
+        node.name, node.starts
+    );
+    unequal.map(|why| format!("{} has not delivered the table: {why}\n{}", node.name, node.log()))
+}
+
+/// What is wrong with what stands in the database at the end.
+async fn wrong_in_the_database(client: &Client, newest: i64) -> Vec<String> {
+    let mut faults = Vec::new();
+    let deadline = "select last_value from rowcast.hush_deadline";
+    if client.query_one(deadline, &[]).await.unwrap().get::<_, i64>(0) > 0 {
+        faults.push("the last node that hushed has not ended its hush".to_owned());
+    }
+    let head = "select head, (select last_value from rowcast.events_seq_seq) from rowcast.journal_state";
+    let head = client.query_one(head, &[]).await.unwrap();
+    let (head, last): (i64, i64) = (head.get(0), head.get(1));
+    if head > last || head < newest {
+        faults.push(format!("the head is {head}, the newest event {newest}, the last number drawn {last}"));
+    }
+    faults
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_node_delivers_exactly_what_was_committed_whatever_is_killed() {
     let time = Duration::from_secs(setting("TORTURE_SECONDS", 8));
@@ -96,26 +203,11 @@ async fn every_node_delivers_exactly_what_was_committed_whatever_is_killed() {
     connect(&url).await.batch_execute(TABLE).await.unwrap();
     let shared = Shared::new(&url);
     let nodes = (0..NODES).map(|number| Node::start(number, &url, &folder)).collect();
-    let mut writing = JoinSet::new();
-    for number in 0..WRITERS {
-        writing.spawn(Writer::new(&shared, seed, number).run());
-    }
-    let mut resolving = JoinSet::new();
-    for number in 0..RESOLVERS {
-        resolving.spawn(resolve(Arc::clone(&shared), seed, 1000 + number));
-    }
-    let (end_relay, relay_ends) = tokio::sync::oneshot::channel();
-    let relay = tokio::spawn(naive::relay(Arc::clone(&shared), relay_ends));
-
+    let mut workload = Workload::start(&shared, seed);
     let begun = Instant::now();
     let mut chaos = Chaos::new(server, nodes, &shared, seed);
     chaos.rage(time).await;
-    shared.stop.store(true, Ordering::SeqCst);
-    for tasks in [&mut writing, &mut resolving] {
-        while let Some(ended) = tasks.join_next().await {
-            ended.unwrap();
-        }
-    }
+    workload.finish(&shared).await;
     let took = begun.elapsed();
 
     let client = connect(&url).await;
@@ -123,55 +215,19 @@ async fn every_node_delivers_exactly_what_was_committed_whatever_is_killed() {
     for row in client.query("select gid from pg_prepared_xacts", &[]).await.unwrap() {
         client.batch_execute(&format!("rollback prepared '{}'", row.get::<_, String>(0))).await.unwrap();
     }
-    end_relay.send(()).unwrap();
-    let seen = relay.await.unwrap();
-    let sql = "select seq, right(id::text, 8), (payload->>'op')::bigint, type = 'torture.things.truncated'
-                 from rowcast.events order by seq";
-    let rows = client.query(sql, &[]).await.unwrap();
-    let newest: i64 = rows.last().unwrap().get(0);
-    let mut late = Vec::new();
-    for node in &chaos.nodes {
-        let mut at = node.at.subscribe();
-        if tokio::time::timeout(CATCH_UP, at.wait_for(|at| *at >= newest)).await.is_err() {
-            late.push(format!("{} stands at {} and never comes to {newest}", node.name, *node.at.borrow()));
-        }
-    }
-    for node in &mut chaos.nodes {
-        node.stop();
-    }
-
-    let table: Vec<String> = rows.iter().map(|r| format!("{} {}", r.get::<_, i64>(0), r.get::<_, &str>(1))).collect();
-    let works: Vec<(i64, Option<u32>)> =
-        rows.iter().map(|r| (r.get(0), r.get::<_, Option<i64>>(2).map(|op| u32::try_from(op).unwrap()))).collect();
-    let truncates = rows.iter().filter(|row| row.get(3)).count() as u64;
-    let naive_lost = works.iter().filter(|(seq, _)| !seen.contains(seq)).count();
-    eprintln!("took {took:?}; rows in the table: {}", table.len());
+    let relayed = workload.relayed().await;
+    let journal = Journal::read(&client).await;
+    let mut faults = catch_up(&mut chaos.nodes, journal.newest).await;
+    let naive_lost = journal.works.iter().filter(|(seq, _)| !relayed.contains(seq)).count();
+    eprintln!("took {took:?}; rows in the table: {}", journal.lines.len());
     eprintln!("{}\n{chaos}", shared.ledger);
     eprintln!("a naive reader of seq > cursor lost {naive_lost} rows");
-    let mut faults = late;
-    for node in &chaos.nodes {
-        let (said, unequal) = Delivery::of(&node.file, &table);
-        let [polls, hushes, rings, connections, resets] = node.counts();
-        eprintln!(
-            "{}: {said:?}; starts {}, polls {polls}, hushes {hushes}, rings {rings}, connections {connections}, resets {resets}",
-            node.name, node.starts
-        );
-        faults.extend(unequal.map(|why| format!("{} has not delivered the table: {why}\n{}", node.name, node.log())));
+    faults.extend(chaos.nodes.iter().filter_map(|node| deliveries(node, &journal)));
+    faults.extend(shared.ledger.audit(&journal.works).into_iter().take(20));
+    if journal.truncates < shared.ledger.truncated.load(Ordering::Relaxed) {
+        faults.push(format!("only {} truncates are told", journal.truncates));
     }
-    faults.extend(shared.ledger.audit(&works).into_iter().take(20));
-    if truncates < shared.ledger.truncated.load(Ordering::Relaxed) {
-        faults.push(format!("only {truncates} truncates are told"));
-    }
-    let deadline = "select last_value from rowcast.hush_deadline";
-    if client.query_one(deadline, &[]).await.unwrap().get::<_, i64>(0) > 0 {
-        faults.push("the last node that hushed has not ended its hush".to_owned());
-    }
-    let head = "select head, (select last_value from rowcast.events_seq_seq) from rowcast.journal_state";
-    let head = client.query_one(head, &[]).await.unwrap();
-    let (head, last): (i64, i64) = (head.get(0), head.get(1));
-    if head > last || head < newest {
-        faults.push(format!("the head is {head}, the newest event {newest}, the last number drawn {last}"));
-    }
+    faults.extend(wrong_in_the_database(&client, journal.newest).await);
     drop(client);
     let server = chaos.server.take().unwrap();
     tokio::task::spawn_blocking(|| server.end()).await.unwrap();

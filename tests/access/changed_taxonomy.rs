@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 
 use super::{Session, Sse};
-use crate::support::{TestServer, in_time, migrated_database, until};
+use crate::support::{TestDb, TestServer, in_time, migrated_database, until};
 
 /// A second, the look itself, and a machine that has much to do.
 const SOON: Duration = Duration::from_millis(2500);
@@ -53,8 +53,8 @@ async fn change(client: &Client, servers: &[TestServer], sql: &str, mut wanted: 
     }
 }
 
-#[tokio::test]
-async fn a_change_of_the_list_holds_on_every_server_for_what_is_kept_too() {
+/// Two servers over one journal of two events of which nothing is public, and a third that tells that the list is known.
+async fn two_servers() -> (TestDb, Client, [TestServer; 2]) {
     let db = migrated_database().await;
     let client = db.client().await;
     let open = [("ROWCAST_PUBLIC_STREAM", "on")];
@@ -69,6 +69,18 @@ async fn a_change_of_the_list_holds_on_every_server_for_what_is_kept_too() {
         // This is kept from now on.
         until("the list is known", || async { seen(server).await == json!([["shop.end", {}]]) }).await;
     }
+    (db, client, servers)
+}
+
+async fn stop(servers: [TestServer; 2]) {
+    for server in servers {
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_the_list_holds_on_every_server_for_what_is_kept_too() {
+    let (_db, client, servers) = two_servers().await;
     let steps = [
         (
             "insert into rowcast.event_types (type, description, public_fields) values ('shop.opened', 'It opens.', '{city}')",
@@ -97,8 +109,12 @@ async fn a_change_of_the_list_holds_on_every_server_for_what_is_kept_too() {
     for (sql, wanted) in steps {
         change(&client, &servers, sql, wanted).await;
     }
+    stop(servers).await;
+}
 
-    // A session that follows sees what comes by the list that holds when it comes.
+#[tokio::test]
+async fn a_session_sees_what_comes_by_the_list_that_holds_when_it_comes() {
+    let (_db, client, servers) = two_servers().await;
     let event = |n: u8| {
         format!(
             "insert into rowcast.events (type, public_safe, payload) values ('shop.opened', true, '{{\"rent\": {n}}}')"
@@ -125,7 +141,5 @@ async fn a_change_of_the_list_holds_on_every_server_for_what_is_kept_too() {
         // What was hidden when it passed by stays passed.
         assert_eq!(session.next_of("event").await["event"]["payload"], json!({"rent": 3}));
     }
-    for server in servers {
-        server.stop().await.unwrap();
-    }
+    stop(servers).await;
 }

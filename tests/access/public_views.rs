@@ -36,74 +36,110 @@ fn seqs(page: &Value) -> Vec<i64> {
     page["events"].as_array().unwrap().iter().map(|event| event["seq"].as_i64().unwrap()).collect()
 }
 
+/// Rows that hold secrets, names of owners and markup; four of them are shown, and the one that tells that the taxonomy is known.
+const HOSTILE_ROWS: &str = r#"insert into rowcast.events (id, type, public_safe, symbol, trade_id, subject, owner, payload) values
+    ('00000000-0000-4000-8000-000000000001', 'shop.opened', true, 'S', '00000000-0000-4000-8000-0000000000ff', 'secret subject', null,
+     '{"city": "Bern", "rent": 1, "hours": {"from": 8, "api_key": "k", "n": [{"token": "tok7en"}]}, "password": "hunter2"}'),
+    ('00000000-0000-4000-8000-000000000002', 'shop.opened', false, null, null, null, null, '{"city": "hidden: not marked"}'),
+    ('00000000-0000-4000-8000-000000000003', 'shop.opened', true, null, null, null, 'alice', '{"city": "hidden: of an owner"}'),
+    ('00000000-0000-4000-8000-000000000004', 'shop.unlisted', true, null, null, null, null, '{"city": "hidden: not listed"}'),
+    ('00000000-0000-4000-8000-000000000005', 'shop.closed', true, null, null, null, null, '{"city": "hidden: no such field"}'),
+    ('00000000-0000-4000-8000-000000000006', 'shop.opened', true, 'postgres://a:b@c/d', null, null, null,
+     '{"city": "postgres://user:hunter2@db/x", "hours": "</script><img src=x onerror=alert(1)>", "CITY": "hidden"}'),
+    ('00000000-0000-4000-8000-000000000007', 'shop.opened', true, null, null, null, null, '{"city": {"city": {"secret": "7"}}}')"#;
+
+/// What stands in those rows, and nobody may see.
+const HIDDEN: [&str; 6] = ["hidden", "hunter2", "secret subject", "alice", "00ff", "rent"];
+
+/// A server over the hostile rows, and the bytes of each that is shown.
+struct HostileJournal {
+    server: TestServer,
+    client: Client,
+    shown: Vec<(usize, String)>,
+    // Dropped last, when nobody uses it any more.
+    _db: TestDb,
+}
+
+impl HostileJournal {
+    async fn served() -> Self {
+        let (db, client) = listed().await;
+        client.batch_execute(HOSTILE_ROWS).await.unwrap();
+        let server = TestServer::ready(&db.url, &[OPEN[0], ("ROWCAST_HEARTBEAT", "200ms")]).await;
+        knows(&server, &client).await;
+        let rows = client.query(
+            "select to_char(at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from rowcast.events order by seq",
+            &[],
+        );
+        let at: Vec<String> = rows.await.unwrap().iter().map(|row| row.get(0)).collect();
+        let event = |n: usize, kind: &str, symbol: &str, payload: &str| {
+            let symbol = if symbol.is_empty() { String::new() } else { format!(r#""symbol":"{symbol}","#) };
+            let (id, at) = (format!("00000000-0000-4000-8000-00000000000{n}"), &at[n - 1]);
+            let head = format!(r#""seq":{n},"id":"{id}","at":"{at}","type":"{kind}","level":"info""#);
+            (n, format!(r#"{{{head},{symbol}"payload":{payload}}}"#))
+        };
+        let first = r#"{"city": "Bern", "hours": {"n": [{"token": "[redacted]"}], "from": 8, "api_key": "[redacted]"}, "password": "[redacted]"}"#;
+        let sixth = r#"{"city": "[redacted]", "hours": "</script><img src=x onerror=alert(1)>"}"#;
+        let shown = vec![
+            event(1, "shop.opened", "S", first),
+            event(5, "shop.closed", "", "{}"),
+            event(6, "shop.opened", "postgres://a:[redacted]@c/d", sixth),
+            event(7, "shop.opened", "", r#"{"city": {"city": {"secret": "[redacted]"}}}"#),
+        ];
+        Self { server, client, shown, _db: db }
+    }
+
+    /// The bytes of one of them.
+    fn bytes(&self, seq: usize) -> &str {
+        &self.shown.iter().find(|(n, _)| *n == seq).unwrap().1
+    }
+
+    async fn end(self) {
+        self.server.stop().await.unwrap();
+    }
+}
+
+fn parsed(event: &str) -> Value {
+    serde_json::from_str(event).unwrap()
+}
+
 #[tokio::test]
 async fn hostile_rows_come_out_as_these_bytes_and_no_others() {
-    let (db, client) = listed().await;
-    let sql = r#"insert into rowcast.events (id, type, public_safe, symbol, trade_id, subject, owner, payload) values
-        ('00000000-0000-4000-8000-000000000001', 'shop.opened', true, 'S', '00000000-0000-4000-8000-0000000000ff', 'secret subject', null,
-         '{"city": "Bern", "rent": 1, "hours": {"from": 8, "api_key": "k", "n": [{"token": "tok7en"}]}, "password": "hunter2"}'),
-        ('00000000-0000-4000-8000-000000000002', 'shop.opened', false, null, null, null, null, '{"city": "hidden: not marked"}'),
-        ('00000000-0000-4000-8000-000000000003', 'shop.opened', true, null, null, null, 'alice', '{"city": "hidden: of an owner"}'),
-        ('00000000-0000-4000-8000-000000000004', 'shop.unlisted', true, null, null, null, null, '{"city": "hidden: not listed"}'),
-        ('00000000-0000-4000-8000-000000000005', 'shop.closed', true, null, null, null, null, '{"city": "hidden: no such field"}'),
-        ('00000000-0000-4000-8000-000000000006', 'shop.opened', true, 'postgres://a:b@c/d', null, null, null,
-         '{"city": "postgres://user:hunter2@db/x", "hours": "</script><img src=x onerror=alert(1)>", "CITY": "hidden"}'),
-        ('00000000-0000-4000-8000-000000000007', 'shop.opened', true, null, null, null, null, '{"city": {"city": {"secret": "7"}}}')"#;
-    client.batch_execute(sql).await.unwrap();
-    let server = TestServer::ready(&db.url, &[OPEN[0], ("ROWCAST_HEARTBEAT", "200ms")]).await;
-    knows(&server, &client).await;
-    let rows = client.query(
-        "select to_char(at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') from rowcast.events order by seq",
-        &[],
-    );
-    let at: Vec<String> = rows.await.unwrap().iter().map(|row| row.get(0)).collect();
-    let id = |n: usize| format!("00000000-0000-4000-8000-00000000000{n}");
-    let event = |n: usize, kind: &str, symbol: &str, payload: &str| {
-        let symbol = if symbol.is_empty() { String::new() } else { format!(r#""symbol":"{symbol}","#) };
-        let (id, at) = (id(n), &at[n - 1]);
-        format!(r#"{{"seq":{n},"id":"{id}","at":"{at}","type":"{kind}","level":"info",{symbol}"payload":{payload}}}"#)
-    };
-    let expected = [
-        event(
-            1,
-            "shop.opened",
-            "S",
-            r#"{"city": "Bern", "hours": {"n": [{"token": "[redacted]"}], "from": 8, "api_key": "[redacted]"}, "password": "[redacted]"}"#,
-        ),
-        event(5, "shop.closed", "", "{}"),
-        event(
-            6,
-            "shop.opened",
-            "postgres://a:[redacted]@c/d",
-            r#"{"city": "[redacted]", "hours": "</script><img src=x onerror=alert(1)>"}"#,
-        ),
-        event(7, "shop.opened", "", r#"{"city": {"city": {"secret": "[redacted]"}}}"#),
-    ];
-    let page = server.get("/public/v1/events?cursor=0&limit=4").await;
-    let cursor = "7.00000007";
-    assert_eq!(page.body, format!(r#"{{"events":[{}],"cursor":"{cursor}","head":8,"more":true}}"#, expected.join(",")));
+    let journal = HostileJournal::served().await;
+    let page = journal.server.get("/public/v1/events?cursor=0&limit=4").await;
+    let events = journal.shown.iter().map(|(_, event)| event.as_str()).collect::<Vec<_>>().join(",");
+    assert_eq!(page.body, format!(r#"{{"events":[{events}],"cursor":"7.00000007","head":8,"more":true}}"#));
     assert_eq!(page.headers["content-type"], "application/json");
+    for hidden in HIDDEN {
+        assert!(!page.body.contains(hidden), "{hidden}");
+    }
+    journal.end().await;
+}
 
-    let mut session = Session::open(&server, "/public/ws?cursor=0", &[]).await;
-    let mut sse = Sse::open(&server, "/public/v1/events/stream?cursor=0", None).await;
+#[tokio::test]
+async fn public_streams_send_the_bytes_of_the_page_and_count_nothing_else() {
+    let journal = HostileJournal::served().await;
+    let mut session = Session::open(&journal.server, "/public/ws?cursor=0", &[]).await;
+    let mut sse = Sse::open(&journal.server, "/public/v1/events/stream?cursor=0", None).await;
     assert_eq!(session.next_of("hello").await["view"], "public");
-    for event in &expected {
-        let sent = session.next_of("event").await;
-        assert_eq!(sent["event"], serde_json::from_str::<Value>(event).unwrap());
+    for (_, event) in &journal.shown {
+        assert_eq!(session.next_of("event").await["event"], parsed(event));
         sse.until(event).await;
     }
-    for hidden in ["hidden", "hunter2", "secret subject", "alice", "00ff", "rent"] {
-        assert!(!page.body.contains(hidden) && !sse.text.contains(hidden), "{hidden}");
-    }
-
     // The count and the sum of a heartbeat are of these, and of the one that showed that the list is known.
     let beat = session.next_of("heartbeat").await;
     assert_eq!((&beat["events"], &beat["check"]), (&json!(5), &json!(1 + 5 + 6 + 7 + 8)));
     sse.until("\"seq\":8,").await;
     assert_eq!(sse.text.matches("\"seq\":").count(), 5, "{}", sse.text);
+    for hidden in HIDDEN {
+        assert!(!sse.text.contains(hidden), "{hidden}");
+    }
+    journal.end().await;
+}
 
-    // By any filter and from any beginning it is some of the same bytes.
-    let bytes = |n: usize| expected.iter().find(|event| event.starts_with(&format!("{{\"seq\":{n},"))).cloned();
+#[tokio::test]
+async fn any_filter_and_any_beginning_choose_among_the_same_public_bytes() {
+    let journal = HostileJournal::served().await;
+    let server = &journal.server;
     for (filter, wanted) in [
         ("type=shop.opened", vec![1, 6, 7]),
         ("type=shop.*&level=info", vec![1, 5, 6, 7]),
@@ -113,18 +149,19 @@ async fn hostile_rows_come_out_as_these_bytes_and_no_others() {
         ("level=warn", vec![]),
     ] {
         let body = server.get(&format!("/public/v1/events?cursor=0&{filter}")).await.body;
-        let mut session = Session::open(&server, &format!("/public/ws?cursor=0&{filter}"), &[]).await;
-        let mut stream = Sse::open(&server, &format!("/public/v1/events/stream?cursor=0&{filter}"), None).await;
-        let mut newest = Session::open(&server, &format!("/public/ws?last=9&{filter}"), &[]).await;
+        let mut session = Session::open(server, &format!("/public/ws?cursor=0&{filter}"), &[]).await;
+        let mut stream = Sse::open(server, &format!("/public/v1/events/stream?cursor=0&{filter}"), None).await;
+        let mut newest = Session::open(server, &format!("/public/ws?last=9&{filter}"), &[]).await;
         for n in &wanted {
-            let event = bytes(*n).unwrap();
-            assert!(body.contains(&event), "{filter}: {body}");
-            stream.until(&event).await;
+            let event = journal.bytes(*n);
+            assert!(body.contains(event), "{filter}: {body}");
+            stream.until(event).await;
             for session in [&mut session, &mut newest] {
-                assert_eq!(session.next_of("event").await["event"], serde_json::from_str::<Value>(&event).unwrap());
+                assert_eq!(session.next_of("event").await["event"], parsed(event));
             }
         }
         stream.until(": heartbeat").await;
+        // The event that shows that the taxonomy is known.
         let others = usize::from(filter.contains("shop.*") || filter.contains("closed"));
         for text in [&body, &stream.text] {
             assert_eq!(text.matches("\"seq\":").count(), wanted.len() + others, "{filter}: {text}");
@@ -135,19 +172,23 @@ async fn hostile_rows_come_out_as_these_bytes_and_no_others() {
             assert_eq!((&beat["events"], &beat["check"]), (&json!(wanted.len() + others), &json!(sum + 8 * others)));
         }
     }
+    journal.end().await;
+}
 
-    // Who waits is told of the first that is shown, in the same way, however many hidden ones come before it.
+#[tokio::test]
+async fn a_public_wait_ends_with_the_first_event_that_is_shown_however_many_hidden_ones_come_before() {
+    let journal = HostileJournal::served().await;
     let again = "insert into rowcast.events (type, public_safe, trade_id, subject, owner, payload)
                  select type, public_safe, trade_id, subject, owner, payload from rowcast.events
                   where seq between 2 and 5 order by seq";
-    let waiting = async { server.get("/public/v1/events?cursor=8&wait=30").await };
-    let (answer, ()) = tokio::join!(waiting, async { client.batch_execute(again).await.unwrap() });
+    let waiting = async { journal.server.get("/public/v1/events?cursor=8&wait=30").await };
+    let (answer, ()) = tokio::join!(waiting, async { journal.client.batch_execute(again).await.unwrap() });
     let answer = answer.json();
     assert_eq!((seqs(&answer), &answer["events"][0]["payload"]), (vec![12], &json!({})));
     let mut keys: Vec<_> = answer["events"][0].as_object().unwrap().keys().map(String::as_str).collect();
     keys.sort_unstable();
     assert_eq!(keys, ["at", "id", "level", "payload", "seq", "type"]);
-    server.stop().await.unwrap();
+    journal.end().await;
 }
 
 #[tokio::test]

@@ -61,7 +61,21 @@ async fn plain_sql_closes_everything_of_a_subject_on_every_node_within_a_second(
         session.say(json!({"op": "ping"})).await;
         session.next_of("pong").await;
     }
-    // A good session takes no token that was revoked.
+    for server in servers {
+        server.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_session_of_a_later_token_takes_no_revoked_one_and_a_list_that_is_emptied_holds_nothing() {
+    let db = migrated_database().await;
+    let servers = [TestServer::ready(&db.url, &[]).await, TestServer::ready(&db.url, &[]).await];
+    let alice = token("alice", Role::Viewer);
+    let client = db.client().await;
+    client.batch_execute("insert into rowcast.revocations (subject) values ('alice')").await.unwrap();
+    for server in &servers {
+        until("the token is revoked", || async { ask(server, "GET", "/v1/me", &alice, "").await.status == 401 }).await;
+    }
     let mut later = Session::of(&servers[0], "/ws", &token_issued("alice", Role::Viewer, 30)).await;
     later.next_of("hello").await;
     later.auth(&alice).await;

@@ -1,6 +1,7 @@
 //! `/openapi.json`: what it says is well formed and true. That it names every route is tested where the routes are
 //! (`src/http/routes.rs`); `scripts/fuzz` holds a server to it with requests that nobody has thought of.
 
+mod described_answers;
 mod examples;
 
 use std::collections::BTreeSet;
@@ -13,7 +14,7 @@ use rowcast::config::Secret;
 use serde_json::{Value, json};
 
 use crate::support::raw_http::{Answer, request};
-use crate::support::{JWT_SECRET, NO_LIMITS, PATIENCE, TestServer, migrated_database, until};
+use crate::support::{JWT_SECRET, NO_LIMITS, PATIENCE, TestServer, migrated_database};
 
 const NOBODY: &str = "00000000-0000-0000-0000-000000000000";
 
@@ -219,91 +220,6 @@ async fn every_operation_lets_in_the_roles_that_it_names_and_nobody_else() {
 }
 
 /// The examples of the document, one after the other as a client would send them, and what goes wrong besides.
-#[tokio::test]
-async fn real_answers_are_as_they_are_described() {
-    let document = Document::load();
-    let db = migrated_database().await;
-    let server = TestServer::ready(&db.url, &[("ROWCAST_PUBLIC_STREAM", "on")]).await;
-    let hold = async |role: Option<Role>, method: &str, path: &str, address: &str, body: &str, status: u16| {
-        let answer = ask(&server, role, method, address, body).await;
-        assert_eq!(answer.status, status, "{method} {address} {body}: {}", answer.body);
-        document.hold(method, path, &answer);
-        answer
-    };
-    let id = |answer: &Answer, pointer: &str| answer.json().pointer(pointer).unwrap().as_str().unwrap().to_owned();
-    let (engine, admin) = (Some(Role::Engine), Some(Role::Admin));
-
-    for path in ["/health/live", "/health/ready", "/health/db", "/metrics", "/openapi.json"] {
-        hold(None, "GET", path, path, "", 200).await;
-    }
-    hold(engine, "GET", "/v1/me", "/v1/me", "", 200).await;
-
-    let event = r#"{"type":"note.added","symbol":"S","subject":"s","trade_id":"4c0c4b2e-55b1-4a57-9d7e-1b1f4f6f7a10"}"#;
-    hold(engine, "POST", "/v1/events", "/v1/events", event, 201).await;
-    hold(engine, "POST", "/v1/events", "/v1/events", &format!("[{event},{event}]"), 201).await;
-    hold(engine, "POST", "/v1/events", "/v1/events", r#"{"type":"Bad"}"#, 422).await;
-    hold(engine, "POST", "/v1/events", "/v1/events", "{", 400).await;
-    until("the events are there", || async {
-        ask(&server, engine, "GET", "/v1/events?cursor=0", "").await.json()["events"].as_array().unwrap().len() == 3
-    })
-    .await;
-    let sent = [("authorization", &*bearer(Role::Engine)), ("content-type", "text/plain")];
-    document.hold("POST", "/v1/events", &request(server.address(), "POST", "/v1/events", &sent, b"x").await);
-    let large = [sent[0], ("content-length", "2000000")];
-    document.hold("POST", "/v1/events", &request(server.address(), "POST", "/v1/events", &large, b"").await);
-    hold(engine, "GET", "/v1/events", "/v1/events?cursor=0", "", 200).await;
-    hold(engine, "GET", "/v1/events", "/v1/events?cursor=99999", "", 400).await;
-    hold(engine, "GET", "/v1/events/stream", "/v1/events/stream?last=2", "", 200).await;
-    hold(None, "GET", "/public/v1/events", "/public/v1/events?cursor=0", "", 200).await;
-    hold(None, "GET", "/public/v1/events/stream", "/public/v1/events/stream?limit=1", "", 400).await;
-    hold(None, "GET", "/public/ws", "/public/ws", "", 426).await;
-    hold(None, "GET", "/ws", "/ws", "", 426).await;
-
-    let body = |operation: &str, name: &str| {
-        let found = document.operations().find(|(_, _, o)| o["operationId"] == operation).unwrap().2;
-        found["requestBody"]["content"]["application/json"]["examples"][name]["value"].to_string()
-    };
-    let trade = hold(engine, "POST", "/v1/trades", "/v1/trades", &body("openTrade", "long"), 201).await;
-    hold(engine, "POST", "/v1/trades", "/v1/trades", &body("openTrade", "long"), 200).await;
-    hold(engine, "POST", "/v1/trades", "/v1/trades", "[]", 422).await;
-    let address = format!("/v1/trades/{}", id(&trade, "/id"));
-    hold(engine, "GET", "/v1/trades/{id}", &address, "", 200).await;
-    let (path, close) = ("/v1/trades/{id}/close", format!("{address}/close"));
-    hold(engine, "POST", path, &close, &body("closeTrade", "target"), 200).await;
-    hold(engine, "POST", path, &close, r#"{"exit_price":"1"}"#, 409).await;
-    hold(engine, "GET", "/v1/trades/{id}", &format!("/v1/trades/{NOBODY}"), "", 404).await;
-    // What an address says of 405 stands with the methods that it has.
-    document.hold("GET", "/v1/trades/{id}", &ask(&server, engine, "DELETE", &address, "").await);
-    let order = hold(engine, "POST", "/v1/orders", "/v1/orders", &body("placeOrder", "limit"), 201).await;
-    let address = format!("/v1/orders/{}", id(&order, "/id"));
-    hold(engine, "PATCH", "/v1/orders/{id}", &address, &body("reportOrder", "filled"), 200).await;
-    hold(engine, "PATCH", "/v1/orders/{id}", &address, &body("reportOrder", "cancelled"), 409).await;
-    hold(engine, "POST", "/v1/snapshots", "/v1/snapshots", &body("takeSnapshot", "account"), 201).await;
-    hold(admin, "PUT", "/v1/config/{key}", "/v1/config/risk.limit", &body("putSetting", "number"), 201).await;
-    hold(admin, "PUT", "/v1/config/{key}", "/v1/config/risk.limit", &body("putSetting", "first"), 200).await;
-    for path in ["/v1/trades", "/v1/orders", "/v1/snapshots", "/v1/config"] {
-        hold(engine, "GET", path, path, "", 200).await;
-        hold(engine, "GET", path, &format!("{path}?nonsense=1"), "", 400).await;
-    }
-    hold(engine, "GET", "/v1/config", "/v1/config?history=true", "", 200).await;
-    hold(None, "GET", "/public/v1/trades", "/public/v1/trades", "", 200).await;
-    hold(None, "GET", "/public/v1/snapshots", "/public/v1/snapshots", "", 200).await;
-
-    let said = hold(admin, "POST", "/v1/chat", "/v1/chat", &body("say", "hello"), 201).await;
-    hold(admin, "POST", "/v1/chat", "/v1/chat", r#"{"text":""}"#, 422).await;
-    let conversation = id(&said, "/conversation/id");
-    let path = "/v1/conversations/{id}/utterances";
-    hold(admin, "GET", path, &path.replace("{id}", &conversation), "", 200).await;
-    let path = "/v1/conversations/{id}/close";
-    hold(admin, "POST", path, &path.replace("{id}", &conversation), "", 200).await;
-    let there = json!({"text": "Hello", "conversation": conversation}).to_string();
-    hold(admin, "POST", "/v1/chat", "/v1/chat", &there, 409).await;
-    hold(admin, "GET", "/v1/conversations", "/v1/conversations", "", 200).await;
-    hold(admin, "POST", "/v1/revocations", "/v1/revocations", &body("revoke", "subject"), 201).await;
-    hold(admin, "GET", "/v1/revocations", "/v1/revocations", "", 200).await;
-    server.stop().await.unwrap();
-}
-
 #[tokio::test]
 async fn refusals_for_a_limit_a_trim_or_a_lost_database_are_described_too() {
     let document = Document::load();

@@ -4,7 +4,10 @@ mod cut_streams;
 mod event_stream;
 mod get_events;
 mod lanes;
+mod long_polls;
 mod post_events;
+mod refused_bodies;
+mod repeated_requests;
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -300,4 +303,14 @@ async fn read_more(tcp: &mut TcpStream, into: &mut Vec<u8>) -> bool {
             true
         }
     }
+}
+
+const NDJSON: (&str, &str) = ("content-type", "application/x-ndjson");
+
+fn engine() -> String {
+    bearer(Role::Engine, "engine-1")
+}
+
+fn viewer() -> String {
+    bearer(Role::Viewer, "v")
 }

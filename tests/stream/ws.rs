@@ -13,6 +13,7 @@ mod server_process;
 mod session_ends;
 mod slow_clients;
 mod stalled_clients;
+mod subscribe;
 mod upgrade;
 
 use std::time::{Duration, SystemTime};

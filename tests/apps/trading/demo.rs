@@ -145,7 +145,7 @@ async fn public_pages(venue: &Venue, path: &str, begin: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn the_public_sees_the_listed_fields_and_nothing_else() {
+async fn the_public_sees_the_listed_fields_of_lists_and_nothing_else() {
     let venue = Venue::open().await;
     play(&venue, "23").await;
     for (list, hidden) in [
@@ -166,6 +166,13 @@ async fn the_public_sees_the_listed_fields_and_nothing_else() {
             }
         }
     }
+    venue.close().await;
+}
+
+#[tokio::test]
+async fn the_public_sees_the_listed_fields_of_events_and_nothing_else() {
+    let venue = Venue::open().await;
+    play(&venue, "23").await;
     let pages = public_pages(&venue, "/public/v1/events?limit=50", "&cursor=earliest").await;
     let shown: Vec<&Value> = pages.iter().flat_map(|page| page["events"].as_array().unwrap()).collect();
     let fields = names("seq id at type level symbol payload");

@@ -14,7 +14,7 @@ impl Venue {
 }
 
 #[tokio::test]
-async fn a_setting_has_versions_and_a_history_and_changes_are_told() {
+async fn a_setting_has_versions_and_a_change_of_another_than_the_newest_is_refused() {
     let venue = Venue::open().await;
     let first = venue.put("risk.limit", json!({"value": {"max": 5}}), 201).await;
     assert_eq!((&first["version"], text(&first, "updated_by")), (&json!(1), "admin"));
@@ -30,7 +30,6 @@ async fn a_setting_has_versions_and_a_history_and_changes_are_told() {
     let late = venue.put("risk.limit", json!({"value": 8, "version": 1}), 409).await;
     assert_eq!((text(&late, "code"), text(&late, "state")), ("state_conflict", "2"));
     assert_eq!(text(&venue.put("other", json!({"value": 8, "version": 3}), 409).await, "state"), "0");
-    venue.put("other", json!({"value": null, "version": 0}), 201).await;
     for (key, body) in [
         ("Risk", json!({"value": 1})),
         ("a..b", json!({"value": 1})),
@@ -40,9 +39,23 @@ async fn a_setting_has_versions_and_a_history_and_changes_are_told() {
     ] {
         assert_eq!(text(&venue.put(key, body, 422).await, "code"), "invalid_setting");
     }
+    venue.close().await;
+}
+
+/// The setting `risk.limit` in its second version; `other` made, changed by hand and removed by hand.
+async fn changed_settings() -> Venue {
+    let venue = Venue::open().await;
+    venue.put("risk.limit", json!({"value": {"max": 5}}), 201).await;
+    venue.put("risk.limit", json!({"value": 7, "version": 1}), 200).await;
+    venue.put("other", json!({"value": null, "version": 0}), 201).await;
     venue.db.client().await.batch_execute("update trading.config set value = '9' where key = 'other'").await.unwrap();
     venue.db.client().await.batch_execute("delete from trading.config where key = 'other'").await.unwrap();
+    venue
+}
 
+#[tokio::test]
+async fn a_setting_has_a_history_that_says_who_changed_it() {
+    let venue = changed_settings().await;
     let keys: Vec<_> = venue.all("/v1/config").await.iter().map(|item| text(item, "key").to_owned()).collect();
     assert_eq!(keys, ["risk.limit"]);
     let history = venue.all("/v1/config?history=true&order=oldest").await;
@@ -56,7 +69,12 @@ async fn a_setting_has_versions_and_a_history_and_changes_are_told() {
     // Who changes it by hand and does not say who, is not taken for the one before.
     assert_eq!((&history[2]["changed_by"], &history[3]["changed_by"]), (&json!("admin"), &Value::Null));
     assert_eq!(venue.all("/v1/config?history=true&key=risk.limit").await.len(), 2);
+    venue.close().await;
+}
 
+#[tokio::test]
+async fn each_change_of_a_setting_is_told_on_the_stream() {
+    let venue = changed_settings().await;
     let events = venue.stream().await;
     let told: Vec<_> = events
         .iter()

@@ -41,11 +41,8 @@ async fn explain(client: &Client, sql: &str, values: &[(&(dyn ToSql + Sync), Typ
     client.query_typed(&format!("explain (format json) {sql}"), values).await.unwrap()[0].get(0)
 }
 
-#[tokio::test]
-async fn every_hot_statement_goes_by_an_index_through_the_partitions_it_needs() {
-    let db = database_of(50_000, 21).await;
-    let client = db.client().await;
-    // One event in a thousand is rare in every respect. The indexes are made afterwards, as they were: that is faster.
+/// Fills the journal. One event in a thousand is rare in every respect. The indexes are made afterwards, as they were: that is faster.
+async fn fill_and_analyze(client: &Client) {
     let sql = format!(
         "do $$
          declare
@@ -68,9 +65,55 @@ async fn every_hot_statement_goes_by_an_index_through_the_partitions_it_needs() 
          analyze rowcast.events"
     );
     client.batch_execute(&sql).await.unwrap();
-    let all = partitions(&client).await.len();
+    let all = partitions(client).await.len();
     assert!(all > 40, "{all}");
+}
 
+/// The filters that readers come with, from none to three conditions.
+const FILTERS: &[&[(&str, &str)]] = &[
+    &[],
+    &[("type", "rare.seen")],
+    &[("type", "tick.1")],
+    &[("type", "rare.*")],
+    &[("type", "tick.*")],
+    &[("type", "rare.seen,tick.1,nothing.*")],
+    &[("level", "critical")],
+    &[("level", "info")],
+    &[("symbol", "s7")],
+    &[("trade_id", "00000000-0000-4000-8000-000000000007")],
+    &[("subject", "subject 7")],
+    &[("owner", "owner 8")],
+    &[("owner", "nobody")],
+    &[("type", "tick.*"), ("symbol", "s7"), ("level", "warn")],
+];
+
+/// Whose events a reader may see: everybody's, nobody's, few, and none that exist.
+fn owners() -> [Owners; 5] {
+    let own = || "owner 8".to_owned();
+    [Owners::Any, Owners::Nobody, Owners::NobodyOr(own()), Owners::Only(own()), Owners::Only("nobody".to_owned())]
+}
+
+/// Each filter of each reader, from a seq on, touches no more partitions than this.
+async fn check_filters(client: &Client, after: i64, most: usize) {
+    for pairs in FILTERS {
+        for owners in owners() {
+            let filter = Filter::parse(pairs.iter().copied()).unwrap().seen_by(owners);
+            for limit in [1, 100, 1000] {
+                let budget = Budget { rows: limit, bytes: BYTES };
+                let plan = explain_query(client, &filter, after, ROWS, budget).await.unwrap();
+                check(&format!("{filter:?} after {after}, {limit}"), &plan, most);
+                let plan = explain_nth_newest(client, &filter, after, ROWS, limit).await.unwrap();
+                check(&format!("the last {limit} of {filter:?} after {after}"), &plan, most);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_hot_statement_goes_by_an_index_through_the_partitions_it_needs() {
+    let db = database_of(50_000, 21).await;
+    let client = db.client().await;
+    fill_and_analyze(&client).await;
     // Near the head, far behind it, and all there is.
     for (after, most) in [(ROWS - 100, 1), (ROWS - 75_000, 2), (0, 20)] {
         let range = [
@@ -83,43 +126,7 @@ async fn every_hot_statement_goes_by_an_index_through_the_partitions_it_needs() 
         check("sizes", &explain(&client, SIZES_SQL, &range[..3]).await, most);
         check("next", &explain(&client, NEXT_SQL, &range[..2]).await, most);
         check("newest", &explain(&client, NEWEST_SQL, &range[..2]).await, most);
-        for pairs in [
-            &[][..],
-            &[("type", "rare.seen")],
-            &[("type", "tick.1")],
-            &[("type", "rare.*")],
-            &[("type", "tick.*")],
-            &[("type", "rare.seen,tick.1,nothing.*")],
-            &[("level", "critical")],
-            &[("level", "info")],
-            &[("symbol", "s7")],
-            &[("trade_id", "00000000-0000-4000-8000-000000000007")],
-            &[("subject", "subject 7")],
-            &[("owner", "owner 8")],
-            &[("owner", "nobody")],
-            &[("type", "tick.*"), ("symbol", "s7"), ("level", "warn")],
-        ] {
-            let filter = Filter::parse(pairs.iter().copied()).unwrap();
-            // Whose events a reader may see: everybody's, nobody's, few, and none that exist.
-            let own = || "owner 8".to_owned();
-            for owners in [
-                Owners::Any,
-                Owners::Nobody,
-                Owners::NobodyOr(own()),
-                Owners::Only(own()),
-                Owners::Only("nobody".to_owned()),
-            ] {
-                let filter = filter.clone().seen_by(owners);
-                for limit in [1, 100, 1000] {
-                    let plan = explain_query(&client, &filter, after, ROWS, Budget { rows: limit, bytes: BYTES })
-                        .await
-                        .unwrap();
-                    check(&format!("{filter:?} after {after}, {limit}"), &plan, most);
-                    let plan = explain_nth_newest(&client, &filter, after, ROWS, limit).await.unwrap();
-                    check(&format!("the last {limit} of {filter:?} after {after}"), &plan, most);
-                }
-            }
-        }
+        check_filters(&client, after, most).await;
     }
     // One symbol, far behind: its own index and not the primary key.
     let plan = explain_query(&client, &Filter::parse([("symbol", "s7")]).unwrap(), 0, ROWS, Budget::of_rows(100))

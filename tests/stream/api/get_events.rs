@@ -1,20 +1,14 @@
-//! `GET /v1/events` and `GET /v1/me`: pages, cursors, the wait for what is not there yet, and who may see what.
+//! `GET /v1/events` and `GET /v1/me`: pages, cursors, and who may see what.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
-use futures_util::future::join_all;
 use rowcast::auth::Role;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
-use super::{Api, bearer, bearer_until, code_of, head_of, send, seqs_of};
+use super::viewer;
+use super::{Api, bearer, code_of, send, seqs_of};
 use crate::access::tokens::{AUDIENCE, ISSUER, attacks, jwks};
-use crate::support::{TestServer, in_time, migrated_database, run, until};
-
-fn viewer() -> String {
-    bearer(Role::Viewer, "v")
-}
+use crate::support::{TestServer, migrated_database, run, until};
 
 #[tokio::test]
 async fn each_role_sees_what_the_table_of_roles_says() {
@@ -49,79 +43,80 @@ async fn each_role_sees_what_the_table_of_roles_says() {
     api.stop().await;
 }
 
+/// Queries that no page and no stream is asked with.
+const BAD_QUERIES: &[&str] = &[
+    "cursor=",
+    "cursor=-1",
+    "cursor=+1",
+    "cursor=1.",
+    "cursor=1.xyz",
+    "cursor=1.9f3a11c",
+    "cursor=%00",
+    "cursor=1%00",
+    "cursor=9223372036854775808",
+    "cursor=99999999999999999999999999",
+    "cursor=0x10",
+    "cursor=newest",
+    "cursor=1&cursor=1",
+    "cursor=%31&%63ursor=1",
+    "limit=",
+    "limit=0",
+    "limit=1001",
+    "limit=-1",
+    "limit=1.5",
+    "limit=1e2",
+    "limit=%2B5",
+    "limit=18446744073709551617",
+    "limit=%00",
+    "limit=5&limit=5",
+    "wait=",
+    "wait=31",
+    "wait=-1",
+    "wait=1s",
+    "wait=0.5",
+    "wait=99999999999999999999",
+    "type=",
+    "type=A",
+    "type=*",
+    "type=a.*.b",
+    "type=a,",
+    "type=a%00",
+    "type=a%20b",
+    "level=",
+    "level=loud",
+    "level=INFO",
+    "level=%00",
+    "symbol=",
+    "symbol=%00",
+    "symbol=a%00b",
+    "subject=",
+    "subject=%00",
+    "trade_id=",
+    "trade_id=7",
+    "trade_id=%00",
+    "symbol=%ff",
+    "symbol=%c3%28",
+    "symbol=%",
+    "symbol=%2",
+    "symbol=%zz",
+    "owner=v",
+    "last=5",
+    "since=1",
+    "types=a",
+    "Cursor=0",
+    "token=x",
+    "=",
+    "%00=1",
+];
+
 #[tokio::test]
 async fn parameters_that_make_no_sense_are_400_and_harm_nothing() {
     let api = Api::start(&[]).await;
     let who = viewer();
-    let many = format!("type={}", vec!["a"; 65].join(","));
-    let long = format!("subject={}", "x".repeat(1025));
-    let bad = [
-        "cursor=",
-        "cursor=-1",
-        "cursor=+1",
-        "cursor=1.",
-        "cursor=1.xyz",
-        "cursor=1.9f3a11c",
-        "cursor=%00",
-        "cursor=1%00",
-        "cursor=9223372036854775808",
-        "cursor=99999999999999999999999999",
-        "cursor=0x10",
-        "cursor=newest",
-        "cursor=1&cursor=1",
-        "cursor=%31&%63ursor=1",
-        "limit=",
-        "limit=0",
-        "limit=1001",
-        "limit=-1",
-        "limit=1.5",
-        "limit=1e2",
-        "limit=%2B5",
-        "limit=18446744073709551617",
-        "limit=%00",
-        "limit=5&limit=5",
-        "wait=",
-        "wait=31",
-        "wait=-1",
-        "wait=1s",
-        "wait=0.5",
-        "wait=99999999999999999999",
-        "type=",
-        "type=A",
-        "type=*",
-        "type=a.*.b",
-        "type=a,",
-        "type=a%00",
-        "type=a%20b",
-        "level=",
-        "level=loud",
-        "level=INFO",
-        "level=%00",
-        "symbol=",
-        "symbol=%00",
-        "symbol=a%00b",
-        "subject=",
-        "subject=%00",
-        "trade_id=",
-        "trade_id=7",
-        "trade_id=%00",
-        "symbol=%ff",
-        "symbol=%c3%28",
-        "symbol=%",
-        "symbol=%2",
-        "symbol=%zz",
-        "owner=v",
-        "last=5",
-        "since=1",
-        "types=a",
-        "Cursor=0",
-        "token=x",
-        "=",
-        "%00=1",
-        many.as_str(),
-        long.as_str(),
-    ];
-    for query in bad {
+    let too_many_types = format!("type={}", vec!["a"; 65].join(","));
+    let too_long = format!("subject={}", "x".repeat(1025));
+    let bad: Vec<&str> = BAD_QUERIES.iter().copied().chain([too_many_types.as_str(), &too_long]).collect();
+    for query in &bad {
         let answer = api.get(&who, &format!("/v1/events?{query}")).await;
         assert_eq!(code_of(&answer), (400, "bad_request".to_owned()), "{query}: {}", answer.body);
         assert_eq!(answer.headers["content-type"], "application/problem+json");
@@ -272,85 +267,6 @@ async fn what_was_trimmed_is_gone_with_the_oldest_that_is_kept() {
 }
 
 #[tokio::test]
-async fn a_wait_ends_with_the_first_event_that_is_for_its_reader() {
-    let api = Api::start(&[]).await;
-    api.insert("insert into rowcast.events (type) values ('a.old')").await;
-    let waits = [
-        (viewer(), "type=b.*", "b.seen"),
-        (viewer(), "", "b.seen"),
-        (viewer(), "symbol=S&level=warn", "b.late"),
-        (bearer(Role::User, "v"), "", "b.own"),
-        (bearer(Role::Admin, "root"), "type=b.*", "b.hidden"),
-    ];
-    // From a place that is known, so that nothing depends on who comes first.
-    let reached = &api;
-    let asked = waits.iter().map(|(who, query, _)| async move {
-        reached.get(who, &format!("/v1/events?cursor=1&wait=30&limit=1&{query}")).await
-    });
-    let insert = async {
-        waiting(&api, 4).await;
-        for (kind, owner, more) in [
-            ("b.hidden", "'x'", "'S', 'info'"),
-            ("b.seen", "null", "null, 'info'"),
-            ("b.own", "'v'", "null, 'info'"),
-            ("b.late", "null", "'S', 'error'"),
-        ] {
-            let sql =
-                format!("insert into rowcast.events (type, owner, symbol, level) values ('{kind}', {owner}, {more})");
-            api.sql.batch_execute(&sql).await.unwrap();
-        }
-    };
-    let begun = Instant::now();
-    let (answers, ()) = tokio::join!(join_all(asked), insert);
-    in_time(begun, Duration::from_secs(20));
-    for ((_, query, kind), answer) in waits.iter().zip(&answers) {
-        assert_eq!(&answer.json()["events"][0]["type"], kind, "{query}");
-    }
-    api.stop().await;
-}
-
-/// Waits until so many readers with a filter wait.
-async fn waiting(api: &Api, readers: usize) {
-    let line = format!("rowcast_sessions_filtered {readers}");
-    until("the readers wait", || async { api.server.get("/metrics").await.body.lines().any(|told| told == line) })
-        .await;
-}
-
-#[tokio::test]
-async fn a_wait_in_vain_says_where_it_ended() {
-    let api = Api::start(&[]).await;
-    let user = bearer(Role::User, "v");
-    let writer = api.db.client().await;
-    let begun = Instant::now();
-    let (answer, ()) = tokio::join!(api.get(&user, "/v1/events?cursor=0&wait=2"), async {
-        writer.batch_execute("insert into rowcast.events (type, owner) values ('a.b', 'w')").await.unwrap();
-        writer.batch_execute("insert into rowcast.events (type) values ('a.b')").await.unwrap();
-    });
-    assert!(begun.elapsed() >= Duration::from_secs(2), "others' events ended the wait");
-    let body = answer.json();
-    assert_eq!((&body["events"], &body["head"], &body["more"]), (&json!([]), &json!(2), &json!(false)));
-    assert!(body["cursor"].as_str().unwrap().starts_with("2."), "{body}");
-    api.stop().await;
-}
-
-#[tokio::test]
-async fn who_waits_is_answered_when_the_server_ends() {
-    let mut api = Api::start(&[]).await;
-    let who = viewer();
-    let mut stream = TcpStream::connect(api.address()).await.unwrap();
-    let head = head_of("GET", "/v1/events?wait=30&symbol=S", &[("authorization", &who)]);
-    stream.write_all((head + "\r\n").as_bytes()).await.unwrap();
-    waiting(&api, 1).await;
-    let begun = Instant::now();
-    api.server.ask_to_stop();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("\"more\":false}"), "{text}");
-    in_time(begun, Duration::from_secs(5));
-    api.server.ended().await.unwrap();
-}
-
-#[tokio::test]
 async fn large_events_come_in_answers_of_about_two_mebibytes() {
     let api = Api::start(&[]).await;
     let insert = "insert into rowcast.events (type, symbol, payload)
@@ -473,14 +389,4 @@ async fn no_attack_on_tokens_gets_in_and_all_are_answered_alike() {
     let me = send(server.address(), "GET", "/v1/me", &[("authorization", &good)], b"").await;
     assert_eq!((me.status, &me.json()["subject"], &me.json()["role"]), (200, &json!("alice"), &json!("operator")));
     server.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_long_poll_ends_with_its_token() {
-    let api = Api::start(&[]).await;
-    // With the leeway of a minute it ends two seconds from now.
-    let who = bearer_until(Role::Viewer, "v", SystemTime::now() - Duration::from_secs(57));
-    let answer = api.get(&who, "/v1/events?wait=30").await;
-    assert_eq!(code_of(&answer), (401, "unauthorized".to_owned()));
-    api.stop().await;
 }

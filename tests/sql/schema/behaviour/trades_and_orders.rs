@@ -12,37 +12,41 @@ async fn violates(client: &Client, sql: &str, constraint: &str) {
 /// Values that no quantity and no price may have. Infinity is one since Postgres 14.
 const NO_AMOUNT: &[&str] = &["'NaN'", "'Infinity'", "'-Infinity'", "-1", "1e20", "0.0000000000000000001"];
 
+/// An insert of a trade that is right but for this value.
+fn trade(column: &str, value: &str) -> String {
+    let mut values =
+        vec![("symbol", "'A'"), ("side", "'long'"), ("quantity", "1"), ("entry_price", "1"), ("fees", "0")];
+    if column == "exit_price" {
+        values.extend([
+            ("exit_price", "1"),
+            ("status", "'closed'"),
+            ("closed_at", "clock_timestamp() + interval '1 s'"),
+        ]);
+    }
+    insert("trading.trades", &mut values, column, value)
+}
+
+/// An insert of an order that is right but for this value.
+fn order(column: &str, value: &str) -> String {
+    let mut values = vec![
+        ("client_order_id", "gen_random_uuid()"),
+        ("symbol", "'A'"),
+        ("side", "'buy'"),
+        ("type", "'limit'"),
+        ("limit_price", "1"),
+        ("quantity", "2"),
+        ("filled_quantity", "1"),
+        ("average_price", "1"),
+        ("status", "'partially_filled'"),
+        ("fees", "0"),
+    ];
+    insert("trading.orders", &mut values, column, value)
+}
+
 #[tokio::test]
-async fn quantities_prices_and_fees_are_finite_positive_and_exact() {
+async fn quantities_prices_and_fees_of_trades_are_finite_positive_and_exact() {
     let db = support::migrated_database().await;
     let client = db.client().await;
-    let trade = |column: &str, value: &str| {
-        let mut values =
-            vec![("symbol", "'A'"), ("side", "'long'"), ("quantity", "1"), ("entry_price", "1"), ("fees", "0")];
-        if column == "exit_price" {
-            values.extend([
-                ("exit_price", "1"),
-                ("status", "'closed'"),
-                ("closed_at", "clock_timestamp() + interval '1 s'"),
-            ]);
-        }
-        insert("trading.trades", &mut values, column, value)
-    };
-    let order = |column: &str, value: &str| {
-        let mut values = vec![
-            ("client_order_id", "gen_random_uuid()"),
-            ("symbol", "'A'"),
-            ("side", "'buy'"),
-            ("type", "'limit'"),
-            ("limit_price", "1"),
-            ("quantity", "2"),
-            ("filled_quantity", "1"),
-            ("average_price", "1"),
-            ("status", "'partially_filled'"),
-            ("fees", "0"),
-        ];
-        insert("trading.orders", &mut values, column, value)
-    };
     for column in ["quantity", "entry_price", "exit_price", "fees"] {
         for value in NO_AMOUNT {
             violates(&client, &trade(column, value), &format!("trades_{column}_check")).await;
@@ -50,6 +54,16 @@ async fn quantities_prices_and_fees_are_finite_positive_and_exact() {
         run(&client, &trade(column, "0.000000000000000001")).await;
         run(&client, &trade(column, "99999999999999999999.999999999999999999")).await;
     }
+    for (column, value) in [("quantity", "0"), ("entry_price", "0"), ("exit_price", "0")] {
+        violates(&client, &trade(column, value), &format!("trades_{column}_check")).await;
+    }
+    run(&client, &trade("fees", "0")).await;
+}
+
+#[tokio::test]
+async fn quantities_prices_and_fees_of_orders_are_finite_positive_and_exact() {
+    let db = support::migrated_database().await;
+    let client = db.client().await;
     for column in ["quantity", "limit_price", "average_price", "fees"] {
         for value in NO_AMOUNT {
             let error = refused(&client, &order(column, value)).await;
@@ -61,10 +75,12 @@ async fn quantities_prices_and_fees_are_finite_positive_and_exact() {
             );
         }
     }
-    for (column, value) in [("quantity", "0"), ("entry_price", "0"), ("exit_price", "0")] {
-        violates(&client, &trade(column, value), &format!("trades_{column}_check")).await;
-    }
-    run(&client, &trade("fees", "0")).await;
+}
+
+#[tokio::test]
+async fn amounts_of_snapshots_are_finite_and_exact_and_may_be_negative() {
+    let db = support::migrated_database().await;
+    let client = db.client().await;
     for column in ["equity", "cash", "unrealized_profit"] {
         for value in ["'NaN'", "'Infinity'", "'-Infinity'", "1e20", "-1e20", "0.0000000000000000001"] {
             let mut values = vec![("equity", "1"), ("cash", "1"), ("unrealized_profit", "0")];
