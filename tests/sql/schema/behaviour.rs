@@ -15,6 +15,8 @@ mod trades_and_orders;
 use tokio_postgres::Client;
 use tokio_postgres::error::DbError;
 
+use crate::support::until;
+
 /// Why Postgres refuses this. Panics if it does not.
 async fn refused(client: &Client, sql: &str) -> DbError {
     match client.simple_query(sql).await {
@@ -49,11 +51,5 @@ async fn number(client: &Client, sql: &str) -> i64 {
 async fn until_somebody_waits(client: &Client) {
     let waiting =
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    for _ in 0..1000 {
-        if number(client, waiting).await > 0 {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
-    panic!("nobody waited for a lock");
+    until("somebody waits for a lock", || async { number(client, waiting).await > 0 }).await;
 }
