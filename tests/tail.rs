@@ -9,7 +9,7 @@ mod tail_node;
 
 use tokio_postgres::Client;
 
-pub(crate) use tail_node::Node;
+pub(crate) use tail_node::TailNode;
 
 const INSERT: &str = "insert into rowcast.events (type, payload) values ('tail.test', '{\"n\":1}')";
 
@@ -25,7 +25,7 @@ async fn last_value(client: &Client) -> i64 {
 }
 
 /// Reads all that there is and compares it with the table.
-async fn delivers_the_table(node: &Node, client: &Client) {
+async fn delivers_the_table(node: &TailNode, client: &Client) {
     let mut reader = node.reader();
     reader.read_to(last_value(client).await).await;
     assert_eq!(reader.seen, committed(client).await);

@@ -25,8 +25,8 @@ use tokio_postgres::{Client, Row};
 
 use crate::support::{connect, migrate};
 use chaos::Chaos;
-use crashing_postgres::Server;
-use node_process::Node;
+use crashing_postgres::CrashingPostgres;
+use node_process::NodeProcess;
 use writers::{Shared, Writer, resolve};
 
 const WRITERS: u64 = 24;
@@ -150,7 +150,7 @@ impl Journal {
 }
 
 /// Waits until each node has delivered up to this seq, stops them, and names those that never came so far.
-async fn catch_up(nodes: &mut [Node], newest: i64) -> Vec<String> {
+async fn catch_up(nodes: &mut [NodeProcess], newest: i64) -> Vec<String> {
     let mut late = Vec::new();
     for node in &*nodes {
         let mut at = node.at.subscribe();
@@ -165,7 +165,7 @@ async fn catch_up(nodes: &mut [Node], newest: i64) -> Vec<String> {
 }
 
 /// What is wrong with what one node delivered. Prints its counts.
-fn deliveries(node: &Node, journal: &Journal) -> Option<String> {
+fn deliveries(node: &NodeProcess, journal: &Journal) -> Option<String> {
     let (said, unequal) = Delivery::of(&node.file, &journal.lines);
     let [polls, hushes, rings, connections, resets] = node.counts();
     eprintln!(
@@ -197,12 +197,12 @@ async fn every_node_delivers_exactly_what_was_committed_whatever_is_killed() {
     let seed = setting("TORTURE_SEED", getrandom::u64().unwrap() >> 16);
     eprintln!("torture: seed {seed}, {time:?} of it, {WRITERS} writers, {NODES} nodes");
 
-    let server = tokio::task::spawn_blocking(Server::start).await.unwrap();
+    let server = tokio::task::spawn_blocking(CrashingPostgres::start).await.unwrap();
     let (url, folder) = (server.url.clone(), server.folder.clone());
     migrate(&url).await;
     connect(&url).await.batch_execute(TABLE).await.unwrap();
     let shared = Shared::new(&url);
-    let nodes = (0..NODES).map(|number| Node::start(number, &url, &folder)).collect();
+    let nodes = (0..NODES).map(|number| NodeProcess::start(number, &url, &folder)).collect();
     let mut workload = Workload::start(&shared, seed);
     let begun = Instant::now();
     let mut chaos = Chaos::new(server, nodes, &shared, seed);

@@ -12,12 +12,12 @@ use rowcast::db::{Connector, DatabaseUrl, Trouble};
 use crate::support::{connect, quick_folder};
 
 /// A Postgres whose certificate is made for `localhost` and no address.
-struct Server {
+struct TlsPostgres {
     folder: tempfile::TempDir,
     cluster: Cluster,
 }
 
-impl Server {
+impl TlsPostgres {
     async fn start() -> Self {
         let folder = quick_folder("rowcast-test-");
         let dir = folder.path().join("dev");
@@ -75,7 +75,7 @@ fn issuer(name: &str) -> CertifiedIssuer<'static, KeyPair> {
 
 #[tokio::test]
 async fn a_server_without_a_certificate_is_reached_only_where_plain_is_allowed() {
-    let server = Server::start().await;
+    let server = TlsPostgres::start().await;
     for mode in ["disable", "allow", "prefer"] {
         assert_eq!(
             encrypted(&server.url("127.0.0.1", "rowcast", &format!("sslmode={mode}"))).await,
@@ -92,7 +92,7 @@ async fn a_server_without_a_certificate_is_reached_only_where_plain_is_allowed()
 
 #[tokio::test]
 async fn each_mode_checks_what_it_promises() {
-    let server = Server::start().await;
+    let server = TlsPostgres::start().await;
     let (root, stranger) = (issuer("root"), issuer("stranger"));
     let key = KeyPair::generate().unwrap();
     let cert = CertificateParams::new(["localhost".to_owned()]).unwrap().signed_by(&key, &root).unwrap();
@@ -135,7 +135,7 @@ async fn each_mode_checks_what_it_promises() {
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_its_own_root() {
-    let server = Server::start().await;
+    let server = TlsPostgres::start().await;
     let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let own = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
@@ -154,7 +154,7 @@ async fn a_self_signed_certificate_is_its_own_root() {
 
 #[tokio::test]
 async fn the_servers_rules_are_followed_both_ways_and_clients_show_their_certificate() {
-    let server = Server::start().await;
+    let server = TlsPostgres::start().await;
     let root = issuer("root");
     let signed = |name: &str| {
         let key = KeyPair::generate().unwrap();

@@ -29,9 +29,9 @@ fn in_memory(rates: &str) -> Limits {
 
 /// What is logged while this lives, on this thread.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Log {
+impl Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -42,7 +42,7 @@ impl Write for Log {
     }
 }
 
-impl Log {
+impl CapturedLog {
     fn start() -> (Self, tracing::subscriber::DefaultGuard) {
         let log = Self::default();
         let writer = log.clone();
@@ -64,13 +64,13 @@ impl Log {
 }
 
 /// One node's limits with the task that keeps Redis.
-struct Node {
+struct LimitNode {
     limits: Limits,
     shutdown: Shutdown,
     tasks: Tasks,
 }
 
-impl Node {
+impl LimitNode {
     fn start(rates: &str, url: &str, timeout: Duration) -> Self {
         let limits = Limits::with_redis_timeout(&config(rates, Some(url)), timeout).unwrap();
         let (shutdown, mut tasks) = (Shutdown::new(), Tasks::default());

@@ -27,7 +27,7 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// A server with a chat, and its database, which is dropped last.
-struct Room {
+struct ChatServer {
     server: TestServer,
     db: TestDb,
 }
@@ -39,31 +39,31 @@ fn token(subject: &str, role: Role) -> Secret {
 
 /// One who asks.
 #[derive(Clone, Copy)]
-struct Who<'a>(&'a str, Role);
+struct Requester<'a>(&'a str, Role);
 
-impl Room {
+impl ChatServer {
     /// With the responder that is built in.
-    async fn open() -> Self {
+    async fn start() -> Self {
         let db = migrated_database().await;
         Self { server: TestServer::ready(&db.url, SETTINGS).await, db }
     }
 
     /// With another one, that has so long for an answer.
-    async fn with(responder: std::sync::Arc<dyn Responder>, limit: Duration) -> Self {
+    async fn start_with(responder: std::sync::Arc<dyn Responder>, limit: Duration) -> Self {
         let db = migrated_database().await;
         let chat = Chat::new(responder, limit);
         let server = TestServer::ready_as(&db.url, SETTINGS, |app| app.with_chat(chat)).await;
         Self { server, db }
     }
 
-    async fn ask(&self, who: Who<'_>, method: &str, path: &str, more: &[(&str, &str)], body: &[u8]) -> Answer {
+    async fn ask(&self, who: Requester<'_>, method: &str, path: &str, more: &[(&str, &str)], body: &[u8]) -> Answer {
         let authorization = format!("Bearer {}", token(who.0, who.1).expose());
         let mut headers = vec![("authorization", authorization.as_str())];
         headers.extend(more);
         request(self.server.address(), method, path, &headers, body).await
     }
 
-    async fn post(&self, who: Who<'_>, more: &[(&str, &str)], body: &Value) -> Answer {
+    async fn post(&self, who: Requester<'_>, more: &[(&str, &str)], body: &Value) -> Answer {
         let headers = [&[("content-type", "application/json")], more].concat();
         self.ask(who, "POST", "/v1/chat", &headers, body.to_string().as_bytes()).await
     }
@@ -75,11 +75,11 @@ impl Room {
         answer.json()
     }
 
-    async fn get(&self, who: Who<'_>, path: &str) -> Answer {
+    async fn get(&self, who: Requester<'_>, path: &str) -> Answer {
         self.ask(who, "GET", path, &[], b"").await
     }
 
-    async fn close(&self, who: Who<'_>, conversation: &Value) -> Answer {
+    async fn close(&self, who: Requester<'_>, conversation: &Value) -> Answer {
         let path = format!("/v1/conversations/{}/close", conversation.as_str().unwrap());
         self.ask(who, "POST", &path, &[], b"").await
     }
@@ -94,8 +94,8 @@ impl Room {
     }
 }
 
-fn user(subject: &str) -> Who<'_> {
-    Who(subject, Role::User)
+fn user(subject: &str) -> Requester<'_> {
+    Requester(subject, Role::User)
 }
 
 /// Status and code of a refusal.

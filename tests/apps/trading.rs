@@ -16,7 +16,7 @@ use crate::support::raw_http::{Answer, request};
 use crate::support::{JWT_SECRET, PATIENCE, TestDb, TestServer, migrated_database, until};
 
 /// A server on a database of its own.
-struct Venue {
+struct TradingServer {
     server: TestServer,
     db: TestDb,
 }
@@ -27,8 +27,8 @@ fn token(role: Role) -> String {
     mint.sign(&Secret::new(JWT_SECRET), &Clock::system()).unwrap().expose().to_owned()
 }
 
-impl Venue {
-    async fn open() -> Self {
+impl TradingServer {
+    async fn start() -> Self {
         let db = migrated_database().await;
         Self { server: TestServer::ready(&db.url, &[]).await, db }
     }

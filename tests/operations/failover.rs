@@ -24,7 +24,7 @@ use self::postgres::Postgres;
 use self::proxy::Proxy;
 use crate::operations::pooler;
 use crate::support::{JWT_SECRET, TestServer, connect, connector, migrate, raw_http, until};
-use crate::tail::Node;
+use crate::tail::TailNode;
 
 const WRITERS: u64 = 3;
 const CLIENTS: usize = 4;
@@ -158,7 +158,7 @@ async fn ready_while_dead(server: &TestServer, lost: Cursor, moved: Instant) -> 
 }
 
 /// One run: everything goes on while `disaster` makes the database lose its newest events.
-struct Run {
+struct FailoverRun {
     server: TestServer,
     primary: watch::Sender<String>,
     stop: Arc<AtomicBool>,
@@ -168,7 +168,7 @@ struct Run {
     last: watch::Sender<Option<Cursor>>,
 }
 
-impl Run {
+impl FailoverRun {
     async fn begin(route: &str, primary: &str) -> Self {
         let server = TestServer::ready(route, &[("ROWCAST_HEARTBEAT", "1s")]).await;
         let (primary, last) = (watch::Sender::new(primary.to_owned()), watch::Sender::new(None));
@@ -232,7 +232,7 @@ async fn fail_over(name: &str, route: impl AsyncFnOnce(&Postgres, &Postgres) -> 
     migrate(&old.url()).await;
     let new = Postgres::standby(&old).await;
     let route = route(&old, &new).await;
-    let run = Run::begin(&route.url(), &old.url()).await;
+    let run = FailoverRun::begin(&route.url(), &old.url()).await;
     new.detach().await;
     run.reach(newest(&new.url()).await.seq + LOST).await;
     let lost = newest(&old.url()).await;
@@ -281,7 +281,7 @@ async fn a_restore_under_a_running_server_is_noticed_by_everyone() {
         let postgres = Postgres::primary().await;
         migrate(&postgres.url()).await;
         let route = Route::Direct(postgres.url());
-        let run = Run::begin(&route.url(), &postgres.url()).await;
+        let run = FailoverRun::begin(&route.url(), &postgres.url()).await;
         let (port, file) = (postgres.port.to_string(), format!("dump-{}", postgres.port));
         let to = ["-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "app"];
         postgres.run("pg_dump", &[&to[..], &["-Fc", "-f", &file]].concat());
@@ -311,7 +311,7 @@ async fn no_page_is_read_from_a_lagging_standby() {
     let fill = "insert into rowcast.events (type) select 'lag.row' from generate_series(1, 40000)";
     client.batch_execute(fill).await.unwrap();
     let proxy = Proxy::to(vec![standby.port, primary.port]).await;
-    let node = Node::start(&proxy.url());
+    let node = TailNode::start(&proxy.url());
     let mut position = node.pages.subscribe();
     tokio::time::timeout(CATCH_UP, position.wait_for(|p| p.head == 40000)).await.expect("the tail is there").unwrap();
     let (mut cursor, mut seen, mut refused) = (0, 0, 0);
@@ -337,7 +337,7 @@ async fn a_crash_that_the_postmaster_survives_is_noticed_through_a_pooler() {
     let postgres = Postgres::primary().await;
     migrate(&postgres.url()).await;
     let bouncer = Bouncer::to(program, postgres.port).await;
-    let mut node = Node::start(&bouncer.url());
+    let mut node = TailNode::start(&bouncer.url());
     node.connected().await;
     let insert = "insert into rowcast.events (type) values ('crash.row')";
     for _ in 0..3 {

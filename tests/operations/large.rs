@@ -13,7 +13,7 @@ use tokio_postgres::Client;
 use crate::support::raw_http::{Answer, request};
 use crate::support::slow_link::{FAST, Link};
 use crate::support::{JWT_SECRET, TestDb, TestServer, migrated_database, until};
-use crate::tail::Node;
+use crate::tail::TailNode;
 
 /// So many events of 250 KiB that do not compress, in one transaction.
 const LARGE: &str = "insert into rowcast.events (type, subject, payload)
@@ -35,15 +35,15 @@ async fn last_seq(client: &Client) -> i64 {
 }
 
 /// A server behind a link, and its database.
-struct Stage {
+struct LinkedServer {
     db: TestDb,
     sql: Client,
     link: Link,
     server: TestServer,
 }
 
-impl Stage {
-    async fn set(settings: &[(&str, &str)]) -> Self {
+impl LinkedServer {
+    async fn start(settings: &[(&str, &str)]) -> Self {
         let db = migrated_database().await;
         let sql = db.client().await;
         let (link, url) = Link::to_database(&db.url, FAST).await;
@@ -79,11 +79,11 @@ async fn a_large_transaction_arrives_over_a_slow_link_live_and_after_a_restart()
     let rate = LARGE_BYTES * u64::try_from(COUNT).unwrap() / 6;
     let (_near, url) = Link::to_database(&db.url, rate).await;
     let (_also_near, other_url) = Link::to_database(&db.url, rate).await;
-    let mut node = Node::start(&url);
+    let mut node = TailNode::start(&url);
     node.connected().await;
     client.execute(LARGE, &[&COUNT]).await.unwrap();
     // Another begins now, where the journal already holds what it cannot have at once.
-    let mut later = Node::start(&other_url);
+    let mut later = TailNode::start(&other_url);
     let (mut here, mut there) = (node.reader(), later.reader());
     tokio::join!(here.read_to(COUNT), there.read_to(COUNT));
     let all: Vec<i64> = (1..=COUNT).collect();
@@ -106,7 +106,7 @@ async fn payloads_are_never_sorted_on_disk_though_nothing_is_known_of_a_partitio
     let text = "insert into rowcast.events (type, payload)
                 select 'note.added', jsonb_build_object('x', repeat(' ', 100000)) from generate_series(1, 600)";
     client.batch_execute(text).await.unwrap();
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     node.connected().await;
     node.reader().read_to(600).await;
     // The first look of a connection, before anything is prepared, and the pages of a reader that begins at the beginning.
@@ -125,12 +125,12 @@ async fn payloads_are_never_sorted_on_disk_though_nothing_is_known_of_a_partitio
 #[tokio::test]
 async fn a_page_that_the_cache_cannot_keep_is_not_loaded_anew_for_every_write() {
     const COUNT: i64 = 40;
-    let stage = Stage::set(&[("ROWCAST_PAGE_CACHE", "1MB")]).await;
-    stage.sql.execute(LARGE, &[&COUNT]).await.unwrap();
+    let linked = LinkedServer::start(&[("ROWCAST_PAGE_CACHE", "1MB")]).await;
+    linked.sql.execute(LARGE, &[&COUNT]).await.unwrap();
     // Far enough for all of it to be out of the hot tail.
-    stage.sql.execute(SMALL, &[&3000_i64]).await.unwrap();
-    let before = stage.settled().await;
-    let mut stream = TcpStream::connect(stage.server.address()).await.unwrap();
+    linked.sql.execute(SMALL, &[&3000_i64]).await.unwrap();
+    let before = linked.settled().await;
+    let mut stream = TcpStream::connect(linked.server.address()).await.unwrap();
     let head = format!(
         "GET /v1/events/stream?cursor=0 HTTP/1.1\r\nhost: rowcast.test\r\nauthorization: {}\r\n\r\n",
         bearer(Role::Admin, "root")
@@ -142,57 +142,57 @@ async fn a_page_that_the_cache_cannot_keep_is_not_loaded_anew_for_every_write() 
         assert!(count > 0, "the stream ended after {taken} bytes");
         taken += u64::try_from(count).unwrap();
     }
-    let read = stage.link.carried() - before;
+    let read = linked.link.carried() - before;
     assert!(read < taken * 3 / 2, "{read} bytes were read from Postgres for {taken}");
     drop(stream);
-    stage.end().await;
+    linked.end().await;
 }
 
 #[tokio::test]
 async fn one_of_many_finds_own_events_and_the_public_its_own_without_the_whole_journal() {
-    let stage = Stage::set(&[("ROWCAST_PUBLIC_STREAM", "on")]).await;
+    let linked = LinkedServer::start(&[("ROWCAST_PUBLIC_STREAM", "on")]).await;
     let own = "insert into rowcast.events (type, owner) values ('note.added', 'alice')";
     let public = "insert into rowcast.event_types (type, description) values ('note.shown', 'shown to all') on conflict do nothing;
                   insert into rowcast.events (type, public_safe) values ('note.shown', true)";
-    stage.sql.batch_execute(own).await.unwrap();
-    stage.sql.batch_execute(public).await.unwrap();
-    stage.sql.execute(SMALL, &[&40_000_i64]).await.unwrap();
-    stage.sql.batch_execute(own).await.unwrap();
-    stage.sql.batch_execute(public).await.unwrap();
-    stage.sql.batch_execute("analyze rowcast.events").await.unwrap();
-    let newest = last_seq(&stage.sql).await;
+    linked.sql.batch_execute(own).await.unwrap();
+    linked.sql.batch_execute(public).await.unwrap();
+    linked.sql.execute(SMALL, &[&40_000_i64]).await.unwrap();
+    linked.sql.batch_execute(own).await.unwrap();
+    linked.sql.batch_execute(public).await.unwrap();
+    linked.sql.batch_execute("analyze rowcast.events").await.unwrap();
+    let newest = last_seq(&linked.sql).await;
     until("the public sees what is listed", || async {
-        stage.get("", "/public/v1/events?cursor=earliest").await.json()["events"]
+        linked.get("", "/public/v1/events?cursor=earliest").await.json()["events"]
             .as_array()
             .is_some_and(|e| e.len() == 2)
     })
     .await;
-    let before = stage.settled().await;
-    let alice = stage.get(&bearer(Role::User, "alice"), "/v1/events?cursor=earliest").await.json();
+    let before = linked.settled().await;
+    let alice = linked.get(&bearer(Role::User, "alice"), "/v1/events?cursor=earliest").await.json();
     let seqs: Vec<i64> = alice["events"].as_array().unwrap().iter().map(|e| e["seq"].as_i64().unwrap()).collect();
     assert_eq!(seqs, [1, newest - 1]);
-    let all = stage.get("", "/public/v1/events?cursor=earliest").await.json();
+    let all = linked.get("", "/public/v1/events?cursor=earliest").await.json();
     let seqs: Vec<i64> = all["events"].as_array().unwrap().iter().map(|e| e["seq"].as_i64().unwrap()).collect();
     assert_eq!(seqs, [2, newest]);
     // Forty thousand others are eight megabytes and more; the pages near the head are the hot tail's.
-    let read = stage.link.carried() - before;
+    let read = linked.link.carried() - before;
     assert!(read < 1 << 20, "{read} bytes were read for four events");
-    stage.end().await;
+    linked.end().await;
 }
 
 #[tokio::test]
 async fn a_reader_that_takes_nothing_is_searched_for_no_more_than_it_has_room_for() {
     const COUNT: i64 = 60;
     const READERS: u64 = 6;
-    let stage = Stage::set(&[("ROWCAST_PAGE_CACHE", "4MB")]).await;
-    stage.sql.execute(LARGE, &[&COUNT]).await.unwrap();
-    stage.sql.execute(SMALL, &[&6000_i64]).await.unwrap();
-    stage.sql.batch_execute("analyze rowcast.events").await.unwrap();
-    let before = stage.settled().await;
+    let linked = LinkedServer::start(&[("ROWCAST_PAGE_CACHE", "4MB")]).await;
+    linked.sql.execute(LARGE, &[&COUNT]).await.unwrap();
+    linked.sql.execute(SMALL, &[&6000_i64]).await.unwrap();
+    linked.sql.batch_execute("analyze rowcast.events").await.unwrap();
+    let before = linked.settled().await;
     let begun = Instant::now();
     let mut idle = Vec::new();
     for _ in 0..READERS {
-        let mut stream = TcpStream::connect(stage.server.address()).await.unwrap();
+        let mut stream = TcpStream::connect(linked.server.address()).await.unwrap();
         let head = format!(
             "GET /ws?cursor=0&subject=s HTTP/1.1\r\nhost: rowcast.test\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
              sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nauthorization: {}\r\n\r\n",
@@ -206,7 +206,7 @@ async fn a_reader_that_takes_nothing_is_searched_for_no_more_than_it_has_room_fo
     // Nothing more comes once all of them are full.
     let mut read = 0;
     until("the readers are full", || {
-        let now = stage.link.carried() - before;
+        let now = linked.link.carried() - before;
         let still = std::mem::replace(&mut read, now) == now && now > READERS * LARGE_BYTES;
         async move {
             tokio::time::sleep(Duration::from_millis(300)).await;
@@ -218,5 +218,5 @@ async fn a_reader_that_takes_nothing_is_searched_for_no_more_than_it_has_room_fo
     let most = READERS * (6 << 20);
     assert!(read < most, "{read} bytes were read for {READERS} that take nothing, in {:?}", begun.elapsed());
     drop(idle);
-    stage.end().await;
+    linked.end().await;
 }

@@ -16,7 +16,7 @@ use crate::cli::doctor::examine;
 use crate::support::{
     JWT_SECRET, TestDb, TestServer, connect, connector, make_enterable, migrated_database, run, text, until,
 };
-use crate::tail::Node;
+use crate::tail::TailNode;
 
 const INSERT: &str = "insert into rowcast.events (type, payload) values ('pooled.row', '{\"n\":1}')";
 /// Server connections of the pool: fewer than clients, so that they are shared.
@@ -164,7 +164,7 @@ async fn writers_work_through_a_pooler_in_transaction_mode() {
 #[tokio::test]
 async fn a_tail_behind_a_pooler_says_that_it_is_deaf_polls_and_loses_nothing() {
     let Some(pooler) = pooler().await else { return };
-    let mut node = Node::start(&pooler.url);
+    let mut node = TailNode::start(&pooler.url);
     let mut writers = JoinSet::new();
     for n in 0..8 {
         let client = connect(&pooler.url).await;

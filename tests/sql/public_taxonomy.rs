@@ -10,13 +10,13 @@ use tokio::task::JoinHandle;
 
 use crate::support::{PATIENCE, TestDb, connector, in_time, migrated_database};
 
-struct Following {
+struct TaxonomyFollower {
     known: watch::Receiver<Known>,
     shutdown: Shutdown,
     task: JoinHandle<()>,
 }
 
-impl Following {
+impl TaxonomyFollower {
     fn of(db: &TestDb) -> Self {
         let follower = Follower::new(Database::new(connector(&db.url), 2).unwrap());
         let (known, shutdown) = (follower.subscribe(), Shutdown::new());
@@ -44,7 +44,7 @@ fn shown(known: &Known, event_type: &str) -> Option<String> {
 async fn a_change_by_plain_sql_is_known_on_every_node_within_a_second() {
     let db = migrated_database().await;
     let client = db.client().await;
-    let mut nodes = [Following::of(&db), Following::of(&db)];
+    let mut nodes = [TaxonomyFollower::of(&db), TaxonomyFollower::of(&db)];
     for node in &mut nodes {
         let known = node.next().await;
         assert_eq!((known.version, shown(&known, "note.added").as_deref()), (1, Some(r#"{"text": "hello"}"#)));
@@ -78,7 +78,7 @@ async fn a_change_by_plain_sql_is_known_on_every_node_within_a_second() {
 async fn what_does_not_concern_the_public_is_no_new_version_and_an_empty_list_is_one() {
     let db = migrated_database().await;
     let client = db.client().await;
-    let mut node = Following::of(&db);
+    let mut node = TaxonomyFollower::of(&db);
     assert_eq!(node.next().await.version, 1);
     client.batch_execute("update rowcast.event_types set description = 'Another.'").await.unwrap();
     assert!(tokio::time::timeout(Duration::from_secs(2), node.known.changed()).await.is_err());
@@ -92,7 +92,7 @@ async fn what_does_not_concern_the_public_is_no_new_version_and_an_empty_list_is
 async fn the_last_taxonomy_holds_while_it_cannot_be_read() {
     let db = migrated_database().await;
     let client = db.client().await;
-    let mut node = Following::of(&db);
+    let mut node = TaxonomyFollower::of(&db);
     assert_eq!(node.next().await.version, 1);
     // As when the database is away: each look fails.
     client.batch_execute("alter table rowcast.event_types rename to away").await.unwrap();

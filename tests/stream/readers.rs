@@ -21,7 +21,7 @@ use crate::support::{TestDb, connector};
 
 /// The real loader, counted, and held back if a test wants it.
 #[derive(Clone)]
-pub(crate) struct Counted {
+pub(crate) struct CountedLoad {
     real: PostgresLoad,
     gate: Arc<Semaphore>,
     asked: Arc<AtomicUsize>,
@@ -29,7 +29,7 @@ pub(crate) struct Counted {
     most: Arc<AtomicUsize>,
 }
 
-impl Counted {
+impl CountedLoad {
     async fn counted<T>(&self, load: BoxFuture<'_, Result<T, Trouble>>) -> Result<T, Trouble> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
@@ -41,7 +41,7 @@ impl Counted {
     }
 }
 
-impl Load for Counted {
+impl Load for CountedLoad {
     fn follow(&mut self, journal: CurrentJournal) {
         self.real.follow(journal);
     }
@@ -60,24 +60,24 @@ impl Load for Counted {
 }
 
 /// What the readers of a node share, and the test in the place of the tail.
-pub(crate) struct Node {
+pub(crate) struct ReaderNode {
     pub(crate) live: Arc<Announcer>,
     pub(crate) writer: PageWriter<Views>,
-    pub(crate) loads: Counted,
+    pub(crate) loads: CountedLoad,
     pub(crate) client: Client,
     shutdown: Shutdown,
 }
 
-impl Drop for Node {
+impl Drop for ReaderNode {
     fn drop(&mut self) {
         self.shutdown.cancel();
     }
 }
 
-impl Node {
+impl ReaderNode {
     pub(crate) async fn over(db: &TestDb, hot_pages: usize) -> Self {
         let pool = Database::new(connector(&db.url), 6).unwrap();
-        let loads = Counted {
+        let loads = CountedLoad {
             real: PostgresLoad::new(pool.clone()),
             gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
             asked: Arc::default(),
@@ -137,16 +137,16 @@ impl Node {
 
 /// What a reader went through.
 #[derive(Debug, Default)]
-pub(crate) struct Way {
+pub(crate) struct Delivered {
     pub(crate) seen: Vec<i64>,
     /// Pages and searches.
     pub(crate) steps: usize,
 }
 
 /// Follows from a place until the head has come so far, as the doors do it.
-pub(crate) async fn follow(live: &Arc<Announcer>, place: StartPoint, filter: Filter, upto: i64) -> Way {
+pub(crate) async fn follow(live: &Arc<Announcer>, place: StartPoint, filter: Filter, upto: i64) -> Delivered {
     let mut walker = StreamReader::new(live, place, Arc::new(filter), PRIVATE);
-    let mut way = Way::default();
+    let mut way = Delivered::default();
     while !walker.has_passed(upto) {
         match walker.step(SendBudget { events: 4096, bytes: 256 << 10 }) {
             Step::Advanced(runs) => {

@@ -40,15 +40,15 @@ fn aged(role: Role, subject: &str, age: Duration, ttl: Duration) -> String {
 }
 
 /// A server over a database of its own, and somebody who writes there.
-struct Stage {
+struct ServedJournal {
     server: TestServer,
     writer: Postgres,
     // Dropped last, when nobody uses it any more.
     db: TestDb,
 }
 
-impl Stage {
-    async fn set(settings: &[(&str, &str)]) -> Self {
+impl ServedJournal {
+    async fn start(settings: &[(&str, &str)]) -> Self {
         let db = migrated_database().await;
         let server = TestServer::ready(&db.url, settings).await;
         Self { server, writer: db.client().await, db }

@@ -7,12 +7,12 @@ use tokio::task::JoinSet;
 
 use super::{INSERT, committed, delivers_the_table, last_value};
 use crate::support::{in_time, migrated_database, until};
-use crate::tail::Node;
+use crate::tail::TailNode;
 
 #[tokio::test]
 async fn what_many_writers_commit_comes_out_once_and_in_order() {
     let db = migrated_database().await;
-    let node = Node::start(&db.url);
+    let node = TailNode::start(&db.url);
     let mut writers = JoinSet::new();
     for n in 0..8 {
         let client = db.client().await;
@@ -39,7 +39,7 @@ async fn what_many_writers_commit_comes_out_once_and_in_order() {
 #[tokio::test]
 async fn an_open_transaction_delays_the_stream_is_named_and_blocks_no_writer() {
     let db = migrated_database().await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     node.connected().await;
     let (holder, writer) = (db.client().await, db.client().await);
     holder.batch_execute(&format!("set application_name = 'the holder'; begin; {INSERT}")).await.unwrap();
@@ -68,7 +68,7 @@ async fn an_open_transaction_delays_the_stream_is_named_and_blocks_no_writer() {
 #[tokio::test]
 async fn a_prepared_transaction_is_named_and_its_end_goes_through() {
     let db = migrated_database().await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     node.connected().await;
     let client = db.client().await;
     let gid = format!("gid of {}", db.name);
@@ -88,7 +88,7 @@ async fn a_prepared_transaction_is_named_and_its_end_goes_through() {
 #[tokio::test]
 async fn an_idle_blocker_is_ended_where_that_is_wanted() {
     let db = migrated_database().await;
-    let mut node = Node::start_with(&db.url, Some(Duration::from_millis(1)));
+    let mut node = TailNode::start_with(&db.url, Some(Duration::from_millis(1)));
     node.connected().await;
     let (holder, writer) = (db.client().await, db.client().await);
     holder.batch_execute(&format!("begin; {INSERT}")).await.unwrap();
@@ -101,7 +101,7 @@ async fn an_idle_blocker_is_ended_where_that_is_wanted() {
 #[tokio::test]
 async fn an_active_blocker_is_ended_too() {
     let db = migrated_database().await;
-    let mut node = Node::start_with(&db.url, Some(Duration::from_millis(1)));
+    let mut node = TailNode::start_with(&db.url, Some(Duration::from_millis(1)));
     node.connected().await;
     let (holder, writer) = (db.client().await, db.client().await);
     let holding =
@@ -118,7 +118,7 @@ async fn an_active_blocker_is_ended_too() {
 #[tokio::test]
 async fn a_reader_who_prepares_an_insert_holds_nothing_back() {
     let db = migrated_database().await;
-    let node = Node::start(&db.url);
+    let node = TailNode::start(&db.url);
     let (reader, writer) = (db.client().await, db.client().await);
     let prepare =
         "set role rowcast_reader; begin; prepare p as insert into rowcast.events (type) values ('never.comes')";
@@ -135,7 +135,7 @@ async fn a_reader_who_prepares_an_insert_holds_nothing_back() {
 #[tokio::test]
 async fn a_login_without_rights_holds_nothing_back_whatever_it_locks() {
     let db = migrated_database().await;
-    let node = Node::start(&db.url);
+    let node = TailNode::start(&db.url);
     let writer = db.client().await;
     let stranger = db.stranger().await;
     stranger.batch_execute("begin").await.unwrap();
@@ -170,7 +170,7 @@ async fn a_login_without_rights_holds_nothing_back_whatever_it_locks() {
 #[tokio::test]
 async fn without_the_trigger_whoever_writes_holds_the_fence_as_well() {
     let db = migrated_database().await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     let (owner, writer) = (db.client().await, db.client().await);
     owner.batch_execute("alter table rowcast.events disable trigger all").await.unwrap();
     writer.batch_execute(&format!("begin; {INSERT}")).await.unwrap();

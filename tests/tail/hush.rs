@@ -4,12 +4,12 @@ use tokio_postgres::Client;
 
 use super::{INSERT, delivers_the_table};
 use crate::support::{migrated_database, until};
-use crate::tail::Node;
+use crate::tail::TailNode;
 
 #[tokio::test]
 async fn whoever_writes_with_the_bell_off_is_found_within_a_second_or_so() {
     let db = migrated_database().await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     let client = db.client().await;
     node.hears().await;
     client.batch_execute(&format!("set rowcast.bell = 'off'; {INSERT}")).await.unwrap();
@@ -20,13 +20,13 @@ async fn whoever_writes_with_the_bell_off_is_found_within_a_second_or_so() {
 #[tokio::test]
 async fn many_bells_are_hushed_and_no_row_is_forgotten_when_it_is_given_back() {
     let db = migrated_database().await;
-    let mut nodes = [Node::start(&db.url), Node::start(&db.url)];
+    let mut nodes = [TailNode::start(&db.url), TailNode::start(&db.url)];
     let client = db.client().await;
     for node in &mut nodes {
         node.hears().await;
     }
     for _ in 0..3 {
-        let hushed = |nodes: &[Node; 2]| nodes.iter().map(|n| n.counts.borrow().hushes).sum::<u64>();
+        let hushed = |nodes: &[TailNode; 2]| nodes.iter().map(|n| n.counts.borrow().hushes).sum::<u64>();
         let before = hushed(&nodes);
         until("the bell is hushed", || async {
             for _ in 0..20 {
@@ -65,12 +65,12 @@ const HUSH: &str =
 async fn a_new_node_ends_the_hush_of_one_that_died_and_tells_the_others() {
     let db = migrated_database().await;
     let client = db.client().await;
-    let mut first = Node::start(&db.url);
+    let mut first = TailNode::start(&db.url);
     first.hears().await;
     client.batch_execute(&format!("{HUSH}; {INSERT}")).await.unwrap();
     assert!(deadline(&client).await > 0);
     let before = first.counts.borrow().polls;
-    let second = Node::start(&db.url);
+    let second = TailNode::start(&db.url);
     until("the hush that it found is ended", || async { deadline(&client).await == 0 }).await;
     delivers_the_table(&second, &client).await;
     delivers_the_table(&first, &client).await;
@@ -82,7 +82,7 @@ async fn a_new_node_ends_the_hush_of_one_that_died_and_tells_the_others() {
 #[tokio::test]
 async fn a_node_polls_on_while_its_hush_runs_out_again_and_again() {
     let db = migrated_database().await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     let client = db.client().await;
     node.hears().await;
     until("the bell is hushed", || async {

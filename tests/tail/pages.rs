@@ -12,12 +12,12 @@ use tokio_postgres::Client;
 use crate::support::{TestDb, connect, connector, migrated_database};
 
 /// The real loader, counted.
-struct Counted {
+struct CountedLoad {
     real: PostgresLoad,
     asked: Arc<AtomicUsize>,
 }
 
-impl Load for Counted {
+impl Load for CountedLoad {
     fn follow(&mut self, journal: CurrentJournal) {
         self.real.follow(journal);
     }
@@ -38,7 +38,7 @@ impl Load for Counted {
     }
 }
 
-struct Node {
+struct PageNode {
     pages: Pages<Seqs>,
     writer: PageWriter<Seqs>,
     asked: Arc<AtomicUsize>,
@@ -46,11 +46,11 @@ struct Node {
     client: Client,
 }
 
-impl Node {
+impl PageNode {
     async fn over(db: &TestDb) -> Self {
         let pool = Database::new(connector(&db.url), 4).unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
-        let loader = Counted { real: PostgresLoad::new(pool.clone()), asked: Arc::clone(&asked) };
+        let loader = CountedLoad { real: PostgresLoad::new(pool.clone()), asked: Arc::clone(&asked) };
         let (pages, writer) = Pages::new(loader, Seqs, Limits::within(64 << 20));
         Self { pages, writer, asked, pool, client: db.client().await }
     }
@@ -103,7 +103,7 @@ async fn last_drawn(client: &Client) -> i64 {
 #[tokio::test]
 async fn pages_show_the_journal_with_its_gaps_and_a_burnt_range_is_asked_for_once() {
     let db = migrated_database().await;
-    let mut node = Node::over(&db).await;
+    let mut node = PageNode::over(&db).await;
     for (count, burnt) in [(700, 40), (1, 100_000), (900, 513), (3, 1), (20, 0)] {
         insert(&node.client, count).await;
         if burnt > 0 {
@@ -126,7 +126,7 @@ async fn pages_show_the_journal_with_its_gaps_and_a_burnt_range_is_asked_for_onc
 #[tokio::test]
 async fn ten_thousand_readers_cost_as_many_questions_as_there_are_pages() {
     let db = migrated_database().await;
-    let mut node = Node::over(&db).await;
+    let mut node = PageNode::over(&db).await;
     insert(&node.client, 10 * PAGE_SPAN).await;
     node.jump(10 * PAGE_SPAN).await;
     let readers = (0..10_000).map(|i| node.pages.page_after(i % (3 * PAGE_SPAN)));
@@ -137,7 +137,7 @@ async fn ten_thousand_readers_cost_as_many_questions_as_there_are_pages() {
 #[tokio::test]
 async fn what_is_appended_beyond_the_head_is_not_shown_before_the_head_moves() {
     let db = migrated_database().await;
-    let mut node = Node::over(&db).await;
+    let mut node = PageNode::over(&db).await;
     insert(&node.client, 600).await;
     node.jump(550).await;
     assert_eq!(node.walk(0).await, (1..=550).collect::<Vec<_>>());
@@ -153,7 +153,7 @@ async fn what_is_appended_beyond_the_head_is_not_shown_before_the_head_moves() {
 #[tokio::test]
 async fn a_database_that_is_away_is_an_error_for_those_who_wait_and_not_for_those_who_come_later() {
     let db = migrated_database().await;
-    let mut node = Node::over(&db).await;
+    let mut node = PageNode::over(&db).await;
     insert(&node.client, 600).await;
     node.jump(600).await;
     let away = format!("alter database {} allow_connections false", db.name);

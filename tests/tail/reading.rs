@@ -4,12 +4,12 @@ use rowcast::db::{Database, Lane};
 
 use super::{INSERT, delivers_the_table};
 use crate::support::{PATIENCE, connector, migrated_database, until};
-use crate::tail::Node;
+use crate::tail::TailNode;
 
 #[tokio::test]
 async fn a_long_way_is_jumped_and_every_row_on_it_can_be_read() {
     let db = migrated_database().await;
-    let node = Node::start(&db.url);
+    let node = TailNode::start(&db.url);
     let client = db.client().await;
     let rows = "insert into rowcast.events (type) select 'bulk.row' from generate_series(1, 60000)";
     client.batch_execute(&format!("begin; {rows}; rollback; {rows}; {INSERT}")).await.unwrap();
@@ -30,7 +30,7 @@ async fn requests_that_want_every_connection_of_the_pool_do_not_hold_the_stream_
         );
     }
     until("every connection is in use", || async { busy(&pool) == 3 }).await;
-    let mut node = Node::start_beside(pool, &db.url, None);
+    let mut node = TailNode::start_beside(pool, &db.url, None);
     node.connected().await;
     let client = db.client().await;
     client.batch_execute(INSERT).await.unwrap();
@@ -50,7 +50,7 @@ async fn whoever_drops_a_tail_ends_it() {
     let (ended, end) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { Node::start(&db.url).connected().await });
+        runtime.block_on(async { TailNode::start(&db.url).connected().await });
         drop(runtime);
         ended.send(()).unwrap();
     });
@@ -60,7 +60,7 @@ async fn whoever_drops_a_tail_ends_it() {
 #[tokio::test]
 async fn a_row_whose_time_nobody_can_write_does_not_stop_the_stream() {
     let db = migrated_database().await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     node.connected().await;
     let client = db.client().await;
     // Such as may be there from before the constraint was.

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::{INSERT, delivers_the_table};
 use crate::support::{PATIENCE, TestDb, connect, migrated_database, until};
-use crate::tail::Node;
+use crate::tail::TailNode;
 
 #[tokio::test]
 async fn a_lost_connection_loses_nothing_and_is_shown() {
     let db = migrated_database().await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     let client = db.client().await;
     node.hears().await;
     for n in 1..=3 {
@@ -29,7 +29,7 @@ async fn a_new_node_begins_at_the_head_written_down_while_a_writer_is_in_flight(
     let db = migrated_database().await;
     let client = db.client().await;
     client.batch_execute(&format!("{INSERT}; {INSERT}")).await.unwrap();
-    let first = Node::start(&db.url);
+    let first = TailNode::start(&db.url);
     delivers_the_table(&first, &client).await;
     first.stop().await;
     let head = "select head from rowcast.journal_state";
@@ -37,7 +37,7 @@ async fn a_new_node_begins_at_the_head_written_down_while_a_writer_is_in_flight(
 
     let holder = db.client().await;
     holder.batch_execute(&format!("begin; {INSERT}")).await.unwrap();
-    let mut second = Node::start(&db.url);
+    let mut second = TailNode::start(&db.url);
     second.connected().await;
     let mut reader = second.reader();
     reader.read_to(2).await;
@@ -63,7 +63,7 @@ async fn restore_empty(db: &TestDb) {
 #[tokio::test]
 async fn a_restored_database_is_noticed_and_followed() {
     let db = migrated_database().await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     let client = db.client().await;
     client.batch_execute(&format!("{INSERT}; {INSERT}; {INSERT}")).await.unwrap();
     delivers_the_table(&node, &client).await;
@@ -86,7 +86,7 @@ const CUT: &str = "select pg_terminate_backend(pid) from pg_stat_activity \
 #[tokio::test]
 async fn numbers_that_a_crash_took_back_and_others_drew_again_are_found() {
     let db = migrated_database().await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     node.connected().await;
     let client = db.client().await;
     client.batch_execute(&format!("{INSERT}; begin; {}; rollback", [INSERT; 14].join("; "))).await.unwrap();
@@ -106,7 +106,7 @@ async fn numbers_that_a_crash_took_back_and_others_drew_again_are_found() {
 #[tokio::test]
 async fn a_reset_that_fails_halfway_begins_anew() {
     let db = migrated_database().await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     node.connected().await;
     let client = db.client().await;
     client.batch_execute(&format!("begin; {}; rollback", [INSERT; 10].join("; "))).await.unwrap();
@@ -125,7 +125,7 @@ async fn a_reset_that_fails_halfway_begins_anew() {
 #[tokio::test]
 async fn a_connection_that_fails_at_once_again_and_again_is_waited_for_ever_longer() {
     let db = migrated_database().await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     node.hears().await;
     let client = db.client().await;
     client.batch_execute(INSERT).await.unwrap();
@@ -133,7 +133,7 @@ async fn a_connection_that_fails_at_once_again_and_again_is_waited_for_ever_long
     // It connects and finds its history, and then cannot read what is new.
     client.batch_execute("alter table rowcast.events alter column trade_id type text").await.unwrap();
     client.batch_execute(INSERT).await.unwrap();
-    let connections = |node: &Node| node.counts.borrow().connections;
+    let connections = |node: &TailNode| node.counts.borrow().connections;
     let before = connections(&node);
     let begun = std::time::Instant::now();
     until("it tries five times", || async { connections(&node) >= before + 5 }).await;

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::{PATIENCE, connector};
 
-pub(crate) struct Node {
+pub(crate) struct TailNode {
     pub(crate) pages: Pages<Seqs>,
     pub(crate) status: watch::Receiver<Status>,
     pub(crate) counts: watch::Receiver<Counts>,
@@ -18,7 +18,7 @@ pub(crate) struct Node {
     running: JoinHandle<()>,
 }
 
-impl Node {
+impl TailNode {
     pub(crate) fn start(url: &str) -> Self {
         Self::start_with(url, None)
     }

@@ -38,16 +38,16 @@ enum Door {
 }
 
 /// The server, and its memory at its largest.
-struct Server(Child);
+struct MeasuredServer(Child);
 
-impl Drop for Server {
+impl Drop for MeasuredServer {
     fn drop(&mut self) {
         let _gone = self.0.kill();
         let _reaped = self.0.wait();
     }
 }
 
-impl Server {
+impl MeasuredServer {
     fn memory(&self, what: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(what)).unwrap();
@@ -121,7 +121,7 @@ async fn take_nothing(door: Door, mut stream: TcpStream) {
     }
 }
 
-impl Server {
+impl MeasuredServer {
     /// Starts the binary, and returns it with its address when it is ready.
     async fn start(database_url: &str) -> (Self, String) {
         let cache = format!("{PAGE_CACHE_MB}MB");
@@ -175,7 +175,7 @@ async fn a_thousand_large_events_arrive_in_every_door_and_memory_stays_within_wh
     let events: usize = std::env::var("TORTURE_EVENTS").map_or(1000, |text| text.parse().unwrap());
     let db = migrated_database().await;
     let (link, url) = Link::to_database(&db.url, RATE).await;
-    let (server, address) = Server::start(&url).await;
+    let (server, address) = MeasuredServer::start(&url).await;
     println!("before: RSS {} MB", server.memory("VmRSS:"));
 
     let (mut idle, mut readers) = come_to_every_door(&address, events).await;

@@ -14,7 +14,7 @@ use crate::support::quick_folder;
 const SETTINGS: &[(&str, &str)] =
     &[("fsync", "off"), ("full_page_writes", "off"), ("max_connections", "150"), ("wal_writer_delay", "2s")];
 
-pub(crate) struct Server {
+pub(crate) struct CrashingPostgres {
     cluster: Option<Cluster>,
     bins: Binaries,
     pub(crate) folder: PathBuf,
@@ -38,7 +38,7 @@ done
 rm -rf "$0"
 "#;
 
-impl Server {
+impl CrashingPostgres {
     pub(crate) fn start() -> Self {
         let folder = quick_folder("rowcast-torture-").keep();
         std::fs::create_dir(folder.join("nodes")).unwrap();
@@ -57,13 +57,13 @@ impl Server {
     }
 
     /// Ends it in this way, and starts it again at the same address.
-    pub(crate) fn restart(&mut self, way: Way) {
+    pub(crate) fn restart(&mut self, way: StopMode) {
         let cluster = self.cluster.take().unwrap();
         let (pid, data) = (cluster.pid(), cluster.data_dir().to_path_buf());
         match way {
-            Way::Fast => cluster.stop().unwrap(),
-            Way::Immediate => self.signal(cluster, pid, &data, Signal::SIGQUIT),
-            Way::Kill => self.signal(cluster, pid, &data, Signal::SIGKILL),
+            StopMode::Fast => cluster.stop().unwrap(),
+            StopMode::Immediate => self.signal(cluster, pid, &data, Signal::SIGQUIT),
+            StopMode::Kill => self.signal(cluster, pid, &data, Signal::SIGKILL),
         }
         let begun = Instant::now();
         let cluster = loop {
@@ -96,7 +96,7 @@ impl Server {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Way {
+pub(crate) enum StopMode {
     Fast,
     Immediate,
     Kill,

@@ -78,13 +78,13 @@ async fn ask(from: [u8; 4], to: SocketAddr, head: &str) -> Option<u16> {
 
 /// One who does bad things until it is over.
 #[derive(Clone)]
-struct Bad {
+struct BadNeighbour {
     to: SocketAddr,
     over: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
 }
 
-impl Bad {
+impl BadNeighbour {
     fn goes_on(&self) -> bool {
         self.done.fetch_add(1, Ordering::Relaxed);
         !self.over.load(Ordering::Relaxed)
@@ -147,7 +147,7 @@ impl Bad {
 }
 
 /// Everything at once.
-fn let_loose(bad: &Bad) {
+fn let_loose(bad: &BadNeighbour) {
     let hang_up = Duration::from_millis(10);
     let patient = Duration::from_secs(30);
     let subscribe = json!({"op": "subscribe", "last": 10_000, "symbol": "SYM1", "type": "tick.a1,tick.a2"}).to_string();
@@ -226,7 +226,7 @@ async fn follow(
     let mut client = raw_websocket::Client::over(stream, head.as_bytes()).await;
     let (mut times, mut begun) = (Times::default(), std::collections::HashMap::new());
     let deadline = tokio::time::Instant::from_std(until + SHORT_LIMIT);
-    while let Ok(raw_websocket::Said::Json(frame)) = tokio::time::timeout_at(deadline, client.said()).await {
+    while let Ok(raw_websocket::ServerMessage::Json(frame)) = tokio::time::timeout_at(deadline, client.said()).await {
         while let Ok((n, at)) = posted.try_recv() {
             begun.insert(n, at);
         }
@@ -241,9 +241,9 @@ async fn follow(
     times
 }
 
-struct Serving(Child, SocketAddr);
+struct ServerProcess(Child, SocketAddr);
 
-impl Serving {
+impl ServerProcess {
     async fn start(url: &str) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let listen = free.to_string();
@@ -262,7 +262,7 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -274,9 +274,9 @@ async fn neighbours_at_their_worst_slow_nobody_else_down() {
     let (rows, time) = (setting("TORTURE_ROWS", 20_000), Duration::from_secs(setting("TORTURE_SECONDS", 3)));
     let db = migrated_database().await;
     db.client().await.batch_execute(&FILL.replace("ROWS", &rows.to_string())).await.unwrap();
-    let serving = Serving::start(&db.url).await;
+    let serving = ServerProcess::start(&db.url).await;
     let to = serving.1;
-    let bad = Bad { to, over: Arc::default(), done: Arc::default() };
+    let bad = BadNeighbour { to, over: Arc::default(), done: Arc::default() };
     let_loose(&bad);
 
     let end = Instant::now() + time;

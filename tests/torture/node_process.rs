@@ -21,7 +21,7 @@ const URL: &str = "TORTURE_NODE_URL";
 const FILE: &str = "TORTURE_NODE_FILE";
 
 /// One node as the test sees it, through all its incarnations.
-pub(crate) struct Node {
+pub(crate) struct NodeProcess {
     pub(crate) name: String,
     pub(crate) file: PathBuf,
     url: String,
@@ -35,7 +35,7 @@ pub(crate) struct Node {
     pub(crate) starts: u64,
 }
 
-impl Node {
+impl NodeProcess {
     pub(crate) fn start(number: usize, url: &str, folder: &Path) -> Self {
         let name = format!("torture_node_{number}");
         let mut node = Self {
@@ -141,7 +141,7 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for NodeProcess {
     fn drop(&mut self) {
         if let Some((child, ..)) = &mut self.process {
             let _ = child.kill();
@@ -198,7 +198,7 @@ async fn run(url: &str, file: &Path, shutdown: Shutdown) {
         say(&format!("counts {polls} {hushes} {rings} {connections} {resets}"));
     };
     let tailing = tokio::spawn(tail.run(shutdown.clone()));
-    let reading = tokio::spawn(read(pages, database, Book::open(file), shutdown.clone()));
+    let reading = tokio::spawn(read(pages, database, DeliveryLog::open(file), shutdown.clone()));
     let telling = tokio::spawn(async move {
         loop {
             let ended = tokio::time::timeout(Duration::from_millis(300), shutdown.cancelled()).await.is_ok();
@@ -214,13 +214,13 @@ async fn run(url: &str, file: &Path, shutdown: Shutdown) {
 }
 
 /// The file of what was delivered: a line for each event, its seq and the tag of its id.
-struct Book {
+struct DeliveryLog {
     file: File,
     /// The last event written.
     last: Option<(i64, String)>,
 }
 
-impl Book {
+impl DeliveryLog {
     /// Opens it, without the line that a kill has cut off.
     fn open(path: &Path) -> Self {
         let mut file = OpenOptions::new().create(true).read(true).append(true).open(path).unwrap();
@@ -245,7 +245,7 @@ impl Book {
 }
 
 /// Walks the pages, as a session will do.
-async fn read(pages: Pages<Seqs>, database: Database, mut book: Book, shutdown: Shutdown) {
+async fn read(pages: Pages<Seqs>, database: Database, mut book: DeliveryLog, shutdown: Shutdown) {
     let mut position = pages.subscribe();
     let mut cursor = book.cursor();
     let mut epoch = pages.position().epoch;
@@ -290,7 +290,7 @@ async fn read(pages: Pages<Seqs>, database: Database, mut book: Book, shutdown: 
 
 /// After the history was declared another: whether the event of the cursor is still the one that it was. In this test it
 /// must be, since nothing that was committed is ever lost. `false` is the shutdown.
-async fn proven(database: &Database, book: &mut Book, shutdown: &Shutdown) -> bool {
+async fn proven(database: &Database, book: &mut DeliveryLog, shutdown: &Shutdown) -> bool {
     let Some((seq, tag)) = book.last.clone() else { return true };
     tracing::info!(seq, "another history: proving the cursor");
     loop {

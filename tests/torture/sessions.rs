@@ -49,13 +49,13 @@ fn fold(chain: u64, cursor: Cursor) -> u64 {
 }
 
 /// A server that is killed and started again at the same place.
-struct Node {
+struct RestartedServer {
     url: String,
     place: String,
     running: Option<Child>,
 }
 
-impl Node {
+impl RestartedServer {
     fn new(url: &str) -> Self {
         let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let mut node = Self { url: url.to_owned(), place, running: None };
@@ -92,7 +92,7 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for RestartedServer {
     fn drop(&mut self) {
         if self.running.is_some() {
             self.kill();
@@ -217,7 +217,7 @@ impl Outcome {
 }
 
 /// Kills one of the nodes, again and again.
-async fn kill_nodes(nodes: &mut [Node], kills: u64, seed: u64) {
+async fn kill_nodes(nodes: &mut [RestartedServer], kills: u64, seed: u64) {
     let mut dice = Dice::new(seed, 1000);
     for _ in 0..kills {
         tokio::time::sleep(dice.millis(300..1200)).await;
@@ -239,7 +239,7 @@ async fn every_client_receives_exactly_what_it_wants_however_often_the_servers_a
     eprintln!("torture of sessions: seed {seed}, {kills} kills, {clients} clients, {per_second} appends a second");
 
     let db = migrated_database().await;
-    let mut nodes: Vec<Node> = (0..NODES).map(|_| Node::new(&db.url)).collect();
+    let mut nodes: Vec<RestartedServer> = (0..NODES).map(|_| RestartedServer::new(&db.url)).collect();
     let (stop, rows) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut writing = JoinSet::new();
     for number in 0..WRITERS {
@@ -271,7 +271,7 @@ async fn every_client_receives_exactly_what_it_wants_however_often_the_servers_a
         loop {
             tokio::select! {
                 () = &mut gathering => return,
-                () = tokio::time::sleep(Duration::from_millis(200)) => nodes.iter_mut().for_each(Node::tend),
+                () = tokio::time::sleep(Duration::from_millis(200)) => nodes.iter_mut().for_each(RestartedServer::tend),
             }
         }
     })

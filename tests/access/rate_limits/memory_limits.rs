@@ -67,13 +67,13 @@ impl Dice {
 }
 
 /// GCRA as its definition has it: by the theoretical arrival time, here in fractions of a microsecond, `1/count` each.
-struct Reference {
+struct ReferenceQuota {
     count: u128,
     period: u128,
     arrival: u128,
 }
 
-impl Reference {
+impl ReferenceQuota {
     fn ask(&mut self, now: u128, cost: u128) -> bool {
         let now = now * self.count;
         let next = self.arrival.max(now) + cost.min(self.count) * self.period;
@@ -94,7 +94,7 @@ async fn whatever_is_asked_the_answer_is_that_of_the_reference() {
                 [usize::try_from(dice.roll(3)).unwrap()];
         let limits = in_memory(&format!("append={count}/{unit}"));
         let period = seconds * 1_000_000;
-        let mut reference = Reference { count: count.into(), period, arrival: 0 };
+        let mut reference = ReferenceQuota { count: count.into(), period, arrival: 0 };
         let begun = Instant::now();
         let mut passed_of = [0; 2];
         for step in 0..400 {
@@ -108,7 +108,7 @@ async fn whatever_is_asked_the_answer_is_that_of_the_reference() {
             if !expected {
                 // Not a microsecond too early, and none too late.
                 let wait = u128::from(u64::try_from(decision.retry_after.as_micros()).unwrap());
-                let mut later = Reference { ..reference };
+                let mut later = ReferenceQuota { ..reference };
                 assert!(!later.ask(now + wait - 1, cost.into()) && later.ask(now + wait, cost.into()), "{what}");
             }
             let most = u64::try_from(period).unwrap() * 3 / count;

@@ -7,7 +7,7 @@ use rowcast::limit::{Class, Limits};
 use rowcast::shutdown::{Shutdown, Tasks};
 use tokio::time::Instant;
 
-use super::{Log, MILLI, Node, burst, config};
+use super::{CapturedLog, LimitNode, MILLI, burst, config};
 use crate::support::redis::TestRedis;
 use crate::support::{PATIENCE, until};
 
@@ -25,10 +25,10 @@ async fn traffic(limits: Limits, end: Shutdown) -> usize {
 /// Redis goes in some way while requests are on their way, and comes back. All who have quota pass, and nobody else.
 async fn goes_and_comes_back(timeout: Duration, go: impl Fn(&mut TestRedis), back: impl AsyncFn(&mut TestRedis)) {
     let Some(mut redis) = TestRedis::start(&[]).await else { return };
-    let (log, _guard) = Log::start();
+    let (log, _guard) = CapturedLog::start();
     // One comes back in a minute, which is longer than this takes.
     let rates = "private=60/h";
-    let node = Node::start(rates, &redis.url(), timeout);
+    let node = LimitNode::start(rates, &redis.url(), timeout);
     node.wait_for(true).await;
     let first = burst(&node.limits, 20).await;
     assert_eq!((first, log.lines_with("rate limits")), (20, 1), "{}", log.text());
@@ -57,7 +57,7 @@ async fn goes_and_comes_back(timeout: Duration, go: impl Fn(&mut TestRedis), bac
     for looks in join_all(looking).await {
         assert!(looks.unwrap() > 0);
     }
-    let other = Node::start(rates, &redis.url(), PATIENCE);
+    let other = LimitNode::start(rates, &redis.url(), PATIENCE);
     other.wait_for(true).await;
     assert!(burst(&other.limits, 80).await <= 1, "a fresh quota on another node");
     assert_eq!((node.limits.status().lost_total, log.lines_with("Redis is lost")), (1, 1), "{}", log.text());
@@ -105,7 +105,7 @@ async fn nobody_waits_longer_for_a_frozen_redis_than_the_timeout() {
 #[tokio::test]
 async fn a_redis_that_nobody_asks_is_missed_all_the_same() {
     let Some(mut redis) = TestRedis::start(&[]).await else { return };
-    let node = Node::shared("private=300/h", &redis).await;
+    let node = LimitNode::shared("private=300/h", &redis).await;
     redis.kill();
     node.wait_for(false).await;
     node.stop().await;
@@ -115,8 +115,8 @@ async fn a_redis_that_nobody_asks_is_missed_all_the_same() {
 async fn a_redis_that_is_not_there_at_the_start_is_used_when_it_comes() {
     let Some(mut redis) = TestRedis::start(&[]).await else { return };
     redis.kill();
-    let (log, _guard) = Log::start();
-    let node = Node::start("private=2/h", &redis.url(), PATIENCE);
+    let (log, _guard) = CapturedLog::start();
+    let node = LimitNode::start("private=2/h", &redis.url(), PATIENCE);
     until("it is told", || async { log.lines_with("Redis cannot be used") == 1 }).await;
     assert_eq!(burst(&node.limits, 5).await, 2);
     redis.revive().await;
@@ -130,14 +130,14 @@ async fn a_redis_that_is_not_there_at_the_start_is_used_when_it_comes() {
 #[tokio::test]
 async fn a_wrong_password_is_told_without_it_and_limits_go_on() {
     let Some(redis) = TestRedis::start(&["--requirepass", "correct-horse"]).await else { return };
-    let (log, _guard) = Log::start();
-    let node = Node::start("private=2/h", &format!("{}?pass=hunter2", redis.url()), PATIENCE);
+    let (log, _guard) = CapturedLog::start();
+    let node = LimitNode::start("private=2/h", &format!("{}?pass=hunter2", redis.url()), PATIENCE);
     until("it is told", || async { log.lines_with("Redis cannot be used") == 1 }).await;
     assert_eq!(burst(&node.limits, 5).await, 2);
     assert!(!node.limits.status().shared);
     assert!(!log.text().contains("hunter2") && !format!("{:?}", node.limits).contains("hunter2"), "{}", log.text());
     node.stop().await;
-    let node = Node::start("private=2/h", &format!("{}?pass=correct-horse", redis.url()), PATIENCE);
+    let node = LimitNode::start("private=2/h", &format!("{}?pass=correct-horse", redis.url()), PATIENCE);
     node.wait_for(true).await;
     node.stop().await;
 }
@@ -145,8 +145,8 @@ async fn a_wrong_password_is_told_without_it_and_limits_go_on() {
 #[tokio::test]
 async fn a_redis_that_answers_but_must_not_write_stays_lost() {
     let Some(redis) = TestRedis::start(&[]).await else { return };
-    let (log, _guard) = Log::start();
-    let node = Node::start("private=2/h", &redis.url(), PATIENCE);
+    let (log, _guard) = CapturedLog::start();
+    let node = LimitNode::start("private=2/h", &redis.url(), PATIENCE);
     node.wait_for(true).await;
     let mut admin = redis.connect().await;
     let said: String = redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1").query_async(&mut admin).await.unwrap();

@@ -7,7 +7,7 @@ use rowcast::config::{LimitConfig, Secret};
 use rowcast::limit::{Class, Limits};
 use rowcast::shutdown::{Shutdown, Tasks};
 
-use super::{MILLI, Node, burst, config, in_memory};
+use super::{LimitNode, MILLI, burst, config, in_memory};
 use crate::support::redis::TestRedis;
 use crate::support::{PATIENCE, until};
 
@@ -29,7 +29,8 @@ async fn kept(redis: &TestRedis) -> BTreeMap<String, i64> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_let_through_exactly_the_limit_between_them() {
     let Some(redis) = TestRedis::start(&[]).await else { return };
-    let (one, other) = (Node::shared("private=300/h", &redis).await, Node::shared("private=300/h", &redis).await);
+    let (one, other) =
+        (LimitNode::shared("private=300/h", &redis).await, LimitNode::shared("private=300/h", &redis).await);
     // Each has some for sure; who gets more of the rest is up to the machine.
     assert_eq!((burst(&one.limits, 50).await, burst(&other.limits, 50).await), (50, 50));
     let (a, b) = tokio::join!(burst(&one.limits, 350), burst(&other.limits, 350));
@@ -38,12 +39,12 @@ async fn two_nodes_let_through_exactly_the_limit_between_them() {
     assert_eq!(denied, 500);
     assert!(one.limits.status().shared && other.limits.status().shared);
     // A node that comes later finds what they have left.
-    let third = Node::shared("private=300/h", &redis).await;
+    let third = LimitNode::shared("private=300/h", &redis).await;
     let decision = third.limits.check(Class::Private, "somebody", 1).await;
     assert!(!decision.allowed && decision.limit == 300 && decision.remaining == 0, "{decision:?}");
     assert!(decision.retry_after <= Duration::from_secs(12), "{decision:?}");
     // Another rate is another quota, not a misread debt.
-    let fourth = Node::shared("private=400/h", &redis).await;
+    let fourth = LimitNode::shared("private=400/h", &redis).await;
     assert_eq!(fourth.limits.check(Class::Private, "somebody", 1).await.remaining, 399);
     for node in [one, other, third, fourth] {
         node.stop().await;
@@ -53,7 +54,7 @@ async fn two_nodes_let_through_exactly_the_limit_between_them() {
 #[tokio::test]
 async fn redis_decides_as_memory_does() {
     let Some(redis) = TestRedis::start(&[]).await else { return };
-    let node = Node::shared("append=10/h", &redis).await;
+    let node = LimitNode::shared("append=10/h", &redis).await;
     let alone = in_memory("append=10/h");
     for cost in [3, 0, 20, 4, 4, 3, 1] {
         let (there, here) =
@@ -71,7 +72,7 @@ async fn redis_decides_as_memory_does() {
 #[tokio::test]
 async fn redis_keeps_nothing_readable_and_nothing_for_ever() {
     let Some(redis) = TestRedis::start(&[]).await else { return };
-    let node = Node::shared("public=10/h,private=20/s", &redis).await;
+    let node = LimitNode::shared("public=10/h,private=20/s", &redis).await;
     node.limits.check(Class::Public, "203.0.113.7", 1).await;
     node.limits.check(Class::Private, &"long".repeat(10_000), 1).await;
     let names = kept(&redis).await;
@@ -94,7 +95,7 @@ async fn redis_keeps_nothing_readable_and_nothing_for_ever() {
 #[tokio::test]
 async fn a_script_that_redis_has_forgotten_is_told_again() {
     let Some(redis) = TestRedis::start(&[]).await else { return };
-    let node = Node::shared("private=10/h", &redis).await;
+    let node = LimitNode::shared("private=10/h", &redis).await;
     assert_eq!(node.limits.check(Class::Private, "a", 1).await.remaining, 9);
     for left in [8, 7] {
         let flushed: String = redis::cmd("SCRIPT").arg("FLUSH").query_async(&mut redis.connect().await).await.unwrap();

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{GAPLESS, Room, Who, token, user};
+use super::{ChatServer, GAPLESS, Requester, token, user};
 use crate::support::PATIENCE;
 
 const USERS: usize = 50;
@@ -65,8 +65,8 @@ impl Fold {
 }
 
 /// A tab that is connected, and what it will have seen.
-async fn tab(room: &Room, who: Who<'_>, start: Start) -> JoinHandle<Fold> {
-    let connector = Connector::new(room.server.url.parse().unwrap(), None).unwrap();
+async fn tab(chat: &ChatServer, who: Requester<'_>, start: Start) -> JoinHandle<Fold> {
+    let connector = Connector::new(chat.server.url.parse().unwrap(), None).unwrap();
     let selection = Selection { types: Some(format!("chat.*,{END}")), ..Selection::default() };
     let tokens = Tokens::fixed(token(who.0, who.1));
     let mut stream = Stream::new(connector, Options { start, selection, tokens, reconnect: false });
@@ -91,40 +91,40 @@ async fn tab(room: &Room, who: Who<'_>, start: Start) -> JoinHandle<Fold> {
 }
 
 /// Tells every user's tabs that nothing more comes.
-async fn end(room: &Room) {
+async fn end(chat: &ChatServer) {
     let sql =
         "insert into rowcast.events (type, owner) select $1, subject from chat.speakers where kind = 'user' order by 2";
-    room.db.client().await.query_typed(sql, &[(&END, postgres_types::Type::TEXT)]).await.unwrap();
+    chat.db.client().await.query_typed(sql, &[(&END, postgres_types::Type::TEXT)]).await.unwrap();
 }
 
 #[tokio::test]
 async fn two_tabs_of_fifty_users_have_what_the_table_has_and_nothing_of_another() {
-    let room = Arc::new(Room::open().await);
+    let chat = Arc::new(ChatServer::start().await);
     let name = |n: usize| format!("user-{n}");
     let mut tabs = Vec::new();
     for n in 0..USERS {
         // One follows from now on, the other reads everything there is.
-        tabs.push((n, tab(&room, user(&name(n)), Start::Latest).await));
-        tabs.push((n, tab(&room, user(&name(n)), Start::Earliest).await));
+        tabs.push((n, tab(&chat, user(&name(n)), Start::Latest).await));
+        tabs.push((n, tab(&chat, user(&name(n)), Start::Earliest).await));
     }
     let mut talking = JoinSet::new();
     for n in 0..USERS {
         for half in 0..2 {
-            let (room, name) = (Arc::clone(&room), name(n));
+            let (chat, name) = (Arc::clone(&chat), name(n));
             talking.spawn(async move {
                 for m in 0..MESSAGES / 2 {
-                    let said = room.say(&name, &format!("{name}: {half}.{m}")).await;
+                    let said = chat.say(&name, &format!("{name}: {half}.{m}")).await;
                     // Some close their conversation in the middle, and their other tab goes on in another.
                     if n % 5 == 0 && half == 0 && m == 0 {
-                        assert_eq!(room.close(user(&name), &said["conversation"]["id"]).await.status, 200);
+                        assert_eq!(chat.close(user(&name), &said["conversation"]["id"]).await.status, 200);
                     }
                 }
             });
         }
     }
     talking.join_all().await;
-    end(&room).await;
-    let client = room.db.client().await;
+    end(&chat).await;
+    let client = chat.db.client().await;
     let mut seen = 0;
     for (n, tab) in tabs {
         let fold = tab.await.unwrap();
@@ -143,18 +143,18 @@ async fn two_tabs_of_fifty_users_have_what_the_table_has_and_nothing_of_another(
         seen += expected.utterances.len();
     }
     assert_eq!(seen, 2 * USERS * MESSAGES * 2);
-    assert_eq!(room.number(GAPLESS).await, 0);
-    assert_eq!(room.number("select count(*) from chat.conversations").await, i64::try_from(USERS + USERS / 5).unwrap());
-    Arc::into_inner(room).unwrap().stop().await;
+    assert_eq!(chat.number(GAPLESS).await, 0);
+    assert_eq!(chat.number("select count(*) from chat.conversations").await, i64::try_from(USERS + USERS / 5).unwrap());
+    Arc::into_inner(chat).unwrap().stop().await;
 }
 
 #[tokio::test]
 async fn only_the_owner_and_administrators_see_a_talk_and_the_public_never_does() {
-    let room = Room::open().await;
-    let said = room.say("ann", "Hello").await;
+    let chat = ChatServer::start().await;
+    let said = chat.say("ann", "Hello").await;
     let path = "/v1/events?cursor=0&wait=5&type=chat.*";
-    for who in [user("ann"), Who("ann", Role::Viewer), Who("root", Role::Admin)] {
-        let events = room.get(who, path).await.json();
+    for who in [user("ann"), Requester("ann", Role::Viewer), Requester("root", Role::Admin)] {
+        let events = chat.get(who, path).await.json();
         let kinds: Vec<_> = events["events"].as_array().unwrap().iter().map(|e| e["type"].as_str().unwrap()).collect();
         assert_eq!(kinds, ["chat.conversation.opened", "chat.utterance.added", "chat.utterance.added"]);
         let first = &events["events"][0];
@@ -164,19 +164,19 @@ async fn only_the_owner_and_administrators_see_a_talk_and_the_public_never_does(
     }
     let without_waiting = "/v1/events?cursor=0&type=chat.*";
     for role in [Role::User, Role::Viewer, Role::Engine, Role::Operator] {
-        assert_eq!(room.get(Who("bob", role), without_waiting).await.json()["events"], json!([]), "{role}");
+        assert_eq!(chat.get(Requester("bob", role), without_waiting).await.json()["events"], json!([]), "{role}");
     }
     let public =
         "select count(*) from rowcast.events e where e.type like 'chat.%' and (e.public_safe or e.owner is null)";
-    assert_eq!(room.number(public).await, 0);
-    room.stop().await;
+    assert_eq!(chat.number(public).await, 0);
+    chat.stop().await;
 }
 
 #[tokio::test]
 async fn what_is_done_by_hand_is_told_as_well() {
-    let room = Room::open().await;
-    let said = room.say("ann", "Hello").await;
-    let client = room.db.client().await;
+    let chat = ChatServer::start().await;
+    let said = chat.say("ann", "Hello").await;
+    let client = chat.db.client().await;
     client
         .batch_execute(
             "update chat.utterances set text = 'Goodbye' where position = 2; delete from chat.utterances where position = 2;
@@ -185,13 +185,13 @@ async fn what_is_done_by_hand_is_told_as_well() {
         .await
         .unwrap();
     let events =
-        room.get(user("ann"), "/v1/events?cursor=0&wait=5&type=chat.utterance.changed,chat.utterance.removed").await;
+        chat.get(user("ann"), "/v1/events?cursor=0&wait=5&type=chat.utterance.changed,chat.utterance.removed").await;
     crate::support::until("both are told", || async {
         let path = "/v1/events?cursor=0&type=chat.utterance.changed,chat.utterance.removed";
-        room.get(user("ann"), path).await.json()["events"].as_array().unwrap().len() == 2
+        chat.get(user("ann"), path).await.json()["events"].as_array().unwrap().len() == 2
     })
     .await;
     let payload = &events.json()["events"][0]["payload"];
     assert_eq!((&payload["id"], &payload["text"]), (&said["answer"][0]["id"], &json!("Goodbye")));
-    room.stop().await;
+    chat.stop().await;
 }

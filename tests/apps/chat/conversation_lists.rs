@@ -3,16 +3,16 @@
 use rowcast::auth::Role;
 use serde_json::{Value, json};
 
-use super::{Room, Who, refusal, user};
+use super::{ChatServer, Requester, refusal, user};
 
-const ROOT: Who<'static> = Who("root", Role::Admin);
+const ROOT: Requester<'static> = Requester("root", Role::Admin);
 
 /// Every item of a list, read in pages of this size.
-async fn all(room: &Room, who: Who<'_>, path: &str, limit: usize) -> Vec<Value> {
+async fn all(chat: &ChatServer, who: Requester<'_>, path: &str, limit: usize) -> Vec<Value> {
     let (mut items, mut cursor) = (Vec::new(), "0".to_owned());
     loop {
         let mark = if path.contains('?') { '&' } else { '?' };
-        let page = room.get(who, &format!("{path}{mark}limit={limit}&cursor={cursor}")).await;
+        let page = chat.get(who, &format!("{path}{mark}limit={limit}&cursor={cursor}")).await;
         assert_eq!(page.status, 200, "{}", page.body);
         let page = page.json();
         let found = page["items"].as_array().unwrap();
@@ -32,17 +32,17 @@ fn ids(items: &[Value]) -> Vec<&str> {
 
 #[tokio::test]
 async fn conversations_come_newest_first_and_ones_own_alone() {
-    let room = Room::open().await;
+    let chat = ChatServer::start().await;
     assert_eq!(
-        room.get(user("ann"), "/v1/conversations").await.json(),
+        chat.get(user("ann"), "/v1/conversations").await.json(),
         json!({ "items": [], "cursor": "0", "more": false })
     );
     let mut of_ann = Vec::new();
     for n in 0..7 {
         for subject in ["ann", "bob"] {
-            let id = room.say(subject, "Hi").await["conversation"]["id"].clone();
+            let id = chat.say(subject, "Hi").await["conversation"]["id"].clone();
             if n < 6 {
-                room.close(user(subject), &id).await;
+                chat.close(user(subject), &id).await;
             }
             if subject == "ann" {
                 of_ann.insert(0, id.as_str().unwrap().to_owned());
@@ -50,51 +50,51 @@ async fn conversations_come_newest_first_and_ones_own_alone() {
         }
     }
     for limit in [1, 3, 7, 200] {
-        let found = all(&room, user("ann"), "/v1/conversations", limit).await;
+        let found = all(&chat, user("ann"), "/v1/conversations", limit).await;
         assert_eq!(ids(&found), of_ann, "{limit}");
         assert!(found.iter().all(|c| c["owner"] == "ann"));
     }
-    let open = all(&room, user("ann"), "/v1/conversations?status=open", 2).await;
+    let open = all(&chat, user("ann"), "/v1/conversations?status=open", 2).await;
     assert_eq!((ids(&open), open[0].get("closed_at")), (vec![of_ann[0].as_str()], None));
-    assert_eq!(all(&room, user("ann"), "/v1/conversations?status=closed", 4).await.len(), 6);
+    assert_eq!(all(&chat, user("ann"), "/v1/conversations?status=closed", 4).await.len(), 6);
     // An administrator sees all, or somebody's.
-    assert_eq!(all(&room, ROOT, "/v1/conversations", 5).await.len(), 14);
-    assert_eq!(ids(&all(&room, ROOT, "/v1/conversations?owner=ann", 5).await), of_ann);
-    assert_eq!(all(&room, ROOT, "/v1/conversations?owner=nobody", 5).await, Vec::<Value>::new());
-    room.stop().await;
+    assert_eq!(all(&chat, ROOT, "/v1/conversations", 5).await.len(), 14);
+    assert_eq!(ids(&all(&chat, ROOT, "/v1/conversations?owner=ann", 5).await), of_ann);
+    assert_eq!(all(&chat, ROOT, "/v1/conversations?owner=nobody", 5).await, Vec::<Value>::new());
+    chat.stop().await;
 }
 
 #[tokio::test]
 async fn utterances_come_in_order_and_only_to_those_who_may_see_them() {
-    let room = Room::open().await;
+    let chat = ChatServer::start().await;
     let mut said = Vec::new();
     let mut id = Value::Null;
     for n in 0..5 {
-        let exchange = room.say("ann", &format!("message {n}")).await;
+        let exchange = chat.say("ann", &format!("message {n}")).await;
         said.push(exchange["utterance"].clone());
         said.extend(exchange["answer"].as_array().unwrap().clone());
         id = exchange["conversation"]["id"].clone();
-        room.say("bob", "between").await;
+        chat.say("bob", "between").await;
     }
     let path = format!("/v1/conversations/{}/utterances", id.as_str().unwrap());
     for limit in [1, 3, 10] {
-        assert_eq!(all(&room, user("ann"), &path, limit).await, said, "{limit}");
+        assert_eq!(all(&chat, user("ann"), &path, limit).await, said, "{limit}");
     }
-    assert_eq!(all(&room, ROOT, &path, 4).await, said);
-    let end = room.get(user("ann"), &format!("{path}?cursor=10")).await.json();
+    assert_eq!(all(&chat, ROOT, &path, 4).await, said);
+    let end = chat.get(user("ann"), &format!("{path}?cursor=10")).await.json();
     assert_eq!(end, json!({ "items": [], "cursor": "10", "more": false }));
-    for who in [user("bob"), Who("v", Role::Viewer), Who("o", Role::Operator)] {
-        assert_eq!(refusal(&room.get(who, &path).await), (404, "not_found".to_owned()));
+    for who in [user("bob"), Requester("v", Role::Viewer), Requester("o", Role::Operator)] {
+        assert_eq!(refusal(&chat.get(who, &path).await), (404, "not_found".to_owned()));
     }
     let unknown = "/v1/conversations/00000000-0000-0000-0000-000000000000/utterances";
-    assert_eq!(refusal(&room.get(ROOT, unknown).await), (404, "not_found".to_owned()));
-    room.stop().await;
+    assert_eq!(refusal(&chat.get(ROOT, unknown).await), (404, "not_found".to_owned()));
+    chat.stop().await;
 }
 
 #[tokio::test]
 async fn parameters_that_make_no_sense_are_refused() {
-    let room = Room::open().await;
-    let id = room.say("ann", "Hi").await["conversation"]["id"].clone();
+    let chat = ChatServer::start().await;
+    let id = chat.say("ann", "Hi").await["conversation"]["id"].clone();
     let id = id.as_str().unwrap();
     let list = "/v1/conversations?";
     let read = format!("/v1/conversations/{id}/utterances?");
@@ -119,18 +119,18 @@ async fn parameters_that_make_no_sense_are_refused() {
         (&format!("/v1/conversations/{id}/close?"), "force=1"),
     ] {
         let method = if path.contains("close") { "POST" } else { "GET" };
-        let answer = room.ask(user("ann"), method, &format!("{path}{query}"), &[], b"").await;
+        let answer = chat.ask(user("ann"), method, &format!("{path}{query}"), &[], b"").await;
         assert_eq!(refusal(&answer), (400, "bad_request".to_owned()), "{path}{query}");
     }
-    assert_eq!(refusal(&room.get(ROOT, "/v1/conversations?owner=%00").await), (400, "bad_request".to_owned()));
-    room.stop().await;
+    assert_eq!(refusal(&chat.get(ROOT, "/v1/conversations?owner=%00").await), (400, "bad_request".to_owned()));
+    chat.stop().await;
 }
 
 #[tokio::test]
 async fn a_conversation_from_a_time_that_nobody_can_write_is_listed() {
-    let room = Room::open().await;
-    room.say("ann", "Hi").await;
-    let client = room.db.client().await;
+    let chat = ChatServer::start().await;
+    chat.say("ann", "Hi").await;
+    let client = chat.db.client().await;
     // Such rows may be there from before the constraints were.
     client
         .batch_execute(
@@ -142,9 +142,9 @@ async fn a_conversation_from_a_time_that_nobody_can_write_is_listed() {
         )
         .await
         .unwrap();
-    let found = all(&room, user("ann"), "/v1/conversations", 1).await;
+    let found = all(&chat, user("ann"), "/v1/conversations", 1).await;
     let years: Vec<&str> = found.iter().map(|c| &c["opened_at"].as_str().unwrap()[..4]).collect();
     assert_eq!((years[..2].to_vec(), years[3..].to_vec()), (vec!["9999", "9999"], vec!["1969", "0001"]));
     assert_eq!(years.len(), 5);
-    room.stop().await;
+    chat.stop().await;
 }

@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::{Room, refusal, user};
+use super::{ChatServer, refusal, user};
 
 #[tokio::test]
 async fn what_people_write_comes_back_as_it_was() {
-    let room = Room::open().await;
+    let chat = ChatServer::start().await;
     for text in [
         "<script>alert('x')</script> \"; drop table chat.utterances; --",
         "שלום \u{2067}عربي\u{2069} abc\u{200f}",
@@ -15,20 +15,20 @@ async fn what_people_write_comes_back_as_it_was() {
         &"𝕏".repeat(8_192),
         &"x".repeat(10_000),
     ] {
-        let said = room.say("ann", text).await;
+        let said = chat.say("ann", text).await;
         assert_eq!(said["utterance"]["text"], text);
         let heard: String =
             said["answer"].as_array().unwrap().iter().map(|part| part["text"].as_str().unwrap()).collect();
         assert_eq!(heard, format!("You said: {text}"));
     }
-    let crlf = room.say("ann", "a\r\nb").await;
+    let crlf = chat.say("ann", "a\r\nb").await;
     assert_eq!(crlf["utterance"]["text"], "a\nb");
-    room.stop().await;
+    chat.stop().await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_said_is_refused_and_nothing_is_kept() {
-    let room = Room::open().await;
+    let chat = ChatServer::start().await;
     for text in [
         "",
         " \n\t\u{3000}",
@@ -43,7 +43,7 @@ async fn what_cannot_be_said_is_refused_and_nothing_is_kept() {
         &"𝕏".repeat(8_193),
         &"x".repeat(1_000_000),
     ] {
-        let answer = room.post(user("ann"), &[], &json!({ "text": text })).await;
+        let answer = chat.post(user("ann"), &[], &json!({ "text": text })).await;
         assert_eq!(
             refusal(&answer),
             (422, "invalid_text".to_owned()),
@@ -56,11 +56,11 @@ async fn what_cannot_be_said_is_refused_and_nothing_is_kept() {
         [r#"{"text":"a\u0000b"}"#, r#"{"text":"\ud800"}"#, r#"{"text":"\udc00a"}"#, r#"{"text":"\ud800\ud800"}"#]
     {
         let answer =
-            room.ask(user("ann"), "POST", "/v1/chat", &[("content-type", "application/json")], body.as_bytes());
+            chat.ask(user("ann"), "POST", "/v1/chat", &[("content-type", "application/json")], body.as_bytes());
         assert_eq!(refusal(&answer.await), (400, "bad_json".to_owned()), "{body}");
     }
-    let large = room.post(user("ann"), &[], &json!({ "text": "x".repeat(1 << 20) })).await;
+    let large = chat.post(user("ann"), &[], &json!({ "text": "x".repeat(1 << 20) })).await;
     assert_eq!(refusal(&large), (413, "body_too_large".to_owned()));
-    assert_eq!(room.number("select count(*) from chat.speakers").await, 0);
-    room.stop().await;
+    assert_eq!(chat.number("select count(*) from chat.speakers").await, 0);
+    chat.stop().await;
 }

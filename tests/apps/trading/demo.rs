@@ -6,17 +6,17 @@ use rowcast::auth::Role;
 use rowcast::view::{Redaction, Taxonomy};
 use serde_json::{Value, json};
 
-use super::{Venue, text, token};
+use super::{TradingServer, text, token};
 use crate::support::raw_http::request;
 use crate::support::{run, text as printed};
 
 const EVENTS: usize = 400;
 
 /// Plays this seed to its end.
-async fn play(venue: &Venue, seed: &str) {
+async fn play(trading: &TradingServer, seed: &str) {
     let engine = token(Role::Engine);
     let events = EVENTS.to_string();
-    let args = ["demo", "--url", &venue.server.url, "--seed", seed, "--rate", "1000", "--events", &events];
+    let args = ["demo", "--url", &trading.server.url, "--seed", seed, "--rate", "1000", "--events", &events];
     let answer = run(&args, &[("ROWCAST_TOKEN", &engine)]).await;
     assert_eq!(answer.status.code(), Some(0), "{}", printed(&answer.stderr));
     assert!(printed(&answer.stderr).contains("played 400 events"), "{}", printed(&answer.stderr));
@@ -39,8 +39,8 @@ fn fold(events: &[Value]) -> BTreeMap<String, BTreeMap<String, Value>> {
 }
 
 /// The rows of a table, numbers as text and times in UTC, by their key.
-async fn rows(venue: &Venue, table: &str, key: &str) -> BTreeMap<String, Value> {
-    let client = venue.db.client().await;
+async fn rows(trading: &TradingServer, table: &str, key: &str) -> BTreeMap<String, Value> {
+    let client = trading.db.client().await;
     let sql = format!(
         "select coalesce(jsonb_object_agg(t.{key}, shown.row), '{{}}')::text from trading.{table} t,
                 lateral (select jsonb_object_agg(name, case when jsonb_typeof(value) = 'number' and name <> 'version'
@@ -54,20 +54,20 @@ async fn rows(venue: &Venue, table: &str, key: &str) -> BTreeMap<String, Value> 
 
 #[tokio::test]
 async fn the_stream_of_a_day_rebuilds_the_tables() {
-    let venue = Venue::open().await;
-    play(&venue, "7").await;
-    let put = venue.ask(Role::Admin, "PUT", "/v1/config/risk.limit", &json!({"value": {"max": "5"}})).await;
+    let trading = TradingServer::start().await;
+    play(&trading, "7").await;
+    let put = trading.ask(Role::Admin, "PUT", "/v1/config/risk.limit", &json!({"value": {"max": "5"}})).await;
     assert_eq!(put.status, 201);
-    let events = venue.stream().await;
+    let events = trading.stream().await;
     assert_eq!(events.len(), EVENTS + 1, "each step is one event");
     assert!(events.windows(2).all(|pair| pair[0]["seq"].as_i64() < pair[1]["seq"].as_i64()));
     let tables = fold(&events);
     for (thing, table) in [("trade", "trades"), ("order", "orders"), ("snapshot", "snapshots")] {
-        let stored = rows(&venue, table, "id").await;
+        let stored = rows(&trading, table, "id").await;
         assert!(stored.len() > 10, "{table}: {}", stored.len());
         assert_eq!(tables[thing], stored, "{table}");
     }
-    let stored: BTreeMap<String, Value> = rows(&venue, "config", "key")
+    let stored: BTreeMap<String, Value> = rows(&trading, "config", "key")
         .await
         .into_iter()
         .map(|(key, mut row)| {
@@ -90,16 +90,16 @@ async fn the_stream_of_a_day_rebuilds_the_tables() {
     // And now and then a secret was said, which nobody sees.
     let all = json!(events).to_string();
     assert!(all.contains("\"api_key\":\"[redacted]\"") && !all.contains("\"demo-"));
-    venue.close().await;
+    trading.close().await;
 }
 
 #[tokio::test]
 async fn a_seed_plays_the_same_day_twice() {
     let mut days = Vec::new();
     for _ in 0..2 {
-        let venue = Venue::open().await;
-        play(&venue, "11").await;
-        let day: Vec<_> = venue
+        let trading = TradingServer::start().await;
+        play(&trading, "11").await;
+        let day: Vec<_> = trading
             .stream()
             .await
             .iter()
@@ -111,7 +111,7 @@ async fn a_seed_plays_the_same_day_twice() {
             })
             .collect();
         days.push(day);
-        venue.close().await;
+        trading.close().await;
     }
     assert_eq!(days[0], days[1]);
 }
@@ -130,11 +130,11 @@ fn names(words: &str) -> BTreeSet<String> {
 }
 
 /// Every page of a list that everyone may see.
-async fn public_pages(venue: &Venue, path: &str, begin: &str) -> Vec<Value> {
+async fn public_pages(trading: &TradingServer, path: &str, begin: &str) -> Vec<Value> {
     let mut pages = Vec::<Value>::new();
     let mut cursor = begin.to_owned();
     loop {
-        let page = request(venue.server.address(), "GET", &format!("{path}{cursor}"), &[], b"").await.json();
+        let page = request(trading.server.address(), "GET", &format!("{path}{cursor}"), &[], b"").await.json();
         cursor = format!("&cursor={}", page["cursor"].as_str().unwrap());
         let more = page["more"] == json!(true);
         pages.push(page);
@@ -146,16 +146,16 @@ async fn public_pages(venue: &Venue, path: &str, begin: &str) -> Vec<Value> {
 
 #[tokio::test]
 async fn the_public_sees_the_listed_fields_of_lists_and_nothing_else() {
-    let venue = Venue::open().await;
-    play(&venue, "23").await;
+    let trading = TradingServer::start().await;
+    play(&trading, "23").await;
     for (list, hidden) in [
         ("trades", "id client_order_id quantity fees profit reason close_reason opened_by"),
         ("snapshots", "id cash unrealized_profit positions taken_by"),
     ] {
         for order in ["oldest", "newest"] {
-            let private = venue.get(&format!("/v1/{list}?limit=1000&order={order}")).await;
+            let private = trading.get(&format!("/v1/{list}?limit=1000&order={order}")).await;
             let private = private["items"].as_array().unwrap();
-            let pages = public_pages(&venue, &format!("/public/v1/{list}?limit=7&order={order}"), "").await;
+            let pages = public_pages(&trading, &format!("/public/v1/{list}?limit=7&order={order}"), "").await;
             let public: Vec<&Value> = pages.iter().flat_map(|page| page["items"].as_array().unwrap()).collect();
             assert!(private.len() > 10 && private.len() == public.len(), "{list}");
             let text = serde_json::to_string(&pages).unwrap();
@@ -166,19 +166,19 @@ async fn the_public_sees_the_listed_fields_of_lists_and_nothing_else() {
             }
         }
     }
-    venue.close().await;
+    trading.close().await;
 }
 
 #[tokio::test]
 async fn the_public_sees_the_listed_fields_of_events_and_nothing_else() {
-    let venue = Venue::open().await;
-    play(&venue, "23").await;
-    let pages = public_pages(&venue, "/public/v1/events?limit=50", "&cursor=earliest").await;
+    let trading = TradingServer::start().await;
+    play(&trading, "23").await;
+    let pages = public_pages(&trading, "/public/v1/events?limit=50", "&cursor=earliest").await;
     let shown: Vec<&Value> = pages.iter().flat_map(|page| page["events"].as_array().unwrap()).collect();
     let fields = names("seq id at type level symbol payload");
     assert!(shown.iter().all(|event| event.as_object().unwrap().keys().all(|name| fields.contains(name))));
 
-    let client = venue.db.client().await;
+    let client = trading.db.client().await;
     let listed = client.query("select type, public_fields from rowcast.event_types", &[]).await.unwrap();
     let taxonomy: Taxonomy = listed.iter().map(|row| (row.get(0), row.get(1))).collect();
     let events =
@@ -212,5 +212,5 @@ async fn the_public_sees_the_listed_fields_of_events_and_nothing_else() {
     .collect();
     assert_eq!(removed, expected);
     assert!(unseen.iter().all(|kind| kind.starts_with("order.")) && unseen.len() >= 4, "{unseen:?}");
-    venue.close().await;
+    trading.close().await;
 }

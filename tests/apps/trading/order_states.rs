@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Venue, order, text};
+use super::{TradingServer, order, text};
 use crate::support::raw_http::Answer;
 use rowcast::auth::Role;
 
@@ -68,11 +68,11 @@ impl Reference {
 
 #[tokio::test]
 async fn random_reports_end_as_the_reference_says() {
-    let venue = Venue::open().await;
+    let trading = TradingServer::start().await;
     let mut dice = Dice(20_260_127);
     let (mut taken, mut refused) = (0, 0);
     for number in 0..60 {
-        let placed = venue.engine("POST", "/v1/orders", order(&format!("o{number}")), 201).await;
+        let placed = trading.engine("POST", "/v1/orders", order(&format!("o{number}")), 201).await;
         let path = format!("/v1/orders/{}", text(&placed, "id"));
         let mut known = Reference { status: "new".to_owned(), filled: 0, price: None, reason: false };
         for _ in 0..8 {
@@ -91,7 +91,7 @@ async fn random_reports_end_as_the_reference_says() {
             set("filled_quantity", filled.map(|filled| json!(filled.to_string())));
             set("average_price", price.map(|price| json!(price.to_string())));
             set("reject_reason", reason.then(|| json!("No.")));
-            let answer: Answer = venue.ask(Role::Engine, "PATCH", &path, &body).await;
+            let answer: Answer = trading.ask(Role::Engine, "PATCH", &path, &body).await;
             let shown = answer.json();
             match known.report(status, filled, price, reason) {
                 Ok(next) => {
@@ -110,19 +110,19 @@ async fn random_reports_end_as_the_reference_says() {
                 }
             }
         }
-        let orders = venue.get(&format!("/v1/orders?client_order_id=o{number}")).await;
+        let orders = trading.get(&format!("/v1/orders?client_order_id=o{number}")).await;
         assert_eq!(text(&orders["items"][0], "status"), known.status);
     }
     assert!(taken > 30 && refused > 100, "{taken} {refused}");
     // Every change was told once, and nothing else was.
-    assert_eq!(venue.stream().await.len(), 60 + taken);
-    venue.close().await;
+    assert_eq!(trading.stream().await.len(), 60 + taken);
+    trading.close().await;
 }
 
 #[tokio::test]
 async fn sql_is_held_to_the_same_rules() {
-    let venue = Venue::open().await;
-    let client = venue.db.client().await;
+    let trading = TradingServer::start().await;
+    let client = trading.db.client().await;
     let setup = "insert into trading.orders (client_order_id, symbol, side, type, quantity, status, filled_quantity, average_price)
                  values ('f', 'A', 'buy', 'market', 2, 'filled', 2, 1), ('p', 'A', 'buy', 'market', 2, 'partially_filled', 1, 1);
                  insert into trading.trades (client_order_id, symbol, side, quantity, entry_price) values ('t', 'A', 'long', 1, 1);
@@ -147,5 +147,5 @@ async fn sql_is_held_to_the_same_rules() {
     client.batch_execute("update trading.orders set trade_id = (select id from trading.trades)").await.unwrap();
     let again = client.batch_execute("update trading.orders set trade_id = null").await.unwrap_err();
     assert_eq!(again.as_db_error().unwrap().code().code(), "55000");
-    venue.close().await;
+    trading.close().await;
 }

@@ -3,28 +3,28 @@
 use rowcast::auth::Role;
 use serde_json::{Value, json};
 
-use super::{Venue, order, text, trade};
+use super::{TradingServer, order, text, trade};
 use crate::support::raw_http::request;
 
 #[tokio::test]
 async fn a_trade_is_opened_and_closed_and_both_are_told() {
-    let venue = Venue::open().await;
-    let opened = venue.engine("POST", "/v1/trades", trade(), 201).await;
+    let trading = TradingServer::start().await;
+    let opened = trading.engine("POST", "/v1/trades", trade(), 201).await;
     assert_eq!((text(&opened, "status"), text(&opened, "opened_by")), ("open", "engine"));
     assert_eq!((text(&opened, "entry_price"), &opened["profit"]), ("100.10", &Value::Null));
     let path = format!("/v1/trades/{}", text(&opened, "id"));
-    assert_eq!(venue.get(&path).await, opened);
+    assert_eq!(trading.get(&path).await, opened);
     // It has this address and no other.
-    venue.engine("GET", &format!("/v1/trades/{}", text(&opened, "id").replace('-', "")), Value::Null, 404).await;
+    trading.engine("GET", &format!("/v1/trades/{}", text(&opened, "id").replace('-', "")), Value::Null, 404).await;
     let closing = json!({"exit_price": "110.3", "fees": "3.25", "reason": "enough"});
-    let closed = venue.engine("POST", &format!("{path}/close"), closing.clone(), 200).await;
+    let closed = trading.engine("POST", &format!("{path}/close"), closing.clone(), 200).await;
     assert_eq!((text(&closed, "status"), text(&closed, "profit"), text(&closed, "fees")), ("closed", "22.250", "3.25"));
     // The same again is the same answer, and no event; another one is told what the trade is.
-    assert_eq!(venue.engine("POST", &format!("{path}/close"), closing, 200).await, closed);
-    let other = venue.engine("POST", &format!("{path}/close"), json!({"exit_price": "111"}), 409).await;
+    assert_eq!(trading.engine("POST", &format!("{path}/close"), closing, 200).await, closed);
+    let other = trading.engine("POST", &format!("{path}/close"), json!({"exit_price": "111"}), 409).await;
     assert_eq!((text(&other, "code"), text(&other, "state")), ("state_conflict", "closed"));
 
-    let events = venue.stream().await;
+    let events = trading.stream().await;
     let told: Vec<_> = events.iter().map(|event| text(event, "type")).collect();
     assert_eq!(told, ["trade.opened", "trade.closed"]);
     for event in &events {
@@ -32,12 +32,12 @@ async fn a_trade_is_opened_and_closed_and_both_are_told() {
         assert_eq!(text(event, "symbol"), "BTC-USD");
     }
     assert_eq!(events[1]["payload"]["profit"], json!("22.250"));
-    venue.close().await;
+    trading.close().await;
 }
 
 #[tokio::test]
 async fn profit_is_what_one_computes_by_hand() {
-    let venue = Venue::open().await;
+    let trading = TradingServer::start().await;
     let nines = format!("{}.{}", "9".repeat(20), "9".repeat(18));
     let smallest = format!("0.{}1", "0".repeat(17));
     let exact = format!("99.{}8", "9".repeat(35));
@@ -51,9 +51,9 @@ async fn profit_is_what_one_computes_by_hand() {
         ("short", "100000000", "64120.50", "64120.49", "1234.5678", "998765.4322"),
     ] {
         let body = json!({"symbol": "X", "side": side, "quantity": quantity, "entry_price": entry});
-        let opened = venue.engine("POST", "/v1/trades", body, 201).await;
+        let opened = trading.engine("POST", "/v1/trades", body, 201).await;
         let path = format!("/v1/trades/{}/close", text(&opened, "id"));
-        let closed = venue.engine("POST", &path, json!({"exit_price": exit, "fees": fees}), 200).await;
+        let closed = trading.engine("POST", &path, json!({"exit_price": exit, "fees": fees}), 200).await;
         let shown = text(&closed, "profit");
         assert_eq!(
             shown.trim_end_matches('0').trim_end_matches('.'),
@@ -61,15 +61,15 @@ async fn profit_is_what_one_computes_by_hand() {
             "{side} {quantity} {entry} {exit} {fees}"
         );
     }
-    venue.close().await;
+    trading.close().await;
 }
 
 #[tokio::test]
 async fn a_client_order_id_opens_one_trade_and_places_one_order() {
-    let venue = Venue::open().await;
+    let trading = TradingServer::start().await;
     let mut body = trade();
     body["client_order_id"] = json!("once");
-    let all = (0..8).map(|_| venue.ask(Role::Engine, "POST", "/v1/trades", &body));
+    let all = (0..8).map(|_| trading.ask(Role::Engine, "POST", "/v1/trades", &body));
     let answers = futures_util::future::join_all(all).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 7);
@@ -77,27 +77,27 @@ async fn a_client_order_id_opens_one_trade_and_places_one_order() {
     assert!(answers.iter().all(|answer| answer.json()["id"] == first["id"]));
     // The same value in other digits is the same; after the closing the trade is shown as it is now.
     let close = format!("/v1/trades/{}/close", text(&first, "id"));
-    venue.engine("POST", &close, json!({"exit_price": "101", "fees": "2"}), 200).await;
+    trading.engine("POST", &close, json!({"exit_price": "101", "fees": "2"}), 200).await;
     body["quantity"] = json!("2.500");
-    assert_eq!(text(&venue.engine("POST", "/v1/trades", body.clone(), 200).await, "status"), "closed");
+    assert_eq!(text(&trading.engine("POST", "/v1/trades", body.clone(), 200).await, "status"), "closed");
     body["quantity"] = json!("2.51");
-    let refused = venue.engine("POST", "/v1/trades", body, 422).await;
+    let refused = trading.engine("POST", "/v1/trades", body, 422).await;
     assert_eq!(text(&refused, "code"), "idempotency_conflict");
 
-    let placed = venue.engine("POST", "/v1/orders", order("once"), 201).await;
+    let placed = trading.engine("POST", "/v1/orders", order("once"), 201).await;
     let path = format!("/v1/orders/{}", text(&placed, "id"));
-    venue.engine("PATCH", &path, json!({"status": "cancelled", "trade_id": first["id"]}), 200).await;
-    assert_eq!(text(&venue.engine("POST", "/v1/orders", order("once"), 200).await, "status"), "cancelled");
+    trading.engine("PATCH", &path, json!({"status": "cancelled", "trade_id": first["id"]}), 200).await;
+    assert_eq!(text(&trading.engine("POST", "/v1/orders", order("once"), 200).await, "status"), "cancelled");
     let mut other = order("once");
     other["side"] = json!("sell");
-    assert_eq!(text(&venue.engine("POST", "/v1/orders", other, 422).await, "code"), "idempotency_conflict");
-    assert_eq!(venue.types().await, ["trade.opened", "trade.closed", "order.placed", "order.cancelled"]);
-    venue.close().await;
+    assert_eq!(text(&trading.engine("POST", "/v1/orders", other, 422).await, "code"), "idempotency_conflict");
+    assert_eq!(trading.types().await, ["trade.opened", "trade.closed", "order.placed", "order.cancelled"]);
+    trading.close().await;
 }
 
 #[tokio::test]
 async fn what_cannot_be_stored_is_named_and_nothing_is_repeated() {
-    let venue = Venue::open().await;
+    let trading = TradingServer::start().await;
     let with = |field: &str, value: Value| {
         let mut body = trade();
         body[field] = value;
@@ -121,46 +121,46 @@ async fn what_cannot_be_stored_is_named_and_nothing_is_repeated() {
         (json!({"symbol": "X"}), "missing field `side`"),
         (json!(["X", "long", "1", "1"]), "The body must be one JSON object"),
     ] {
-        let refused = venue.engine("POST", "/v1/trades", body.clone(), 422).await;
+        let refused = trading.engine("POST", "/v1/trades", body.clone(), 422).await;
         assert_eq!(text(&refused, "code"), "invalid_trade", "{body}");
         let said = text(&refused, "detail");
         assert!(said.starts_with(detail) && !said.contains("hunter2"), "{body}: {said}");
     }
-    let nul = venue.engine("POST", "/v1/trades", with("symbol", json!("hunter2\u{0}")), 400).await;
+    let nul = trading.engine("POST", "/v1/trades", with("symbol", json!("hunter2\u{0}")), 400).await;
     assert_eq!(text(&nul, "code"), "bad_json");
     let mut body = order("o");
     body["trade_id"] = json!(uuid::Uuid::new_v4().to_string());
-    let refused = venue.engine("POST", "/v1/orders", body, 422).await;
+    let refused = trading.engine("POST", "/v1/orders", body, 422).await;
     assert_eq!(text(&refused, "detail"), "trade_id must name a trade that exists.");
     let snapshot = json!({"equity": "1", "cash": "1", "positions": {}});
-    assert_eq!(text(&venue.engine("POST", "/v1/snapshots", snapshot, 422).await, "code"), "invalid_snapshot");
+    assert_eq!(text(&trading.engine("POST", "/v1/snapshots", snapshot, 422).await, "code"), "invalid_snapshot");
     for id in [uuid::Uuid::new_v4().to_string(), "x".to_owned()] {
-        venue.engine("GET", &format!("/v1/trades/{id}"), Value::Null, 404).await;
-        venue.engine("POST", &format!("/v1/trades/{id}/close"), json!({"exit_price": "1"}), 404).await;
-        venue.engine("PATCH", &format!("/v1/orders/{id}"), json!({"status": "filled"}), 404).await;
+        trading.engine("GET", &format!("/v1/trades/{id}"), Value::Null, 404).await;
+        trading.engine("POST", &format!("/v1/trades/{id}/close"), json!({"exit_price": "1"}), 404).await;
+        trading.engine("PATCH", &format!("/v1/orders/{id}"), json!({"status": "filled"}), 404).await;
     }
-    assert!(venue.types().await.is_empty());
-    venue.close().await;
+    assert!(trading.types().await.is_empty());
+    trading.close().await;
 }
 
 #[tokio::test]
 async fn roles_do_what_the_table_says() {
-    let venue = Venue::open().await;
+    let trading = TradingServer::start().await;
     let reads = ["/v1/trades", "/v1/orders", "/v1/snapshots", "/v1/config", "/v1/config?history=true"];
     let snapshot = json!({"equity": "1.5", "cash": "1", "positions": [{"api_key": "xyz"}]});
     for role in Role::ALL {
         let (may_read, may_write) = (role != Role::User, matches!(role, Role::Engine | Role::Operator | Role::Admin));
         for path in reads {
-            let answer = venue.ask(role, "GET", path, &Value::Null).await;
+            let answer = trading.ask(role, "GET", path, &Value::Null).await;
             assert_eq!(answer.status, if may_read { 200 } else { 403 }, "{role} {path}: {}", answer.body);
         }
-        let answer = venue.ask(role, "POST", "/v1/snapshots", &snapshot).await;
+        let answer = trading.ask(role, "POST", "/v1/snapshots", &snapshot).await;
         assert_eq!(answer.status, if may_write { 201 } else { 403 }, "{role}: {}", answer.body);
         assert!(!answer.body.contains("xyz"), "{}", answer.body);
-        let answer = venue.ask(role, "PUT", "/v1/config/a.b", &json!({"value": role.as_str()})).await;
+        let answer = trading.ask(role, "PUT", "/v1/config/a.b", &json!({"value": role.as_str()})).await;
         assert_eq!(answer.status, if role == Role::Admin { 201 } else { 403 }, "{role}: {}", answer.body);
     }
-    let address = venue.server.address();
+    let address = trading.server.address();
     for path in reads {
         assert_eq!(request(address, "GET", path, &[], b"").await.status, 401, "{path}");
     }
@@ -169,5 +169,5 @@ async fn roles_do_what_the_table_says() {
         let answer = request(address, "POST", path, &[], b"").await;
         assert_eq!((answer.status, answer.headers["allow"].as_str()), (405, "GET, HEAD"), "{path}");
     }
-    venue.close().await;
+    trading.close().await;
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Venue, order, text};
+use super::{TradingServer, order, text};
 
 /// Many rows of the same microsecond, and some of others.
 const MANY: &str = "insert into trading.trades (symbol, side, quantity, entry_price, opened_at, status, exit_price, closed_at)
@@ -12,15 +12,16 @@ const MANY: &str = "insert into trading.trades (symbol, side, quantity, entry_pr
 
 #[tokio::test]
 async fn pages_neither_shift_nor_repeat_in_either_order() {
-    let venue = Venue::open().await;
-    let client = venue.db.client().await;
+    let trading = TradingServer::start().await;
+    let client = trading.db.client().await;
     client.batch_execute(MANY).await.unwrap();
     let sql = "select array_agg(id::text order by opened_at, id) from trading.trades";
     let mut expected: Vec<String> = client.query_one(sql, &[]).await.unwrap().get(0);
     for order in ["oldest", "newest"] {
         let (mut seen, mut cursor) = (Vec::new(), String::new());
         loop {
-            let page = venue.get(&format!("/v1/trades?order={order}&limit=7&until=2026-02-01T00:00:00Z{cursor}")).await;
+            let page =
+                trading.get(&format!("/v1/trades?order={order}&limit=7&until=2026-02-01T00:00:00Z{cursor}")).await;
             let items = page["items"].as_array().unwrap();
             seen.extend(items.iter().map(|item| text(item, "id").to_owned()));
             assert!(items.len() == 7 || page["more"] == json!(false));
@@ -39,15 +40,15 @@ async fn pages_neither_shift_nor_repeat_in_either_order() {
         assert_eq!(seen, expected, "{order}");
         expected.reverse();
     }
-    let empty = venue.get("/v1/trades?symbol=NONE").await;
+    let empty = trading.get("/v1/trades?symbol=NONE").await;
     assert_eq!(empty, json!({"items": [], "cursor": null, "more": false}));
-    venue.close().await;
+    trading.close().await;
 }
 
 #[tokio::test]
 async fn filters_are_joined_and_unknown_ones_are_errors() {
-    let venue = Venue::open().await;
-    venue.db.client().await.batch_execute(MANY).await.unwrap();
+    let trading = TradingServer::start().await;
+    trading.db.client().await.batch_execute(MANY).await.unwrap();
     for (filter, count) in [
         ("", 60),
         ("?symbol=ETH", 20),
@@ -61,18 +62,18 @@ async fn filters_are_joined_and_unknown_ones_are_errors() {
         ("?since=0000-01-01T00:00:00%2B23:59&until=9999-12-31T23:59:59-23:59", 60),
         ("?since=9999-12-31T23:59:59-23:59", 0),
     ] {
-        assert_eq!(venue.all(&format!("/v1/trades{filter}")).await.len(), count, "{filter}");
+        assert_eq!(trading.all(&format!("/v1/trades{filter}")).await.len(), count, "{filter}");
     }
-    let trade = venue.engine("POST", "/v1/trades", super::trade(), 201).await;
+    let trade = trading.engine("POST", "/v1/trades", super::trade(), 201).await;
     for (name, with) in [("a", true), ("b", false)] {
         let mut body = order(name);
         if with {
             body["trade_id"] = trade["id"].clone();
         }
-        venue.engine("POST", "/v1/orders", body, 201).await;
+        trading.engine("POST", "/v1/orders", body, 201).await;
     }
     let orders =
-        venue.all(&format!("/v1/orders?trade_id={}&status=new&type=market&side=buy", text(&trade, "id"))).await;
+        trading.all(&format!("/v1/orders?trade_id={}&status=new&type=market&side=buy", text(&trade, "id"))).await;
     assert_eq!(orders.len(), 1);
     assert_eq!(text(&orders[0], "client_order_id"), "a");
     for query in [
@@ -95,16 +96,16 @@ async fn filters_are_joined_and_unknown_ones_are_errors() {
         "/public/v1/trades?client_order_id=a",
         "/public/v1/snapshots?cash=1",
     ] {
-        let refused = venue.engine("GET", query, Value::Null, 400).await;
+        let refused = trading.engine("GET", query, Value::Null, 400).await;
         assert_eq!(text(&refused, "code"), "bad_request", "{query}");
     }
-    venue.close().await;
+    trading.close().await;
 }
 
 #[tokio::test]
 async fn a_time_that_nobody_can_write_is_shown_as_the_nearest_and_each_row_stands_in_one_place() {
-    let venue = Venue::open().await;
-    let client = venue.db.client().await;
+    let trading = TradingServer::start().await;
+    let client = trading.db.client().await;
     // Such rows may be there from before the constraints were.
     for table in ["trades", "orders", "snapshots", "config", "config_history"] {
         let sql = format!(
@@ -128,7 +129,7 @@ async fn a_time_that_nobody_can_write_is_shown_as_the_nearest_and_each_row_stand
     for (path, field) in [("/v1/trades", "opened_at"), ("/v1/orders", "created_at"), ("/v1/snapshots", "taken_at")] {
         let (mut seen, mut cursor) = (Vec::new(), String::new());
         loop {
-            let page = venue.get(&format!("{path}?order=oldest&limit=1{cursor}")).await;
+            let page = trading.get(&format!("{path}?order=oldest&limit=1{cursor}")).await;
             seen.extend(page["items"].as_array().unwrap().iter().map(|item| text(item, field)[..13].to_owned()));
             if page["more"] == json!(false) || seen.len() > shown.len() {
                 break;
@@ -137,5 +138,5 @@ async fn a_time_that_nobody_can_write_is_shown_as_the_nearest_and_each_row_stand
         }
         assert_eq!(seen, shown, "{path}");
     }
-    venue.close().await;
+    trading.close().await;
 }

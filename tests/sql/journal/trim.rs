@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use super::{append_keyed, database_of, fill, number, partitions, write_head};
 use crate::support::{TestDb, binary, connect, in_time, migrated_database, run, text, until};
-use crate::tail::Node;
+use crate::tail::TailNode;
 
 async fn trim(db: &TestDb, args: &[&str]) -> Output {
     let args: Vec<_> = ["trim"].iter().chain(args).copied().collect();
@@ -95,7 +95,7 @@ async fn no_node_serves_what_is_gone_once_the_trim_has_returned() {
     let db = migrated_database().await;
     let client = db.client().await;
     fill(&client, 100).await;
-    let mut node = Node::start(&db.url);
+    let mut node = TailNode::start(&db.url);
     node.hears().await;
     node.reader().read_to(100).await;
     for before in [21, 41, 61] {

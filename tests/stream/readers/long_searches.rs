@@ -19,7 +19,7 @@ async fn a_filter_of_common_conditions_that_rarely_hold_together_is_answered_in_
            from generate_series(1, {ROWS}) i; analyze rowcast.events"
     );
     client.batch_execute(&sql).await.unwrap();
-    let mut node = Node::over(&db, 4).await;
+    let mut node = ReaderNode::over(&db, 4).await;
     node.jump(ROWS).await;
     let filter = Filter::parse([("type", "a.b"), ("symbol", "S")]).unwrap();
     assert_eq!(node.stored(&filter, 0, ROWS).await, rare);
@@ -50,7 +50,7 @@ async fn every_cursor_of_a_search_has_the_tag_that_its_reader_may_know() {
            from generate_series(1, {ROWS}) i; analyze rowcast.events"
     );
     client.batch_execute(&sql).await.unwrap();
-    let mut node = Node::over(&db, 4).await;
+    let mut node = ReaderNode::over(&db, 4).await;
     node.jump(ROWS).await;
     let mut seen = [0, 0];
     for owners in [Owners::Any, Owners::Nobody, Owners::NobodyOr("o1".to_owned()), Owners::NobodyOr("o0".to_owned())] {

@@ -10,7 +10,7 @@ use rowcast::tail::pages::{LOADS, PAGE_SPAN};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::{Node, burn, cursor_of, fill, filter, follow};
+use super::{ReaderNode, burn, cursor_of, fill, filter, follow};
 use crate::support::{PATIENCE, migrated_database, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,7 +19,7 @@ async fn ten_thousand_who_come_back_at_once_cost_as_many_loads_as_there_are_page
     // Where they had come to: around three places, a page or two each.
     const PLACES: [i64; 3] = [3 * PAGE_SPAN, 9 * PAGE_SPAN + 100, 20 * PAGE_SPAN + 500];
     let db = migrated_database().await;
-    let mut node = Node::over(&db, 2).await;
+    let mut node = ReaderNode::over(&db, 2).await;
     fill(&node.client, 40 * PAGE_SPAN).await;
     node.jump(40 * PAGE_SPAN).await;
     node.loads.gate.forget_permits(Semaphore::MAX_PERMITS);
@@ -75,7 +75,7 @@ async fn ten_thousand_who_come_back_at_once_cost_as_many_loads_as_there_are_page
 async fn a_selective_filter_far_behind_goes_by_its_index_and_joins_the_pages_at_the_head() {
     const ROWS: i64 = 200_000;
     let db = migrated_database().await;
-    let mut node = Node::over(&db, 64).await;
+    let mut node = ReaderNode::over(&db, 64).await;
     fill(&node.client, ROWS / 2).await;
     burn(&node.client, 30_000).await;
     fill(&node.client, ROWS / 2).await;

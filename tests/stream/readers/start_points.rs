@@ -4,7 +4,7 @@ use rowcast::db::Requester;
 use rowcast::journal::{self, Budget, Cursor, Filter, JournalIdentity, Owners};
 use rowcast::session::{Refused, Start, StartPoint};
 
-use super::{Node, burn, cursor_for, cursor_of, fill, filter, follow};
+use super::{ReaderNode, burn, cursor_for, cursor_of, fill, filter, follow};
 use crate::support::{TestDb, migrated_database};
 
 fn own(owner: &str) -> String {
@@ -12,8 +12,8 @@ fn own(owner: &str) -> String {
 }
 
 /// A journal of 3,000 events with a burnt range after 1,000, all of it decided.
-async fn begun(db: &TestDb) -> Node {
-    let mut node = Node::over(db, 1).await;
+async fn begun(db: &TestDb) -> ReaderNode {
+    let mut node = ReaderNode::over(db, 1).await;
     fill(&node.client, 1000).await;
     burn(&node.client, 700).await;
     fill(&node.client, 2000).await;
@@ -22,7 +22,7 @@ async fn begun(db: &TestDb) -> Node {
 }
 
 /// As retention does it; the rows stay for a while.
-async fn trim(node: &Node, through: i64) {
+async fn trim(node: &ReaderNode, through: i64) {
     let sql = format!("update rowcast.journal_state set head = 3700, trimmed_through = {through}");
     node.client.batch_execute(&sql).await.unwrap();
 }
@@ -61,7 +61,7 @@ async fn last_begins_with_the_newest_that_match_for_every_filter_and_role() {
 #[tokio::test]
 async fn the_ends_and_the_cursors_of_this_history_are_found() {
     let db = migrated_database().await;
-    let mut node = Node::over(&db, 1).await;
+    let mut node = ReaderNode::over(&db, 1).await;
     node.jump(0).await;
     let all = Filter::default();
     let start = StartPoint { at: 0, cursor: Cursor::START, epoch: 0 };
@@ -162,7 +162,7 @@ async fn what_was_trimmed_is_expired_and_nothing_else_is() {
     let free = "alter table rowcast.events disable trigger append_only; delete from rowcast.events;
                 alter table rowcast.events enable always trigger append_only";
     node.client.batch_execute(free).await.unwrap();
-    let mut node = Node::over(&db, 1).await;
+    let mut node = ReaderNode::over(&db, 1).await;
     node.jump(3700).await;
     assert_eq!(node.place(Start::Latest, &all).await, Ok(end));
     assert_eq!(node.place(Start::After(end.cursor), &all).await, Ok(end));

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::raw_websocket::{Client, PONG, Said, frame};
+use super::raw_websocket::{Client, PONG, ServerMessage, frame};
 use super::server_process::Process;
 use super::{aged, token};
 use crate::support::{TestServer, migrated_database};
@@ -70,10 +70,10 @@ async fn a_server_that_was_frozen_closes_nobody_but_those_whose_token_has_ended(
     join_all(witnesses).await;
     loop {
         match expiring.said().await {
-            Said::Json(said) if said["op"] == "error" => assert_eq!(said["code"], "token_expired"),
-            Said::Json(said) => assert!(said["op"] == "heartbeat" || said["op"] == "auth_expiring", "{said}"),
+            ServerMessage::Json(said) if said["op"] == "error" => assert_eq!(said["code"], "token_expired"),
+            ServerMessage::Json(said) => assert!(said["op"] == "heartbeat" || said["op"] == "auth_expiring", "{said}"),
             other => {
-                assert_eq!(other, Said::Close(4401, "token_expired".to_owned()));
+                assert_eq!(other, ServerMessage::Close(4401, "token_expired".to_owned()));
                 break;
             }
         }

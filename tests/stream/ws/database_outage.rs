@@ -7,7 +7,7 @@ use rowcast::db::cluster::{Cluster, Search, find};
 use serde_json::{Value, json};
 
 use super::raw_websocket::Client;
-use super::{Stage, append, settled, token};
+use super::{ServedJournal, append, settled, token};
 use crate::support::{TestServer, connect, migrate, quick_folder, until};
 
 const BEAT: (&str, &str) = ("ROWCAST_HEARTBEAT", "1s");
@@ -24,19 +24,19 @@ async fn beat(client: &mut Client, stalled: bool) -> Value {
 
 #[tokio::test]
 async fn a_transaction_that_holds_the_stream_back_shows_and_who_it_is_is_for_administrators() {
-    let stage = Stage::set(&[BEAT]).await;
-    let mut admin = stage.session(Role::Admin, "root", "/ws").await;
-    let mut viewer = stage.viewer("/ws").await;
+    let journal = ServedJournal::start(&[BEAT]).await;
+    let mut admin = journal.session(Role::Admin, "root", "/ws").await;
+    let mut viewer = journal.viewer("/ws").await;
     for client in [&mut admin, &mut viewer] {
         client.op("hello").await;
         client.op("live").await;
     }
-    let mut open = stage.db.client().await;
+    let mut open = journal.db.client().await;
     open.batch_execute("set application_name = 'import job'").await.unwrap();
     let pid: i32 = open.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
     let transaction = open.transaction().await.unwrap();
     transaction.batch_execute("insert into rowcast.events (type) values ('a.b')").await.unwrap();
-    append(&stage.writer, 3).await;
+    append(&journal.writer, 3).await;
     let (for_admin, for_viewer) = tokio::join!(beat(&mut admin, true), beat(&mut viewer, true));
     let stalled = for_admin["stalled"].as_object().unwrap();
     assert_eq!((&stalled["reason"], &stalled["pid"]), (&json!("transaction"), &json!(pid)));
@@ -49,29 +49,29 @@ async fn a_transaction_that_holds_the_stream_back_shows_and_who_it_is_is_for_adm
         assert_eq!(client.seqs(4).await, [1, 2, 3, 4]);
         assert_eq!(beat(client, false).await["events"], 4);
     }
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn a_session_whose_own_reads_do_not_come_says_so_while_the_tail_is_well() {
-    let stage = Stage::set(&[BEAT, ("ROWCAST_PUBLIC_STREAM", "on")]).await;
+    let journal = ServedJournal::start(&[BEAT, ("ROWCAST_PUBLIC_STREAM", "on")]).await;
     let fill = "insert into rowcast.events (type, symbol, public_safe)
                 select 'note.added', 'S', true from generate_series(1, 6000)";
-    stage.writer.batch_execute(fill).await.unwrap();
+    journal.writer.batch_execute(fill).await.unwrap();
     until("the node knows of them", || async {
-        stage.server.get("/public/v1/events?limit=1").await.json()["head"] == 6000
+        journal.server.get("/public/v1/events?limit=1").await.json()["head"] == 6000
     })
     .await;
     // A public search looks there, and the tail does not.
-    let blocker = stage.db.client().await;
+    let blocker = journal.db.client().await;
     blocker.batch_execute("begin; lock table rowcast.event_types in access exclusive mode").await.unwrap();
-    let mut client = Client::open(stage.server.address(), "/public/ws?cursor=0&symbol=S", &[]).await;
+    let mut client = Client::open(journal.server.address(), "/public/ws?cursor=0&symbol=S", &[]).await;
     client.op("hello").await;
     let said = beat(&mut client, true).await;
     assert_eq!(said["stalled"]["reason"], "database", "{said}");
     blocker.batch_execute("rollback").await.unwrap();
     beat(&mut client, false).await;
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

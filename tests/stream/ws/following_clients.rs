@@ -12,7 +12,7 @@ use rowcast::config::Secret;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Stage, append, token};
+use super::{ServedJournal, append, token};
 use crate::support::{JWT_SECRET, TestServer, binary, migrated_database, run, text, until};
 
 fn seqs(output: &str) -> Vec<i64> {
@@ -21,10 +21,10 @@ fn seqs(output: &str) -> Vec<i64> {
 
 #[tokio::test]
 async fn tail_shows_what_there_is_and_filters_and_is_refused_with_exit_code_1() {
-    let stage = Stage::set(&[]).await;
-    stage.append(20).await;
-    stage.event("type, level", "'trade.opened', 'warn'").await;
-    let url = stage.server.url.clone();
+    let journal = ServedJournal::start(&[]).await;
+    journal.append(20).await;
+    journal.event("type, level", "'trade.opened', 'warn'").await;
+    let url = journal.server.url.clone();
     let tail = async |args: &[&str]| {
         let args = [&["tail", "--url", &url, "--once"], args].concat();
         let output = run(&args, &[("ROWCAST_JWT_SECRET", JWT_SECRET)]).await;
@@ -33,7 +33,7 @@ async fn tail_shows_what_there_is_and_filters_and_is_refused_with_exit_code_1() 
     };
     assert_eq!(seqs(&tail(&["--json", "--cursor", "earliest"]).await), (1..=21).collect::<Vec<_>>());
     assert_eq!(seqs(&tail(&["--json", "--last", "3"]).await), [19, 20, 21]);
-    assert_eq!(seqs(&tail(&["--json", "--cursor", &stage.cursor(19).await]).await), [20, 21]);
+    assert_eq!(seqs(&tail(&["--json", "--cursor", &journal.cursor(19).await]).await), [20, 21]);
     assert_eq!(seqs(&tail(&["--json", "--cursor", "0", "--type", "trade.*"]).await), [21]);
     assert_eq!(seqs(&tail(&["--json", "--last", "9", "--level", "warn"]).await), [21]);
     assert_eq!(tail(&[]).await, "");
@@ -54,13 +54,13 @@ async fn tail_shows_what_there_is_and_filters_and_is_refused_with_exit_code_1() 
         assert_eq!(output.status.code(), Some(1));
         assert!(text(&output.stderr).starts_with(said));
     }
-    stage.end().await;
+    journal.end().await;
 }
 
 /// Ends a process when the test ends, however it does.
-struct Running(Child);
+struct KilledOnDrop(Child);
 
-impl Drop for Running {
+impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         let _gone = self.0.kill();
         let _reaped = self.0.wait();
@@ -76,7 +76,7 @@ async fn tail_goes_on_behind_a_restart_of_the_server() {
     append(&writer, 3).await;
     let args = ["tail", "--url", &url, "--json", "--last", "3"];
     let mut child = binary(&args, &[("ROWCAST_JWT_SECRET", JWT_SECRET)]);
-    let mut child = Running(child.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    let mut child = KilledOnDrop(child.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     let stdout = BufReader::new(child.0.stdout.take().unwrap());
     let (sender, mut lines) = tokio::sync::mpsc::unbounded_channel();
     std::thread::spawn(move || stdout.lines().try_for_each(|line| sender.send(line.unwrap())));
@@ -99,12 +99,12 @@ async fn tail_goes_on_behind_a_restart_of_the_server() {
 }
 
 /// One of two nodes that are processes, so that they can be killed.
-struct Node {
-    child: Running,
+struct KillableNode {
+    child: KilledOnDrop,
     address: String,
 }
 
-async fn node(url: &str) -> Node {
+async fn node(url: &str) -> KillableNode {
     let environment = [
         ("DATABASE_URL", url),
         ("ROWCAST_JWT_SECRET", JWT_SECRET),
@@ -114,7 +114,7 @@ async fn node(url: &str) -> Node {
         ("ROWCAST_LOG", "warn"),
         ("ROWCAST_RATE_LIMITS", "connect=100000/m"),
     ];
-    let mut child = Running(binary(&["serve"], &environment).stdout(Stdio::piped()).spawn().unwrap());
+    let mut child = KilledOnDrop(binary(&["serve"], &environment).stdout(Stdio::piped()).spawn().unwrap());
     let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
     let first = tokio::task::spawn_blocking(move || lines.next().unwrap().unwrap()).await.unwrap();
     let address = first.rsplit_once("//").unwrap().1.to_owned();
@@ -122,7 +122,7 @@ async fn node(url: &str) -> Node {
         crate::support::raw_http::request(&address, "GET", "/health/ready", &[], b"").await.status == 200
     })
     .await;
-    Node { child, address }
+    KillableNode { child, address }
 }
 
 /// Passes connections on to one of the nodes, and cuts each of them at some moment.

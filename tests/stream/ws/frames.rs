@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use super::raw_websocket::{Client, PONG, TEXT, frame, head};
-use super::{Stage, token};
+use super::{ServedJournal, token};
 
 /// The names of an object's fields, in order of the alphabet.
 fn fields(object: &Value) -> Vec<&str> {
@@ -23,9 +23,9 @@ const BEAT: (&str, &str) = ("ROWCAST_HEARTBEAT", "100ms");
 
 #[tokio::test]
 async fn every_frame_has_its_fields_and_no_others() {
-    let stage = Stage::set(&[BEAT]).await;
+    let journal = ServedJournal::start(&[BEAT]).await;
     // Of an empty journal.
-    let mut client = stage.viewer("/ws").await;
+    let mut client = journal.viewer("/ws").await;
     let hello = client.op("hello").await;
     assert_eq!(fields(&hello), ["cursor", "head", "heartbeat_ms", "oldest", "op", "session", "view"]);
     assert_eq!((&hello["cursor"], &hello["head"], &hello["oldest"]), (&json!("0"), &json!(0), &json!(1)));
@@ -35,7 +35,7 @@ async fn every_frame_has_its_fields_and_no_others() {
 
     let insert = "insert into rowcast.events (type, level, symbol, trade_id, subject, payload) values ('trade.opened',
                   'warn', 'BTC-USD', '4c0c4b2e-55b1-4a57-9d7e-1b1f4f6f7a10', 'o-1', '{\"qty\": 1}') returning id::text";
-    let id: String = stage.writer.query_one(insert, &[]).await.unwrap().get(0);
+    let id: String = journal.writer.query_one(insert, &[]).await.unwrap().get(0);
     let said = client.past_heartbeats("event").await;
     let event = &said["event"];
     assert_eq!(fields(&said), ["event", "op"]);
@@ -44,7 +44,7 @@ async fn every_frame_has_its_fields_and_no_others() {
         "symbol": "BTC-USD", "trade_id": "4c0c4b2e-55b1-4a57-9d7e-1b1f4f6f7a10", "subject": "o-1",
         "payload": {"qty": 1}});
     assert_eq!(event, &expected);
-    stage.append(1).await;
+    journal.append(1).await;
     let event = client.past_heartbeats("event").await;
     assert_eq!(fields(&event["event"]), ["at", "id", "level", "payload", "seq", "type"]);
 
@@ -57,7 +57,7 @@ async fn every_frame_has_its_fields_and_no_others() {
     assert_eq!(fields(&beat), ["at", "check", "cursor", "events", "head", "op", "stalled"]);
     assert_eq!((&beat["head"], &beat["check"], &beat["stalled"]), (&json!(2), &json!(3), &Value::Null));
     assert!(is_time(&beat["at"]));
-    assert_eq!(beat["cursor"], stage.cursor(2).await);
+    assert_eq!(beat["cursor"], journal.cursor(2).await);
 
     client.send(&json!({"op": "ping"})).await;
     assert_eq!(client.past_heartbeats("pong").await, json!({"op": "pong"}));
@@ -68,12 +68,12 @@ async fn every_frame_has_its_fields_and_no_others() {
     client.text("nonsense").await;
     let error = client.refused(4400, "bad_request").await;
     assert_eq!(fields(&error), ["code", "message", "op"]);
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn nothing_is_said_before_the_hello() {
-    let stage = Stage::set(&[]).await;
+    let journal = ServedJournal::start(&[]).await;
     let token = token(Role::Viewer, "vera");
     let (bearer, auth) = (format!("Bearer {token}"), json!({"op": "auth", "token": token}).to_string());
     let ping = r#"{"op":"ping"}"#;
@@ -87,7 +87,7 @@ async fn nothing_is_said_before_the_hello() {
         let header = [("authorization", bearer.as_str())];
         let mut bytes = head("/ws", if known { &header } else { &[] }).into_bytes();
         bytes.extend(messages.iter().flat_map(|message| frame(TEXT, message.as_bytes())));
-        let mut client = Client::over(TcpStream::connect(stage.server.address()).await.unwrap(), &bytes).await;
+        let mut client = Client::over(TcpStream::connect(journal.server.address()).await.unwrap(), &bytes).await;
         client.op("hello").await;
         let said = [client.json().await, client.json().await];
         assert!(
@@ -95,14 +95,14 @@ async fn nothing_is_said_before_the_hello() {
             "{said:?}"
         );
     }
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn a_session_begins_where_it_is_told_to() {
-    let stage = Stage::set(&[]).await;
-    stage.append(10).await;
-    let five = stage.cursor(5).await;
+    let journal = ServedJournal::start(&[]).await;
+    journal.append(10).await;
+    let five = journal.cursor(5).await;
     let forms = [
         (String::new(), 11),
         ("?cursor=latest".to_owned(), 11),
@@ -117,23 +117,23 @@ async fn a_session_begins_where_it_is_told_to() {
     ];
     let mut clients = Vec::new();
     for (query, first) in &forms {
-        let mut client = stage.viewer(&format!("/ws{query}")).await;
+        let mut client = journal.viewer(&format!("/ws{query}")).await;
         let hello = client.op("hello").await;
         assert_eq!((&hello["head"], &hello["oldest"]), (&json!(10), &json!(1)), "{query}");
         // The cursors that it names exist, or stand before everything.
-        let behind = if *first == 1 { "0".to_owned() } else { stage.cursor(first - 1).await };
+        let behind = if *first == 1 { "0".to_owned() } else { journal.cursor(first - 1).await };
         assert_eq!(hello["cursor"], behind, "{query}");
         let many = usize::try_from(11 - first).unwrap();
         assert_eq!(client.seqs(many).await, (*first..11).collect::<Vec<_>>(), "{query}");
-        assert_eq!(client.op("live").await["cursor"], stage.cursor(10).await, "{query}");
+        assert_eq!(client.op("live").await["cursor"], journal.cursor(10).await, "{query}");
         clients.push(client);
     }
-    stage.append(1).await;
+    journal.append(1).await;
     for client in &mut clients {
         assert_eq!(client.seqs(1).await, [11]);
     }
     for wrong in ["x", "-1", "5.", "5.xyz", "5.12345678.9", "99999999999999999999", "%00", "5%20"] {
-        let mut client = stage.viewer(&format!("/ws?cursor={wrong}")).await;
+        let mut client = journal.viewer(&format!("/ws?cursor={wrong}")).await;
         client.refused(4400, "bad_request").await;
     }
     for wrong in [
@@ -151,56 +151,56 @@ async fn a_session_begins_where_it_is_told_to() {
         "owner=x",
         "cursor=%zz",
     ] {
-        let mut client = stage.viewer(&format!("/ws?{wrong}")).await;
+        let mut client = journal.viewer(&format!("/ws?{wrong}")).await;
         client.refused(4400, "bad_request").await;
     }
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn a_cursor_that_is_not_of_this_history_or_gone_is_refused_and_one_a_little_ahead_is_waited_for() {
-    let stage = Stage::set(&[]).await;
-    stage.append(10).await;
-    let mut other = stage.cursor(5).await;
+    let journal = ServedJournal::start(&[]).await;
+    journal.append(10).await;
+    let mut other = journal.cursor(5).await;
     let last = if other.pop() == Some('0') { '1' } else { '0' };
     other.push(last);
     for cursor in [other.as_str(), "11", "11.00000000", "9223372036854775807"] {
-        let mut client = stage.viewer(&format!("/ws?cursor={cursor}")).await;
+        let mut client = journal.viewer(&format!("/ws?cursor={cursor}")).await;
         client.refused(4411, "cursor_invalid").await;
     }
     // Drawn by somebody who has not committed yet: this node's head is still behind it.
-    let mut open = stage.db.client().await;
+    let mut open = journal.db.client().await;
     let transaction = open.transaction().await.unwrap();
     transaction.batch_execute("insert into rowcast.events (type) values ('a.b'), ('a.b')").await.unwrap();
-    let mut ahead = stage.viewer("/ws?cursor=11").await;
+    let mut ahead = journal.viewer("/ws?cursor=11").await;
     assert_eq!(ahead.op("hello").await["head"], 10);
     ahead.silent(Duration::from_millis(200)).await;
     transaction.commit().await.unwrap();
     assert_eq!(ahead.seqs(1).await, [12]);
     ahead.op("live").await;
 
-    let trim = crate::support::run(&["trim", "--before", "7"], &[("DATABASE_URL", &stage.db.url)]).await;
+    let trim = crate::support::run(&["trim", "--before", "7"], &[("DATABASE_URL", &journal.db.url)]).await;
     assert!(trim.status.success(), "{trim:?}");
     crate::support::until("the trim is noticed", || async {
-        let mut client = stage.viewer("/ws?cursor=earliest").await;
+        let mut client = journal.viewer("/ws?cursor=earliest").await;
         client.op("hello").await["oldest"] == 7
     })
     .await;
     for cursor in ["0", "5", "5.00000000"] {
-        let mut client = stage.viewer(&format!("/ws?cursor={cursor}")).await;
+        let mut client = journal.viewer(&format!("/ws?cursor={cursor}")).await;
         let error = client.refused(4410, "cursor_expired").await;
         assert_eq!((&error["oldest"], fields(&error)), (&json!(7), vec!["code", "message", "oldest", "op"]));
     }
     // Nothing after it was trimmed, and a trimmed event's tag is not checked.
-    let mut client = stage.viewer("/ws?cursor=6.00000000").await;
+    let mut client = journal.viewer("/ws?cursor=6.00000000").await;
     client.op("hello").await;
     assert_eq!(client.seqs(1).await, [7]);
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn filters_pass_what_they_name_and_heartbeats_move_the_cursor_past_the_rest() {
-    let stage = Stage::set(&[("ROWCAST_HEARTBEAT", "500ms")]).await;
+    let journal = ServedJournal::start(&[("ROWCAST_HEARTBEAT", "500ms")]).await;
     let trade = "4c0c4b2e-55b1-4a57-9d7e-1b1f4f6f7a10";
     for (columns, values) in [
         ("type", "'trade.opened'".to_owned()),
@@ -210,7 +210,7 @@ async fn filters_pass_what_they_name_and_heartbeats_move_the_cursor_past_the_res
         ("type, subject", "'shop.orders.inserted', 'o-1'".to_owned()),
         ("type, level, symbol", "'trade.opened', 'warn', 'BTC-USD'".to_owned()),
     ] {
-        stage.event(columns, &values).await;
+        journal.event(columns, &values).await;
     }
     let mut clients = Vec::new();
     for (query, seqs) in [
@@ -225,19 +225,19 @@ async fn filters_pass_what_they_name_and_heartbeats_move_the_cursor_past_the_res
         ("type=trade.*&level=warn&symbol=BTC-USD", vec![6]),
         ("type=nothing.*", vec![]),
     ] {
-        let mut client = stage.viewer(&format!("/ws?cursor=0&{query}")).await;
+        let mut client = journal.viewer(&format!("/ws?cursor=0&{query}")).await;
         client.op("hello").await;
         assert_eq!(client.seqs(seqs.len()).await, seqs, "{query}");
-        assert_eq!(client.past_heartbeats("live").await["cursor"], stage.cursor(6).await, "{query}");
+        assert_eq!(client.past_heartbeats("live").await["cursor"], journal.cursor(6).await, "{query}");
         let last: Vec<_> = seqs.iter().rev().take(2).rev().copied().collect();
-        let mut newest = stage.viewer(&format!("/ws?last=2&{query}")).await;
+        let mut newest = journal.viewer(&format!("/ws?last=2&{query}")).await;
         newest.op("hello").await;
         assert_eq!(newest.seqs(last.len()).await, last, "{query}");
         newest.past_heartbeats("live").await;
         clients.push((query.to_owned(), client, seqs));
     }
-    stage.append(1).await;
-    let seventh = stage.cursor(7).await;
+    journal.append(1).await;
+    let seventh = journal.cursor(7).await;
     for (query, client, seqs) in &mut clients {
         if query == "level=debug" {
             assert_eq!(client.seqs(1).await, [7]);
@@ -253,15 +253,15 @@ async fn filters_pass_what_they_name_and_heartbeats_move_the_cursor_past_the_res
             }
         }
     }
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn each_role_sees_what_it_may() {
-    let stage = Stage::set(&[]).await;
-    stage.event("type", "'a.b'").await;
-    stage.event("type, owner", "'a.b', 'una'").await;
-    stage.event("type, owner", "'a.b', 'vera'").await;
+    let journal = ServedJournal::start(&[]).await;
+    journal.event("type", "'a.b'").await;
+    journal.event("type, owner", "'a.b', 'una'").await;
+    journal.event("type, owner", "'a.b', 'vera'").await;
     for (role, subject, seqs) in [
         (Role::User, "una", vec![2]),
         (Role::User, "nobody", vec![]),
@@ -270,28 +270,28 @@ async fn each_role_sees_what_it_may() {
         (Role::Operator, "una", vec![1, 2]),
         (Role::Admin, "root", vec![1, 2, 3]),
     ] {
-        let mut client = stage.session(role, subject, "/ws?cursor=0").await;
+        let mut client = journal.session(role, subject, "/ws?cursor=0").await;
         client.op("hello").await;
         assert_eq!(client.seqs(seqs.len()).await, seqs, "{role} {subject}");
         client.op("live").await;
     }
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn an_event_of_the_greatest_size_comes_whole() {
-    let stage = Stage::set(&[]).await;
-    let mut client = stage.viewer("/ws").await;
+    let journal = ServedJournal::start(&[]).await;
+    let mut client = journal.viewer("/ws").await;
     client.op("hello").await;
     client.op("live").await;
     for size in [100, 126, 60_000, 65_536, 255 << 10] {
         let insert = "insert into rowcast.events (type, payload)
                       values ('a.b', jsonb_build_object('x', repeat('y', $1::int)))";
-        stage.writer.execute(insert, &[&size]).await.unwrap();
+        journal.writer.execute(insert, &[&size]).await.unwrap();
         let event = client.past_heartbeats("event").await;
         assert_eq!(event["event"]["payload"]["x"].as_str().unwrap().len(), usize::try_from(size).unwrap());
     }
     client.bytes(&frame(PONG, b"unasked")).await;
     client.leave().await;
-    stage.end().await;
+    journal.end().await;
 }

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use self::fuzz_client::Case;
 use super::raw_websocket::Client;
-use super::{Stage, aged, append, token};
+use super::{ServedJournal, aged, append, token};
 use crate::support::{PATIENCE, until};
 
 const SEED: u64 = 1;
@@ -76,14 +76,14 @@ async fn follow(mut client: Client, upto: i64) {
 async fn whatever_a_client_sends_the_answer_is_documented_and_nobody_else_notices() {
     let (seed, cases) = (number("ROWCAST_FUZZ_SEED", SEED), number("ROWCAST_FUZZ_CASES", CASES));
     watch_for_panics();
-    let stage = Stage::set(&[("ROWCAST_HEARTBEAT", "1s"), ("ROWCAST_PUBLIC_STREAM", "on")]).await;
-    stage.append(20).await;
+    let journal = ServedJournal::start(&[("ROWCAST_HEARTBEAT", "1s"), ("ROWCAST_PUBLIC_STREAM", "on")]).await;
+    journal.append(20).await;
     let tokens = Arc::new(tokens());
-    let cursors = Arc::new(vec![stage.cursor(1).await, stage.cursor(10).await]);
+    let cursors = Arc::new(vec![journal.cursor(1).await, journal.cursor(10).await]);
     let upto = 20 + i64::try_from(cases).unwrap();
     let mut others = JoinSet::new();
     for _ in 0..2 {
-        let mut client = stage.viewer("/ws?cursor=earliest").await;
+        let mut client = journal.viewer("/ws?cursor=earliest").await;
         client.op("hello").await;
         others.spawn(follow(client, upto));
     }
@@ -92,7 +92,7 @@ async fn whatever_a_client_sends_the_answer_is_documented_and_nobody_else_notice
         if running.len() >= AT_ONCE {
             running.join_next().await.unwrap().unwrap();
         }
-        let (address, tokens, cursors) = (stage.server.address().to_owned(), tokens.clone(), cursors.clone());
+        let (address, tokens, cursors) = (journal.server.address().to_owned(), tokens.clone(), cursors.clone());
         running.spawn(async move {
             let number = seed.wrapping_add(number);
             let case = Case::new(number, &tokens, &cursors);
@@ -104,7 +104,7 @@ async fn whatever_a_client_sends_the_answer_is_documented_and_nobody_else_notice
             };
             panic!("ROWCAST_FUZZ_SEED={number} ROWCAST_FUZZ_CASES=1: {why}");
         });
-        append(&stage.writer, 1).await;
+        append(&journal.writer, 1).await;
     }
     while let Some(ended) = running.join_next().await {
         ended.unwrap();
@@ -114,12 +114,12 @@ async fn whatever_a_client_sends_the_answer_is_documented_and_nobody_else_notice
     }
     assert_eq!(panics(), Vec::<String>::new());
     until("nobody is left", || async {
-        let page = stage.server.get("/metrics").await.body;
+        let page = journal.server.get("/metrics").await.body;
         let is = |line: &str| page.lines().any(|other| other == line);
         is("rowcast_sessions 0") && is("rowcast_sessions_filtered 0")
     })
     .await;
-    let page = stage.server.get("/metrics").await.body;
+    let page = journal.server.get("/metrics").await.body;
     let ended = |code: &str| {
         let line = page.lines().find(|line| line.starts_with("rowcast_sessions_ended_total") && line.contains(code));
         line.unwrap().rsplit(' ').next().unwrap().parse::<u64>().unwrap()
@@ -129,6 +129,6 @@ async fn whatever_a_client_sends_the_answer_is_documented_and_nobody_else_notice
     for code in ["1000", "1009", "4400", "4401", "4403", "4411"] {
         assert!(cases < CASES || ended(code) > 0, "no session has ended with {code}");
     }
-    assert_eq!(stage.server.get("/health/ready").await.status, 200);
-    stage.end().await;
+    assert_eq!(journal.server.get("/health/ready").await.status, 200);
+    journal.end().await;
 }

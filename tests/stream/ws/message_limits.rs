@@ -6,12 +6,12 @@ use rowcast::auth::Role;
 use serde_json::json;
 
 use super::raw_websocket::{Client, PING, PONG, frame};
-use super::{Stage, token};
+use super::{ServedJournal, token};
 use crate::support::NO_LIMITS;
 
-async fn stage(rates: &str) -> Stage {
+async fn journal(rates: &str) -> ServedJournal {
     let rates = format!("{NO_LIMITS},{rates}");
-    Stage::set(&[("ROWCAST_RATE_LIMITS", &rates), ("ROWCAST_PUBLIC_STREAM", "on")]).await
+    ServedJournal::start(&[("ROWCAST_RATE_LIMITS", &rates), ("ROWCAST_PUBLIC_STREAM", "on")]).await
 }
 
 /// Subscribes, and reads up to the end of the backlog.
@@ -29,9 +29,9 @@ async fn refused(mut client: Client, last: u32) -> serde_json::Value {
 
 #[tokio::test]
 async fn each_subscribe_counts_as_a_request_of_its_subject() {
-    let stage = stage("private=4/h").await;
-    let mut alice = stage.session(Role::Viewer, "alice", "/ws").await;
-    let mut again = stage.session(Role::Viewer, "alice", "/ws").await;
+    let journal = journal("private=4/h").await;
+    let mut alice = journal.session(Role::Viewer, "alice", "/ws").await;
+    let mut again = journal.session(Role::Viewer, "alice", "/ws").await;
     for client in [&mut alice, &mut again] {
         client.op("hello").await;
         client.op("live").await;
@@ -43,34 +43,34 @@ async fn each_subscribe_counts_as_a_request_of_its_subject() {
     let error = refused(alice, 10).await;
     assert_eq!(error["retry_after"], 900, "{error}");
     refused(again, 0).await;
-    let mut bob = stage.session(Role::Viewer, "bob", "/ws").await;
+    let mut bob = journal.session(Role::Viewer, "bob", "/ws").await;
     bob.op("hello").await;
     bob.op("live").await;
     subscribe(&mut bob, 10).await;
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn going_far_back_counts_as_the_pages_that_it_stands_for() {
-    let stage = stage("public=12/h").await;
-    let mut first = Client::open(stage.server.address(), "/public/ws", &[]).await;
+    let journal = journal("public=12/h").await;
+    let mut first = Client::open(journal.server.address(), "/public/ws", &[]).await;
     first.op("hello").await;
     first.op("live").await;
     subscribe(&mut first, 10_000).await;
     subscribe(&mut first, 1001).await;
     // Everybody at this address shares what the public may.
-    let mut second = Client::open(stage.server.address(), "/public/ws", &[]).await;
+    let mut second = Client::open(journal.server.address(), "/public/ws", &[]).await;
     second.op("hello").await;
     second.op("live").await;
     refused(second, 1).await;
-    assert_eq!(stage.server.get("/public/v1/events").await.status, 429);
-    stage.end().await;
+    assert_eq!(journal.server.get("/public/v1/events").await.status, 429);
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn a_renewed_token_counts_as_a_request() {
-    let stage = stage("private=2/h").await;
-    let mut alice = stage.session(Role::Viewer, "alice", "/ws").await;
+    let journal = journal("private=2/h").await;
+    let mut alice = journal.session(Role::Viewer, "alice", "/ws").await;
     alice.op("hello").await;
     alice.op("live").await;
     let auth = json!({"op": "auth", "token": token(Role::Viewer, "alice")});
@@ -80,14 +80,14 @@ async fn a_renewed_token_counts_as_a_request() {
     }
     alice.send(&auth).await;
     alice.refused(4429, "rate_limited").await;
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn a_flood_of_pings_is_answered_at_the_rate_of_a_client_and_harms_nobody_else() {
-    let stage = stage("private=1000000/s").await;
-    let mut flood = stage.session(Role::Viewer, "flora", "/ws").await;
-    let mut other = stage.session(Role::Viewer, "otto", "/ws").await;
+    let journal = journal("private=1000000/s").await;
+    let mut flood = journal.session(Role::Viewer, "flora", "/ws").await;
+    let mut other = journal.session(Role::Viewer, "otto", "/ws").await;
     for client in [&mut flood, &mut other] {
         client.op("hello").await;
         client.op("live").await;
@@ -95,7 +95,7 @@ async fn a_flood_of_pings_is_answered_at_the_rate_of_a_client_and_harms_nobody_e
     let begun = Instant::now();
     flood.bytes(&frame(PING, b"p").repeat(120)).await;
     flood.send(&json!({"op": "ping"})).await;
-    stage.event("type", "'note.added'").await;
+    journal.event("type", "'note.added'").await;
     assert_eq!(other.op("event").await["event"]["type"], "note.added");
     // 100 at once, then 20 a second: the 21 beyond take a second and a little.
     let mut pongs = 0;
@@ -111,13 +111,13 @@ async fn a_flood_of_pings_is_answered_at_the_rate_of_a_client_and_harms_nobody_e
     }
     assert!(begun.elapsed() >= Duration::from_millis(1000), "{:?}", begun.elapsed());
     assert!((100..=120).contains(&pongs), "{pongs} pongs");
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn frames_that_make_no_message_are_read_at_the_rate_of_a_client() {
-    let stage = stage("private=1000000/s").await;
-    let mut flood = stage.session(Role::Viewer, "flora", "/ws").await;
+    let journal = journal("private=1000000/s").await;
+    let mut flood = journal.session(Role::Viewer, "flora", "/ws").await;
     flood.op("hello").await;
     flood.op("live").await;
     let begun = Instant::now();
@@ -130,5 +130,5 @@ async fn frames_that_make_no_message_are_read_at_the_rate_of_a_client() {
     flood.bytes(&bytes).await;
     assert_eq!(flood.past_heartbeats("pong").await, json!({"op": "pong"}));
     assert!(begun.elapsed() >= Duration::from_millis(700), "{:?}", begun.elapsed());
-    stage.end().await;
+    journal.end().await;
 }

@@ -31,7 +31,7 @@ pub(crate) struct Client<S = TcpStream> {
 
 /// What a server says.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Said {
+pub(crate) enum ServerMessage {
     Json(Value),
     /// Its code and reason; 1005 for none.
     Close(u16, String),
@@ -141,16 +141,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// The next thing that is neither ping nor pong, nor the word that a token is waited for.
-    pub(crate) async fn said(&mut self) -> Said {
+    pub(crate) async fn said(&mut self) -> ServerMessage {
         loop {
             match self.frame().await {
-                None => return Said::Gone,
+                None => return ServerMessage::Gone,
                 Some((TEXT, text)) if text.starts_with(br#"{"op":"auth_required""#) => {}
-                Some((TEXT, text)) => return Said::Json(serde_json::from_slice(&text).unwrap()),
-                Some((CLOSE, bytes)) if bytes.is_empty() => return Said::Close(1005, String::new()),
+                Some((TEXT, text)) => return ServerMessage::Json(serde_json::from_slice(&text).unwrap()),
+                Some((CLOSE, bytes)) if bytes.is_empty() => return ServerMessage::Close(1005, String::new()),
                 Some((CLOSE, bytes)) => {
                     let reason = String::from_utf8(bytes[2..].to_vec()).unwrap();
-                    return Said::Close(u16::from_be_bytes([bytes[0], bytes[1]]), reason);
+                    return ServerMessage::Close(u16::from_be_bytes([bytes[0], bytes[1]]), reason);
                 }
                 Some((PING, bytes)) if self.polite => {
                     // The server may be on its way out.
@@ -164,7 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// The next text.
     pub(crate) async fn json(&mut self) -> Value {
         match self.said().await {
-            Said::Json(value) => value,
+            ServerMessage::Json(value) => value,
             other => panic!("no text but {other:?}"),
         }
     }
@@ -201,9 +201,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let error = self.past_heartbeats("error").await;
         assert_eq!(error["code"], code, "{error}");
         assert!(error["message"].as_str().unwrap().len() > 10, "{error}");
-        assert_eq!(self.said().await, Said::Close(close, code.to_owned()));
+        assert_eq!(self.said().await, ServerMessage::Close(close, code.to_owned()));
         let _gone = self.stream.write_all(&frame(CLOSE, &goodbye(close, ""))).await;
-        assert_eq!(self.said().await, Said::Gone);
+        assert_eq!(self.said().await, ServerMessage::Gone);
         error
     }
 
@@ -224,12 +224,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.bytes(&frame(CLOSE, &goodbye(1000, "bye"))).await;
         loop {
             match self.said().await {
-                Said::Json(_) => {}
-                Said::Close(code, _) => break assert_eq!(code, 1000),
-                Said::Gone => panic!("no answer to the close"),
+                ServerMessage::Json(_) => {}
+                ServerMessage::Close(code, _) => break assert_eq!(code, 1000),
+                ServerMessage::Gone => panic!("no answer to the close"),
             }
         }
-        assert_eq!(self.said().await, Said::Gone);
+        assert_eq!(self.said().await, ServerMessage::Gone);
     }
 
     /// Nothing but control frames and heartbeats for a while.

@@ -11,9 +11,9 @@ use rowcast::auth::Role;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use super::raw_websocket::{CLOSE, Client, PONG, Said, frame, goodbye};
+use super::raw_websocket::{CLOSE, Client, PONG, ServerMessage, frame, goodbye};
 use super::server_process::Process;
-use super::{Stage, aged, token};
+use super::{ServedJournal, aged, token};
 use crate::support::{JWT_SECRET, binary, in_time, migrated_database, text, until};
 
 /// A token that ends in so many seconds, the leeway of a minute included.
@@ -23,8 +23,8 @@ fn ending(seconds: u64) -> String {
 
 #[tokio::test]
 async fn a_session_ends_with_its_token_unless_another_one_comes() {
-    let stage = Stage::set(&[]).await;
-    let address = stage.server.address();
+    let journal = ServedJournal::start(&[]).await;
+    let address = journal.server.address();
     // Both have expired, and live on for what is left of the leeway.
     let mut client = Client::with(address, "/ws", &ending(2)).await;
     let mut renewed = Client::with(address, "/ws", &ending(2)).await;
@@ -38,14 +38,14 @@ async fn a_session_ends_with_its_token_unless_another_one_comes() {
     renewed.send(&json!({"op": "auth", "token": token(Role::Viewer, "vera")})).await;
     while renewed.json().await["op"] != "auth_ok" {}
     let mut bound = client;
-    while let Said::Json(said) = bound.said().await {
+    while let ServerMessage::Json(said) = bound.said().await {
         if said["op"] == "error" {
             assert_eq!(said["code"], "token_expired");
             break;
         }
         assert_eq!(said["op"], "live");
     }
-    assert_eq!(bound.said().await, Said::Close(4401, "token_expired".to_owned()));
+    assert_eq!(bound.said().await, ServerMessage::Close(4401, "token_expired".to_owned()));
     // The other one goes on, also when its first token would be over.
     renewed.silent(Duration::from_millis(1_500)).await;
     renewed.send(&json!({"op": "ping"})).await;
@@ -55,14 +55,14 @@ async fn a_session_ends_with_its_token_unless_another_one_comes() {
     let mut late = late;
     late.send(&json!({"op": "auth", "token": ending(0)})).await;
     late.refused(4401, "unauthorized").await;
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn two_heartbeats_without_a_sign_of_life_are_the_end() {
-    let stage = Stage::set(&[("ROWCAST_HEARTBEAT", "500ms")]).await;
+    let journal = ServedJournal::start(&[("ROWCAST_HEARTBEAT", "500ms")]).await;
     let (mut silent, mut answers, mut talks) =
-        (stage.viewer("/ws").await, stage.viewer("/ws").await, stage.viewer("/ws").await);
+        (journal.viewer("/ws").await, journal.viewer("/ws").await, journal.viewer("/ws").await);
     for client in [&mut silent, &mut answers, &mut talks] {
         client.op("hello").await;
         client.op("live").await;
@@ -85,15 +85,15 @@ async fn two_heartbeats_without_a_sign_of_life_are_the_end() {
     in_time(begun, Duration::from_secs(4));
     answers.await.unwrap().leave().await;
     talks.await.unwrap().leave().await;
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn what_is_too_much_or_no_text_is_told_and_closed() {
-    let stage = Stage::set(&[]).await;
+    let journal = ServedJournal::start(&[]).await;
     let huge = vec![b' '; (64 << 10) + 1];
     let whole = [&b"{\"op\":\"ping\"}"[..], &huge[13..(64 << 10)]].concat();
-    let mut client = stage.viewer("/ws").await;
+    let mut client = journal.viewer("/ws").await;
     client.op("hello").await;
     client.op("live").await;
     // As long as it may be.
@@ -116,7 +116,7 @@ async fn what_is_too_much_or_no_text_is_told_and_closed() {
         (vec![0x81, 0x02, b'{', b'}'], 4400, "bad_request"),
     ];
     for (bytes, close, code) in cases {
-        let mut client = stage.viewer("/ws").await;
+        let mut client = journal.viewer("/ws").await;
         client.op("hello").await;
         client.op("live").await;
         // The server may have heard enough before all is sent.
@@ -129,53 +129,53 @@ async fn what_is_too_much_or_no_text_is_told_and_closed() {
         reader.refused(close, code).await;
         send.await.unwrap();
     }
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn either_side_closes_cleanly_and_a_broken_connection_harms_nobody() {
-    let stage = Stage::set(&[]).await;
-    let mut witness = stage.viewer("/ws").await;
+    let journal = ServedJournal::start(&[]).await;
+    let mut witness = journal.viewer("/ws").await;
     witness.op("hello").await;
     witness.op("live").await;
     for (code, answer) in [(1000, 1000), (1001, 1001), (3000, 3000), (4999, 4999)] {
-        let mut client = stage.viewer("/ws").await;
+        let mut client = journal.viewer("/ws").await;
         client.op("hello").await;
         client.op("live").await;
         client.bytes(&frame(CLOSE, &goodbye(code, "why"))).await;
-        assert_eq!(client.said().await, Said::Close(answer, "why".to_owned()));
-        assert_eq!(client.said().await, Said::Gone);
+        assert_eq!(client.said().await, ServerMessage::Close(answer, "why".to_owned()));
+        assert_eq!(client.said().await, ServerMessage::Gone);
     }
     // In the middle of a backlog that is being sent, and with something behind it.
-    stage.append(20_000).await;
-    let mut client = stage.viewer("/ws?cursor=0").await;
+    journal.append(20_000).await;
+    let mut client = journal.viewer("/ws?cursor=0").await;
     client.op("hello").await;
     client.bytes(&[frame(CLOSE, &goodbye(1000, "")), frame(0x81, b"more"), vec![0xff; 3000]].concat()).await;
     let close = loop {
         match client.said().await {
-            Said::Json(said) => assert_ne!(said["op"], "error", "{said}"),
+            ServerMessage::Json(said) => assert_ne!(said["op"], "error", "{said}"),
             other => break other,
         }
     };
-    assert_eq!(close, Said::Close(1000, String::new()));
+    assert_eq!(close, ServerMessage::Close(1000, String::new()));
     // Without a code.
-    let mut client = stage.viewer("/ws").await;
+    let mut client = journal.viewer("/ws").await;
     client.op("hello").await;
     client.bytes(&frame(CLOSE, b"")).await;
-    while matches!(client.said().await, Said::Json(_)) {}
+    while matches!(client.said().await, ServerMessage::Json(_)) {}
     // Half of it closed; reset; half a frame; nothing but a head.
-    let mut client = stage.viewer("/ws").await;
+    let mut client = journal.viewer("/ws").await;
     client.op("hello").await;
     client.stream.shutdown().await.unwrap();
-    while client.said().await != Said::Gone {}
-    let client = stage.viewer("/ws?cursor=0").await;
+    while client.said().await != ServerMessage::Gone {}
+    let client = journal.viewer("/ws?cursor=0").await;
     client.reset();
-    let mut client = stage.viewer("/ws").await;
+    let mut client = journal.viewer("/ws").await;
     client.bytes(&frame(0x81, b"{\"op\":\"ping\"}")[..9]).await;
     drop(client);
     witness.seqs(20_000).await;
     witness.leave().await;
-    stage.end().await;
+    journal.end().await;
 }
 
 /// Reads a session to its end: the frames `drain`, and the code of the close.
@@ -183,14 +183,14 @@ async fn drained(mut client: Client) -> (Vec<Value>, u16) {
     let mut drains = Vec::new();
     loop {
         match client.said().await {
-            Said::Json(said) if said["op"] == "drain" => drains.push(said),
-            Said::Json(said) => assert_ne!(said["op"], "error", "{said}"),
-            Said::Close(code, _) => {
+            ServerMessage::Json(said) if said["op"] == "drain" => drains.push(said),
+            ServerMessage::Json(said) => assert_ne!(said["op"], "error", "{said}"),
+            ServerMessage::Close(code, _) => {
                 client.bytes(&frame(CLOSE, &goodbye(code, ""))).await;
-                assert_eq!(client.said().await, Said::Gone);
+                assert_eq!(client.said().await, ServerMessage::Gone);
                 return (drains, code);
             }
-            Said::Gone => return (drains, 1006),
+            ServerMessage::Gone => return (drains, 1006),
         }
     }
 }
@@ -232,7 +232,7 @@ async fn a_shutdown_tells_each_session_when_to_come_back_and_the_process_ends_wi
         unready.await;
         in_time(begun, Duration::from_secs(1));
     });
-    assert_eq!(unknown.said().await, Said::Close(1012, "restart".to_owned()));
+    assert_eq!(unknown.said().await, ServerMessage::Close(1012, "restart".to_owned()));
     drop(unknown);
     in_time(begun, Duration::from_secs(5));
     let mut pauses = Vec::new();
@@ -273,7 +273,7 @@ async fn a_second_signal_ends_the_process_at_once_and_each_end_is_logged() {
     clients.pop().unwrap().reset();
     let mut ends = clients.pop().unwrap();
     ends.stream.shutdown().await.unwrap();
-    while ends.said().await != Said::Gone {}
+    while ends.said().await != ServerMessage::Gone {}
     clients.pop().unwrap().leave().await;
     until("all are counted", || async {
         let page = server.get("/metrics").await.1;

@@ -10,9 +10,9 @@ use rowcast::auth::Role;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::raw_websocket::{CLOSE, Client, PING, PONG, Said, TEXT, frame};
+use super::raw_websocket::{CLOSE, Client, PING, PONG, ServerMessage, TEXT, frame};
 use super::server_process::Process;
-use super::{Stage, settled, token};
+use super::{ServedJournal, settled, token};
 use crate::support::migrated_database;
 
 /// How long each reads: several times the stall.
@@ -47,8 +47,8 @@ fn taken(client: &mut Client) -> Option<(u8, Vec<u8>)> {
 }
 
 /// Follows from the beginning at a rate; every event comes in its order, and the session is not closed.
-async fn follow_at(stage: &Stage, rate: usize) {
-    let mut client = stage.viewer("/ws?cursor=0").await;
+async fn follow_at(journal: &ServedJournal, rate: usize) {
+    let mut client = journal.viewer("/ws?cursor=0").await;
     let (begun, mut last) = (Instant::now(), 0);
     while begun.elapsed() < READS {
         let Client { stream, ahead, .. } = &mut client;
@@ -73,14 +73,14 @@ async fn follow_at(stage: &Stage, rate: usize) {
 
 #[tokio::test]
 async fn whoever_reads_slowly_and_without_pause_is_not_cut_off() {
-    let stage = Stage::set(&[("ROWCAST_WRITE_STALL", "1s")]).await;
+    let journal = ServedJournal::start(&[("ROWCAST_WRITE_STALL", "1s")]).await;
     // No word begins in them, since a debug build takes its time to look whether a secret does.
     let sql = "insert into rowcast.events (type, payload)
                select 'note.added', jsonb_build_object('x', repeat(' ', 5000)) from generate_series(1, 2400)";
-    stage.writer.batch_execute(sql).await.unwrap();
-    settled(&stage.server, &stage.writer).await;
+    journal.writer.batch_execute(sql).await.unwrap();
+    settled(&journal.server, &journal.writer).await;
     let stream = async {
-        let mut tcp = TcpStream::connect(stage.server.address()).await.unwrap();
+        let mut tcp = TcpStream::connect(journal.server.address()).await.unwrap();
         let bearer = token(Role::Viewer, "vera");
         let head =
             format!("GET /v1/events/stream?cursor=0 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {bearer}\r\n\r\n");
@@ -94,8 +94,8 @@ async fn whoever_reads_slowly_and_without_pause_is_not_cut_off() {
         }
         assert!(all > 2 << 20, "{all}");
     };
-    tokio::join!(follow_at(&stage, 40 << 10), follow_at(&stage, 100 << 10), stream);
-    stage.end().await;
+    tokio::join!(follow_at(&journal, 40 << 10), follow_at(&journal, 100 << 10), stream);
+    journal.end().await;
 }
 
 #[tokio::test]
@@ -124,22 +124,22 @@ async fn a_drain_ends_no_connection_inside_a_frame() {
         let mut last = 1;
         loop {
             match client.said().await {
-                Said::Json(said) if said["op"] == "event" => {
+                ServerMessage::Json(said) if said["op"] == "event" => {
                     last += 1;
                     assert_eq!(said["event"]["seq"], last);
                 }
-                Said::Json(said) if said["op"] == "drain" => {
+                ServerMessage::Json(said) if said["op"] == "drain" => {
                     let cursor = said["cursor"].as_str().unwrap();
                     assert_eq!(cursor.split('.').next().unwrap(), last.to_string(), "{cursor}");
                 }
-                Said::Json(said) => assert_ne!(said["op"], "error", "{said}"),
+                ServerMessage::Json(said) => assert_ne!(said["op"], "error", "{said}"),
                 other => {
-                    assert_eq!(other, Said::Close(1012, "restart".to_owned()), "after {last}");
+                    assert_eq!(other, ServerMessage::Close(1012, "restart".to_owned()), "after {last}");
                     break;
                 }
             }
         }
         assert!(last < 60, "it was never slow");
-        assert_eq!(client.said().await, Said::Gone);
+        assert_eq!(client.said().await, ServerMessage::Gone);
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rowcast::auth::Role;
 
-use super::raw_websocket::{Client, PING, PONG, Said, frame};
-use super::{Stage, settled, token};
+use super::raw_websocket::{Client, PING, PONG, ServerMessage, frame};
+use super::{ServedJournal, settled, token};
 use crate::support::{JWT_SECRET, binary, migrated_database, until};
 
 const LIMIT: (&str, &str) = ("ROWCAST_WRITE_STALL", "200ms");
@@ -27,48 +27,48 @@ async fn rest(client: &mut Client) -> i64 {
     let mut last = 0;
     loop {
         match client.said().await {
-            Said::Json(said) if said["op"] == "event" => {
+            ServerMessage::Json(said) if said["op"] == "event" => {
                 let seq = said["event"]["seq"].as_i64().unwrap();
                 assert_eq!((seq, said["event"]["payload"]["x"].as_str().unwrap().len()), (last + 1, 100_000));
                 last = seq;
             }
-            Said::Json(said) if said["op"] == "error" => {
+            ServerMessage::Json(said) if said["op"] == "error" => {
                 assert_eq!(said["code"], "stalled");
                 break;
             }
-            Said::Json(_) => {}
+            ServerMessage::Json(_) => {}
             other => panic!("{other:?} without a reason, after {last}"),
         }
     }
-    assert_eq!(client.said().await, Said::Close(4409, "stalled".to_owned()));
+    assert_eq!(client.said().await, ServerMessage::Close(4409, "stalled".to_owned()));
     last
 }
 
 #[tokio::test]
 async fn a_client_that_stalls_finds_the_reason_behind_whole_events_and_goes_on_with_its_cursor() {
-    let stage = Stage::set(&[LIMIT, ("ROWCAST_HEARTBEAT", "100ms")]).await;
-    stage.writer.execute(LARGE, &[&400_i64]).await.unwrap();
-    settled(&stage.server, &stage.writer).await;
-    let mut client = stage.viewer("/ws?cursor=0").await;
+    let journal = ServedJournal::start(&[LIMIT, ("ROWCAST_HEARTBEAT", "100ms")]).await;
+    journal.writer.execute(LARGE, &[&400_i64]).await.unwrap();
+    settled(&journal.server, &journal.writer).await;
+    let mut client = journal.viewer("/ws?cursor=0").await;
     client.op("hello").await;
-    until("it is counted", || async { stalled(stage.server.address()).await > 0.0 }).await;
+    until("it is counted", || async { stalled(journal.server.address()).await > 0.0 }).await;
     // It answers the pings that lie between the events, which must not cost it the rest.
     client.polite = true;
     let last = rest(&mut client).await;
     assert!(last < 400, "{last}");
-    let mut client = stage.viewer(&format!("/ws?cursor={}", stage.cursor(last).await)).await;
+    let mut client = journal.viewer(&format!("/ws?cursor={}", journal.cursor(last).await)).await;
     client.op("hello").await;
     assert_eq!(client.seqs(usize::try_from(400 - last).unwrap()).await, (last + 1..=400).collect::<Vec<_>>());
     client.leave().await;
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn a_slow_client_is_no_stalled_one() {
-    let stage = Stage::set(&[("ROWCAST_WRITE_STALL", "2s")]).await;
-    stage.writer.execute(LARGE, &[&40_i64]).await.unwrap();
-    settled(&stage.server, &stage.writer).await;
-    let mut client = stage.viewer("/ws?cursor=0").await;
+    let journal = ServedJournal::start(&[("ROWCAST_WRITE_STALL", "2s")]).await;
+    journal.writer.execute(LARGE, &[&40_i64]).await.unwrap();
+    settled(&journal.server, &journal.writer).await;
+    let mut client = journal.viewer("/ws?cursor=0").await;
     client.op("hello").await;
     for seq in 1..=40 {
         tokio::time::sleep(Duration::from_millis(40)).await;
@@ -76,7 +76,7 @@ async fn a_slow_client_is_no_stalled_one() {
     }
     client.past_heartbeats("live").await;
     client.leave().await;
-    stage.end().await;
+    journal.end().await;
 }
 
 fn resident_kb(pid: u32) -> u64 {

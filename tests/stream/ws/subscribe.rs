@@ -4,7 +4,7 @@ use rowcast::auth::Role;
 use serde_json::{Value, json};
 
 use super::raw_websocket::{Client, frame};
-use super::{Stage, token};
+use super::{ServedJournal, token};
 
 const BEAT: (&str, &str) = ("ROWCAST_HEARTBEAT", "100ms");
 
@@ -27,8 +27,8 @@ impl Client {
 }
 
 /// A session of a viewer that has begun and is live.
-async fn live(stage: &Stage) -> Client {
-    let mut client = stage.viewer("/ws").await;
+async fn live(journal: &ServedJournal) -> Client {
+    let mut client = journal.viewer("/ws").await;
     client.op("hello").await;
     client.op("live").await;
     client
@@ -36,10 +36,10 @@ async fn live(stage: &Stage) -> Client {
 
 #[tokio::test]
 async fn a_subscribe_in_the_middle_of_a_backlog_draws_a_line_and_counts_anew() {
-    let stage = Stage::set(&[BEAT]).await;
-    stage.append(30_000).await;
+    let journal = ServedJournal::start(&[BEAT]).await;
+    journal.append(30_000).await;
     // What was under way comes, then the hello that draws the line.
-    let mut client = stage.viewer("/ws?cursor=0").await;
+    let mut client = journal.viewer("/ws?cursor=0").await;
     let session = client.op("hello").await["session"].clone();
     assert_eq!(client.seqs(100).await, (1..=100).collect::<Vec<_>>());
     client.send(&json!({"op": "subscribe", "cursor": 29_990, "type": "note.*"})).await;
@@ -57,19 +57,19 @@ async fn a_subscribe_in_the_middle_of_a_backlog_draws_a_line_and_counts_anew() {
         }
     };
     assert!(before < 30_000, "{before}");
-    assert_eq!((&hello["session"], &hello["cursor"]), (&session, &json!(stage.cursor(29_990).await)));
+    assert_eq!((&hello["session"], &hello["cursor"]), (&session, &json!(journal.cursor(29_990).await)));
     assert_eq!(client.seqs(10).await, (29_991..=30_000).collect::<Vec<_>>());
     client.past_heartbeats("live").await;
     assert_eq!(client.counted().await, (10, (29_991..=30_000).sum()));
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn a_subscribe_takes_every_field_and_with_none_is_a_connect_with_none() {
-    let stage = Stage::set(&[BEAT]).await;
-    stage.append(20).await;
-    let last = stage.event("type, symbol", "'trade.opened', 'X'").await;
-    let mut client = live(&stage).await;
+    let journal = ServedJournal::start(&[BEAT]).await;
+    journal.append(20).await;
+    let last = journal.event("type, symbol", "'trade.opened', 'X'").await;
+    let mut client = live(&journal).await;
     // All fields, null for those that say nothing; numbers and texts.
     client
         .send(&json!({"op": "subscribe", "cursor": null, "last": 2, "type": "trade.opened", "level": "info",
@@ -79,18 +79,18 @@ async fn a_subscribe_takes_every_field_and_with_none_is_a_connect_with_none() {
     assert_eq!(client.seqs(1).await, [last]);
     client.past_heartbeats("live").await;
     client.send(&json!({"op": "subscribe"})).await;
-    assert_eq!(client.past_heartbeats("hello").await["cursor"], stage.cursor(last).await);
+    assert_eq!(client.past_heartbeats("hello").await["cursor"], journal.cursor(last).await);
     client.past_heartbeats("live").await;
     assert_eq!(client.counted().await, (0, 0));
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn of_many_subscribes_in_one_go_each_has_its_hello_and_the_last_one_counts() {
-    let stage = Stage::set(&[BEAT]).await;
-    stage.append(30).await;
+    let journal = ServedJournal::start(&[BEAT]).await;
+    journal.append(30).await;
     let last = 30;
-    let mut client = live(&stage).await;
+    let mut client = live(&journal).await;
     for cursor in 0..20 {
         client.send(&json!({"op": "subscribe", "cursor": (last - cursor).to_string()})).await;
     }
@@ -102,15 +102,15 @@ async fn of_many_subscribes_in_one_go_each_has_its_hello_and_the_last_one_counts
         }
     }
     for (cursor, hello) in (0..20).zip(hellos) {
-        assert_eq!(hello, stage.cursor(last - cursor).await);
+        assert_eq!(hello, journal.cursor(last - cursor).await);
     }
     assert_eq!(client.seqs(19).await, (last - 18..=last).collect::<Vec<_>>());
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn a_message_that_is_malformed_or_names_no_place_ends_the_session_with_its_code() {
-    let stage = Stage::set(&[BEAT]).await;
+    let journal = ServedJournal::start(&[BEAT]).await;
     for wrong in [
         json!({"op": "subscribe", "cursor": -1}),
         json!({"op": "subscribe", "cursor": 1.5}),
@@ -128,42 +128,42 @@ async fn a_message_that_is_malformed_or_names_no_place_ends_the_session_with_its
         json!("ping"),
         json!(null),
     ] {
-        let mut client = live(&stage).await;
+        let mut client = live(&journal).await;
         client.send(&wrong).await;
         client.refused(4400, "bad_request").await;
     }
     for (cursor, close, code) in [("99999", 4411, "cursor_invalid"), ("x", 4400, "bad_request")] {
-        let mut client = live(&stage).await;
+        let mut client = live(&journal).await;
         client.send(&json!({"op": "subscribe", "cursor": cursor})).await;
         client.refused(close, code).await;
     }
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn another_token_of_the_same_person_changes_what_is_seen_at_once_and_nothing_else() {
-    let stage = Stage::set(&[BEAT]).await;
-    let mut client = stage.session(Role::Viewer, "vera", "/ws").await;
+    let journal = ServedJournal::start(&[BEAT]).await;
+    let mut client = journal.session(Role::Viewer, "vera", "/ws").await;
     client.op("hello").await;
     client.op("live").await;
     let owned = ("type, owner", "'a.b', 'una'");
-    stage.event(owned.0, owned.1).await;
-    stage.event("type", "'a.b'").await;
+    journal.event(owned.0, owned.1).await;
+    journal.event("type", "'a.b'").await;
     assert_eq!(client.seqs(1).await, [2]);
     client.send(&json!({"op": "auth", "token": token(Role::Admin, "vera")})).await;
     client.past_heartbeats("auth_ok").await;
-    stage.event(owned.0, owned.1).await;
+    journal.event(owned.0, owned.1).await;
     assert_eq!(client.seqs(1).await, [3]);
     client.send(&json!({"op": "auth", "token": token(Role::User, "vera")})).await;
     client.past_heartbeats("auth_ok").await;
-    stage.event(owned.0, owned.1).await;
-    stage.event("type", "'a.b'").await;
-    stage.event("type, owner", "'a.b', 'vera'").await;
+    journal.event(owned.0, owned.1).await;
+    journal.event("type", "'a.b'").await;
+    journal.event("type, owner", "'a.b', 'vera'").await;
     assert_eq!(client.seqs(1).await, [6]);
     // The same stream: it counts on, and the cursor is past all of it.
     let beat = client.op("heartbeat").await;
     assert_eq!((&beat["events"], &beat["check"]), (&json!(3), &json!(2 + 3 + 6)));
-    assert_eq!(beat["cursor"], stage.cursor(6).await);
+    assert_eq!(beat["cursor"], journal.cursor(6).await);
     // A subscribe that is on its way when the role changes is seen with the new eyes.
     let subscribe = json!({"op": "subscribe", "cursor": "0"}).to_string();
     let auth = json!({"op": "auth", "token": token(Role::Admin, "vera")}).to_string();
@@ -184,10 +184,10 @@ async fn another_token_of_the_same_person_changes_what_is_seen_at_once_and_nothi
             break;
         }
     }
-    let mut client = stage.viewer("/ws").await;
+    let mut client = journal.viewer("/ws").await;
     client.op("hello").await;
     client.op("live").await;
     client.send(&json!({"op": "auth", "token": "x"})).await;
     client.refused(4401, "unauthorized").await;
-    stage.end().await;
+    journal.end().await;
 }

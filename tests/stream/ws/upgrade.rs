@@ -10,8 +10,8 @@ use serde_json::json;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::raw_websocket::{ACCEPT, CLOSE, Client, KEY, PING, PONG, Said, frame, goodbye, head};
-use super::{Stage, token};
+use super::raw_websocket::{ACCEPT, CLOSE, Client, KEY, PING, PONG, ServerMessage, frame, goodbye, head};
+use super::{ServedJournal, token};
 use crate::access::tokens::{AUDIENCE, ISSUER, attacks, jwks};
 use crate::support::raw_http::{Answer, raw};
 use crate::support::{TestServer, migrated_database};
@@ -30,7 +30,7 @@ async fn refusal(server: &TestServer, bytes: &str) -> (u16, String) {
 
 #[tokio::test]
 async fn what_is_no_upgrade_or_a_wrong_one_is_answered_over_http() {
-    let stage = Stage::set(&[]).await;
+    let journal = ServedJournal::start(&[]).await;
     let viewer = format!("Bearer {}", token(Role::Viewer, "v"));
     let good = head("/ws", &[("authorization", &viewer)]);
     let cases = [
@@ -48,26 +48,26 @@ async fn what_is_no_upgrade_or_a_wrong_one_is_answered_over_http() {
         (good.replace("\r\n\r\n", "\r\ncontent-length: 2\r\n\r\nhi"), 400, "bad_request"),
     ];
     for (bytes, status, code) in cases {
-        assert_eq!(refusal(&stage.server, &bytes).await, (status, code.to_owned()), "{bytes}");
+        assert_eq!(refusal(&journal.server, &bytes).await, (status, code.to_owned()), "{bytes}");
     }
-    let answer = answer(&stage.server, &good.replace("version: 13", "version: 8")).await;
+    let answer = answer(&journal.server, &good.replace("version: 13", "version: 8")).await;
     assert_eq!((&*answer.headers["sec-websocket-version"], &*answer.headers["upgrade"]), ("13", "websocket"));
     // Case and several items do not matter.
     let odd = good.replace("upgrade: websocket", "Upgrade: foo, WebSocket");
-    let stream = TcpStream::connect(stage.server.address()).await.unwrap();
+    let stream = TcpStream::connect(journal.server.address()).await.unwrap();
     let mut client = Client::over(stream, odd.as_bytes()).await;
     assert_eq!(client.header("sec-websocket-accept"), Some(ACCEPT));
     assert_eq!((client.header("sec-websocket-protocol"), client.header("sec-websocket-extensions")), (None, None));
     client.op("hello").await;
     client.leave().await;
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn a_token_comes_by_header_by_sub_protocol_or_as_the_first_message() {
-    let stage = Stage::set(&[]).await;
-    let (address, viewer) = (stage.server.address(), token(Role::Viewer, "v"));
-    stage.viewer("/ws").await.op("hello").await;
+    let journal = ServedJournal::start(&[]).await;
+    let (address, viewer) = (journal.server.address(), token(Role::Viewer, "v"));
+    journal.viewer("/ws").await.op("hello").await;
 
     let protocols = format!("rowcast.v1, bearer.{viewer}");
     let mut client = Client::open(address, "/ws", &[("sec-websocket-protocol", &protocols)]).await;
@@ -90,25 +90,25 @@ async fn a_token_comes_by_header_by_sub_protocol_or_as_the_first_message() {
 
     // The header goes first: a bad one is not made good by what comes after it.
     let bytes = head("/ws", &[("authorization", "Bearer x"), ("sec-websocket-protocol", &protocols)]);
-    assert_eq!(refusal(&stage.server, &bytes).await, (401, "unauthorized".to_owned()));
+    assert_eq!(refusal(&journal.server, &bytes).await, (401, "unauthorized".to_owned()));
     // Never in the URL.
     let mut client = Client::open(address, &format!("/ws?token={viewer}"), &[]).await;
     client.send(&json!({"op": "auth", "token": viewer})).await;
     client.refused(4400, "bad_request").await;
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn who_is_refused_hears_it_over_http_if_the_token_came_in_the_header_and_in_band_if_not() {
-    let stage = Stage::set(&[]).await;
+    let journal = ServedJournal::start(&[]).await;
     // A role that is none, in a token that is good.
     let unknown = strange_role();
     for value in ["Bearer x", "Basic eDp5", "Bearer", "Bearer a b"] {
         let bytes = head("/ws", &[("authorization", value)]);
-        assert_eq!(refusal(&stage.server, &bytes).await, (401, "unauthorized".to_owned()), "{value}");
+        assert_eq!(refusal(&journal.server, &bytes).await, (401, "unauthorized".to_owned()), "{value}");
     }
     let bytes = head("/ws", &[("authorization", &format!("Bearer {unknown}"))]);
-    assert_eq!(refusal(&stage.server, &bytes).await, (403, "forbidden".to_owned()));
+    assert_eq!(refusal(&journal.server, &bytes).await, (403, "forbidden".to_owned()));
 
     for (first, close, code) in [
         (json!({"op": "auth", "token": "x"}).to_string(), 4401, "unauthorized"),
@@ -120,14 +120,14 @@ async fn who_is_refused_hears_it_over_http_if_the_token_came_in_the_header_and_i
         (json!({"op": "auth", "token": "x", "role": "admin"}).to_string(), 4400, "bad_request"),
         ("{".to_owned(), 4400, "bad_request"),
     ] {
-        let mut client = Client::open(stage.server.address(), "/ws", &[]).await;
+        let mut client = Client::open(journal.server.address(), "/ws", &[]).await;
         client.text(&first).await;
         client.refused(close, code).await;
     }
-    let mut client = Client::open(stage.server.address(), "/ws", &[]).await;
+    let mut client = Client::open(journal.server.address(), "/ws", &[]).await;
     client.bytes(&frame(0x82, b"token")).await;
     client.refused(4400, "bad_request").await;
-    stage.end().await;
+    journal.end().await;
 }
 
 pub(super) fn strange_role() -> String {
@@ -144,8 +144,8 @@ pub(super) fn strange_role() -> String {
 
 #[tokio::test]
 async fn whoever_does_not_say_who_he_is_has_five_seconds() {
-    let stage = Stage::set(&[]).await;
-    let mut client = Client::open(stage.server.address(), "/ws", &[]).await;
+    let journal = ServedJournal::start(&[]).await;
+    let mut client = Client::open(journal.server.address(), "/ws", &[]).await;
     client.frame().await.expect("a token is asked for");
     client.bytes(&frame(PING, b"")).await;
     client.frame().await;
@@ -159,7 +159,7 @@ async fn whoever_does_not_say_who_he_is_has_five_seconds() {
     tokio::time::advance(Duration::from_millis(200)).await;
     tokio::time::resume();
     client.refused(4408, "timeout").await;
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
@@ -193,51 +193,51 @@ async fn no_attack_gets_in_whichever_way_it_comes() {
 
 #[tokio::test]
 async fn pages_connect_from_their_own_origin_and_from_those_that_are_named() {
-    let stage = Stage::set(&[("ROWCAST_ALLOWED_ORIGINS", "https://app.example")]).await;
+    let journal = ServedJournal::start(&[("ROWCAST_ALLOWED_ORIGINS", "https://app.example")]).await;
     let viewer = format!("Bearer {}", token(Role::Viewer, "v"));
     let from = |origin: &str| head("/ws", &[("authorization", &viewer), ("origin", origin)]);
     for origin in ["http://rowcast.test", "https://rowcast.test", "https://app.example", "https://APP.example"] {
-        let stream = TcpStream::connect(stage.server.address()).await.unwrap();
+        let stream = TcpStream::connect(journal.server.address()).await.unwrap();
         Client::over(stream, from(origin).as_bytes()).await.op("hello").await;
     }
     let strange = ["https://evil.example", "null", "http://rowcast.test:8080", "https://app.example.evil", "x", ""];
     for origin in strange {
-        assert_eq!(refusal(&stage.server, &from(origin)).await, (403, "forbidden".to_owned()), "{origin}");
+        assert_eq!(refusal(&journal.server, &from(origin)).await, (403, "forbidden".to_owned()), "{origin}");
     }
     let twice = head("/ws", &[("origin", "http://rowcast.test"), ("origin", "http://rowcast.test")]);
-    assert_eq!(refusal(&stage.server, &twice).await, (403, "forbidden".to_owned()));
-    stage.end().await;
+    assert_eq!(refusal(&journal.server, &twice).await, (403, "forbidden".to_owned()));
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn there_is_room_for_so_many_sessions_and_for_another_when_one_has_left() {
-    let stage = Stage::set(&[("ROWCAST_MAX_SESSIONS", "2")]).await;
-    let mut first = stage.viewer("/ws").await;
+    let journal = ServedJournal::start(&[("ROWCAST_MAX_SESSIONS", "2")]).await;
+    let mut first = journal.viewer("/ws").await;
     first.op("hello").await;
     // One that has not said who it is takes a place too.
-    let _second = Client::open(stage.server.address(), "/ws", &[]).await;
+    let _second = Client::open(journal.server.address(), "/ws", &[]).await;
     let viewer = format!("Bearer {}", token(Role::Viewer, "v"));
-    let answer = answer(&stage.server, &head("/ws", &[("authorization", &viewer)])).await;
+    let answer = answer(&journal.server, &head("/ws", &[("authorization", &viewer)])).await;
     assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("too_many_sessions")));
     assert_eq!(answer.headers["retry-after"], "1");
     first.leave().await;
     crate::support::until("there is room again", || async {
-        let mut stream = TcpStream::connect(stage.server.address()).await.unwrap();
+        let mut stream = TcpStream::connect(journal.server.address()).await.unwrap();
         raw(&mut stream, head("/ws", &[("authorization", &viewer)]).as_bytes()).await.status == 101
     })
     .await;
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
 async fn what_comes_right_behind_the_request_is_not_lost() {
-    let stage = Stage::set(&[]).await;
+    let journal = ServedJournal::start(&[]).await;
     let viewer = json!({"op": "auth", "token": token(Role::Viewer, "v")}).to_string();
     let ping = json!({"op": "ping"}).to_string();
     let whole = [head("/ws", &[]).into_bytes(), frame(0x81, viewer.as_bytes()), frame(0x81, ping.as_bytes())].concat();
     // In one piece, and cut in the middle of the first frame.
     for cut in [whole.len(), whole.len() - 90, head("/ws", &[]).len() + 1] {
-        let stream = TcpStream::connect(stage.server.address()).await.unwrap();
+        let stream = TcpStream::connect(journal.server.address()).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let mut client = Client::over(stream, &whole[..cut]).await;
         client.bytes(&whole[cut..]).await;
@@ -246,7 +246,7 @@ async fn what_comes_right_behind_the_request_is_not_lost() {
         assert_eq!([&said[0]["op"], &said[1]["op"], &said[2]["op"]], ["hello", "live", "pong"]);
         client.leave().await;
     }
-    stage.end().await;
+    journal.end().await;
 }
 
 #[tokio::test]
@@ -291,7 +291,7 @@ async fn it_is_the_same_within_tls() {
 
     let mut client = Client::over(connect().await, head.as_bytes()).await;
     client.bytes(&frame(CLOSE, &goodbye(1000, ""))).await;
-    while client.said().await != Said::Gone {}
+    while client.said().await != ServerMessage::Gone {}
     server.ask_to_stop();
     server.ended().await.unwrap();
 }

@@ -3,7 +3,7 @@
 use rowcast::journal::Cursor;
 use serde_json::Value;
 
-use super::super::raw_websocket::Said;
+use super::super::raw_websocket::ServerMessage;
 
 /// Each close code with the codes of the `error` before it.
 const CLOSES: &[(u16, &[&str])] = &[
@@ -62,12 +62,12 @@ fn is_time(value: &Value) -> bool {
 
 impl Heard {
     /// Takes a word; whether it was the last.
-    pub(super) fn take(&mut self, said: &Said) -> bool {
-        assert!(!self.closed || *said == Said::Gone, "after the close: {said:?}");
+    pub(super) fn take(&mut self, said: &ServerMessage) -> bool {
+        assert!(!self.closed || *said == ServerMessage::Gone, "after the close: {said:?}");
         match said {
-            Said::Json(value) => self.frame(value),
-            Said::Close(code, reason) => self.close(*code, reason),
-            Said::Gone => return true,
+            ServerMessage::Json(value) => self.frame(value),
+            ServerMessage::Close(code, reason) => self.close(*code, reason),
+            ServerMessage::Gone => return true,
         }
         false
     }
