@@ -1,4 +1,4 @@
-//! One integration binary, a module per behaviour, against a real Postgres.
+//! One integration binary, a module per chapter of `docs/03_API_SPEC.md`, against a real Postgres.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,39 +7,12 @@
 )]
 
 mod access;
-mod api;
-mod bell;
-mod bench;
-mod chat;
+mod apps;
 mod cli;
-mod cli_publish;
-mod cli_tail;
-mod client;
-mod cluster;
-mod dev;
-mod doctor;
-mod failover;
-mod http;
-mod journal;
-mod large;
-mod limit;
-mod migrations;
-mod openapi;
-mod pages;
-mod pooler;
-mod publish;
-mod readme;
-mod refinery_cli;
+mod operations;
 mod repository;
-mod schema;
-mod serve;
-mod sessions;
+mod sql;
+mod stream;
 mod support;
 mod tail;
-mod taxonomy;
-mod tls;
-mod tokens;
 mod torture;
-mod trading;
-mod verify;
-mod ws;

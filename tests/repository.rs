@@ -1,6 +1,7 @@
 //! The repository itself: its layers, its circles, its folders, its scripts, and that what it says in several places is the same in
 //! all of them. No database.
 
+mod chapters;
 mod circles;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,7 +8,7 @@ use rowcast::auth::Role;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 
 use super::{Session, ask, bearer, knock, token};
-use crate::support::http::{Answer, request};
+use crate::support::raw_http::{Answer, request};
 use crate::support::{JWT_SECRET, TestServer, binary, migrated_database};
 
 const FRIEND: &str = "https://friend.example";

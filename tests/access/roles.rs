@@ -3,9 +3,9 @@
 use rowcast::auth::{Action, Extent, Role};
 
 use super::{Session, ask, bearer, knock, token};
-use crate::support::http::request;
+use crate::access::tokens::{AUDIENCE, ISSUER, attacks, jwks};
+use crate::support::raw_http::request;
 use crate::support::{TestServer, migrated_database};
-use crate::tokens::{AUDIENCE, ISSUER, attacks, jwks};
 
 #[test]
 fn the_table_of_the_interface_is_the_one_in_code() {
@@ -60,7 +60,7 @@ async fn status(server: &TestServer, method: &str, path: &str, body: &str, token
 async fn every_route_lets_in_whom_the_table_lets_in_and_nobody_else() {
     let db = migrated_database().await;
     let server = TestServer::ready(&db.url, &[("ROWCAST_PUBLIC_STREAM", "on")]).await;
-    let unknown = crate::tokens::with_role("emperor");
+    let unknown = crate::access::tokens::with_role("emperor");
     for (method, path, body, action) in ROUTES {
         let ask = async |token: Option<&str>| status(&server, method, path, body, token).await;
         // A WebSocket may still say who it is.

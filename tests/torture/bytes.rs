@@ -13,8 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::http::request;
-use crate::support::link::Link;
+use crate::support::raw_http::request;
+use crate::support::slow_link::Link;
 use crate::support::{JWT_SECRET, NO_LIMITS, binary, migrated_database, until};
 
 /// 40 Mbit a second.
@@ -38,16 +38,16 @@ enum Door {
 }
 
 /// The server, and its memory at its largest.
-struct Server(Child);
+struct MeasuredServer(Child);
 
-impl Drop for Server {
+impl Drop for MeasuredServer {
     fn drop(&mut self) {
         let _gone = self.0.kill();
         let _reaped = self.0.wait();
     }
 }
 
-impl Server {
+impl MeasuredServer {
     fn memory(&self, what: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with(what)).unwrap();
@@ -121,31 +121,32 @@ async fn take_nothing(door: Door, mut stream: TcpStream) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[allow(clippy::print_stdout, reason = "the figures are what the run is for")]
-#[ignore = "a minute or more, and a release build: scripts/torture bytes runs it"]
-async fn a_thousand_large_events_arrive_in_every_door_and_memory_stays_within_what_was_given() {
-    let events: usize = std::env::var("TORTURE_EVENTS").map_or(1000, |text| text.parse().unwrap());
-    let db = migrated_database().await;
-    let (link, url) = Link::to_database(&db.url, RATE).await;
-    let cache = format!("{PAGE_CACHE_MB}MB");
-    let environment = [
-        ("DATABASE_URL", url.as_str()),
-        ("ROWCAST_JWT_SECRET", JWT_SECRET),
-        ("ROWCAST_LISTEN", "127.0.0.1:0"),
-        ("ROWCAST_PAGE_CACHE", cache.as_str()),
-        ("ROWCAST_RATE_LIMITS", NO_LIMITS),
-        // Those that take nothing stay, so that what they cost is seen.
-        ("ROWCAST_WRITE_STALL", "300s"),
-        ("ROWCAST_LOG", "warn"),
-    ];
-    let mut server = Server(binary(&["serve"], &environment).stdout(Stdio::piped()).spawn().unwrap());
-    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
-    let first = tokio::task::spawn_blocking(move || lines.next().unwrap().unwrap()).await.unwrap();
-    let address = first.rsplit_once("//").unwrap().1.to_owned();
-    until("it is ready", || async { request(&address, "GET", "/health/ready", &[], b"").await.status == 200 }).await;
-    println!("before: RSS {} MB", server.memory("VmRSS:"));
+impl MeasuredServer {
+    /// Starts the binary, and returns it with its address when it is ready.
+    async fn start(database_url: &str) -> (Self, String) {
+        let cache = format!("{PAGE_CACHE_MB}MB");
+        let environment = [
+            ("DATABASE_URL", database_url),
+            ("ROWCAST_JWT_SECRET", JWT_SECRET),
+            ("ROWCAST_LISTEN", "127.0.0.1:0"),
+            ("ROWCAST_PAGE_CACHE", cache.as_str()),
+            ("ROWCAST_RATE_LIMITS", NO_LIMITS),
+            // Those that take nothing stay, so that what they cost is seen.
+            ("ROWCAST_WRITE_STALL", "300s"),
+            ("ROWCAST_LOG", "warn"),
+        ];
+        let mut server = Self(binary(&["serve"], &environment).stdout(Stdio::piped()).spawn().unwrap());
+        let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
+        let first = tokio::task::spawn_blocking(move || lines.next().unwrap().unwrap()).await.unwrap();
+        let address = first.rsplit_once("//").unwrap().1.to_owned();
+        until("it is ready", || async { request(&address, "GET", "/health/ready", &[], b"").await.status == 200 })
+            .await;
+        (server, address)
+    }
+}
 
+/// Those who take nothing and those who read, at every door.
+async fn come_to_every_door(address: &str, events: usize) -> (JoinSet<()>, JoinSet<()>) {
     let (mut idle, mut readers) = (JoinSet::new(), JoinSet::new());
     for (door, many) in DOORS.into_iter().zip(IDLE) {
         let target = match door {
@@ -154,16 +155,30 @@ async fn a_thousand_large_events_arrive_in_every_door_and_memory_stays_within_wh
             Door::Http => "/v1/events?cursor=0&limit=1000&wait=30",
         };
         for _ in 0..many {
-            idle.spawn(take_nothing(door, begin(&address, door, target).await));
+            idle.spawn(take_nothing(door, begin(address, door, target).await));
         }
         for _ in 0..READ {
             if door == Door::Http {
-                readers.spawn(take_pages(address.clone(), events));
+                readers.spawn(take_pages(address.to_owned(), events));
             } else {
-                readers.spawn(take_stream(door, begin(&address, door, target).await, events));
+                readers.spawn(take_stream(door, begin(address, door, target).await, events));
             }
         }
     }
+    (idle, readers)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stdout, reason = "the figures are what the run is for")]
+#[ignore = "a minute or more, and a release build: scripts/torture bytes runs it"]
+async fn a_thousand_large_events_arrive_in_every_door_and_memory_stays_within_what_was_given() {
+    let events: usize = std::env::var("TORTURE_EVENTS").map_or(1000, |text| text.parse().unwrap());
+    let db = migrated_database().await;
+    let (link, url) = Link::to_database(&db.url, RATE).await;
+    let (server, address) = MeasuredServer::start(&url).await;
+    println!("before: RSS {} MB", server.memory("VmRSS:"));
+
+    let (mut idle, mut readers) = come_to_every_door(&address, events).await;
     let insert = "insert into rowcast.events (type, payload)
                   select 'note.added', jsonb_build_object('x',
                          (select string_agg(md5((i * 10000 + j)::text), '') from generate_series(1, 8000) j))

@@ -11,9 +11,9 @@ use nix::unistd::Pid;
 use tokio_postgres::Client;
 
 use super::WRITERS;
+use super::crashing_postgres::{CrashingPostgres, StopMode};
 use super::dice::Dice;
-use super::node::Node;
-use super::server::{Server, Way};
+use super::node_process::NodeProcess;
 use super::writers::Shared;
 use crate::support::{connector, load, until};
 
@@ -57,8 +57,8 @@ const DECK: &[Blow] = &[
 const STANDSTILL: Duration = Duration::from_millis(3500);
 
 pub(crate) struct Chaos {
-    pub(crate) server: Option<Server>,
-    pub(crate) nodes: Vec<Node>,
+    pub(crate) server: Option<CrashingPostgres>,
+    pub(crate) nodes: Vec<NodeProcess>,
     shared: Arc<Shared>,
     dice: Dice,
     dealt: BTreeMap<Blow, u64>,
@@ -70,7 +70,7 @@ pub(crate) struct Chaos {
 }
 
 impl Chaos {
-    pub(crate) fn new(server: Server, nodes: Vec<Node>, shared: &Arc<Shared>, seed: u64) -> Self {
+    pub(crate) fn new(server: CrashingPostgres, nodes: Vec<NodeProcess>, shared: &Arc<Shared>, seed: u64) -> Self {
         Self {
             server: Some(server),
             nodes,
@@ -123,9 +123,9 @@ impl Chaos {
             NodeFrozen => self.freeze().await,
             TailsCutOff => self.cut("torture_node%", 100).await,
             WritersCutOff => self.cut("torture_writer", 5).await,
-            RestartFast => self.restart(Way::Fast).await,
-            RestartImmediate => self.restart(Way::Immediate).await,
-            PostmasterKilled => self.restart(Way::Kill).await,
+            RestartFast => self.restart(StopMode::Fast).await,
+            RestartImmediate => self.restart(StopMode::Immediate).await,
+            PostmasterKilled => self.restart(StopMode::Kill).await,
             BackendKilled => {
                 // The postmaster then ends all others and recovers, without ending itself.
                 let client = self.client().await;
@@ -139,7 +139,7 @@ impl Chaos {
                 // Numbers that only transactions without a commit have drawn are drawn again after a crash.
                 self.shared.futile.store(true, Ordering::SeqCst);
                 tokio::time::sleep(self.dice.millis(400..900)).await;
-                self.restart(Way::Immediate).await;
+                self.restart(StopMode::Immediate).await;
                 self.shared.futile.store(false, Ordering::SeqCst);
             }
         }
@@ -165,7 +165,7 @@ impl Chaos {
         let _either_way = client.query(sql, &[&name, &most]).await;
     }
 
-    async fn restart(&mut self, way: Way) {
+    async fn restart(&mut self, way: StopMode) {
         let mut server = self.server.take().unwrap();
         let restarted = tokio::task::spawn_blocking(move || {
             server.restart(way);

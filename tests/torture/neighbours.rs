@@ -17,9 +17,9 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
 use super::setting;
-use crate::support::http::read_answer;
+use crate::stream::ws::raw_websocket;
+use crate::support::raw_http::read_answer;
 use crate::support::{JWT_SECRET, binary, load, migrated_database, until};
-use crate::ws::raw;
 
 /// What the acceptance asks for of a minute on 2 million rows.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -78,13 +78,13 @@ async fn ask(from: [u8; 4], to: SocketAddr, head: &str) -> Option<u16> {
 
 /// One who does bad things until it is over.
 #[derive(Clone)]
-struct Bad {
+struct BadNeighbour {
     to: SocketAddr,
     over: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
 }
 
-impl Bad {
+impl BadNeighbour {
     fn goes_on(&self) -> bool {
         self.done.fetch_add(1, Ordering::Relaxed);
         !self.over.load(Ordering::Relaxed)
@@ -105,7 +105,7 @@ impl Bad {
     async fn session(self, path: &'static str, token: Option<String>, say: Vec<u8>, reads: bool) {
         let token = token.map(|token| format!("Bearer {token}"));
         let more: Vec<(&str, &str)> = token.iter().map(|token| ("authorization", token.as_str())).collect();
-        let head = raw::head(path, &more);
+        let head = raw_websocket::head(path, &more);
         while self.goes_on() {
             let Ok(mut stream) = connect_from(BAD, self.to).await else { continue };
             let mut begun = stream.write_all(head.as_bytes()).await;
@@ -147,11 +147,11 @@ impl Bad {
 }
 
 /// Everything at once.
-fn let_loose(bad: &Bad) {
+fn let_loose(bad: &BadNeighbour) {
     let hang_up = Duration::from_millis(10);
     let patient = Duration::from_secs(30);
     let subscribe = json!({"op": "subscribe", "last": 10_000, "symbol": "SYM1", "type": "tick.a1,tick.a2"}).to_string();
-    let subscribe = raw::frame(raw::TEXT, subscribe.as_bytes());
+    let subscribe = raw_websocket::frame(raw_websocket::TEXT, subscribe.as_bytes());
     for role in Role::ALL {
         let token = Some(token(&format!("bad-{role}"), role, 0));
         for _ in 0..4 {
@@ -166,7 +166,7 @@ fn let_loose(bad: &Bad) {
         tokio::spawn(bad.clone().search("/public/v1/events", None, hang_up));
         tokio::spawn(bad.clone().session("/public/ws", None, subscribe.clone(), true));
     }
-    let pings = raw::frame(raw::PING, b"p").repeat(1000);
+    let pings = raw_websocket::frame(raw_websocket::PING, b"p").repeat(1000);
     for _ in 0..FLOODS {
         tokio::spawn(bad.clone().session("/public/ws", None, pings.clone(), false));
     }
@@ -222,11 +222,11 @@ async fn follow(
     mut posted: mpsc::UnboundedReceiver<(u64, Instant)>,
 ) -> Times {
     let stream = connect_from(GOOD, to).await.unwrap();
-    let head = raw::head("/ws?type=victim.*", &[("authorization", &format!("Bearer {token}"))]);
-    let mut client = raw::Client::over(stream, head.as_bytes()).await;
+    let head = raw_websocket::head("/ws?type=victim.*", &[("authorization", &format!("Bearer {token}"))]);
+    let mut client = raw_websocket::Client::over(stream, head.as_bytes()).await;
     let (mut times, mut begun) = (Times::default(), std::collections::HashMap::new());
     let deadline = tokio::time::Instant::from_std(until + SHORT_LIMIT);
-    while let Ok(raw::Said::Json(frame)) = tokio::time::timeout_at(deadline, client.said()).await {
+    while let Ok(raw_websocket::ServerMessage::Json(frame)) = tokio::time::timeout_at(deadline, client.said()).await {
         while let Ok((n, at)) = posted.try_recv() {
             begun.insert(n, at);
         }
@@ -241,9 +241,9 @@ async fn follow(
     times
 }
 
-struct Serving(Child, SocketAddr);
+struct ServerProcess(Child, SocketAddr);
 
-impl Serving {
+impl ServerProcess {
     async fn start(url: &str) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let listen = free.to_string();
@@ -262,7 +262,7 @@ impl Serving {
     }
 }
 
-impl Drop for Serving {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -274,9 +274,9 @@ async fn neighbours_at_their_worst_slow_nobody_else_down() {
     let (rows, time) = (setting("TORTURE_ROWS", 20_000), Duration::from_secs(setting("TORTURE_SECONDS", 3)));
     let db = migrated_database().await;
     db.client().await.batch_execute(&FILL.replace("ROWS", &rows.to_string())).await.unwrap();
-    let serving = Serving::start(&db.url).await;
+    let serving = ServerProcess::start(&db.url).await;
     let to = serving.1;
-    let bad = Bad { to, over: Arc::default(), done: Arc::default() };
+    let bad = BadNeighbour { to, over: Arc::default(), done: Arc::default() };
     let_loose(&bad);
 
     let end = Instant::now() + time;

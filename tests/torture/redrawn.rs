@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::server::{Server, Way};
+use super::crashing_postgres::{CrashingPostgres, StopMode};
 use crate::support::{connect, connector, migrate, until};
-use crate::tail::Node;
+use crate::tail::TailNode;
 
 const INSERT: &str = "insert into rowcast.events (type) values ('torture.redrawn')";
 
@@ -12,10 +12,10 @@ const INSERT: &str = "insert into rowcast.events (type) values ('torture.redrawn
 /// log has them. It draws them again, for rows that commit, before the tail is back.
 #[tokio::test]
 async fn rows_under_numbers_that_a_crash_gave_back_are_delivered() {
-    let mut server = tokio::task::spawn_blocking(Server::start).await.unwrap();
+    let mut server = tokio::task::spawn_blocking(CrashingPostgres::start).await.unwrap();
     let url = server.url.clone();
     migrate(&url).await;
-    let mut node = Node::start(&url);
+    let mut node = TailNode::start(&url);
     node.connected().await;
     let client = connect(&url).await;
     let state = "select last_value, log_cnt from rowcast.events_seq_seq";
@@ -30,7 +30,7 @@ async fn rows_under_numbers_that_a_crash_gave_back_are_delivered() {
     until("the numbers that were rolled back are decided", || async { node.pages.position().head == drawn + 3 }).await;
     drop(client);
     let restarted = tokio::task::spawn_blocking(move || {
-        server.restart(Way::Immediate);
+        server.restart(StopMode::Immediate);
         server
     });
     let begun = Instant::now();
@@ -66,14 +66,14 @@ async fn rows_under_numbers_that_a_crash_gave_back_are_delivered() {
 /// not.
 #[tokio::test]
 async fn an_asynchronous_commit_that_a_crash_took_is_noticed_below_the_newest_event() {
-    let mut server = tokio::task::spawn_blocking(Server::start).await.unwrap();
+    let mut server = tokio::task::spawn_blocking(CrashingPostgres::start).await.unwrap();
     let url = server.url.clone();
     migrate(&url).await;
     let (early, late) = (connect(&url).await, connect(&url).await);
     // The log is written when somebody waits for it, and not before.
     early.batch_execute("alter system set wal_writer_delay = '10s'").await.unwrap();
     early.batch_execute(&format!("select pg_reload_conf(); {INSERT}")).await.unwrap();
-    let node = Node::start(&url);
+    let node = TailNode::start(&url);
     until("the first is handed out", || async { node.pages.position().newest_seq() == 1 }).await;
     late.batch_execute(&format!("set synchronous_commit = off; begin; {INSERT}")).await.unwrap();
     early.batch_execute(INSERT).await.unwrap();
@@ -81,7 +81,7 @@ async fn an_asynchronous_commit_that_a_crash_took_is_noticed_below_the_newest_ev
     until("all are handed out", || async { node.pages.position().newest_seq() == 3 }).await;
     drop((early, late));
     let server = tokio::task::spawn_blocking(move || {
-        server.restart(Way::Immediate);
+        server.restart(StopMode::Immediate);
         server
     });
     let server = server.await.unwrap();

@@ -49,13 +49,13 @@ fn fold(chain: u64, cursor: Cursor) -> u64 {
 }
 
 /// A server that is killed and started again at the same place.
-struct Node {
+struct RestartedServer {
     url: String,
     place: String,
     running: Option<Child>,
 }
 
-impl Node {
+impl RestartedServer {
     fn new(url: &str) -> Self {
         let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let mut node = Self { url: url.to_owned(), place, running: None };
@@ -92,7 +92,7 @@ impl Node {
     }
 }
 
-impl Drop for Node {
+impl Drop for RestartedServer {
     fn drop(&mut self) {
         if self.running.is_some() {
             self.kill();
@@ -175,6 +175,61 @@ async fn write(url: String, seed: u64, number: u64, per_second: u64, stop: Arc<A
     }
 }
 
+/// What each kind of client must have received of the journal as it stands.
+async fn expected(client: &tokio_postgres::Client) -> Vec<Received> {
+    let mut expected = Vec::new();
+    for (_, _, condition) in WANTS {
+        let sql = format!("select seq, id from rowcast.events where {condition} order by seq");
+        let mut all = Received::default();
+        for row in client.query(&sql, &[]).await.unwrap() {
+            all.take(Cursor::of(row.get(0), row.get(1)));
+        }
+        assert!(all.count > 0, "nothing to receive where {condition}");
+        expected.push(all);
+    }
+    expected
+}
+
+/// What the clients have received, over how many connections, and what is wrong with it.
+#[derive(Default)]
+struct Outcome {
+    delivered: u64,
+    connections: u64,
+    faults: Vec<String>,
+}
+
+impl Outcome {
+    async fn gather(&mut self, mut following: JoinSet<(usize, usize, (Received, u64))>, expected: &[Received]) {
+        while let Some(ended) = following.join_next().await {
+            match ended {
+                Ok((node, want, (received, connected))) => {
+                    self.delivered += received.count;
+                    self.connections += connected;
+                    if received != expected[want] {
+                        let wanted = &expected[want];
+                        self.faults.push(format!("on node {node}, want {want}: {received:?}, and not {wanted:?}"));
+                    }
+                }
+                Err(panicked) => self.faults.push(panicked.to_string()),
+            }
+        }
+    }
+}
+
+/// Kills one of the nodes, again and again.
+async fn kill_nodes(nodes: &mut [RestartedServer], kills: u64, seed: u64) {
+    let mut dice = Dice::new(seed, 1000);
+    for _ in 0..kills {
+        tokio::time::sleep(dice.millis(300..1200)).await;
+        let node = &mut nodes[usize::try_from(dice.within(0..2)).unwrap()];
+        node.tend();
+        node.kill();
+        // Down for a moment: some clients come back at once, some find nobody.
+        tokio::time::sleep(dice.millis(0..100)).await;
+        node.start();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_client_receives_exactly_what_it_wants_however_often_the_servers_are_killed() {
     let kills = setting("TORTURE_KILLS", 6);
@@ -184,7 +239,7 @@ async fn every_client_receives_exactly_what_it_wants_however_often_the_servers_a
     eprintln!("torture of sessions: seed {seed}, {kills} kills, {clients} clients, {per_second} appends a second");
 
     let db = migrated_database().await;
-    let mut nodes: Vec<Node> = (0..NODES).map(|_| Node::new(&db.url)).collect();
+    let mut nodes: Vec<RestartedServer> = (0..NODES).map(|_| RestartedServer::new(&db.url)).collect();
     let (stop, rows) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut writing = JoinSet::new();
     for number in 0..WRITERS {
@@ -199,16 +254,7 @@ async fn every_client_receives_exactly_what_it_wants_however_often_the_servers_a
     }
 
     let begun = Instant::now();
-    let mut dice = Dice::new(seed, 1000);
-    for _ in 0..kills {
-        tokio::time::sleep(dice.millis(300..1200)).await;
-        let node = &mut nodes[usize::try_from(dice.within(0..2)).unwrap()];
-        node.tend();
-        node.kill();
-        // Down for a moment: some clients come back at once, some find nobody.
-        tokio::time::sleep(dice.millis(0..100)).await;
-        node.start();
-    }
+    kill_nodes(&mut nodes, kills, seed).await;
     stop.store(true, Ordering::Relaxed);
     while let Some(ended) = writing.join_next().await {
         ended.unwrap();
@@ -216,44 +262,22 @@ async fn every_client_receives_exactly_what_it_wants_however_often_the_servers_a
     let took = begun.elapsed();
 
     let client = connect(&db.url).await;
-    let mut expected = Vec::new();
-    for (_, _, condition) in WANTS {
-        let sql = format!("select seq, id from rowcast.events where {condition} order by seq");
-        let mut all = Received::default();
-        for row in client.query(&sql, &[]).await.unwrap() {
-            all.take(Cursor::of(row.get(0), row.get(1)));
-        }
-        assert!(all.count > 0, "nothing to receive where {condition}");
-        expected.push(all);
-    }
+    let expected = expected(&client).await;
     last.send_replace(std::array::from_fn(|want| Some(expected[want].newest)));
 
-    let (mut faults, mut delivered, mut connections) = (Vec::new(), 0, 0);
-    let finish = async {
-        while let Some(ended) = following.join_next().await {
-            match ended {
-                Ok((node, want, (received, connected))) => {
-                    delivered += received.count;
-                    connections += connected;
-                    if received != expected[want] {
-                        faults.push(format!("on node {node}, want {want}: {received:?}, and not {:?}", expected[want]));
-                    }
-                }
-                Err(panicked) => faults.push(panicked.to_string()),
-            }
-        }
-    };
+    let mut outcome = Outcome::default();
     let late = tokio::time::timeout(CATCH_UP, async {
-        tokio::pin!(finish);
+        let mut gathering = std::pin::pin!(outcome.gather(following, &expected));
         loop {
             tokio::select! {
-                () = &mut finish => return,
-                () = tokio::time::sleep(Duration::from_millis(200)) => nodes.iter_mut().for_each(Node::tend),
+                () = &mut gathering => return,
+                () = tokio::time::sleep(Duration::from_millis(200)) => nodes.iter_mut().for_each(RestartedServer::tend),
             }
         }
     })
     .await
     .is_err();
+    let Outcome { delivered, connections, faults } = outcome;
     eprintln!(
         "took {took:?}; {} rows committed; {clients} clients received {delivered} events over {connections} connections",
         rows.load(Ordering::Relaxed)

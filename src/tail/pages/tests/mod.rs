@@ -1,5 +1,5 @@
 //! What the page store promises, without Postgres: a journal in memory stands behind the loader, so that loads can be
-//! counted, held and made to fail. Against Postgres itself: `tests/pages.rs`.
+//! counted, held and made to fail. Against Postgres itself: `tests/tail/pages.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
 mod cuts;

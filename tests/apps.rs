@@ -1,0 +1,4 @@
+//! The applications on the journal: trading and chat.
+
+mod chat;
+mod trading;

@@ -1,0 +1,8 @@
+//! A server in operation: its life, its health, poolers, failovers, large journals, and what every HTTP request can count on.
+
+mod failover;
+mod http_server;
+mod large;
+mod openapi;
+pub(crate) mod pooler;
+mod serve;
