@@ -17,5 +17,6 @@ pub mod session;
 pub mod shutdown;
 pub mod tail;
 pub mod telemetry;
+pub mod tls;
 pub mod trading;
 pub mod view;

@@ -19,6 +19,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("telemetry", 0),
     ("shutdown", 0),
     ("clock", 0),
+    ("tls", 0),
     ("db", 1),
     ("journal", 2),
     ("auth", 2),

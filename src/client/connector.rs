@@ -1,11 +1,11 @@
 //! From an address to an open socket: TCP, TLS, and the upgrade, within one time limit.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
@@ -16,6 +16,7 @@ use super::endpoint::{Endpoint, Selection, Start};
 use super::socket::{CONNECT_LIMIT, Socket};
 use super::{Error, upgrade};
 use crate::config::Secret;
+use crate::tls::{PemError, add_roots, client_config, machine_roots};
 
 /// The largest message: an event of 256 KiB with all that may stand around it fits.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -32,21 +33,16 @@ pub struct Connector {
 /// Why the server's certificate could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// The file of authorities is not what it should be.
-    #[error("cannot use {}: {why}", path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The machine trusts nobody.
+    /// The file of authorities cannot be used.
+    #[error(transparent)]
+    File(#[from] PemError),
+    /// The machine trusts no authority.
     #[error("this machine has no trusted certificate authorities: install ca-certificates or name a file of them")]
     NoRoots,
     /// The host is neither a name nor an address.
     #[error("no certificate can be for the host {0:?}")]
     Host(String),
-    /// rustls refused the whole.
+    /// rustls refuses the configuration.
     #[error("TLS cannot be set up: {0}")]
     Rustls(#[from] rustls::Error),
 }
@@ -115,20 +111,14 @@ fn tls_error(error: std::io::Error) -> Error {
 }
 
 fn trust(authorities: Option<&Path>) -> Result<ClientConfig, TrustError> {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut roots = machine_roots();
     if let Some(path) = authorities {
-        let wrong = |why: String| TrustError::File { path: path.to_owned(), why };
-        for certificate in crate::db::read_chain(path).map_err(|error| wrong(error.to_string()))? {
-            store.add(certificate).map_err(|error| wrong(error.to_string()))?;
-        }
+        add_roots(&mut roots, path)?;
     }
-    if store.is_empty() {
+    if roots.is_empty() {
         return Err(TrustError::NoRoots);
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(store).with_no_client_auth())
+    Ok(client_config(roots)?)
 }
 
 impl fmt::Debug for Connector {
