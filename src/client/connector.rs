@@ -11,10 +11,11 @@ use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::Error;
 use super::connection::Connection;
 use super::endpoint::{Endpoint, Selection, Start};
 use super::socket::{CONNECT_LIMIT, Socket};
-use super::{Error, upgrade};
+use super::upgrade::UpgradeRequest;
 use crate::config::Secret;
 use crate::tls::{PemError, add_roots, client_config, machine_roots};
 
@@ -73,8 +74,9 @@ impl Connector {
         selection: &Selection,
         token: Option<&Secret>,
     ) -> Result<Connection, Error> {
-        let head = upgrade::Head::new(&self.endpoint, start, selection, token)?;
-        let opened = tokio::time::timeout(CONNECT_LIMIT, self.open(&head)).await;
+        let request = UpgradeRequest::new(&self.endpoint, start, selection, token)?;
+        let opening = async { request.send(self.dial().await?).await };
+        let opened = tokio::time::timeout(CONNECT_LIMIT, opening).await;
         let (socket, read_ahead) = opened.map_err(|_| Error::Timeout(CONNECT_LIMIT))??;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
@@ -85,12 +87,6 @@ impl Connector {
         let socket = WebSocketStream::from_partially_read(socket, read_ahead, Role::Client, Some(config)).await;
         let resumed_after = if let Start::After(cursor) = start { Some(cursor.seq) } else { None };
         Connection::begin(socket, resumed_after).await
-    }
-
-    async fn open(&self, head: &upgrade::Head) -> Result<(Box<dyn Socket>, Vec<u8>), Error> {
-        let mut socket = self.dial().await?;
-        let read_ahead = head.exchange(&mut socket).await?;
-        Ok((socket, read_ahead))
     }
 
     /// TCP, and TLS where it is spoken.
