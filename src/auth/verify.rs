@@ -6,7 +6,8 @@ use super::claims::Policy;
 use super::header::Parts;
 use super::identity::Identity;
 use super::key::{Algorithm, Key};
-use super::keys::{FetchError, FetchKeys, Keys};
+use super::key_source::{FetchError, FetchKeys};
+use super::keys::Keys;
 use super::rejection::{Reason, Refused, Rejection};
 use crate::clock::Clock;
 use crate::config::{ConfigError, TokenConfig};
@@ -85,9 +86,9 @@ impl Verifier {
         Some(published.keys.fetch().await)
     }
 
-    /// Where the keys come from, without its query; `None` where only a secret is configured.
-    pub fn keys_place(&self) -> Option<String> {
-        self.0.keys.as_ref().map(|published| published.keys.place())
+    /// The source of the keys, without the query of its URL; `None` where only a secret is configured.
+    pub fn key_source(&self) -> Option<String> {
+        self.0.keys.as_ref().map(|published| published.keys.source())
     }
 }
 
