@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Instant;
 
 use tokio::sync::{Semaphore, watch};
 
 use crate::db::Trouble;
 use crate::journal::CurrentJournal;
+use crate::telemetry::Histogram;
 
 use super::cache::{Cache, Flight, Outcome};
 use super::hot::{Hot, Place};
@@ -27,6 +29,7 @@ pub(super) struct Shared<R: Render> {
     pub(super) position: watch::Sender<Position>,
     pub(super) limits: Limits,
     loads: Semaphore,
+    load_times: Histogram,
     loader: Box<dyn Load>,
     pub(super) journal: CurrentJournal,
     renderer: RwLock<Arc<R>>,
@@ -62,6 +65,7 @@ impl<R: Render> Pages<R> {
             position: watch::Sender::new(Position::default()),
             limits,
             loads: Semaphore::new(limits.loads.max(1)),
+            load_times: Histogram::default(),
             loader: Box::new(loader),
             journal,
             renderer: RwLock::new(Arc::new(renderer)),
@@ -144,6 +148,11 @@ impl<R: Render> Pages<R> {
             *current = Arc::new(renderer);
         }
         forward
+    }
+
+    /// How long loads of pages took, without the wait for a turn.
+    pub fn load_times(&self) -> &Histogram {
+        &self.0.load_times
     }
 
     /// The bytes of older pages in memory, for metrics.
@@ -271,7 +280,9 @@ impl<R: Render> Landing<R> {
         if self.nobody_waits() {
             return;
         }
+        let begun = Instant::now();
         let loaded = tokio::time::timeout(LOAD_LIMIT, shared.load(self.after, self.upto, &self.position)).await;
+        shared.load_times.observe(begun.elapsed());
         let result = loaded.unwrap_or(Err(Trouble::Slow(LOAD_LIMIT)));
         self.land(result.map(Arc::new).map_err(PageError::Load));
     }

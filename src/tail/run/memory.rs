@@ -1,6 +1,7 @@
 //! What outlives a connection, and how the next one goes on from it.
 
 use std::collections::VecDeque;
+use std::time::SystemTime;
 
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -126,7 +127,13 @@ impl<R: Render> Tail<R> {
 
     pub(super) fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<(), Lost> {
         let ids = ids_of(&rows);
+        let times: Vec<SystemTime> = rows.iter().map(|row| row.at.into()).collect();
         self.pages.advance(rows, head)?;
+        let now = SystemTime::now();
+        for at in times {
+            // An event of the future, by this clock, has taken no time.
+            self.times.delivery.observe(now.duration_since(at).unwrap_or_default());
+        }
         self.memory.handed_out(&ids);
         self.memory.decided = Some(head);
         Ok(())

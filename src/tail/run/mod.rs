@@ -5,6 +5,7 @@ mod memory;
 mod probe;
 mod visit;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Notify, watch};
@@ -13,7 +14,7 @@ use tokio_postgres::Client;
 use self::memory::Memory;
 use self::visit::Visit;
 use super::pages::{Misstep, PageWriter, Render};
-use super::status::{Counts, Reason, Stalled, Status};
+use super::status::{Counts, Reason, Stalled, Status, TailTimes};
 use crate::clock::jitter;
 use crate::db::{Connector, Database, Trouble};
 use crate::journal::{JournalIdentity, read_identified};
@@ -40,6 +41,7 @@ pub struct Tail<R: Render> {
     blocker_limit: Option<Duration>,
     status: watch::Sender<Status>,
     counts: watch::Sender<Counts>,
+    times: Arc<TailTimes>,
     /// When the newest question began that the followed journal has answered.
     answered: watch::Sender<Option<Instant>>,
     memory: Memory,
@@ -120,7 +122,8 @@ impl<R: Render> Tail<R> {
         blocker_limit: Option<Duration>,
     ) -> Self {
         let (status, counts, answered) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
-        Self { connector, database, pages, blocker_limit, status, counts, answered, memory: Memory::default() }
+        let (times, memory) = (Arc::default(), Memory::default());
+        Self { connector, database, pages, blocker_limit, status, counts, times, answered, memory }
     }
 
     /// How it is doing, now and later.
@@ -131,6 +134,11 @@ impl<R: Render> Tail<R> {
     /// What it has done, now and later.
     pub fn counts(&self) -> watch::Receiver<Counts> {
         self.counts.subscribe()
+    }
+
+    /// How long its events and fences took.
+    pub fn times(&self) -> Arc<TailTimes> {
+        Arc::clone(&self.times)
     }
 
     /// When it last asked a question that was answered, and the answer proved to come from the journal that it follows.
