@@ -11,8 +11,8 @@ mod decision;
 mod gcra;
 mod headers;
 mod memory;
-mod places;
 mod redis;
+mod slots;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ pub use self::decision::{Class, Decision, LimitError};
 
 pub use address::{address_key, client_address, is_trusted};
 pub use headers::Headers;
-pub use places::{Place, Places};
+pub use slots::{ConnectionSlot, ConnectionSlots};
 
 pub use self::redis::probe_redis;
 
@@ -34,24 +34,24 @@ use self::gcra::Quota;
 use self::memory::{DebtTable, KeyDigest};
 use self::redis::Redis;
 
-/// How long one decision may wait for Redis before this node decides alone.
+/// The time that one decision may wait for Redis before this node decides alone.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What metrics say about the limits.
+/// The state of the limits, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitStatus {
-    /// Whether a Redis is configured at all.
+    /// True if a Redis is configured.
     pub configured: bool,
-    /// Whether decisions are made in Redis now.
+    /// True if decisions are made in Redis now.
     pub shared: bool,
-    /// How often Redis was lost, or not there at the start.
+    /// The times that Redis was lost, or not there at the start.
     pub lost_total: u64,
-    /// How many requests were refused, in the order of [`Class::ALL`].
+    /// The number of refused requests, in the order of [`Class::ALL`].
     pub denied: [u64; CLASSES],
 }
 
 impl LimitStatus {
-    /// How many requests of a class were refused.
+    /// The number of refused requests of a class.
     pub fn denied(&self, class: Class) -> u64 {
         self.denied[class as usize]
     }
@@ -89,7 +89,8 @@ impl Limits {
         Self::with_redis_timeout(config, REDIS_TIMEOUT)
     }
 
-    /// The limits of this configuration, with another timeout for Redis: tests run on machines that stall for longer than the usual one.
+    /// The limits of this configuration, with another timeout for Redis: tests run on machines that stall for longer than the
+    /// usual one.
     pub fn with_redis_timeout(config: &LimitConfig, timeout: Duration) -> Result<Self, LimitError> {
         let counter = |class| Counter::new(config, class);
         let [public, private, connect, append, chat] = Class::ALL;
@@ -141,7 +142,7 @@ impl Limits {
         self.counter(class).rate
     }
 
-    /// What metrics say.
+    /// The state of the limits, for metrics.
     pub fn status(&self) -> LimitStatus {
         let redis = self.0.redis.as_ref();
         LimitStatus {
@@ -152,7 +153,7 @@ impl Limits {
         }
     }
 
-    /// How many keys are held in memory, all classes together.
+    /// The number of keys that are held in memory, all classes together.
     pub fn keys_in_memory(&self) -> usize {
         self.0.counters.iter().map(|counter| counter.debts.len()).sum()
     }

@@ -173,7 +173,7 @@ fn access(page: &mut Page, context: &Context) {
     );
     let refused = context.counts.refused.load(Ordering::Relaxed);
     page.counter("rowcast_sessions_refused_total", "Sessions beyond those that a subject may have.", refused);
-    page.gauge("rowcast_subjects", "Subjects and addresses that have a session.", context.places.subjects());
+    page.gauge("rowcast_subjects", "Subjects and addresses that have a session.", context.session_slots.keys());
     page.gauge("rowcast_revoked_subjects", "Subjects on the list of revocations.", context.revoked.len());
     page.counter(
         "rowcast_revoked_sessions_total",

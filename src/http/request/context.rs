@@ -13,7 +13,7 @@ use crate::config::{ServerConfig, StreamConfig};
 use crate::db::Database;
 use crate::http::request::counters::HttpCounters;
 use crate::http::request::readiness::{Readiness, TailView};
-use crate::limit::{Limits, Places};
+use crate::limit::{ConnectionSlots, Limits};
 use crate::session::Announcer;
 use crate::shutdown::Shutdown;
 use crate::telemetry::LogThrottle;
@@ -33,9 +33,9 @@ pub struct Context {
     pub(in crate::http) verifier: Verifier,
     pub(in crate::http) revoked: Revoked,
     pub(in crate::http) limits: Limits,
-    pub(in crate::http) places: Places,
+    pub(in crate::http) session_slots: ConnectionSlots,
     /// Connections by address; requests too, where a proxy brings them.
-    pub(in crate::http) addresses: Places,
+    pub(in crate::http) addresses: ConnectionSlots,
     pub(in crate::http) trusted_proxies: Vec<IpNet>,
     pub(in crate::http) streams: StreamConfig,
     pub(in crate::http) drain: Duration,
@@ -90,8 +90,8 @@ impl Context {
             verifier,
             revoked,
             limits,
-            places: Places::new(config.limits.sessions_per_subject),
-            addresses: Places::new(config.http.connections_per_address),
+            session_slots: ConnectionSlots::new(config.limits.sessions_per_subject),
+            addresses: ConnectionSlots::new(config.http.connections_per_address),
             trusted_proxies: config.http.trusted_proxies.clone(),
             streams: config.streams.clone(),
             drain: config.drain,

@@ -11,7 +11,7 @@ use crate::http::connection::gate::Crowd;
 use crate::http::request::context::Context;
 use crate::http::request::viewer::{Viewer, requester};
 use crate::http::response::problem::Problem;
-use crate::limit::{Class, Decision, Headers, Place, address_key, client_address};
+use crate::limit::{Class, ConnectionSlot, Decision, Headers, address_key, client_address};
 
 pub(in crate::http) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(in crate::http) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -23,7 +23,7 @@ pub(in crate::http) struct RequestQuota {
     address: String,
     /// A trusted proxy sent the request. Its connection counts for no address then, so the request does.
     forwarded: bool,
-    place: Mutex<Option<Place>>,
+    slot: Mutex<Option<ConnectionSlot>>,
     told: Mutex<Option<Headers>>,
 }
 
@@ -33,15 +33,15 @@ impl RequestQuota {
         let fields = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
         let client = client_address(peer.ip(), fields, &context.trusted_proxies);
         let forwarded = client != peer.ip().to_canonical();
-        Self { address: address_key(client), forwarded, place: Mutex::default(), told: Mutex::default() }
+        Self { address: address_key(client), forwarded, slot: Mutex::default(), told: Mutex::default() }
     }
 
-    /// Takes a place among the connections of an address that a proxy speaks for, until the request is over: for a session, with
+    /// Takes a slot of the connections of an address that a proxy speaks for, until the request is over: for a session, with
     /// the session.
     pub(in crate::http) fn enter_address(&self, context: &Context) -> Result<(), Problem> {
         if self.forwarded {
-            let place = context.addresses.enter(&self.address).ok_or(Crowd::Address)?;
-            *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+            let slot = context.addresses.take(&self.address).ok_or(Crowd::Address)?;
+            *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
         }
         Ok(())
     }
@@ -99,14 +99,14 @@ impl RequestQuota {
         format!("{} refused", self.address)
     }
 
-    /// A place for one more session: of a subject, or of everybody at this address. Subjects do not begin like that.
-    pub(in crate::http) fn enter(&self, context: &Context, subject: Option<&str>) -> Result<Place, Problem> {
+    /// A slot for one more session: of a subject, or of everybody at this address. Subjects do not begin like that.
+    pub(in crate::http) fn enter(&self, context: &Context, subject: Option<&str>) -> Result<ConnectionSlot, Problem> {
         let anonymous = || format!("rowcast:public:{}", self.address);
-        let place = match subject {
-            Some(subject) => context.places.enter(subject),
-            None => context.places.enter(&anonymous()),
+        let slot = match subject {
+            Some(subject) => context.session_slots.take(subject),
+            None => context.session_slots.take(&anonymous()),
         };
-        place.ok_or_else(|| {
+        slot.ok_or_else(|| {
             context.counts.session_refused();
             Problem::rate_limited("There are too many sessions of this subject already.")
                 .with(RETRY_AFTER, HeaderValue::from_static("1"))
