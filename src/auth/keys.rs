@@ -191,7 +191,7 @@ impl Shared {
         let now = Instant::now();
         match outcome {
             Ok((set, age)) => {
-                if state.failed.is_some() || state.set.as_ref().is_none_or(|known| !known.same_names(&set)) {
+                if state.failed.is_some() || state.set.as_ref().is_none_or(|known| !known.has_same_kids(&set)) {
                     tracing::info!(place = %self.source, keys = set.len(), "have the keys of the identity provider");
                 }
                 state.set = Some(Arc::new(set));

@@ -1,4 +1,4 @@
-//! Who someone is: tokens and the roles in them.
+//! Identities: tokens, the keys that verify them, the roles in them, and revocations.
 
 mod claims;
 mod header;

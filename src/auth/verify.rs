@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{ConfigError, TokenConfig};
 use crate::shutdown::Shutdown;
 
-/// Where Google publishes the certificates of Firebase's ID tokens.
+/// The URL at which Google publishes the certificates of Firebase's ID tokens.
 const FIREBASE_KEYS: &str = "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com";
 
 /// Checks tokens by the configured keys. Cheap to clone.
@@ -48,7 +48,7 @@ impl Verifier {
         Ok(Self(Arc::new(Rules { secret, keys, clock })))
     }
 
-    /// Who a token speaks for. Waits only where its key must be fetched first.
+    /// The identity that a token speaks for. Waits only where its key must be fetched first.
     pub async fn verify(&self, token: &str) -> Result<Identity, Refused> {
         self.examine(token).await.map_err(|no| {
             tracing::debug!(why = no.why, "a token is refused");
@@ -56,7 +56,8 @@ impl Verifier {
         })
     }
 
-    /// The same, with the reason of a refusal. It must not reach whoever sent the token: it would help to forge one.
+    /// The identity that a token speaks for, or the reason of its refusal. The reason must not reach whoever sent the token,
+    /// since it would help to forge one.
     pub async fn examine(&self, token: &str) -> Result<Identity, Rejection> {
         let parts = Parts::of(token)?;
         let (verdict, policy) = match (&self.0.keys, &self.0.secret, &parts.header.kid) {
@@ -132,5 +133,5 @@ fn check(key: &Key, parts: &Parts<'_>) -> Result<(), Reason> {
     if key.algorithm().as_str() != parts.header.algorithm {
         return Err("alg is not that of the key");
     }
-    if key.signed(parts.signed, &parts.signature) { Ok(()) } else { Err("the signature is not of the key") }
+    if key.verifies(parts.signed, &parts.signature) { Ok(()) } else { Err("the signature is not of the key") }
 }

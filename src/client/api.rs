@@ -15,7 +15,7 @@ use super::problem::{retry_after, told};
 use super::socket::CONNECT_LIMIT;
 use super::{Connector, Error, Tokens};
 
-/// How long an answer may take.
+/// The time that an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// The largest answer: a page of a list is far below it.
 const MAX_ANSWER: usize = 16 << 20;

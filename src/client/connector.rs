@@ -31,7 +31,7 @@ pub struct Connector {
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
-/// Why the server's certificate could not be checked.
+/// The reason for which no server's certificate could be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The file of authorities cannot be used.
@@ -62,7 +62,7 @@ impl Connector {
         Ok(Self { endpoint, tls })
     }
 
-    /// Where it connects to.
+    /// The address that it connects to.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
