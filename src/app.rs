@@ -118,6 +118,7 @@ impl App {
         let tail = TailView {
             status: self.tail.status(),
             counts: self.tail.counts(),
+            times: self.tail.times(),
             answered: self.tail.answered(),
             pages: self.live.pages().clone(),
         };

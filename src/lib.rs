@@ -24,6 +24,7 @@ pub mod session;
 pub mod shutdown;
 pub mod tail;
 pub mod telemetry;
+pub mod tls;
 pub mod trading;
 pub mod verify;
 pub mod view;

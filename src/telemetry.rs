@@ -1,5 +1,6 @@
 //! The log: structured events on standard error, for people or as JSON. Standard output belongs to data.
 
+mod histogram;
 mod throttle;
 
 use std::borrow::Cow;
@@ -8,6 +9,7 @@ use std::io::{self, IsTerminal, Write};
 use tracing_subscriber::filter::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+pub use histogram::{Histogram, HistogramSnapshot};
 pub use throttle::LogThrottle;
 
 /// Modules that write into the log as it is what passes through them: tungstenite every WebSocket message, with the tokens and

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, u32)] = &[
     ("telemetry", 0),
     ("shutdown", 0),
     ("clock", 0),
+    ("tls", 0),
     ("refusals", 0),
     ("cluster", 1),
     ("db", 1),

@@ -1,4 +1,4 @@
-//! What a signed token claims, and which of it holds.
+//! The claims of a signed token, and which of them hold.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use super::rejection::{Reason, Refused, Rejection};
 /// The last second of the year 9999. Later ones have no date, and are no times that somebody meant.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// What the tokens of one key or source must claim.
+/// The claims that the tokens of one key or source must make.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Policy {
     pub(super) issuer: Option<String>,

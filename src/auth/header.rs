@@ -8,23 +8,23 @@ use super::rejection::Reason;
 
 /// The longest token, in bytes. One with a name and a dozen roles has about a thousand.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// What a header must not hold: keys or places of keys, since a token does not choose what it is checked with; critical
-/// extensions, since none is known here; other encodings of the rest.
+/// The members that a header must not hold: keys or places of keys, since a token does not choose what it is checked with;
+/// critical extensions, since none is known here; other encodings of the rest.
 const REFUSED: &[&str] = &["crit", "jwk", "jku", "x5u", "x5c", "b64", "zip"];
-/// What kinds of token there are that let somebody in. Others, such as logout tokens, may be signed by the same issuer
+/// The types of token that let somebody in. Others, such as logout tokens, may be signed by the same issuer
 /// for the same audience.
 const TYPES: &[&str] = &["jwt", "at+jwt"];
 
 /// A token taken apart. Nothing in it is believed yet.
 pub(super) struct Parts<'a> {
-    /// What the signature is over.
+    /// The text that the signature is over.
     pub(super) signed: &'a [u8],
     pub(super) signature: Vec<u8>,
     pub(super) claims: Vec<u8>,
     pub(super) header: Header,
 }
 
-/// What matters of a header.
+/// The members of a header that are used.
 pub(super) struct Header {
     pub(super) algorithm: String,
     pub(super) kid: Option<String>,

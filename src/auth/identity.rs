@@ -1,17 +1,17 @@
-//! Who a checked token speaks for.
+//! The identity that a checked token speaks for.
 
 use std::sync::Arc;
 
 use super::Role;
 
-/// How far the clocks of an issuer and of this machine may differ, in seconds.
+/// The difference that the clocks of an issuer and of this machine may have, in seconds.
 pub const LEEWAY: u64 = 60;
 /// The longest subject, in bytes: it must fit `owner` and the revocations.
 pub const MAX_SUBJECT_BYTES: usize = 128;
-/// How subjects begin that are no person's: the server itself acts under them.
+/// The prefix of subjects that belong to no person: the server itself acts under them.
 const RESERVED: &str = "rowcast:";
 
-/// What a token that was believed says. Cheap to clone.
+/// The content of a token that was verified. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     subject: Arc<str>,
@@ -30,28 +30,28 @@ impl Identity {
         &self.subject
     }
 
-    /// What it allows.
+    /// The role of the subject.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// When it was issued (`iat`), in seconds since 1970: what a revocation is compared with.
+    /// The time at which the token was issued (`iat`), in seconds since 1970. Revocations are compared with it.
     pub fn issued_at(&self) -> u64 {
         self.issued_at
     }
 
-    /// When it says that it expires (`exp`), in seconds since 1970.
+    /// The time at which the token says that it expires (`exp`), in seconds since 1970.
     pub fn expires_at(&self) -> u64 {
         self.expires_at
     }
 
-    /// When it really ends, for a new request as for a live session: `exp` and the leeway.
+    /// The time at which the token ends, for new requests as for live sessions: `exp` and the leeway.
     pub fn ends_at(&self) -> u64 {
         self.expires_at.saturating_add(LEEWAY)
     }
 }
 
-/// Whether a text can be somebody's subject.
+/// True if a text can be a subject.
 pub fn is_subject(text: &str) -> bool {
     (1..=MAX_SUBJECT_BYTES).contains(&text.len()) && !text.chars().any(char::is_control) && !text.starts_with(RESERVED)
 }

@@ -54,7 +54,7 @@ fn is_of_small_order(x: &[u8]) -> bool {
     })
 }
 
-/// How a signature is made.
+/// A way of signing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Algorithm {
     Hs256,
@@ -112,7 +112,7 @@ pub(super) enum Curve {
     P384,
 }
 
-/// What checks a signature.
+/// A key that verifies signatures.
 pub(super) struct Key {
     algorithm: Algorithm,
     material: Material,
@@ -184,8 +184,8 @@ impl Key {
         self.algorithm
     }
 
-    /// Whether the signature is of this key and over these bytes.
-    pub(super) fn signed(&self, message: &[u8], signature: &[u8]) -> bool {
+    /// True if the signature is of this key and over these bytes.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.material {
             Material::Secret(key) => hmac::verify(key, message, signature).is_ok(),
             Material::Public(key) => key.verify_sig(message, signature).is_ok(),

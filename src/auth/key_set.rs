@@ -14,7 +14,7 @@ use super::key::{Algorithm, Curve, Key};
 #[derive(Debug, Default)]
 pub(super) struct KeySet(BTreeMap<String, Arc<Key>>);
 
-/// Why there is no key in what was published.
+/// The reason for which a published document holds no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NoKeys {
     #[error("it is neither a JWKS nor a map of certificates")]
@@ -44,8 +44,8 @@ impl KeySet {
         self.0.len()
     }
 
-    /// Whether the other has keys of the same names.
-    pub(super) fn same_names(&self, other: &Self) -> bool {
+    /// True if both sets have the same `kid`s.
+    pub(super) fn has_same_kids(&self, other: &Self) -> bool {
         self.0.keys().eq(other.0.keys())
     }
 }
@@ -227,7 +227,7 @@ mod tests {
         assert!(ambiguous.get("a").is_none() && ambiguous.get("b").is_some());
         let other_purpose = set(&[key("a", "sig"), key("a", "enc"), json!(7)]).unwrap();
         assert_eq!((other_purpose.get("a").is_some(), other_purpose.len()), (true, 1));
-        assert!(!ambiguous.same_names(&other_purpose));
+        assert!(!ambiguous.has_same_kids(&other_purpose));
     }
 
     #[test]

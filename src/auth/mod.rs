@@ -1,4 +1,4 @@
-//! Who someone is: tokens and the roles in them.
+//! Identities: tokens, the keys that verify them, the roles in them, and revocations.
 
 mod claims;
 mod header;
@@ -6,6 +6,7 @@ mod identity;
 mod json;
 mod key;
 mod key_set;
+mod key_source;
 mod keys;
 mod rejection;
 pub mod revocations;
@@ -17,7 +18,7 @@ mod verify;
 
 pub use header::MAX_TOKEN_BYTES;
 pub use identity::{Identity, LEEWAY, MAX_SUBJECT_BYTES, is_subject};
-pub use keys::{FETCH_LIMIT, FetchError, FetchKeys, Fetched, MAX_KEYS_BYTES};
+pub use key_source::{FETCH_LIMIT, FetchError, FetchKeys, Fetched, MAX_KEYS_BYTES};
 pub use rejection::{Refused, Rejection};
 pub use revoked::{Presence, Revoked};
 pub use rights::{Action, Extent};

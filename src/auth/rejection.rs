@@ -6,10 +6,10 @@ pub(super) type Reason = &'static str;
 /// The sentence for every refused token. It tells no more than that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// It is not a good token, for whatever reason.
+    /// The token is not good, for whatever reason.
     #[error("unauthorized")]
     Unauthorized,
-    /// It is good, and none of its roles is known.
+    /// The token is good, and none of its roles is known.
     #[error("forbidden")]
     Forbidden,
 }
@@ -21,7 +21,7 @@ pub struct Rejection {
     pub refused: Refused,
     /// The reason, for the log alone.
     pub why: &'static str,
-    /// Whether its signature is that of a key which is believed: an expired token, say, which nobody has guessed.
+    /// True if the signature is of a key that is believed: of an expired token, say, which nobody has guessed.
     pub genuine: bool,
 }
 

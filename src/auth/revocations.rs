@@ -42,9 +42,9 @@ pub struct Revocation {
     pub subject: String,
     /// Those that were issued until then.
     pub revoked_at: OffsetDateTime,
-    /// Who did it.
+    /// The subject that revoked.
     pub revoked_by: Option<String>,
-    /// Why.
+    /// The reason, for people.
     pub reason: Option<String>,
 }
 
@@ -62,7 +62,7 @@ impl Revocation {
 /// The longest reason, in bytes, as the table has it.
 pub const MAX_REASON_BYTES: usize = 1000;
 
-/// Whether the table takes this as a reason.
+/// True if the table takes this as a reason.
 pub fn is_reason(text: &str) -> bool {
     (1..=MAX_REASON_BYTES).contains(&text.len()) && !text.contains('\0')
 }

@@ -1,7 +1,7 @@
-//! Who is shut out, as this node knows it, and who is here now and must go when that changes.
+//! The revoked subjects, as this node knows them, and the open sessions that a revocation ends.
 //!
-//! A live session is told by name: it registers under its subject, and a revocation wakes the sessions of that subject and
-//! no others. Nobody asks again and again, and what everybody waits on does not grow by one more thing for all.
+//! A session registers under its subject, and a revocation wakes the sessions of that subject and no others. Sessions do not
+//! poll, and a revocation costs nothing for the sessions of other subjects.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,20 +24,20 @@ struct Inner {
     /// Tokens that were let in although their `iat` lay ahead of this node's clock: the latest such second of each subject.
     ahead: Mutex<HashMap<Box<str>, i64>>,
     numbers: AtomicU64,
-    /// How many lists were read.
+    /// The number of lists that were read.
     reads: watch::Sender<u64>,
     closed: AtomicU64,
     hurry: Notify,
 }
 
-/// How many subjects with tokens from ahead of the clock are remembered. Each is forgotten when the clock has come there, a
-/// minute later at most.
+/// The most subjects with tokens from ahead of the clock that are remembered. Each is forgotten when the clock has come there,
+/// a minute later at most.
 const MOST_AHEAD: usize = 65_536;
 
-/// By subject, everyone who is here, by a number.
+/// The registered sessions of each subject, by a number.
 type Here = HashMap<Arc<str>, HashMap<u64, Arc<Guest>>>;
 
-/// One who is here.
+/// A registered session or waiting request.
 #[derive(Debug)]
 struct Guest {
     issued_at: u64,
@@ -55,8 +55,8 @@ pub struct Presence {
 }
 
 impl Revoked {
-    /// Whether tokens of this subject that were issued then are refused. The second of the revocation counts as before
-    /// it: `iat` knows no fractions.
+    /// True if a token of this subject, issued at this time, is refused. The second of the revocation counts as before it,
+    /// since `iat` has no fractions.
     pub fn holds(&self, identity: &Identity) -> bool {
         self.refuses(identity.subject(), identity.issued_at())
     }
@@ -66,7 +66,7 @@ impl Revoked {
         out.get(subject).is_some_and(|second| i64::try_from(issued_at).is_ok_and(|issued| issued <= *second))
     }
 
-    /// Registers somebody who stays for a while; none if they are shut out already.
+    /// Registers a session or a waiting request; `None` if its subject is revoked already.
     pub fn enter(&self, identity: &Identity) -> Option<Presence> {
         let guest =
             Arc::new(Guest { issued_at: identity.issued_at(), out: AtomicBool::new(false), bell: Notify::new() });
@@ -74,7 +74,7 @@ impl Revoked {
         let subject = Arc::clone(identity.subject());
         self.here().entry(Arc::clone(&subject)).or_default().insert(number, Arc::clone(&guest));
         let presence = Presence { of: self.clone(), subject, number, guest };
-        // After the registration: a revocation that comes between the two finds them here.
+        // After the registration: a revocation that comes between the two finds the session registered.
         (!self.holds(identity)).then_some(presence)
     }
 
@@ -112,8 +112,8 @@ impl Revoked {
         moved
     }
 
-    /// Takes a new list, and shows out whoever is on it. Returns how many those were, and the subjects whose tokens are refused
-    /// through a later second than the list says.
+    /// Takes a new list, and ends the sessions of its subjects. Returns how many sessions those were, and the subjects whose
+    /// tokens are refused through a later second than the list says.
     pub(super) fn replace(&self, mut list: HashMap<Box<str>, i64>) -> (usize, Vec<(Box<str>, i64)>) {
         let moved = self.cover(&mut list);
         *self.0.out.write().unwrap_or_else(PoisonError::into_inner) = list;
@@ -131,7 +131,7 @@ impl Revoked {
         (shown_out, moved)
     }
 
-    /// Waits until a list was read at all, for so long: before that nobody can be let in. Whether one was.
+    /// Waits until a first list was read, since nobody can be let in before that. Returns false if the limit has passed.
     pub async fn known(&self, limit: Duration) -> bool {
         if *self.0.reads.borrow() > 0 {
             return true;
@@ -140,7 +140,7 @@ impl Revoked {
         tokio::time::timeout(limit, reads.wait_for(|reads| *reads > 0)).await.is_ok_and(|known| known.is_ok())
     }
 
-    /// Asks for a look at once, somebody on this node having revoked, and waits for it, for so long at most.
+    /// Has the list read at once, after a revocation on this node, and waits for that, but no longer than the limit.
     pub async fn hurry(&self, subject: &str, second: i64, limit: Duration) {
         let mut reads = self.0.reads.subscribe();
         self.0.hurry.notify_one();
@@ -148,7 +148,7 @@ impl Revoked {
             let out = self.0.out.read().unwrap_or_else(PoisonError::into_inner);
             out.get(subject).is_some_and(|known| *known >= second)
         };
-        // Beyond the limit it is known a little later, as on every other node.
+        // Beyond the limit the revocation is known a little later, as on every other node.
         let _in_time = tokio::time::timeout(limit, reads.wait_for(refuses)).await;
     }
 
@@ -156,17 +156,17 @@ impl Revoked {
         self.0.hurry.notified().await;
     }
 
-    /// How many subjects are on the list.
+    /// The number of subjects on the list.
     pub fn len(&self) -> usize {
         self.0.out.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Whether nobody is.
+    /// True if no subject is on the list.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How many sessions and waiting requests were shown out.
+    /// The number of sessions and waiting requests that a revocation has ended.
     pub fn closed_total(&self) -> u64 {
         self.0.closed.load(Ordering::Relaxed)
     }
@@ -177,14 +177,14 @@ impl Revoked {
 }
 
 impl Presence {
-    /// Waits until the subject is shut out. Can be dropped and called again.
+    /// Waits until the subject is revoked. Can be dropped and called again.
     pub async fn revoked(&self) {
         while !self.is_revoked() {
             self.guest.bell.notified().await;
         }
     }
 
-    /// Whether the subject is shut out.
+    /// True if the subject is revoked.
     pub fn is_revoked(&self) -> bool {
         self.guest.out.load(Ordering::Acquire)
     }

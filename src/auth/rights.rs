@@ -1,8 +1,8 @@
-//! What each role may do: one table, which the interface's description repeats and a test compares.
+//! The rights of each role: one table, which the interface's description repeats and a test compares.
 
 use super::Role;
 
-/// How much of something.
+/// The extent to which a role may do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extent {
     /// Nothing.
@@ -13,7 +13,7 @@ pub enum Extent {
     All,
 }
 
-/// What somebody may want to do.
+/// An action that needs a right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
     /// Read events, trades, orders, snapshots and settings. [`Extent::Own`] is the rows that one owns.
@@ -34,7 +34,7 @@ impl Action {
 }
 
 impl Role {
-    /// How much of this the role may do.
+    /// The extent to which the role may do this.
     pub fn extent(self, action: Action) -> Extent {
         use Extent::{All, No, Own};
         let [read, write, chat, others, administer] = match self {
@@ -53,7 +53,7 @@ impl Role {
         }
     }
 
-    /// Whether the role may do any of it.
+    /// True if the role may do any of it.
     pub fn may(self, action: Action) -> bool {
         self.extent(action) > Extent::No
     }

@@ -1,4 +1,4 @@
-//! What someone may do, as one word.
+//! The roles: one word for the rights of a subject.
 
 use std::fmt;
 

@@ -12,7 +12,7 @@ use crate::config::Secret;
 /// The longest life of a token that is minted here.
 pub const MAX_TTL: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// What a token of ours says.
+/// The claims of a token that is minted here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Claims<'a> {
     sub: &'a str,
@@ -25,7 +25,7 @@ struct Claims<'a> {
     aud: Option<&'a str>,
 }
 
-/// Why a token cannot be minted.
+/// The reason for which a token cannot be minted.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
     /// The subject is empty, too long, not plain text, or one of the server's own.
@@ -39,14 +39,14 @@ pub enum MintError {
     Sign(#[from] jsonwebtoken::errors::Error),
 }
 
-/// What to mint.
+/// A token to mint.
 #[derive(Debug, Clone, Copy)]
 pub struct Mint<'a> {
     /// Whose token.
     pub subject: &'a str,
-    /// What it allows.
+    /// The role of the subject.
     pub role: Role,
-    /// How long it lives.
+    /// The time from its issue to its expiry.
     pub ttl: Duration,
     /// The issuer that the server requires, if it does.
     pub issuer: Option<&'a str>,

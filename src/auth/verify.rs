@@ -6,13 +6,14 @@ use super::claims::Policy;
 use super::header::Parts;
 use super::identity::Identity;
 use super::key::{Algorithm, Key};
-use super::keys::{FetchError, FetchKeys, Keys};
+use super::key_source::{FetchError, FetchKeys};
+use super::keys::Keys;
 use super::rejection::{Reason, Refused, Rejection};
 use crate::clock::Clock;
 use crate::config::{ConfigError, TokenConfig};
 use crate::shutdown::Shutdown;
 
-/// Where Google publishes the certificates of Firebase's ID tokens.
+/// The URL at which Google publishes the certificates of Firebase's ID tokens.
 const FIREBASE_KEYS: &str = "https://www.googleapis.com/robot/v1/metadata/x509/securetoken@system.gserviceaccount.com";
 
 /// Checks tokens by the configured keys. Cheap to clone.
@@ -47,7 +48,7 @@ impl Verifier {
         Ok(Self(Arc::new(Rules { secret, keys, clock })))
     }
 
-    /// Who a token speaks for. Waits only where its key must be fetched first.
+    /// The identity that a token speaks for. Waits only where its key must be fetched first.
     pub async fn verify(&self, token: &str) -> Result<Identity, Refused> {
         self.examine(token).await.map_err(|no| {
             tracing::debug!(why = no.why, "a token is refused");
@@ -55,7 +56,8 @@ impl Verifier {
         })
     }
 
-    /// The same, with the reason of a refusal. It must not reach whoever sent the token: it would help to forge one.
+    /// The identity that a token speaks for, or the reason of its refusal. The reason must not reach whoever sent the token,
+    /// since it would help to forge one.
     pub async fn examine(&self, token: &str) -> Result<Identity, Rejection> {
         let parts = Parts::of(token)?;
         let (verdict, policy) = match (&self.0.keys, &self.0.secret, &parts.header.kid) {
@@ -85,9 +87,9 @@ impl Verifier {
         Some(published.keys.fetch().await)
     }
 
-    /// Where the keys come from, without its query; `None` where only a secret is configured.
-    pub fn keys_place(&self) -> Option<String> {
-        self.0.keys.as_ref().map(|published| published.keys.place())
+    /// The source of the keys, without the query of its URL; `None` where only a secret is configured.
+    pub fn key_source(&self) -> Option<String> {
+        self.0.keys.as_ref().map(|published| published.keys.source())
     }
 }
 
@@ -131,5 +133,5 @@ fn check(key: &Key, parts: &Parts<'_>) -> Result<(), Reason> {
     if key.algorithm().as_str() != parts.header.algorithm {
         return Err("alg is not that of the key");
     }
-    if key.signed(parts.signed, &parts.signature) { Ok(()) } else { Err("the signature is not of the key") }
+    if key.verifies(parts.signed, &parts.signature) { Ok(()) } else { Err("the signature is not of the key") }
 }

@@ -7,19 +7,18 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 
+use super::problem::{retry_after, told};
 use super::socket::CONNECT_LIMIT;
-use super::{Connector, Error, Tokens, Told};
+use super::{Connector, Error, Tokens};
 
-/// How long an answer may take.
+/// The time that an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// The largest answer: a page of a list is far below it.
 const MAX_ANSWER: usize = 16 << 20;
-/// A server may ask for a longer pause; nobody should have to believe it.
-const MOST_RETRY_AFTER: u64 = 600;
 
 /// A client of one server.
 pub struct Api {
@@ -53,17 +52,15 @@ impl Api {
         sender.ready().await.map_err(lost)?;
         let response = sender.send_request(request).await.map_err(lost)?;
         let status = response.status().as_u16();
-        let seconds = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        let bytes =
-            Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|e| Error::Lost(e.to_string()))?;
+        let pause = retry_after(response.headers());
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
+        let body = body.map_err(|error| Error::Lost(error.to_string()))?.to_bytes();
         // Read to its end, the answer leaves the connection for the next request.
         self.sender = Some(sender);
-        let json = serde_json::from_slice::<Value>(&bytes.to_bytes()).unwrap_or(Value::Null);
         if (200..300).contains(&status) {
-            return Ok(json);
+            return Ok(serde_json::from_slice::<Value>(&body).unwrap_or(Value::Null));
         }
-        let retry_after = seconds.map(|seconds| Duration::from_secs(seconds.min(MOST_RETRY_AFTER)));
-        Err(Error::of_status(status, told(&json), retry_after))
+        Err(Error::of_status(status, told(&body), pause))
     }
 
     fn request(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Request<Full<Bytes>>, Error> {
@@ -99,12 +96,6 @@ impl Api {
 fn lost(error: hyper::Error) -> Error {
     let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
     Error::Lost(why)
-}
-
-/// What a problem document says.
-fn told(json: &Value) -> Told {
-    let text = |name: &str| json.get(name).and_then(Value::as_str).map(str::to_owned);
-    Told { code: text("code"), message: text("detail"), oldest: json.get("oldest").and_then(Value::as_i64) }
 }
 
 impl fmt::Debug for Api {

@@ -1,4 +1,4 @@
-//! How long to wait before the next try: twice as long each time, never all clients at the same moment.
+//! The wait before the next try: twice as long each time, never all clients at the same moment.
 
 use std::time::Duration;
 

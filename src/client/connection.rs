@@ -18,11 +18,11 @@ use super::socket::{CONNECT_LIMIT, Socket};
 use super::{Error, Told};
 use crate::config::Secret;
 
-/// How long a close may take to be answered.
+/// The time in which a close must be answered.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 /// Heartbeats are not expected more often than this, whatever the server says.
 const LEAST_HEARTBEAT: Duration = Duration::from_millis(100);
-/// What a close without a code counts as.
+/// The code that a close without a code counts as.
 const NO_CODE: u16 = 1005;
 
 /// A stream of frames from one session of the server.
@@ -30,13 +30,13 @@ pub struct Connection {
     socket: WebSocketStream<Box<dyn Socket>>,
     hello: Hello,
     ledger: Ledger,
-    /// When something was last heard.
+    /// The moment at which something was last heard.
     heard: Instant,
-    /// How long may be heard nothing.
+    /// The time after which silence counts as a loss.
     patience: Duration,
     /// A sign of life to send: the server closes whoever gives none for two heartbeats.
     owes_sign: bool,
-    /// What the last `error` frame said.
+    /// The content of the last `error` frame.
     told: Told,
     closed: Option<u16>,
     unknown: u64,
@@ -82,12 +82,12 @@ impl Connection {
         Ok(connection)
     }
 
-    /// What the server said first.
+    /// The first frame of the server.
     pub fn hello(&self) -> &Hello {
         &self.hello
     }
 
-    /// How many frames came that this version does not know.
+    /// The number of frames that this version does not know.
     pub fn unknown_frames(&self) -> u64 {
         self.unknown
     }
@@ -126,7 +126,7 @@ impl Connection {
             self.owes_sign = false;
         }
         match self.socket.next().await {
-            Some(message) => message.map_err(wire),
+            Some(message) => message.map_err(socket_error),
             None => Err(Error::Lost("it ended".to_owned())),
         }
     }
@@ -165,14 +165,14 @@ impl Connection {
 
     async fn send(&mut self, message: &serde_json::Value) -> Result<(), Error> {
         let sent = self.socket.send(Message::text(message.to_string()));
-        timeout(CONNECT_LIMIT, sent).await.map_err(|_| Error::Timeout(CONNECT_LIMIT))?.map_err(wire)
+        timeout(CONNECT_LIMIT, sent).await.map_err(|_| Error::Timeout(CONNECT_LIMIT))?.map_err(socket_error)
     }
 
     /// Says goodbye and waits a moment for the answer.
     pub async fn close(mut self) {
         let goodbye = CloseFrame { code: CloseCode::Normal, reason: "".into() };
         let _either_way = timeout(CLOSE_LIMIT, async {
-            self.socket.close(Some(goodbye)).await.map_err(wire)?;
+            self.socket.close(Some(goodbye)).await.map_err(socket_error)?;
             while let Some(Ok(message)) = self.socket.next().await {
                 if message.is_close() {
                     break;
@@ -184,8 +184,8 @@ impl Connection {
     }
 }
 
-/// What the socket complains about, in our terms.
-fn wire(error: WireError) -> Error {
+/// The error that a failure of the socket means.
+fn socket_error(error: WireError) -> Error {
     match error {
         WireError::Io(error) => Error::Lost(error.to_string()),
         WireError::ConnectionClosed | WireError::AlreadyClosed => Error::Lost("it ended".to_owned()),

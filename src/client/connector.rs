@@ -1,21 +1,23 @@
 //! From an address to an open socket: TCP, TLS, and the upgrade, within one time limit.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
+use super::Error;
 use super::connection::Connection;
 use super::endpoint::{Endpoint, Selection, Start};
 use super::socket::{CONNECT_LIMIT, Socket};
-use super::{Error, upgrade};
+use super::upgrade::UpgradeRequest;
 use crate::config::Secret;
+use crate::tls::{PemError, add_roots, client_config, machine_roots};
 
 /// The largest message: an event of 256 KiB with all that may stand around it fits.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -29,24 +31,19 @@ pub struct Connector {
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
-/// Why the server's certificate could not be checked.
+/// The reason for which no server's certificate could be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// The file of authorities is not what it should be.
-    #[error("cannot use {}: {why}", path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The machine trusts nobody.
+    /// The file of authorities cannot be used.
+    #[error(transparent)]
+    File(#[from] PemError),
+    /// The machine trusts no authority.
     #[error("this machine has no trusted certificate authorities: install ca-certificates or name a file of them")]
     NoRoots,
     /// The host is neither a name nor an address.
     #[error("no certificate can be for the host {0:?}")]
     Host(String),
-    /// rustls refused the whole.
+    /// rustls refuses the configuration.
     #[error("TLS cannot be set up: {0}")]
     Rustls(#[from] rustls::Error),
 }
@@ -65,7 +62,7 @@ impl Connector {
         Ok(Self { endpoint, tls })
     }
 
-    /// Where it connects to.
+    /// The address that it connects to.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
@@ -77,8 +74,9 @@ impl Connector {
         selection: &Selection,
         token: Option<&Secret>,
     ) -> Result<Connection, Error> {
-        let head = upgrade::Head::new(&self.endpoint, start, selection, token)?;
-        let opened = tokio::time::timeout(CONNECT_LIMIT, self.open(&head)).await;
+        let request = UpgradeRequest::new(&self.endpoint, start, selection, token)?;
+        let opening = async { request.send(self.dial().await?).await };
+        let opened = tokio::time::timeout(CONNECT_LIMIT, opening).await;
         let (socket, read_ahead) = opened.map_err(|_| Error::Timeout(CONNECT_LIMIT))??;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
@@ -89,12 +87,6 @@ impl Connector {
         let socket = WebSocketStream::from_partially_read(socket, read_ahead, Role::Client, Some(config)).await;
         let resumed_after = if let Start::After(cursor) = start { Some(cursor.seq) } else { None };
         Connection::begin(socket, resumed_after).await
-    }
-
-    async fn open(&self, head: &upgrade::Head) -> Result<(Box<dyn Socket>, Vec<u8>), Error> {
-        let mut socket = self.dial().await?;
-        let read_ahead = head.exchange(&mut socket).await?;
-        Ok((socket, read_ahead))
     }
 
     /// TCP, and TLS where it is spoken.
@@ -115,20 +107,14 @@ fn tls_error(error: std::io::Error) -> Error {
 }
 
 fn trust(authorities: Option<&Path>) -> Result<ClientConfig, TrustError> {
-    let mut store = RootCertStore::empty();
-    store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut roots = machine_roots();
     if let Some(path) = authorities {
-        let wrong = |why: String| TrustError::File { path: path.to_owned(), why };
-        for certificate in crate::db::read_chain(path).map_err(|error| wrong(error.to_string()))? {
-            store.add(certificate).map_err(|error| wrong(error.to_string()))?;
-        }
+        add_roots(&mut roots, path)?;
     }
-    if store.is_empty() {
+    if roots.is_empty() {
         return Err(TrustError::NoRoots);
     }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(store).with_no_client_auth())
+    Ok(client_config(roots)?)
 }
 
 impl fmt::Debug for Connector {

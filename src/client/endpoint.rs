@@ -1,4 +1,4 @@
-//! Where to connect, from where in the stream, and what to ask for: all that stands in the line of the request.
+//! The parts of a request for a stream: the server, where in the stream to begin, and which events are wanted.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,12 +22,12 @@ pub struct Endpoint {
 pub struct BadEndpoint(&'static str);
 
 impl Endpoint {
-    /// Whether TLS is spoken there.
+    /// True if the server speaks TLS.
     pub fn is_secure(&self) -> bool {
         self.secure
     }
 
-    /// Whether this is the public stream, which needs no token.
+    /// True if this is the public stream, which needs no token.
     pub fn is_public(&self) -> bool {
         self.public
     }
@@ -42,7 +42,7 @@ impl Endpoint {
         self.port
     }
 
-    /// What stands in the `Host` header.
+    /// The value of the `Host` header.
     pub(super) fn authority(&self) -> String {
         let usual = if self.secure { 443 } else { 80 };
         if self.port == usual { self.host.clone() } else { format!("{}:{}", self.host, self.port) }
@@ -119,7 +119,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Where in the stream to begin.
+/// The place in the stream at which to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Start {
     /// With what comes from now on.

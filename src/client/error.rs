@@ -1,9 +1,9 @@
-//! Why a connection could not be made, or ended: what the server said, typed by what can be done about it.
+//! The errors of the client, typed by what can be done about them.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What the server said about the end, in a problem document or an `error` frame.
+/// The reason that the server gave, in a problem document or an `error` frame.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Told {
     /// The stable code, for programs.
@@ -24,7 +24,7 @@ impl fmt::Display for Told {
     }
 }
 
-/// Why there is no stream.
+/// The reason for which there is no stream.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -40,7 +40,7 @@ pub enum Error {
     /// The token cannot stand in a header.
     #[error("the token holds characters that no token has")]
     BadToken,
-    /// What answers there is no WebSocket server.
+    /// The server there is no WebSocket server.
     #[error("this is no WebSocket server: {0}")]
     NotWebSocket(&'static str),
     /// 401 or 4401: no token, a bad one, or its end.
@@ -66,7 +66,7 @@ pub enum Error {
     RateLimited {
         /// In the server's words.
         told: Told,
-        /// How long the server wants to be left alone.
+        /// The pause that the server asks for.
         retry_after: Option<Duration>,
     },
     /// 502, 503 and their like: not now.
@@ -76,7 +76,7 @@ pub enum Error {
         status: u16,
         /// In the server's words.
         told: Told,
-        /// How long the server wants to be left alone.
+        /// The pause that the server asks for.
         retry_after: Option<Duration>,
     },
     /// Any other answer than the upgrade.
@@ -106,9 +106,9 @@ pub enum Error {
         "events are missing: the server has sent {sent} with the sum {check}, and {received} with the sum {sum} came"
     )]
     Missed {
-        /// How many it has sent.
+        /// The number of events that the server has sent.
         sent: u64,
-        /// How many came.
+        /// The number of events that came.
         received: u64,
         /// The sum of the seqs sent.
         check: u64,
@@ -118,17 +118,17 @@ pub enum Error {
     /// An event came after one that it should have come before.
     #[error("out of order: seq {seq} came after {after} had passed")]
     Misordered {
-        /// Its seq.
+        /// The seq of the event.
         seq: i64,
-        /// What had passed.
+        /// The seq that had passed.
         after: i64,
     },
     /// An event came although the cursor stood on it or beyond.
     #[error("repeated: seq {seq} came after the cursor {cursor}")]
     Repeated {
-        /// Its seq.
+        /// The seq of the event.
         seq: i64,
-        /// Where the connection began.
+        /// The cursor at which the connection began.
         cursor: i64,
     },
     /// A frame that the interface does not know, or over 1 MiB.
@@ -144,7 +144,7 @@ fn oldest_kept(oldest: Option<i64>) -> String {
 }
 
 impl Error {
-    /// What an answer to the upgrade means.
+    /// The error that an answer other than the upgrade means.
     pub(super) fn of_status(status: u16, told: Told, retry_after: Option<Duration>) -> Self {
         match status {
             400 => Self::BadRequest(told),
@@ -158,7 +158,7 @@ impl Error {
         }
     }
 
-    /// What a close means.
+    /// The error that a close means.
     pub(super) fn of_close(code: u16, told: Told) -> Self {
         match code {
             4400 => Self::BadRequest(told),
@@ -171,7 +171,7 @@ impl Error {
         }
     }
 
-    /// Whether another try, later and with the same words, may well succeed.
+    /// True if the same request may well succeed later.
     pub fn is_passing(&self) -> bool {
         matches!(
             self,
@@ -185,7 +185,7 @@ impl Error {
         )
     }
 
-    /// How long the server wants to be left alone.
+    /// The pause that the server asks for.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,

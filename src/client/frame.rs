@@ -30,12 +30,12 @@ pub enum Frame {
     AuthOk(String),
     /// The server shuts down.
     Drain {
-        /// How long this client is asked to wait.
+        /// The time that this client is asked to wait.
         retry: Duration,
-        /// Where to go on.
+        /// The cursor at which to go on.
         cursor: Cursor,
     },
-    /// Why a close will follow.
+    /// The reason of the close that will follow.
     Error(Told),
     /// The answer to a ping.
     Pong,
@@ -43,19 +43,19 @@ pub enum Frame {
     Unknown(String),
 }
 
-/// What the server says first.
+/// The first frame of a session.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Hello {
     /// The name of this session in the server's log.
     pub session: String,
-    /// Where the session begins.
+    /// The cursor at which the session begins.
     #[serde(deserialize_with = "cursor")]
     pub cursor: Cursor,
     /// The newest event.
     pub head: i64,
     /// The oldest event that is kept.
     pub oldest: i64,
-    /// How often a heartbeat comes.
+    /// The interval of heartbeats, in milliseconds.
     pub heartbeat_ms: u64,
     /// Whose eyes this session has.
     pub view: String,
@@ -71,11 +71,11 @@ pub struct Heartbeat {
     pub head: i64,
     /// The server's clock.
     pub at: String,
-    /// How many events it has sent since the `hello`.
+    /// The number of events that the server has sent since the `hello`.
     pub events: u64,
     /// The sum of their seqs modulo 2^32.
     pub check: u64,
-    /// What holds the stream back, if something does.
+    /// The cause that holds the stream back, if there is one.
     #[serde(default)]
     pub stalled: Option<serde_json::Value>,
 }
@@ -98,7 +98,7 @@ pub struct Event {
 /// The rest of an event, read when asked for.
 #[derive(Debug, Deserialize)]
 pub struct Details<'a> {
-    /// When the row was written.
+    /// The time at which the row was written.
     #[serde(borrow)]
     pub at: Cow<'a, str>,
     /// What it is about, for a trading system.
@@ -143,7 +143,7 @@ impl BadFrame {
     }
 }
 
-/// What tells the frames apart, and the event, which must not be read twice.
+/// The member that tells the frames apart, and the event, which must not be read twice.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
@@ -152,7 +152,7 @@ struct Envelope<'a> {
     event: Option<&'a RawValue>,
 }
 
-/// What is read of every event.
+/// The part of an event that is always read.
 #[derive(Deserialize)]
 struct Head<'a> {
     seq: i64,

@@ -2,7 +2,7 @@
 
 use super::Error;
 
-/// What has come on this connection since its `hello`.
+/// An account of the events that came on a connection since its `hello`.
 #[derive(Debug)]
 pub(super) struct Ledger {
     /// The cursor that the connection began after, if it named one.

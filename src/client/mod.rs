@@ -13,6 +13,7 @@ mod endpoint;
 mod error;
 mod frame;
 mod ledger;
+mod problem;
 mod socket;
 mod stream;
 mod upgrade;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// How long TCP, TLS and the upgrade may take together; and how long the `hello` after them.
+/// The time that TCP, TLS and the upgrade may take together, and the time that the `hello` after them may take.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// A socket, with or without TLS.

@@ -20,7 +20,7 @@ const HEALTHY: Duration = Duration::from_secs(5);
 /// The longest pause that a server which shuts down may ask for.
 const MOST_DRAIN: Duration = Duration::from_secs(600);
 
-/// Where tokens come from: asked before each connect, and when the server says that the present one expires.
+/// The source of tokens: asked before each connect, and when the server says that the present one expires.
 #[derive(Clone)]
 pub struct Tokens(Arc<dyn Fn() -> Option<Secret> + Send + Sync>);
 
@@ -51,16 +51,16 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// What to follow, and how.
+/// The settings of a stream.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where to begin. Only the first connection begins there, the later ones go on.
+    /// The place at which to begin. Only the first connection begins there, the later ones go on.
     pub start: Start,
     /// Which events are wanted.
     pub selection: Selection,
-    /// Where tokens come from.
+    /// The source of tokens.
     pub tokens: Tokens,
-    /// Whether to come back after a loss; if not, a loss is an error.
+    /// True if the stream comes back after a loss; if not, a loss is an error.
     pub reconnect: bool,
 }
 
@@ -70,7 +70,7 @@ impl Default for Options {
     }
 }
 
-/// What a stream tells.
+/// An item of a stream.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Item {
@@ -91,9 +91,9 @@ pub enum Item {
     },
     /// The connection is gone, or could not be made; the next try comes by itself.
     Lost {
-        /// Why.
+        /// The error that ended the connection.
         why: Error,
-        /// When the next try comes.
+        /// The wait before the next try.
         retry_in: Duration,
     },
 }
@@ -118,10 +118,10 @@ pub struct Stream {
     token: Option<Secret>,
     /// Tokens refused since the last `hello`.
     refused: bool,
-    /// When the server that is shutting down wants to be asked again.
+    /// The moment at which a server that shuts down wants to be asked again.
     drained: Option<Instant>,
     connections: u64,
-    /// Whether the present connection has brought an event.
+    /// True if the present connection has brought an event.
     fruitful: bool,
     /// Unknown frames of the connections before the present one.
     unknown: u64,
@@ -146,17 +146,17 @@ impl Stream {
         }
     }
 
-    /// Where a stream that is to go on after this one has to begin; `None` before the first `hello`.
+    /// The place at which a stream has to begin that goes on after this one; `None` before the first `hello`.
     pub fn cursor(&self) -> Option<Cursor> {
         self.cursor
     }
 
-    /// How many connections stood so far.
+    /// The number of connections that stood so far.
     pub fn connections(&self) -> u64 {
         self.connections
     }
 
-    /// How many frames came that this version does not know.
+    /// The number of frames that this version does not know.
     pub fn unknown_frames(&self) -> u64 {
         self.unknown + if let State::Open(connection, _) = &self.state { connection.unknown_frames() } else { 0 }
     }

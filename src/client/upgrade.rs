@@ -1,56 +1,48 @@
 //! The HTTP exchange that a WebSocket begins with.
 //!
-//! Written here and not left to tungstenite for three reasons: that one writes the whole head, with the token, to the log
-//! at level `trace`; it does not read the body of a refusal, where the reason stands; and it has no limit on the head.
+//! hyper makes it and not tungstenite, for three reasons: that one writes the whole head, with the token, to the log at
+//! level `trace`; it does not read the body of a refusal, where the reason stands; and it has no limit on the head.
 
+use std::io;
 use std::time::Duration;
 
-use serde::Deserialize;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use futures_util::future::{Either, select};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::client::conn::http1;
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, HOST, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE, USER_AGENT,
+};
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::endpoint::{Endpoint, Selection, Start};
+use super::problem::{retry_after, told};
+use super::socket::Socket;
 use super::{Error, Told};
 use crate::config::Secret;
 
-/// The longest head of an answer.
+/// The longest head of an answer, and the most header fields in it.
 const MAX_HEAD: usize = 16 << 10;
+const MAX_HEADERS: usize = 64;
 /// The longest body of a refusal that is read.
 const MAX_BODY: usize = 16 << 10;
-const MAX_HEADERS: usize = 64;
-/// How long the body of a refusal may take, when its head is there.
+/// The time that the body of a refusal may take once its head is there.
 const BODY_LIMIT: Duration = Duration::from_secs(1);
-/// A server may ask for a longer pause; nobody should have to believe it.
-const MOST_RETRY_AFTER: u64 = 600;
 
-/// The request.
-pub(super) struct Head {
-    text: Secret,
+/// A socket after the upgrade, and the bytes that came right behind the answer.
+pub(super) type Upgraded = (Box<dyn Socket>, Vec<u8>);
+
+/// The request for an upgrade, and the key that its answer must prove.
+pub(super) struct UpgradeRequest {
+    request: Request<Empty<Bytes>>,
     key: String,
 }
 
-/// What an answer begins with.
-#[derive(Debug, Default)]
-struct Answer {
-    status: u16,
-    /// Where the body begins.
-    length: usize,
-    accept: Option<String>,
-    upgrades: bool,
-    content_length: usize,
-    retry_after: Option<Duration>,
-}
-
-/// A problem document, as far as it is of use.
-#[derive(Deserialize)]
-struct Problem {
-    code: Option<String>,
-    detail: Option<String>,
-    oldest: Option<i64>,
-}
-
-impl Head {
+impl UpgradeRequest {
     /// Asks for this part of the stream. The token goes into a header, never into the line of the request.
     pub(super) fn new(
         endpoint: &Endpoint,
@@ -59,143 +51,158 @@ impl Head {
         token: Option<&Secret>,
     ) -> Result<Self, Error> {
         let key = generate_key();
-        let authorization = match token.map(Secret::expose) {
-            None => String::new(),
-            Some(token) if !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic()) => {
-                format!("authorization: Bearer {token}\r\n")
-            }
-            // A line break would begin another header.
-            Some(_) => return Err(Error::BadToken),
-        };
-        let text = format!(
-            "GET {} HTTP/1.1\r\nhost: {}\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
-             sec-websocket-key: {key}\r\nuser-agent: rowcast/{}\r\n{authorization}\r\n",
-            endpoint.target(start, selection),
-            endpoint.authority(),
-            env!("CARGO_PKG_VERSION"),
-        );
-        Ok(Self { text: Secret::new(text), key })
+        let mut request = Request::get(endpoint.target(start, selection))
+            .header(HOST, endpoint.authority())
+            .header(CONNECTION, "Upgrade")
+            .header(UPGRADE, "websocket")
+            .header(SEC_WEBSOCKET_VERSION, "13")
+            .header(SEC_WEBSOCKET_KEY, &key)
+            .header(USER_AGENT, concat!("rowcast/", env!("CARGO_PKG_VERSION")));
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, bearer(token)?);
+        }
+        let request = request.body(Empty::new()).map_err(|_| Error::NotWebSocket("the request cannot be written"))?;
+        Ok(Self { request, key })
     }
 
-    /// Sends it and reads the answer; what came after the answer is handed back.
-    pub(super) async fn exchange(&self, socket: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> Result<Vec<u8>, Error> {
-        socket.write_all(self.text.expose().as_bytes()).await.map_err(Error::Connect)?;
-        socket.flush().await.map_err(Error::Connect)?;
-        let mut bytes = Vec::with_capacity(1 << 10);
-        let answer = loop {
-            if let Some(answer) = parse(&bytes)? {
-                break answer;
+    /// Sends the request over a socket and reads the answer: an upgrade, or a refusal with its reason.
+    pub(super) async fn send(self, socket: Box<dyn Socket>) -> Result<Upgraded, Error> {
+        let mut builder = http1::Builder::new();
+        builder.max_headers(MAX_HEADERS).max_header_size(MAX_HEAD);
+        let (mut sender, connection) = builder.handshake(TokioIo::new(socket)).await.map_err(broken)?;
+        let Self { request, key } = self;
+        let answer = Box::pin(async move {
+            let response = sender.send_request(request).await.map_err(broken)?;
+            if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+                return Err(refusal(response).await);
             }
-            if bytes.len() > MAX_HEAD {
-                return Err(Error::NotWebSocket("the head of its answer is too long"));
-            }
-            if socket.read_buf(&mut bytes).await.map_err(Error::Connect)? == 0 {
-                return Err(Error::Connect(std::io::ErrorKind::UnexpectedEof.into()));
-            }
-        };
-        let mut rest = bytes.split_off(answer.length.min(bytes.len()));
-        if answer.status == 101 {
-            self.check(&answer)?;
-            return Ok(rest);
+            check(&response, &key)?;
+            let parts = hyper::upgrade::on(response).await.map_err(broken)?.downcast::<TokioIo<Box<dyn Socket>>>();
+            let parts = parts.map_err(|_| Error::NotWebSocket("its socket is lost"))?;
+            Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
+        });
+        // The connection must be driven for the answer to come. An upgrade ends the connection first, and so may its peer.
+        match select(answer, connection.with_upgrades()).await {
+            Either::Left((answer, _connection)) => answer,
+            Either::Right((_ended, answer)) => answer.await,
         }
-        // The status alone says enough if the body does not come.
-        let _unread = tokio::time::timeout(BODY_LIMIT, body(socket, &mut rest, answer.content_length)).await;
-        let told = serde_json::from_slice::<Problem>(&rest).map_or_else(
-            |_| Told::default(),
-            |problem| Told { code: problem.code, message: problem.detail, oldest: problem.oldest },
-        );
-        Err(Error::of_status(answer.status, told, answer.retry_after))
-    }
-
-    fn check(&self, answer: &Answer) -> Result<(), Error> {
-        if !answer.upgrades {
-            return Err(Error::NotWebSocket("it upgraded to something else"));
-        }
-        if answer.accept.as_deref() != Some(derive_accept_key(self.key.as_bytes()).as_str()) {
-            return Err(Error::NotWebSocket("its accept key is not of this request"));
-        }
-        Ok(())
     }
 }
 
-async fn body(socket: &mut (impl AsyncRead + Unpin), rest: &mut Vec<u8>, length: usize) -> std::io::Result<()> {
-    while rest.len() < length.min(MAX_BODY) {
-        if socket.read_buf(rest).await? == 0 {
-            break;
-        }
+/// The value of the header that a token goes into. A token with a line break would begin another header.
+fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
+    let token = token.expose();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::BadToken);
+    }
+    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Error::BadToken)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn check(response: &Response<Incoming>, key: &str) -> Result<(), Error> {
+    let header = |name| response.headers().get(name).map(HeaderValue::as_bytes).unwrap_or_default();
+    if !header(UPGRADE).eq_ignore_ascii_case(b"websocket") {
+        return Err(Error::NotWebSocket("it upgraded to something else"));
+    }
+    if header(SEC_WEBSOCKET_ACCEPT) != derive_accept_key(key.as_bytes()).as_bytes() {
+        return Err(Error::NotWebSocket("its accept key is not of this request"));
     }
     Ok(())
 }
 
-/// The answer, once its head is whole.
-fn parse(bytes: &[u8]) -> Result<Option<Answer>, Error> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
-    let length = match response.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
-        Err(_) => return Err(Error::NotWebSocket("it does not speak HTTP")),
-    };
-    let mut answer = Answer { status: response.code.unwrap_or(0), length, ..Answer::default() };
-    for header in response.headers.iter() {
-        let value = std::str::from_utf8(header.value).unwrap_or_default().trim();
-        match header.name.to_ascii_lowercase().as_str() {
-            "upgrade" => answer.upgrades = value.eq_ignore_ascii_case("websocket"),
-            "sec-websocket-accept" => answer.accept = Some(value.to_owned()),
-            "content-length" => answer.content_length = value.parse().unwrap_or(0),
-            "retry-after" => {
-                let seconds = value.parse::<u64>().ok();
-                answer.retry_after = seconds.map(|seconds| Duration::from_secs(seconds.min(MOST_RETRY_AFTER)));
-            }
-            _ => {}
-        }
+/// The error that an answer other than the upgrade means. The status alone says enough if the body does not come.
+async fn refusal(response: Response<Incoming>) -> Error {
+    let (status, pause) = (response.status().as_u16(), retry_after(response.headers()));
+    let body = tokio::time::timeout(BODY_LIMIT, Limited::new(response.into_body(), MAX_BODY).collect()).await;
+    let told = body.ok().and_then(Result::ok).map_or_else(Told::default, |body| told(&body.to_bytes()));
+    Error::of_status(status, told, pause)
+}
+
+/// The error that a failure of the exchange means.
+fn broken(error: hyper::Error) -> Error {
+    if error.is_parse_too_large() {
+        return Error::NotWebSocket("the head of its answer is too long");
     }
-    Ok(Some(answer))
+    if error.is_parse() {
+        return Error::NotWebSocket("it does not speak HTTP");
+    }
+    if error.is_incomplete_message() {
+        return Error::Connect(io::ErrorKind::UnexpectedEof.into());
+    }
+    // hyper's own sentence says little; its source says more.
+    let source = std::error::Error::source(&error);
+    let kind =
+        source.and_then(|source| source.downcast_ref::<io::Error>()).map_or(io::ErrorKind::Other, io::Error::kind);
+    Error::Connect(io::Error::new(kind, source.map_or_else(|| error.to_string(), ToString::to_string)))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
     use super::*;
 
-    fn head(token: &str) -> Result<Head, Error> {
+    fn request(token: &str) -> Result<UpgradeRequest, Error> {
         let endpoint = "https://rowcast.example".parse().unwrap();
-        Head::new(&endpoint, &Start::Last(3), &Selection::default(), Some(&Secret::new(token)))
+        UpgradeRequest::new(&endpoint, &Start::Last(3), &Selection::default(), Some(&Secret::new(token)))
+    }
+
+    /// The result of an upgrade whose request is answered so, on a connection that then ends or stays open.
+    async fn answered(answer: &str, ends: bool) -> Result<Upgraded, Error> {
+        let request = request("t").unwrap();
+        let answer = answer.replace("{accept}", &derive_accept_key(request.key.as_bytes()));
+        let (client, mut server) = tokio::io::duplex(1 << 16);
+        let serve = async move {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                assert!(server.read_buf(&mut head).await.unwrap() > 0);
+            }
+            server.write_all(answer.as_bytes()).await.unwrap();
+            (!ends).then_some(server)
+        };
+        let (_server, result) = tokio::join!(serve, request.send(Box::new(client)));
+        result
     }
 
     #[test]
     fn the_token_stands_in_a_header_and_nowhere_else() {
-        let head = head("a.b-c_d").unwrap();
-        let text = head.text.expose();
-        assert!(text.starts_with("GET /ws?last=3 HTTP/1.1\r\nhost: rowcast.example\r\n"), "{text}");
-        assert!(text.ends_with("\r\nauthorization: Bearer a.b-c_d\r\n\r\n") && text.matches("a.b-c_d").count() == 1);
+        let request = request("a.b-c_d").unwrap().request;
+        let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
+        assert_eq!((request.uri().to_string().as_str(), header(HOST)), ("/ws?last=3", Some("rowcast.example")));
+        assert_eq!(header(AUTHORIZATION), Some("Bearer a.b-c_d"));
+        assert!(!format!("{request:?}").contains("a.b-c_d"));
         for token in ["", "a b", "a\r\nx: y", "ü"] {
-            assert!(matches!(self::head(token), Err(Error::BadToken)), "{token:?}");
+            assert!(matches!(self::request(token), Err(Error::BadToken)), "{token:?}");
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn an_answer_is_an_upgrade_or_a_refusal_with_its_reason() {
-        let head = head("t").unwrap();
-        let upgrade = |accept: &str| {
-            format!(
-                "HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Accept: {accept}\r\n\r\nrest"
-            )
-        };
-        let (mut client, mut server) = tokio::io::duplex(1 << 16);
-        server.write_all(upgrade(&derive_accept_key(head.key.as_bytes())).as_bytes()).await.unwrap();
-        assert_eq!(head.exchange(&mut client).await.unwrap(), b"rest");
+        let upgrade = "HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: WebSocket\r\nSec-WebSocket-Accept: ";
+        let (_socket, rest) = answered(&format!("{upgrade}{{accept}}\r\n\r\nrest"), false).await.unwrap();
+        assert_eq!(rest, b"rest");
         for (answer, expected) in [
-            (upgrade("x"), "this is no WebSocket server: its accept key is not of this request"),
+            (format!("{upgrade}x\r\n\r\n"), "this is no WebSocket server: its accept key is not of this request"),
             ("HTTP/1.1 101 X\r\n\r\n".to_owned(), "this is no WebSocket server: it upgraded to something else"),
             ("SSH-2.0-x\r\n".to_owned(), "this is no WebSocket server: it does not speak HTTP"),
             (
                 format!("HTTP/1.1 200 X\r\nx: {}", "y".repeat(MAX_HEAD)),
                 "this is no WebSocket server: the head of its answer is too long",
             ),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi".to_owned(), "refused with status 200 (no reason given)"),
             (
-                "HTTP/1.1 401 X\r\ncontent-length: 41\r\n\r\n{\"code\":\"unauthorized\",\"detail\":\"No.  \"  }"
+                format!("HTTP/1.1 200 X\r\n{}\r\n", "x: y\r\n".repeat(MAX_HEADERS + 1)),
+                "this is no WebSocket server: the head of its answer is too long",
+            ),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi".to_owned(), "refused with status 200 (no reason given)"),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nhi".to_owned(), "refused with status 200 (no reason given)"),
+            (
+                format!("HTTP/1.1 200 OK\r\ncontent-length: 20000\r\n\r\n{{\"code\":\"c\"}}{}", " ".repeat(20_000)),
+                "refused with status 200 (no reason given)",
+            ),
+            (
+                "HTTP/1.1 401 X\r\ncontent-length: 42\r\n\r\n{\"code\":\"unauthorized\",\"detail\":\"No.  \"  }"
                     .to_owned(),
                 "not authorized (unauthorized: No.  )",
             ),
@@ -204,12 +211,17 @@ mod tests {
                 "the cursor has expired: the oldest event that is kept is seq 7",
             ),
         ] {
-            let (mut client, mut server) = tokio::io::duplex(1 << 16);
-            server.write_all(answer.as_bytes()).await.unwrap();
-            assert_eq!(head.exchange(&mut client).await.unwrap_err().to_string(), expected);
+            assert_eq!(answered(&answer, false).await.err().unwrap().to_string(), expected);
         }
-        let (mut client, mut server) = tokio::io::duplex(1 << 16);
-        server.write_all(b"HTTP/1.1 429 X\r\nRetry-After: 7\r\n\r\n").await.unwrap();
-        assert_eq!(head.exchange(&mut client).await.unwrap_err().retry_after(), Some(Duration::from_secs(7)));
+        let limited = answered("HTTP/1.1 429 X\r\nRetry-After: 7\r\n\r\n", false).await.err().unwrap();
+        assert_eq!(limited.retry_after(), Some(Duration::from_secs(7)));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ends_before_its_answer_may_be_tried_again() {
+        for answer in ["", "HTTP/1.1 101 X\r\nUpgr"] {
+            let error = answered(answer, true).await.err().unwrap();
+            assert!(matches!(&error, Error::Connect(why) if why.kind() == io::ErrorKind::UnexpectedEof), "{error}");
+        }
     }
 }

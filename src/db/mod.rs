@@ -26,7 +26,7 @@ pub use lane::Lane;
 pub use ping::Pong;
 pub use share::Requester;
 pub use timestamp::{BadTimestamp, EARLIEST, LATEST, Timestamp};
-pub use tls::{TlsError, read_chain, read_key};
+pub use tls::TlsError;
 pub use trouble::Trouble;
 pub use url::{DatabaseUrl, SslMode, UrlError};
 

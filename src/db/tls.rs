@@ -9,41 +9,36 @@
 //! The root is `sslrootcert`, else `~/.postgresql/root.crt` where that exists, else (for the verify modes) the
 //! authorities that the machine trusts; `sslrootcert=system` always means those.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::url::{SslFiles, SslMode};
+use crate::tls::{PemError, add_roots, machine_roots, provider, read_chain, read_key};
 
 /// Why TLS to Postgres cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A certificate or key file is not what it should be.
-    #[error("cannot use {}: {why}", path.display())]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The machine trusts nobody.
+    /// A certificate or key file cannot be used.
+    #[error(transparent)]
+    File(#[from] PemError),
+    /// The machine trusts no authority.
     #[error("this machine has no trusted certificate authorities: install ca-certificates or name sslrootcert")]
     NoRoots,
-    /// rustls refused the whole.
+    /// rustls refuses the configuration.
     #[error("TLS to Postgres cannot be set up: {0}")]
     Rustls(#[from] Error),
 }
 
 /// The client side for a mode that may use TLS.
 pub(super) fn client_config(mode: SslMode, files: &SslFiles) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = provider();
     let home = std::env::home_dir().map(|home| home.join(".postgresql/root.crt")).filter(|path| path.is_file());
     let root = files.root.clone().or(home);
     let verifier = Verifier::new(mode, root.as_deref(), &provider)?;
@@ -55,22 +50,6 @@ pub(super) fn client_config(mode: SslMode, files: &SslFiles) -> Result<ClientCon
         (Some(cert), Some(key)) => Ok(builder.with_client_auth_cert(read_chain(cert)?, read_key(key)?)?),
         _ => Ok(builder.with_no_client_auth()),
     }
-}
-
-/// Reads the certificates of a PEM file, at least one.
-pub fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let wrong = |why: String| TlsError::File { path: path.to_owned(), why };
-    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    match chain {
-        Ok(chain) if chain.is_empty() => Err(wrong("it holds no certificate".to_owned())),
-        Ok(chain) => Ok(chain),
-        Err(e) => Err(wrong(e.to_string())),
-    }
-}
-
-/// Reads the private key of a PEM file.
-pub fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|e| TlsError::File { path: path.to_owned(), why: e.to_string() })
 }
 
 /// What is checked of the server's certificate.
@@ -101,24 +80,18 @@ impl Verifier {
 
 impl Authority {
     fn new(root: Option<&Path>, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
-        let mut store = RootCertStore::empty();
-        let mut pinned = Vec::new();
-        match root.filter(|path| *path != Path::new("system")) {
+        let (roots, pinned) = match root.filter(|path| *path != Path::new("system")) {
             Some(path) => {
-                pinned = read_chain(path)?;
-                for cert in &pinned {
-                    let wrong = |e: Error| TlsError::File { path: path.to_owned(), why: e.to_string() };
-                    store.add(cert.clone()).map_err(wrong)?;
-                }
+                let mut roots = RootCertStore::empty();
+                let pinned = add_roots(&mut roots, path)?;
+                (roots, pinned)
             }
-            None => {
-                store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-                if store.is_empty() {
-                    return Err(TlsError::NoRoots);
-                }
-            }
+            None => (machine_roots(), Vec::new()),
+        };
+        if roots.is_empty() {
+            return Err(TlsError::NoRoots);
         }
-        let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(store), Arc::clone(provider))
+        let chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .build()
             .map_err(|e| TlsError::Rustls(Error::General(e.to_string())))?;
         Ok(Self { chain, pinned })

@@ -32,7 +32,7 @@ pub(super) async fn keys(patient: &Patient<'_>) -> Result<Finding, Trouble> {
         Err(error) => return Ok(fail(error.to_string())),
     };
     let published = verifier.fetch_keys().await.map(|outcome| {
-        let place = verifier.keys_place().unwrap_or_default();
+        let place = verifier.key_source().unwrap_or_default();
         match outcome {
             Ok(_) if is_open(&place) => {
                 warn(format!("the keys from {place} come without TLS: who is between can forge tokens"))

@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use crate::auth::{FETCH_LIMIT, FetchError, FetchKeys, Fetched, MAX_KEYS_BYTES};
+use crate::tls::{client_config, machine_roots};
 
 /// Fetches over HTTP/1.1, with or without TLS.
 #[derive(Clone, Default)]
@@ -58,8 +59,7 @@ impl HttpFetch {
         if let Some(config) = self.tls.get() {
             return Ok(Arc::clone(config));
         }
-        let mut roots = RootCertStore::empty();
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        let roots = machine_roots();
         if roots.is_empty() {
             return Err(unreachable("this machine trusts no certificate authorities: install ca-certificates"));
         }
@@ -83,12 +83,6 @@ impl FetchKeys for HttpFetch {
     fn fetch<'a>(&'a self, url: &'a str) -> BoxFuture<'a, Result<Fetched, FetchError>> {
         async move { tokio::time::timeout(FETCH_LIMIT, self.get(url)).await.unwrap_or(Err(FetchError::Late)) }.boxed()
     }
-}
-
-fn client_config(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn unreachable(why: impl fmt::Display) -> FetchError {

@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-/// How many bits of an IPv6 address name a customer: the rest is theirs to vary, 2^64 times.
+/// The bits of an IPv6 address that name a customer, who may vary the rest, 2^64 times.
 const IPV6_BITS: u32 = 64;
 
-/// What requests from this address are counted by: an IPv4 address whole (also where it comes as an IPv6 one), an IPv6
+/// The key by which requests from this address are counted: an IPv4 address whole (also where it comes as an IPv6 one), an IPv6
 /// address by its first 64 bits.
 pub fn address_key(address: IpAddr) -> String {
     match address.to_canonical() {
@@ -42,7 +42,7 @@ pub fn client_address<'a>(peer: IpAddr, forwarded_for: impl Iterator<Item = &'a 
     last
 }
 
-/// Whether a proxy at this address is believed.
+/// True if a proxy at this address is believed.
 pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// The number of classes.
 pub(super) const CLASSES: usize = 5;
 
-/// What is limited, each by a quota of its own.
+/// A kind of request that has a quota of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Requests to public routes, by client address.
@@ -24,7 +24,7 @@ impl Class {
     /// All of them.
     pub const ALL: [Self; CLASSES] = [Self::Public, Self::Private, Self::Connect, Self::Append, Self::Chat];
 
-    /// Its name in the configuration, in headers, metrics and keys.
+    /// The name in the configuration, in headers, metrics and keys.
     pub fn name(self) -> &'static str {
         match self {
             Self::Public => "public",
@@ -36,7 +36,7 @@ impl Class {
     }
 }
 
-/// Why limits cannot be set up.
+/// The reason for which limits cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum LimitError {
     /// A class without a rate: the configuration always has one.
@@ -47,17 +47,17 @@ pub enum LimitError {
     Url(String),
 }
 
-/// Whether a request may pass, and what is left.
+/// The answer to a request for a part of a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
     /// True if the request may pass.
     pub allowed: bool,
     /// The whole quota.
     pub limit: u32,
-    /// How many more may pass at once.
+    /// The number of requests that may pass at once after this one.
     pub remaining: u32,
-    /// In how long the quota is whole again, if nothing else is asked.
+    /// The time until the quota is whole again, if nothing else is asked.
     pub reset: Duration,
-    /// In how long the same would be allowed; zero when it was.
+    /// The time until the same request would be allowed; zero if it was.
     pub retry_after: Duration,
 }

@@ -1,6 +1,6 @@
 //! The arithmetic of a quota, the same in memory and in Redis: GCRA as a leaky bucket, in whole numbers.
 //!
-//! What somebody has used is a debt, and the whole quota is the most that it can be. One request costs one period of
+//! The used part of a quota is a debt, and the whole quota is the most that it can be. One request costs one period of
 //! debt, and each microsecond pays back as much as the quota has requests; so no division rounds anything, whatever the
 //! rate. The largest rate, a million an hour, makes a debt of 3.6e15, which a double of Lua still holds exactly, twice over.
 
@@ -9,16 +9,16 @@ use std::time::Duration;
 use super::decision::Decision;
 use crate::config::Rate;
 
-/// So many in a period, all at once if need be.
+/// A number of requests in a period, which may come all at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Quota {
-    /// How many.
+    /// The number of requests.
     pub(super) count: u32,
-    /// In how many microseconds.
+    /// The period, in microseconds.
     pub(super) period: u64,
 }
 
-/// What came of asking.
+/// The result of asking for a part of a quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Taken {
     pub(super) allowed: bool,
@@ -31,34 +31,34 @@ impl Quota {
         Self { count: rate.count, period: micros(rate.per) }
     }
 
-    /// The debt of somebody who has used all.
+    /// The debt when all is used.
     pub(super) fn most(self) -> u64 {
         u64::from(self.count).saturating_mul(self.period)
     }
 
-    /// What so many cost: never more than the whole.
+    /// The debt that a cost makes: never more than the whole quota.
     pub(super) fn price(self, cost: u32) -> u64 {
         u64::from(cost.min(self.count)).saturating_mul(self.period)
     }
 
-    /// What is left of a debt after so many microseconds.
+    /// The rest of a debt after `elapsed` microseconds.
     pub(super) fn after(self, debt: u64, elapsed: u64) -> u64 {
         debt.saturating_sub(elapsed.saturating_mul(u64::from(self.count)))
     }
 
-    /// In how many microseconds a debt is paid back, rounded up.
+    /// The microseconds after which a debt is paid back, rounded up.
     pub(super) fn paid_in(self, debt: u64) -> u64 {
         debt.div_ceil(u64::from(self.count).max(1))
     }
 
-    /// Asks for so many.
+    /// Adds a cost to a debt, if the quota allows it.
     pub(super) fn take(self, debt: u64, cost: u32) -> Taken {
         let wanted = debt.saturating_add(self.price(cost));
         let allowed = wanted <= self.most();
         Taken { allowed, debt: if allowed { wanted } else { debt } }
     }
 
-    /// What to tell of it.
+    /// The decision that a result means.
     pub(super) fn decide(self, taken: Taken, cost: u32) -> Decision {
         let left = self.most().saturating_sub(taken.debt);
         let missing = self.price(cost).saturating_sub(left);

@@ -1,4 +1,4 @@
-//! What a client is told of a decision, as the fields of draft-ietf-httpapi-ratelimit-headers.
+//! A decision as a client sees it: the fields of draft-ietf-httpapi-ratelimit-headers.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Headers {
 }
 
 impl Decision {
-    /// How long to stay away, in whole seconds, at least one.
+    /// The time for which the client should stay away, in whole seconds, at least one.
     pub fn wait(&self) -> Duration {
         Duration::from_secs(seconds(self.retry_after).max(1))
     }

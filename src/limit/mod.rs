@@ -3,16 +3,16 @@
 //! A quota is a bucket that leaks (GCRA): all of it may be used at once, and it comes back evenly, one by one. Nothing here
 //! knows about HTTP: a door asks [`Limits::check`] and renders the [`Decision`].
 //!
-//! With Redis, each decision is one round trip. Memory is told each answer, so that it knows nearly the same when Redis
-//! fails: then it decides at once, for this node alone, until Redis is back.
+//! With Redis, each decision is one round trip. When Redis fails, a node counts in a memory of its own, which begins empty,
+//! until Redis is back.
 
 mod address;
 mod decision;
 mod gcra;
 mod headers;
 mod memory;
-mod places;
 mod redis;
+mod slots;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,33 +25,33 @@ pub use self::decision::{Class, Decision, LimitError};
 
 pub use address::{address_key, client_address, is_trusted};
 pub use headers::Headers;
-pub use places::{Place, Places};
+pub use slots::{ConnectionSlot, ConnectionSlots};
 
 pub use self::redis::probe_redis;
 
 use self::decision::CLASSES;
 use self::gcra::Quota;
-use self::memory::{Digest, Table};
+use self::memory::{DebtTable, KeyDigest};
 use self::redis::Redis;
 
-/// How long one decision may wait for Redis before this node decides alone.
+/// The time that one decision may wait for Redis before this node decides alone.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What metrics say about the limits.
+/// The state of the limits, for metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitStatus {
-    /// Whether a Redis is configured at all.
+    /// True if a Redis is configured.
     pub configured: bool,
-    /// Whether decisions are made in Redis now.
+    /// True if decisions are made in Redis now.
     pub shared: bool,
-    /// How often Redis was lost, or not there at the start.
+    /// The times that Redis was lost, or not there at the start.
     pub lost_total: u64,
-    /// How many requests were refused, in the order of [`Class::ALL`].
+    /// The number of refused requests, in the order of [`Class::ALL`].
     pub denied: [u64; CLASSES],
 }
 
 impl LimitStatus {
-    /// How many requests of a class were refused.
+    /// The number of refused requests of a class.
     pub fn denied(&self, class: Class) -> u64 {
         self.denied[class as usize]
     }
@@ -68,18 +68,18 @@ struct Inner {
     redis: Option<Redis>,
 }
 
-/// One class: its rate, and what this node knows.
+/// The rate of one class, and the debts that this node counts by itself.
 #[derive(Debug)]
 struct Counter {
     rate: Rate,
-    table: Table,
+    debts: DebtTable,
     denied: AtomicU64,
 }
 
 impl Counter {
     fn new(config: &LimitConfig, class: Class) -> Result<Self, LimitError> {
         let rate = *config.rates.get(class.name()).ok_or(LimitError::NoRate(class.name()))?;
-        Ok(Self { rate, table: Table::new(Quota::new(rate)), denied: AtomicU64::new(0) })
+        Ok(Self { rate, debts: DebtTable::new(Quota::new(rate)), denied: AtomicU64::new(0) })
     }
 }
 
@@ -89,7 +89,8 @@ impl Limits {
         Self::with_redis_timeout(config, REDIS_TIMEOUT)
     }
 
-    /// The same with another patience for Redis, for a machine where a tenth of a second says nothing.
+    /// The limits of this configuration, with another timeout for Redis: tests run on machines that stall for longer than the
+    /// usual one.
     pub fn with_redis_timeout(config: &LimitConfig, timeout: Duration) -> Result<Self, LimitError> {
         let counter = |class| Counter::new(config, class);
         let [public, private, connect, append, chat] = Class::ALL;
@@ -102,7 +103,10 @@ impl Limits {
     /// since a task that ends early counts as broken.
     pub async fn run(&self, shutdown: Shutdown) {
         match &self.0.redis {
-            Some(redis) => redis.run(shutdown).await,
+            // What was counted here is forgotten, so that the next outage begins with an empty memory.
+            Some(redis) => {
+                redis.run(shutdown, || self.0.counters.iter().for_each(|counter| counter.debts.clear())).await
+            }
             None => shutdown.cancelled().await,
         }
     }
@@ -115,10 +119,10 @@ impl Limits {
     /// Never fails: without Redis, memory decides.
     pub async fn check(&self, class: Class, key: &str, cost: u32) -> Decision {
         let counter = self.counter(class);
-        let digest = Digest::of(class, counter.rate, key);
+        let digest = KeyDigest::of(class, counter.rate, key);
         let decision = match self.shared(counter, class, &digest, cost).await {
             Some(decision) => decision,
-            None => counter.table.take(&digest, cost),
+            None => counter.debts.take(&digest, cost),
         };
         if !decision.allowed {
             counter.denied.fetch_add(1, Ordering::Relaxed);
@@ -127,13 +131,9 @@ impl Limits {
     }
 
     /// The decision of Redis, if it makes one.
-    async fn shared(&self, counter: &Counter, class: Class, digest: &Digest, cost: u32) -> Option<Decision> {
-        let redis = self.0.redis.as_ref()?;
-        let line = redis.line()?;
-        let quota = counter.table.quota();
-        let untold = counter.table.untold(digest, line.id());
-        let taken = redis.take(&line, &digest.redis_key(class), quota, cost, untold).await?;
-        counter.table.learn(digest, taken, cost, if redis.is_current(&line) { line.id() } else { 0 });
+    async fn shared(&self, counter: &Counter, class: Class, digest: &KeyDigest, cost: u32) -> Option<Decision> {
+        let quota = counter.debts.quota();
+        let taken = self.0.redis.as_ref()?.take(&digest.redis_key(class), quota, cost).await?;
         Some(quota.decide(taken, cost))
     }
 
@@ -142,20 +142,20 @@ impl Limits {
         self.counter(class).rate
     }
 
-    /// What metrics say.
+    /// The state of the limits, for metrics.
     pub fn status(&self) -> LimitStatus {
         let redis = self.0.redis.as_ref();
         LimitStatus {
             configured: redis.is_some(),
-            shared: redis.is_some_and(Redis::is_up),
+            shared: redis.is_some_and(Redis::is_connected),
             lost_total: redis.map_or(0, Redis::lost_total),
             denied: Class::ALL.map(|class| self.counter(class).denied.load(Ordering::Relaxed)),
         }
     }
 
-    /// How many keys are held in memory, all classes together.
+    /// The number of keys that are held in memory, all classes together.
     pub fn keys_in_memory(&self) -> usize {
-        self.0.counters.iter().map(|counter| counter.table.len()).sum()
+        self.0.counters.iter().map(|counter| counter.debts.len()).sum()
     }
 
     fn counter(&self, class: Class) -> &Counter {

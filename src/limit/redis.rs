@@ -1,8 +1,9 @@
-//! Counting in Redis, where all nodes count together; and what happens when it is not there.
+//! Counting in Redis, where all nodes count together, and finding out that Redis is lost or back.
 //!
-//! There is one connection, over which all decisions go at once. When one of them fails or takes too long, Redis is lost:
-//! the connection is put away, and everybody decides in memory at once, instead of each waiting for itself. A task brings
-//! Redis back by asking what the limits would ask; so one that answers but must not write, or has no memory left, stays lost.
+//! There is one connection, which all decisions share. When one of them fails or takes too long, Redis is lost: the
+//! connection is dropped, and all requests are decided in memory at once, instead of each waiting for Redis by itself. A task
+//! brings Redis back by asking what the limits would ask; so a Redis that answers but must not write, or has no memory left,
+//! stays lost.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,13 +23,13 @@ use crate::clock::jitter;
 use crate::config::{Rate, Secret};
 use crate::shutdown::Shutdown;
 
-/// Decides, atomically.
+/// Makes a decision, atomically.
 const SCRIPT: &str = include_str!("script.lua");
-/// What is asked to see whether Redis would decide; it is gone after a millisecond.
+/// The key that a probe asks for; it expires after a millisecond.
 const PROBE_KEY: &str = "rowcast:limit:probe";
-/// How long a new connection may take to be made, with TLS and login.
+/// The time that making a connection may take, with TLS and login.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// How often an idle connection is tried, so that the status is true also when nobody asks.
+/// The interval at which an idle connection is probed, so that the status is true also when no request is limited.
 const WATCH: Duration = Duration::from_secs(5);
 /// The waits between two tries to come back: doubled each time, from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -36,55 +37,47 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 /// A connection that has lasted this long makes the waits begin anew.
 const STABLE: Duration = Duration::from_secs(30);
 
-/// Redis, there or not.
+/// The Redis of the configuration, connected or lost.
 pub(super) struct Redis {
     client: Client,
     timeout: Duration,
     state: RwLock<State>,
-    /// Somebody has found out that Redis is lost.
+    /// Notified when Redis is found to be lost.
     lost: Notify,
     lost_total: AtomicU64,
-    lines: AtomicU64,
 }
 
 enum State {
-    /// Not yet tried.
-    Unknown,
-    Up(Arc<Line>),
+    NotYetTried,
+    Connected(Arc<RedisConnection>),
     Lost,
 }
 
-/// Why Redis does not decide.
+/// The reason for which Redis makes no decision.
 #[derive(Debug, thiserror::Error)]
-enum Missing {
+enum RedisFailure {
     #[error("no answer within {0:?}")]
     Late(Duration),
     #[error("{0}")]
     Error(#[from] RedisError),
 }
 
-/// One connection.
-pub(super) struct Line {
-    id: u64,
-    connection: MultiplexedConnection,
-    /// What the script is called by.
-    script: String,
+/// One connection to Redis, with the script loaded.
+struct RedisConnection {
+    multiplexed: MultiplexedConnection,
+    /// The hash by which Redis knows the script.
+    script_hash: String,
 }
 
-impl Line {
-    /// Which connection this is; never 0.
-    pub(super) fn id(&self) -> u64 {
-        self.id
-    }
-
-    /// One decision: the script by its name, or whole where Redis has forgotten it.
-    async fn decide(&self, key: &str, quota: Quota, cost: u32, untold: u64) -> Result<Taken, RedisError> {
+impl RedisConnection {
+    /// Makes one decision: runs the script by its hash, or sends it whole where Redis has forgotten it.
+    async fn decide(&self, key: &str, quota: Quota, cost: u32) -> Result<Taken, RedisError> {
         let run = async |command: &str, script: &str| {
             let mut asked = ::redis::cmd(command);
-            asked.arg(script).arg(1).arg(key).arg(quota.count).arg(quota.period).arg(quota.price(cost)).arg(untold);
-            asked.query_async::<(u8, u64)>(&mut self.connection.clone()).await
+            asked.arg(script).arg(1).arg(key).arg(quota.count).arg(quota.period).arg(quota.price(cost));
+            asked.query_async::<(u8, u64)>(&mut self.multiplexed.clone()).await
         };
-        let answer = match run("EVALSHA", &self.script).await {
+        let answer = match run("EVALSHA", &self.script_hash).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => run("EVAL", SCRIPT).await,
             answer => answer,
         };
@@ -98,67 +91,56 @@ impl Redis {
         Ok(Self {
             client,
             timeout,
-            state: RwLock::new(State::Unknown),
+            state: RwLock::new(State::NotYetTried),
             lost: Notify::new(),
             lost_total: AtomicU64::new(0),
-            lines: AtomicU64::new(0),
         })
     }
 
-    /// The connection, where there is one.
-    pub(super) fn line(&self) -> Option<Arc<Line>> {
+    /// The connection, if Redis is connected.
+    fn connection(&self) -> Option<Arc<RedisConnection>> {
         match &*self.state.read().unwrap_or_else(PoisonError::into_inner) {
-            State::Up(line) => Some(Arc::clone(line)),
-            State::Unknown | State::Lost => None,
+            State::Connected(connection) => Some(Arc::clone(connection)),
+            State::NotYetTried | State::Lost => None,
         }
     }
 
-    pub(super) fn is_up(&self) -> bool {
-        self.line().is_some()
-    }
-
-    /// Whether this is still the connection.
-    pub(super) fn is_current(&self, line: &Line) -> bool {
-        self.line().is_some_and(|now| now.id == line.id)
+    pub(super) fn is_connected(&self) -> bool {
+        self.connection().is_some()
     }
 
     pub(super) fn lost_total(&self) -> u64 {
         self.lost_total.load(Ordering::Relaxed)
     }
 
-    /// One decision. None if Redis makes none in time; it is lost then.
-    pub(super) async fn take(
-        &self,
-        line: &Arc<Line>,
-        key: &str,
-        quota: Quota,
-        cost: u32,
-        untold: u64,
-    ) -> Option<Taken> {
-        match within(self.timeout, line.decide(key, quota, cost, untold)).await {
+    /// Makes one decision. `None` if Redis is lost, or becomes so by not deciding in time.
+    pub(super) async fn take(&self, key: &str, quota: Quota, cost: u32) -> Option<Taken> {
+        let connection = self.connection()?;
+        match within(self.timeout, connection.decide(key, quota, cost)).await {
             Ok(taken) => Some(taken),
             Err(why) => {
-                self.lose(line, &why);
+                self.set_lost(&connection, &why);
                 None
             }
         }
     }
 
-    /// Keeps Redis there as far as it can be, until the shutdown.
-    pub(super) async fn run(&self, shutdown: Shutdown) {
+    /// Keeps a connection to Redis as far as there can be one, until the shutdown. `found` is called whenever there is one again.
+    pub(super) async fn run(&self, shutdown: Shutdown, found: impl Fn()) {
         let keep = async {
             let mut wait = FIRST_WAIT;
             loop {
                 match self.open().await {
-                    Ok(line) => {
+                    Ok(connection) => {
                         let since = Instant::now();
-                        self.found(Arc::new(line));
+                        self.set_connected(Arc::new(connection));
+                        found();
                         self.watch().await;
                         if since.elapsed() >= STABLE {
                             wait = FIRST_WAIT;
                         }
                     }
-                    Err(why) => self.missing(&why),
+                    Err(why) => self.set_unreachable(&why),
                 }
                 tokio::time::sleep(wait.mul_f64(jitter())).await;
                 wait = (wait * 2).min(LAST_WAIT);
@@ -170,52 +152,52 @@ impl Redis {
         }
     }
 
-    /// Makes a connection, and makes sure that it would decide, and in time: one that is slow would be lost at once.
-    async fn open(&self) -> Result<Line, Missing> {
-        let line = within(CONNECT_TIMEOUT, self.connect()).await?;
-        within(self.timeout, probe(&line)).await?;
-        Ok(line)
+    /// Makes a connection, and makes sure that Redis decides over it in time: a slow one would be lost at once.
+    async fn open(&self) -> Result<RedisConnection, RedisFailure> {
+        let connection = within(CONNECT_TIMEOUT, self.connect()).await?;
+        within(self.timeout, probe(&connection)).await?;
+        Ok(connection)
     }
 
-    async fn connect(&self) -> Result<Line, RedisError> {
+    async fn connect(&self) -> Result<RedisConnection, RedisError> {
         // The timeouts are here and in `take`.
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let script = ::redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(&mut connection).await?;
-        Ok(Line { id: self.lines.fetch_add(1, Ordering::Relaxed) + 1, connection, script })
+        let mut multiplexed = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        let script_hash = ::redis::cmd("SCRIPT").arg("LOAD").arg(SCRIPT).query_async(&mut multiplexed).await?;
+        Ok(RedisConnection { multiplexed, script_hash })
     }
 
-    /// Waits until the connection is lost, and finds out by itself where nobody asks.
+    /// Waits until the connection is lost, and probes it for the case that no request does.
     async fn watch(&self) {
         while tokio::time::timeout(WATCH, self.lost.notified()).await.is_err() {
-            let Some(line) = self.line() else { continue };
-            if let Err(why) = within(self.timeout, probe(&line)).await {
-                self.lose(&line, &why);
+            let Some(connection) = self.connection() else { continue };
+            if let Err(why) = within(self.timeout, probe(&connection)).await {
+                self.set_lost(&connection, &why);
             }
         }
     }
 
-    fn found(&self, line: Arc<Line>) {
-        let former = self.set(|_| Some(State::Up(line)));
+    fn set_connected(&self, connection: Arc<RedisConnection>) {
+        let former = self.change(|_| Some(State::Connected(connection)));
         match former {
             Some(State::Lost) => tracing::info!("Redis is back: rate limits are shared again"),
             _ => tracing::info!("rate limits are shared through Redis"),
         }
     }
 
-    /// Everybody on the connection finds out; the first of them says so.
-    fn lose(&self, line: &Line, why: &Missing) {
-        let current = |state: &State| matches!(state, State::Up(now) if now.id == line.id);
-        if self.set(|state| current(state).then_some(State::Lost)).is_some() {
+    /// Every request on a broken connection comes here; the first of them changes the state and logs it.
+    fn set_lost(&self, connection: &Arc<RedisConnection>, why: &RedisFailure) {
+        let current = |state: &State| matches!(state, State::Connected(now) if Arc::ptr_eq(now, connection));
+        if self.change(|state| current(state).then_some(State::Lost)).is_some() {
             self.lost_total.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(error = %why, "Redis is lost: rate limits are counted in memory until it is back");
             self.lost.notify_one();
         }
     }
 
-    /// It could not be reached; the first time that is worth a line.
-    fn missing(&self, why: &Missing) {
-        if self.set(|state| matches!(state, State::Unknown).then_some(State::Lost)).is_some() {
+    /// Redis could not be reached. The first time is logged as a warning.
+    fn set_unreachable(&self, why: &RedisFailure) {
+        if self.change(|state| matches!(state, State::NotYetTried).then_some(State::Lost)).is_some() {
             self.lost_total.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(error = %why, "Redis cannot be used: rate limits are counted in memory until it can");
         } else {
@@ -223,25 +205,25 @@ impl Redis {
         }
     }
 
-    /// Changes the state, where there is a next one, and returns the former.
-    fn set(&self, next: impl FnOnce(&State) -> Option<State>) -> Option<State> {
+    /// Changes the state if there is a next one, and returns the former.
+    fn change(&self, next: impl FnOnce(&State) -> Option<State>) -> Option<State> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let next = next(&state)?;
         Some(std::mem::replace(&mut *state, next))
     }
 }
 
-/// Asks a Redis once what the limits would ask it. Says where it is, and why not, without any secret.
+/// Asks a Redis once what the limits would ask it. Returns its address, or an error that names it; neither holds a secret.
 pub async fn probe_redis(url: &Secret) -> Result<String, String> {
     let redis = Redis::new(url, CONNECT_TIMEOUT).map_err(|error| error.to_string())?;
-    let place = redis.client.get_connection_info().addr().to_string();
+    let address = redis.client.get_connection_info().addr().to_string();
     match redis.open().await {
-        Ok(_line) => Ok(place),
-        Err(Missing::Error(error)) if refuses_login(&error) => {
-            Err(format!("{place} refuses the login: check user and password in ROWCAST_REDIS_URL"))
+        Ok(_connection) => Ok(address),
+        Err(RedisFailure::Error(error)) if refuses_login(&error) => {
+            Err(format!("{address} refuses the login: check user and password in ROWCAST_REDIS_URL"))
         }
-        Err(Missing::Error(error)) if error.code().is_some() => Err(format!("{place} does not count: {error}")),
-        Err(why) => Err(format!("{place} cannot be reached: {why}")),
+        Err(RedisFailure::Error(error)) if error.code().is_some() => Err(format!("{address} does not count: {error}")),
+        Err(why) => Err(format!("{address} cannot be reached: {why}")),
     }
 }
 
@@ -249,7 +231,7 @@ fn refuses_login(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
 }
 
-/// What knows how to connect. Its complaints about a URL do not repeat it.
+/// The client for a URL. Its errors do not repeat the URL.
 fn client(url: &Secret) -> Result<Client, RedisError> {
     let info = url.expose().into_connection_info()?;
     if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
@@ -260,22 +242,22 @@ fn client(url: &Secret) -> Result<Client, RedisError> {
     Client::open(info.set_tcp_settings(tcp))
 }
 
-/// An answer of Redis, if it comes in time.
-async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, RedisError>>) -> Result<T, Missing> {
+/// Waits for an answer of Redis, but no longer than the limit.
+async fn within<T>(limit: Duration, asked: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisFailure> {
     match tokio::time::timeout(limit, asked).await {
         Ok(answer) => Ok(answer?),
-        Err(_late) => Err(Missing::Late(limit)),
+        Err(_late) => Err(RedisFailure::Late(limit)),
     }
 }
 
-/// Asks for a decision that leaves nothing behind.
-async fn probe(line: &Line) -> Result<(), RedisError> {
+/// Asks for a decision whose key expires at once.
+async fn probe(connection: &RedisConnection) -> Result<(), RedisError> {
     let quota = Quota::new(Rate { count: 1000, per: Duration::from_secs(1) });
-    line.decide(PROBE_KEY, quota, 1, 0).await.map(drop)
+    connection.decide(PROBE_KEY, quota, 1).await.map(drop)
 }
 
 impl fmt::Debug for Redis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redis").field("up", &self.is_up()).finish_non_exhaustive()
+        f.debug_struct("Redis").field("connected", &self.is_connected()).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,7 @@
 -- One decision, by the clock of Redis, so that all nodes count by the same one. The arithmetic is that of gcra.rs.
--- KEYS[1]: whose; ARGV: count, period in microseconds, price, a debt that the asking node knows of.
--- Kept: "debt time"; it expires when the debt is paid back.
-local count, price, debt = tonumber(ARGV[1]), tonumber(ARGV[3]), tonumber(ARGV[4])
+-- KEYS[1]: the key; ARGV: count, period in microseconds, price.
+-- The value is "debt time"; it expires when the debt is paid back.
+local count, price, debt = tonumber(ARGV[1]), tonumber(ARGV[3]), 0
 local most = count * tonumber(ARGV[2])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000000 + tonumber(time[2])
@@ -10,7 +10,7 @@ if kept then
     local was, at = string.match(kept, '^(%d+) (%d+)$')
     if was then
         -- A clock that was set back pays nothing back; one that was set forward does, once.
-        debt = math.max(debt, tonumber(was) - math.max(0, now - tonumber(at)) * count)
+        debt = math.max(0, tonumber(was) - math.max(0, now - tonumber(at)) * count)
     end
 end
 local allowed = 0

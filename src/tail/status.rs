@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use super::blocker::Blocker;
+use crate::telemetry::Histogram;
 
 /// How the tail is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,4 +63,14 @@ pub struct Counts {
     pub resets: u64,
     /// Blockers that were ended.
     pub terminated: u64,
+}
+
+/// Durations since the start, for metrics.
+#[derive(Debug, Default)]
+pub struct TailTimes {
+    /// From the time of an event, which the database's clock gave it, to the moment by this node's clock at which the tail
+    /// has handed it out. Events that the tail finds at its start do not count.
+    pub delivery: Histogram,
+    /// For how long a closed fence held the stream back until it moved on.
+    pub fence_wait: Histogram,
 }

@@ -260,11 +260,29 @@ async fn readiness_and_metrics_name_what_holds_the_stream_back() {
     assert!(value("rowcast_tail_stalled_seconds{reason=\"transaction\"}") >= 1.0);
     assert_eq!((value("rowcast_tail_connected"), value("rowcast_tail_newest")), (1.0, 1.0));
     assert!(value("rowcast_http_answers_total{class=\"2xx\"}") > 0.0);
+    holder.batch_execute("commit").await.unwrap();
+    crate::support::until("the second is handed out, and both are timed", || async {
+        let page = server.get("/metrics").await.body;
+        let count = |name: &str| -> u64 {
+            page.lines().find_map(|line| line.strip_prefix(&format!("{name} "))).unwrap().parse().unwrap()
+        };
+        let [all, short] =
+            ["count", "bucket{le=\"0.5\"}"].map(|end| count(&format!("rowcast_tail_fence_wait_seconds_{end}")));
+        let delivered =
+            ["count", "bucket{le=\"+Inf\"}"].map(|end| count(&format!("rowcast_tail_delivery_seconds_{end}")));
+        // The holder held the stream back for longer than half a second, and nobody else did.
+        delivered == [2, 2] && all == short + 1
+    })
+    .await;
     let documented = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/03_API_SPEC.md")).unwrap();
     for line in metrics.body.lines().filter(|line| !line.starts_with('#')) {
         let (name, number) = line.rsplit_once(' ').unwrap();
         assert!(name.starts_with("rowcast_") && number.parse::<f64>().is_ok(), "{line}");
         let name = name.split('{').next().unwrap();
+        // The three series of a histogram stand in the table under its name.
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+        let is_histogram = |family: &&str| metrics.body.contains(&format!("# TYPE {family} histogram\n"));
+        let name = family.filter(is_histogram).unwrap_or(name);
         let is_documented = documented
             .match_indices(name)
             .any(|(at, _)| documented[..at].ends_with('`') && documented[at + name.len()..].starts_with(['`', '{']));

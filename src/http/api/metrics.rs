@@ -1,4 +1,7 @@
-//! `/metrics`, in Prometheus' text format: one table of names, written by hand because nothing here needs more.
+//! `/metrics`, in Prometheus' text format: one table of names.
+//!
+//! Written by hand: the crate of the Prometheus project (`prometheus-client`) writes OpenMetrics alone, in which a counter's TYPE
+//! and HELP lack the `_total` of its samples. A parser of the text format takes such samples for untyped ones without help.
 
 use std::fmt::{Display, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,6 +21,7 @@ use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::problem::Problem;
 use crate::limit::Class;
 use crate::tail::{Hearing, Reason};
+use crate::telemetry::Histogram;
 
 /// The text as it grows.
 struct Page(String);
@@ -45,6 +49,15 @@ impl Page {
     fn counter(&mut self, name: &str, help: &str, value: u64) {
         self.metric("counter", name, help, [(String::new(), value)]);
     }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) {
+        let snapshot = histogram.snapshot();
+        let bound = |bound: f64| if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
+        let buckets =
+            snapshot.buckets.iter().map(|(upto, count)| (format!("_bucket{{le=\"{}\"}}", bound(*upto)), *count));
+        self.metric("histogram", name, help, buckets);
+        let _ = writeln!(self.0, "{name}_sum {}\n{name}_count {}", snapshot.sum, snapshot.count());
+    }
 }
 
 /// Everything there is to measure, now.
@@ -67,6 +80,8 @@ fn http(page: &mut Page, counts: &HttpCounters) {
     let read = |n: &AtomicU64| n.load(Ordering::Relaxed);
     let classes = (1..6).map(|class| (format!("{{class=\"{class}xx\"}}"), read(&counts.answers[class])));
     page.metric("counter", "rowcast_http_answers_total", "Answers, by the class of their status.", classes);
+    let help = "From the head of a request to that of its answer, but for probes.";
+    page.histogram("rowcast_http_request_seconds", help, &counts.request_times);
     page.counter("rowcast_http_connections_total", "Connections that were accepted.", read(&counts.accepted));
     page.counter("rowcast_http_turned_away_total", "Connections beyond the limit.", read(&counts.turned_away));
 }
@@ -138,6 +153,12 @@ fn tail(page: &mut Page, tail: &TailView) {
     page.counter("rowcast_tail_connections_total", "Connections that the tail has made.", counts.connections);
     page.counter("rowcast_tail_resets_total", "Times that the history was another one.", counts.resets);
     page.counter("rowcast_tail_terminated_total", "Idle transactions that were ended.", counts.terminated);
+    let help = "From the time of an event to the moment at which the tail has handed it out.";
+    page.histogram("rowcast_tail_delivery_seconds", help, &tail.times.delivery);
+    let help = "For how long open transactions held the stream back until it moved on.";
+    page.histogram("rowcast_tail_fence_wait_seconds", help, &tail.times.fence_wait);
+    let help = "The time that loading a page from Postgres took, or failing to.";
+    page.histogram("rowcast_page_load_seconds", help, tail.pages.load_times());
     page.gauge("rowcast_page_cache_bytes", "Memory of the pages that are not hot.", tail.pages.cached_bytes());
 }
 
@@ -158,7 +179,7 @@ fn access(page: &mut Page, quotas: &Quotas, revoked: &Revoked) {
         "Sessions beyond those that a subject may have.",
         quotas.refused_sessions(),
     );
-    page.gauge("rowcast_subjects", "Subjects and addresses that have a session.", quotas.places.subjects());
+    page.gauge("rowcast_subjects", "Subjects and addresses that have a session.", quotas.session_slots.keys());
     page.gauge("rowcast_revoked_subjects", "Subjects on the list of revocations.", revoked.len());
     page.counter("rowcast_revoked_sessions_total", "Sessions that a revocation has ended.", revoked.closed_total());
 }

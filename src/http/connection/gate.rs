@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use crate::limit::{Place, Places, address_key, is_trusted};
+use crate::limit::{ConnectionSlot, ConnectionSlots, address_key, is_trusted};
 use crate::telemetry::LogThrottle;
 
 /// How many connections beyond the limits may be open at once.
@@ -21,7 +21,7 @@ pub(in crate::http) const PROBE_CONNECTIONS: usize = 64;
 #[derive(Debug)]
 pub(in crate::http) struct Gate {
     all: Arc<Semaphore>,
-    addresses: Places,
+    addresses: ConnectionSlots,
     trusted: Vec<IpNet>,
     probes: Arc<Probes>,
     crowded: LogThrottle,
@@ -40,13 +40,13 @@ pub(in crate::http) enum Crowd {
 #[derive(Debug)]
 pub(in crate::http) enum Pass {
     /// For everything. Connections of a proxy count for no address: those that it speaks for do, request by request.
-    Full(OwnedSemaphorePermit, Option<Place>),
+    Full(OwnedSemaphorePermit, Option<ConnectionSlot>),
     /// For probes alone.
     Probe(Crowd, ProbePlace),
 }
 
 impl Gate {
-    pub(in crate::http) fn new(most: usize, addresses: Places, trusted: Vec<IpNet>) -> Self {
+    pub(in crate::http) fn new(most: usize, addresses: ConnectionSlots, trusted: Vec<IpNet>) -> Self {
         let crowded = LogThrottle::default();
         Self { all: Arc::new(Semaphore::new(most)), addresses, trusted, probes: Arc::default(), crowded }
     }
@@ -54,14 +54,14 @@ impl Gate {
     /// Lets a connection in, unless there is not even room for a probe.
     pub(in crate::http) fn enter(&self, from: IpAddr) -> Option<Pass> {
         let from = from.to_canonical();
-        let place = if is_trusted(from, &self.trusted) {
+        let slot = if is_trusted(from, &self.trusted) {
             Ok(None)
         } else {
-            self.addresses.enter(&address_key(from)).map(Some).ok_or(Crowd::Address)
+            self.addresses.take(&address_key(from)).map(Some).ok_or(Crowd::Address)
         };
-        let entered = place.and_then(|place| {
+        let entered = slot.and_then(|slot| {
             let permit = Arc::clone(&self.all).try_acquire_owned().map_err(|_| Crowd::Server)?;
-            Ok(Pass::Full(permit, place))
+            Ok(Pass::Full(permit, slot))
         });
         entered.map_or_else(|crowd| self.crowd(crowd, from), Some)
     }
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_address_has_so_many_and_proxies_as_many_as_there_are() {
-        let gate = Gate::new(5, Places::new(2), vec!["198.51.100.9/32".parse().unwrap()]);
+        let gate = Gate::new(5, ConnectionSlots::new(2), vec!["198.51.100.9/32".parse().unwrap()]);
         let full = |last| matches!(gate.enter(ip(last)), Some(Pass::Full(..)));
         let held: Vec<Pass> = [1, 1, 9, 9].into_iter().map(|last| gate.enter(ip(last)).unwrap()).collect();
         assert!(held.iter().all(|pass| matches!(pass, Pass::Full(..))));
@@ -156,7 +156,7 @@ mod tests {
         assert!(matches!(last, Pass::Full(..)));
         assert!(matches!(gate.enter(ip(3)), Some(Pass::Probe(Crowd::Server, _))));
         drop(last);
-        assert!(!full(1) && full(3), "what was refused holds no place");
+        assert!(!full(1) && full(3), "what was refused holds no slot");
     }
 
     #[tokio::test]

@@ -1,12 +1,17 @@
 //! The counters that handlers raise. `/metrics` shows them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::telemetry::Histogram;
 
 /// Counters of answers, connections and sessions.
 #[derive(Debug, Default)]
 pub(in crate::http) struct HttpCounters {
     /// Answers by the first digit of their status.
     pub(in crate::http) answers: [AtomicU64; 6],
+    /// From the head of a request to that of its answer, but for probes.
+    pub(in crate::http) request_times: Histogram,
     pub(in crate::http) accepted: AtomicU64,
     pub(in crate::http) turned_away: AtomicU64,
     pub(in crate::http) events: AtomicU64,
@@ -20,6 +25,10 @@ pub(in crate::http) const CLOSE_CODES: [u16; 13] =
     [1000, 1006, 1009, 1012, 4400, 4401, 4403, 4408, 4409, 4410, 4411, 4429, 1011];
 
 impl HttpCounters {
+    pub(in crate::http) fn request_took(&self, time: Duration) {
+        self.request_times.observe(time);
+    }
+
     pub(in crate::http) fn answered(&self, status: u16) {
         if let Some(class) = self.answers.get(usize::from(status / 100)) {
             class.fetch_add(1, Ordering::Relaxed);

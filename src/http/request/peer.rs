@@ -15,7 +15,7 @@ use crate::http::request::viewer::Viewer;
 use crate::http::response::close_reason::CloseReason;
 use crate::http::response::problem::Problem;
 use crate::http::response::request_id::RequestId;
-use crate::limit::Place;
+use crate::limit::ConnectionSlot;
 
 /// A session whose upgrade is granted and whose connection is not there yet.
 #[derive(Debug)]
@@ -28,8 +28,8 @@ pub(in crate::http) struct PendingSession {
     pub(in crate::http) query: Option<String>,
     pub(in crate::http) quota: Arc<RequestQuota>,
     pub(in crate::http) place: OwnedSemaphorePermit,
-    /// The place among the sessions of its subject, once that is known.
-    pub(in crate::http) seat: Option<Place>,
+    /// The slot among the sessions of its subject, once that is known.
+    pub(in crate::http) seat: Option<ConnectionSlot>,
 }
 
 /// The other side of a connection, and the session that the connection becomes when its requests are over.

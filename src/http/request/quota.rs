@@ -13,21 +13,21 @@ use crate::db::Requester;
 use crate::http::connection::gate::Crowd;
 use crate::http::request::viewer::{Viewer, requester};
 use crate::http::response::problem::Problem;
-use crate::limit::{Class, Decision, Headers, Limits, Place, Places, address_key, client_address};
+use crate::limit::{Class, ConnectionSlot, ConnectionSlots, Decision, Headers, Limits, address_key, client_address};
 use crate::telemetry::LogThrottle;
 
 pub(in crate::http) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 pub(in crate::http) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The quotas of this server: rates of requests, and places of connections and of sessions.
+/// The quotas of this server: rates of requests, and slots of connections and of sessions.
 #[derive(Debug)]
 pub(in crate::http) struct Quotas {
     pub(in crate::http) limits: Limits,
     /// Sessions by subject; those of the public by address.
-    pub(in crate::http) places: Places,
+    pub(in crate::http) session_slots: ConnectionSlots,
     /// Connections by address; requests too, where a proxy brings them.
-    pub(in crate::http) addresses: Places,
+    pub(in crate::http) addresses: ConnectionSlots,
     pub(in crate::http) trusted_proxies: Vec<IpNet>,
     /// Addresses that send too many tokens of nobody, in the log.
     guesses: LogThrottle,
@@ -38,8 +38,8 @@ impl Quotas {
     pub(in crate::http) fn new(config: &ServerConfig, limits: Limits) -> Self {
         Self {
             limits,
-            places: Places::new(config.limits.sessions_per_subject),
-            addresses: Places::new(config.http.connections_per_address),
+            session_slots: ConnectionSlots::new(config.limits.sessions_per_subject),
+            addresses: ConnectionSlots::new(config.http.connections_per_address),
             trusted_proxies: config.http.trusted_proxies.clone(),
             guesses: LogThrottle::default(),
             refused_sessions: AtomicU64::new(0),
@@ -59,7 +59,7 @@ pub(in crate::http) struct RequestQuota {
     address: String,
     /// A trusted proxy sent the request. Its connection counts for no address then, so the request does.
     forwarded: bool,
-    place: Mutex<Option<Place>>,
+    slot: Mutex<Option<ConnectionSlot>>,
     told: Mutex<Option<Headers>>,
 }
 
@@ -70,15 +70,15 @@ impl RequestQuota {
         let client = client_address(peer.ip(), fields, &quotas.trusted_proxies);
         let forwarded = client != peer.ip().to_canonical();
         let (quotas, address) = (Arc::clone(quotas), address_key(client));
-        Self { quotas, address, forwarded, place: Mutex::default(), told: Mutex::default() }
+        Self { quotas, address, forwarded, slot: Mutex::default(), told: Mutex::default() }
     }
 
-    /// Takes a place among the connections of an address that a proxy speaks for, until the request is over: for a session, with
+    /// Takes a slot of the connections of an address that a proxy speaks for, until the request is over: for a session, with
     /// the session.
     pub(in crate::http) fn enter_address(&self) -> Result<(), Problem> {
         if self.forwarded {
-            let place = self.quotas.addresses.enter(&self.address).ok_or(Crowd::Address)?;
-            *self.place.lock().unwrap_or_else(PoisonError::into_inner) = Some(place);
+            let slot = self.quotas.addresses.take(&self.address).ok_or(Crowd::Address)?;
+            *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
         }
         Ok(())
     }
@@ -130,14 +130,14 @@ impl RequestQuota {
         format!("{} refused", self.address)
     }
 
-    /// A place for one more session: of a subject, or of everybody at this address. Subjects do not begin like that.
-    pub(in crate::http) fn enter(&self, subject: Option<&str>) -> Result<Place, Problem> {
+    /// A slot for one more session: of a subject, or of everybody at this address. Subjects do not begin like that.
+    pub(in crate::http) fn enter(&self, subject: Option<&str>) -> Result<ConnectionSlot, Problem> {
         let anonymous = || format!("rowcast:public:{}", self.address);
-        let place = match subject {
-            Some(subject) => self.quotas.places.enter(subject),
-            None => self.quotas.places.enter(&anonymous()),
+        let slot = match subject {
+            Some(subject) => self.quotas.session_slots.take(subject),
+            None => self.quotas.session_slots.take(&anonymous()),
         };
-        place.ok_or_else(|| {
+        slot.ok_or_else(|| {
             self.quotas.refused_sessions.fetch_add(1, Ordering::Relaxed);
             Problem::rate_limited("There are too many sessions of this subject already.")
                 .with(RETRY_AFTER, HeaderValue::from_static("1"))

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::http::response::problem::Problem;
 use crate::http::response::refusals;
 use crate::tail::pages::Pages;
-use crate::tail::{Counts, Status};
+use crate::tail::{Counts, Status, TailTimes};
 use crate::view::Views;
 
 /// The state of the server: starting, serving or draining. A cheap handle; the owner of the server sets it.
@@ -48,6 +48,8 @@ pub struct TailView {
     pub status: watch::Receiver<Status>,
     /// The counters of its work.
     pub counts: watch::Receiver<Counts>,
+    /// How long its events and fences took.
+    pub times: Arc<TailTimes>,
     /// When the newest question began that the journal which it follows has answered.
     pub answered: watch::Receiver<Option<Instant>>,
     /// Where it hands out.

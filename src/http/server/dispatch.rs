@@ -61,7 +61,11 @@ pub(in crate::http) async fn answer(
 
     let status = response.status().as_u16();
     context.counts.answered(status);
-    let (ms, from) = (begun.elapsed().as_secs_f64() * 1000.0, peer.address);
+    let took = begun.elapsed();
+    if !is_probe {
+        context.counts.request_took(took);
+    }
+    let (ms, from) = (took.as_secs_f64() * 1000.0, peer.address);
     if status == StatusCode::TOO_MANY_REQUESTS.as_u16()
         && let Some(count) = context.refused.due()
     {

@@ -15,7 +15,6 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{HttpConfig, TlsFiles};
-use crate::db::{TlsError, read_chain, read_key};
 use crate::http::connection::gate::{Gate, Pass};
 use crate::http::connection::guarded::Guarded;
 use crate::http::connection::wire::{Metered, Wire};
@@ -25,6 +24,7 @@ use crate::http::server::dispatch::answer;
 use crate::http::stream::ws;
 use crate::shutdown::Shutdown;
 use crate::telemetry::LogThrottle;
+use crate::tls::{PemError, provider, read_chain, read_key};
 
 /// How long a client may take to send the head of a request, and to send the next one on a connection kept alive.
 pub const HEADER_LIMIT: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ pub enum ListenError {
     Bind(SocketAddr, io::Error),
     /// A certificate or key file is not what it should be.
     #[error("ROWCAST_TLS_CERT, ROWCAST_TLS_KEY: {0}")]
-    Files(#[from] TlsError),
+    Files(#[from] PemError),
     /// The certificate does not fit the key, or is none.
     #[error("ROWCAST_TLS_CERT, ROWCAST_TLS_KEY: {0}")]
     Tls(#[from] rustls::Error),
@@ -269,8 +269,7 @@ fn tell_panic(ended: &Result<(), tokio::task::JoinError>) {
 }
 
 fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, ListenError> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = RustlsServer::builder_with_provider(provider)
+    let mut config = RustlsServer::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(read_chain(&files.cert)?, read_key(&files.key)?)?;

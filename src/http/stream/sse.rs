@@ -26,7 +26,7 @@ use crate::http::response::problem::Problem;
 use crate::http::response::refusals::{self, Refusal};
 use crate::http::response::request_id::RequestId;
 use crate::http::stream::token_watch::{self, TokenExpiry};
-use crate::limit::Place;
+use crate::limit::ConnectionSlot;
 use crate::session::{EventRun, Refused, SendBudget, Start, Step, StreamReader};
 use crate::view::{Control, Fault};
 
@@ -110,7 +110,7 @@ struct Session {
     connection: StalledFlag,
     request_id: Option<RequestId>,
     since: Instant,
-    _place: (OwnedSemaphorePermit, Place, Arc<RequestQuota>),
+    _place: (OwnedSemaphorePermit, ConnectionSlot, Arc<RequestQuota>),
 }
 
 impl Drop for Session {

@@ -1,6 +1,7 @@
 //! The way to one page: it is hot, or in the cache, or a load that all who want it share brings it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -100,7 +101,9 @@ impl<R: Render> PageLoad<R> {
         if self.nobody_waits() {
             return;
         }
+        let begun = Instant::now();
         let loaded = tokio::time::timeout(LOAD_LIMIT, shared.load(self.after, self.upto, &self.position)).await;
+        shared.load_times.observe(begun.elapsed());
         let result = loaded.unwrap_or(Err(Trouble::Slow(LOAD_LIMIT)));
         self.finish(result.map(Arc::new).map_err(PageError::Load));
     }

@@ -10,6 +10,7 @@ use super::load::Load;
 use super::render::Render;
 use super::{Limits, Position};
 use crate::journal::CurrentJournal;
+use crate::telemetry::Histogram;
 
 /// Std locks over sections that search or swap: none awaits, and none frees pages. Where both are needed, the cache's
 /// comes first.
@@ -19,6 +20,7 @@ pub(super) struct Shared<R: Render> {
     pub(super) position: watch::Sender<Position>,
     pub(super) limits: Limits,
     pub(super) loads: Semaphore,
+    pub(super) load_times: Histogram,
     pub(super) loader: Box<dyn Load>,
     pub(super) journal: CurrentJournal,
     pub(super) renderer: RwLock<Arc<R>>,

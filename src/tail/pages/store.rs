@@ -15,6 +15,7 @@ use super::shared::Shared;
 use super::writer::PageWriter;
 use super::{Limits, PageError, Position};
 use crate::journal::CurrentJournal;
+use crate::telemetry::Histogram;
 
 /// The pages of this node, for reading. Cheap to clone, shared by every session.
 pub struct Pages<R: Render>(Arc<Shared<R>>);
@@ -42,6 +43,7 @@ impl<R: Render> Pages<R> {
             position: watch::Sender::new(Position::default()),
             limits,
             loads: Semaphore::new(limits.loads.max(1)),
+            load_times: Histogram::default(),
             loader: Box::new(loader),
             journal,
             renderer: RwLock::new(Arc::new(renderer)),
@@ -124,6 +126,11 @@ impl<R: Render> Pages<R> {
             *current = Arc::new(renderer);
         }
         forward
+    }
+
+    /// How long loads of pages took, without the wait for a turn.
+    pub fn load_times(&self) -> &Histogram {
+        &self.0.load_times
     }
 
     /// The bytes of older pages in memory, for metrics.

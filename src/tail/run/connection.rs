@@ -343,7 +343,10 @@ impl TailConnection {
     /// Names who has kept a fence closed for a while, and ends who has done so for too long where that is wanted. Whoever is left
     /// of the oldest fence's holders has been one since it was first found closed.
     async fn name_blockers<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
-        if (std::mem::take(&mut self.moved) || self.fences.blockers().is_none()) && self.closed_since.take().is_some() {
+        if (std::mem::take(&mut self.moved) || self.fences.blockers().is_none())
+            && let Some((closed, _)) = self.closed_since.take()
+        {
+            tail.times.fence_wait.observe(closed.elapsed());
             self.unstall(tail);
         }
         let Some(holders) = self.fences.blockers() else { return Ok(()) };

@@ -1,11 +1,12 @@
 //! The state of the tail that all of its connections share, one after the other.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
 use super::super::pages::{Misstep, PageWriter, Render};
-use super::super::status::{Counts, Status};
+use super::super::status::{Counts, Status, TailTimes};
 use super::memory::{Memory, ids_of};
 use crate::db::{Connector, Database};
 use crate::journal::StoredEvent;
@@ -21,6 +22,7 @@ pub struct Tail<R: Render> {
     pub(super) blocker_limit: Option<Duration>,
     pub(super) status: watch::Sender<Status>,
     pub(super) counts: watch::Sender<Counts>,
+    pub(super) times: Arc<TailTimes>,
     /// When the newest question began that the followed journal has answered.
     pub(super) answered: watch::Sender<Option<Instant>>,
     pub(super) memory: Memory,
@@ -35,7 +37,8 @@ impl<R: Render> Tail<R> {
         blocker_limit: Option<Duration>,
     ) -> Self {
         let (status, counts, answered) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
-        Self { connector, database, pages, blocker_limit, status, counts, answered, memory: Memory::default() }
+        let (times, memory) = (Arc::default(), Memory::default());
+        Self { connector, database, pages, blocker_limit, status, counts, times, answered, memory }
     }
 
     /// The status of the tail, now and later.
@@ -46,6 +49,11 @@ impl<R: Render> Tail<R> {
     /// The counters of the tail, now and later.
     pub fn counts(&self) -> watch::Receiver<Counts> {
         self.counts.subscribe()
+    }
+
+    /// How long the events and fences of the tail took.
+    pub fn times(&self) -> Arc<TailTimes> {
+        Arc::clone(&self.times)
     }
 
     /// The moment at which the tail last asked a question whose answer proved to come from the journal that it follows.
@@ -66,7 +74,13 @@ impl<R: Render> Tail<R> {
     /// Hands out all events up to the head that follow those that were handed out before.
     pub(super) fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<(), Misstep> {
         let ids = ids_of(&rows);
+        let times: Vec<SystemTime> = rows.iter().map(|row| row.at.into()).collect();
         self.pages.advance(rows, head)?;
+        let now = SystemTime::now();
+        for at in times {
+            // An event of the future, by this clock, has taken no time.
+            self.times.delivery.observe(now.duration_since(at).unwrap_or_default());
+        }
         self.memory.handed_out(&ids);
         self.memory.decided = Some(head);
         Ok(())

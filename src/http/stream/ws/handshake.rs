@@ -16,7 +16,7 @@ use crate::http::stream::subscription::Subscription;
 use crate::http::stream::token_watch;
 use crate::http::stream::ws::client_message::ClientMessage;
 use crate::journal::Filter;
-use crate::limit::Place;
+use crate::limit::ConnectionSlot;
 use crate::session::Start;
 use crate::view::Control;
 
@@ -28,12 +28,12 @@ const AUTH_GRACE: Duration = Duration::from_secs(1);
 const AUTH_REQUIRED: &str = "No token came with the upgrade. Send {\"op\":\"auth\",\"token\":\"…\"} within 5 seconds, or open the \
      WebSocket with the header Authorization: Bearer <token>, or with the sub-protocols rowcast.v1, bearer.<token>.";
 
-/// The viewer of a session, as far as it is known, with its quotas and its place among the sessions of its subject.
+/// The viewer of a session, as far as it is known, with its quotas and its slot among the sessions of its subject.
 #[derive(Debug)]
 pub(super) struct Handshake {
     pub(super) viewer: Option<Viewer>,
     pub(super) quota: Arc<RequestQuota>,
-    pub(super) seat: Option<Place>,
+    pub(super) seat: Option<ConnectionSlot>,
 }
 
 impl Handshake {

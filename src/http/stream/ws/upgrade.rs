@@ -17,7 +17,7 @@ use crate::http::response::problem::Problem;
 use crate::http::response::refusals;
 use crate::http::response::request_id::RequestId;
 use crate::http::stream::ws::accept::accept;
-use crate::limit::Place;
+use crate::limit::ConnectionSlot;
 
 /// Grants an upgrade: who may not have one, or asks for it wrongly, is answered over HTTP.
 pub(in crate::http) async fn upgrade(
@@ -64,8 +64,12 @@ pub(in crate::http) async fn upgrade(
     Ok(response)
 }
 
-/// Whom a token speaks for, with a place among the sessions of that subject.
-async fn known(tokens: &TokenChecks, quota: &RequestQuota, token: &str) -> Result<(Identity, Place), AccessError> {
+/// Whom a token speaks for, with a slot among the sessions of that subject.
+async fn known(
+    tokens: &TokenChecks,
+    quota: &RequestQuota,
+    token: &str,
+) -> Result<(Identity, ConnectionSlot), AccessError> {
     let identity = tokens.identify_upgrade(quota, token).await?;
     let seat = quota.enter(Some(identity.subject())).map_err(AccessError::Refused)?;
     Ok((identity, seat))
