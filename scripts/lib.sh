@@ -290,6 +290,15 @@ ensure_nginx() {
     say "skipped: the test of the documented proxy needs nginx (apt-get install nginx-light, brew install nginx)"
 }
 
+# ---- shellcheck ----------------------------------------------------------------------------------------------------
+
+# Wanted by scripts/check; without it the syntax of the scripts alone is checked.
+ensure_shellcheck() {
+    if have shellcheck || ! have apt-get || ! can_be_root; then return; fi
+    say "installing shellcheck, for the shell scripts"
+    apt_install shellcheck || true
+}
+
 # ---- building, and the process of scripts/start --------------------------------------------------------------------
 
 # build [--release]: sets PROGRAM.

@@ -1,15 +1,16 @@
 //! What clap knows: the commands, their flags and their help. Settings become flags from the one table of settings.
 
+mod bench;
+mod flags;
+
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, Command, value_parser};
 
+use self::flags::settings;
 use crate::client::{Endpoint, Start};
-use crate::config::{SETTINGS, duration, find};
+use crate::config::{SETTINGS, duration};
 use crate::journal::Cursor;
-
-/// Settings that every command has.
-const COMMON: &[&str] = &["ROWCAST_LOG", "ROWCAST_LOG_FORMAT"];
 
 /// The whole command line.
 pub(super) fn all() -> Command {
@@ -33,7 +34,7 @@ pub(super) fn all() -> Command {
         .subcommand(beside_dev(verify()))
         .subcommand(beside_dev(doctor()))
         .subcommand(beside_dev(demo()))
-        .subcommand(bench())
+        .subcommand(bench::bench())
 }
 
 fn dev() -> Command {
@@ -309,87 +310,6 @@ fn demo() -> Command {
         );
     settings(command, &["ROWCAST_JWT_SECRET", "ROWCAST_JWT_ISSUER", "ROWCAST_JWT_AUDIENCE"])
         .after_help("Example:\n  ROWCAST_TOKEN=… rowcast demo --seed 7 --rate 50 --events 1000")
-}
-
-fn bench() -> Command {
-    Command::new("bench")
-        .about("Measures, as docs/BENCHMARKS.md says")
-        .subcommand_required(true)
-        .arg_required_else_help(true)
-        .subcommand(bench_journal())
-        .subcommand(bench_sessions())
-        .subcommand(Command::new("relay").hide(true).after_help("Example:\n  rowcast bench relay"))
-        .after_help("Example:\n  rowcast bench journal")
-}
-
-fn bench_journal() -> Command {
-    let number = |name: &'static str, most: u16, default: &'static str, help: &'static str| {
-        let arg = Arg::new(name).long(name).value_name("N").default_value(default).help(help);
-        arg.value_parser(value_parser!(u16).range(1..=i64::from(most)))
-    };
-    let time = |name: &'static str, default: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name("DURATION").default_value(default).help(help)
-    };
-    let command = Command::new("journal")
-        .about("What the journal costs its writers, and how soon its tail has what they commit")
-        .arg(number("writers", 150, "16,64", "How many write at the same time").value_delimiter(','))
-        .arg(number("rounds", 100, "3", "How often each is measured, by turns"))
-        .arg(time("measure", "5s", "How long a round of appends is measured"))
-        .arg(time("warm-up", "1s", "How long it runs before that"))
-        .arg(number("inserts", 10_000, "300", "How many inserts a round of the latency has, on each side"))
-        .arg(time("gap", "20ms", "The time between two of them"))
-        .arg(number("threads", 64, "2", "The threads that the writers share"));
-    let command = bench_place(command);
-    settings(command, &[]).after_help("Example:\n  rowcast bench journal --writers 64 --rounds 5 > figures.md")
-}
-
-fn bench_sessions() -> Command {
-    let number = |name: &'static str, least: u16, most: u16, default: &'static str, help: &'static str| {
-        let arg = Arg::new(name).long(name).value_name("N").default_value(default).help(help);
-        arg.value_parser(value_parser!(u16).range(i64::from(least)..=i64::from(most)))
-    };
-    let time = |name: &'static str, default: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name("DURATION").default_value(default).help(help)
-    };
-    let command = Command::new("sessions")
-        .about("What a delivery costs, beside a plain relay, and what a session costs that waits")
-        .arg(number("sessions", 1, 15_000, "1000", "How many follow everything"))
-        .arg(number("subjects", 1, 15_000, "5000", "How many follow one subject each"))
-        .arg(number("idle", 1, 15_000, "10000", "How many wait"))
-        .arg(number("rounds", 1, 100, "3", "How often it is measured, by turns"))
-        .arg(time("measure", "5s", "How long a round is measured"))
-        .arg(time("warm-up", "2s", "How long it runs before that"))
-        .arg(time("idle-for", "40s", "How long the waiting is measured"));
-    let command = bench_place(command);
-    settings(command, &[]).after_help("Example:\n  rowcast bench sessions --rounds 5 > figures.md")
-}
-
-/// Where it is measured.
-fn bench_place(command: Command) -> Command {
-    command
-        .arg(Arg::new("server").long("server").value_name("URL").conflicts_with("dir").help(
-            "A Postgres to measure on, in databases made for it and dropped; without it, a throw-away cluster \
-                 (DATABASE_URL is not used, so that no load goes where nobody meant it)",
-        ))
-        .arg(
-            Arg::new("dir")
-                .long("dir")
-                .value_name("DIR")
-                .value_parser(value_parser!(PathBuf))
-                .help("Where the throw-away cluster is made; by default the folder for temporary files"),
-        )
-}
-
-/// Gives a command the flags of these settings, and of those that every command has.
-fn settings(command: Command, names: &[&'static str]) -> Command {
-    let mut all: Vec<_> = names.iter().chain(COMMON).copied().collect();
-    all.sort_by_key(|name| SETTINGS.iter().position(|s| s.name == *name));
-    all.dedup();
-    all.into_iter().filter_map(find).fold(command, |command, setting| {
-        let default = setting.default.map_or_else(String::new, |d| format!(", default {d}"));
-        let help = format!("{} [{}{default}]", setting.help, setting.name);
-        command.arg(Arg::new(setting.name).long(setting.flag()).value_name(setting.value).help(help))
-    })
 }
 
 #[cfg(test)]

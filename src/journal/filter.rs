@@ -1,9 +1,11 @@
 //! What a reader wants to see: checked once, then asked of the database as SQL or of an event in memory. A test holds
 //! that both answer alike.
 
-use postgres_types::{ToSql, Type};
+use postgres_types::Type;
 use uuid::Uuid;
 
+use super::type_pattern::{MAX_TYPE_BYTES, TypePattern};
+use super::values::Values;
 use super::{Level, StoredEvent};
 
 /// The most types of one filter.
@@ -18,7 +20,6 @@ const NAMES: [(&str, usize); 6] = [
     ("subject", 1024),
     ("owner", 256),
 ];
-const MAX_TYPE_BYTES: usize = 128;
 
 /// Conditions that an event must meet, all of them. The default is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,15 +66,7 @@ pub enum Key {
     Any,
 }
 
-/// A type, or all types that begin with some words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum TypePattern {
-    Exact(String),
-    /// With the dot: `trade.`
-    Prefix(String),
-}
-
-/// Why a filter is refused: which of its names, and what that must be.
+/// The reason for which a filter is refused: which of its names, and what that must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} {reason}")]
 pub struct FilterError {
@@ -160,7 +153,7 @@ impl Filter {
         match key {
             Some(key) => vec![key],
             None if self.types.is_empty() => vec![Key::Any],
-            None => self.types.iter().map(TypePattern::key).collect(),
+            None => self.types.iter().map(|types| Key::Type(types.words().to_owned())).collect(),
         }
     }
 
@@ -244,43 +237,6 @@ impl Key {
     }
 }
 
-impl TypePattern {
-    fn parse(text: &str) -> Option<Self> {
-        let (words, prefix) = text.strip_suffix(".*").map_or((text, false), |words| (words, true));
-        let word =
-            |w: &str| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if words.len() > MAX_TYPE_BYTES || !words.split('.').all(word) {
-            return None;
-        }
-        Some(if prefix { Self::Prefix(format!("{words}.")) } else { Self::Exact(words.to_owned()) })
-    }
-
-    fn matches(&self, kind: &str) -> bool {
-        match self {
-            Self::Exact(wanted) => kind == wanted,
-            Self::Prefix(words) => kind.starts_with(words),
-        }
-    }
-
-    fn key(&self) -> Key {
-        match self {
-            Self::Exact(words) | Self::Prefix(words) => Key::Type(words.clone()),
-        }
-    }
-
-    fn condition(&self, values: &mut Values) -> String {
-        match self {
-            Self::Exact(wanted) => format!("type = {}", values.push(wanted.clone(), Type::TEXT)),
-            // "/" follows "." in the C collation, so this is exactly the prefix.
-            Self::Prefix(words) => {
-                let upto = format!("{}/", words.trim_end_matches('.'));
-                let (from, upto) = (values.push(words.clone(), Type::TEXT), values.push(upto, Type::TEXT));
-                format!("(type >= {from} and type < {upto})")
-            }
-        }
-    }
-}
-
 /// A name that somebody gave, as it may be repeated in a message. One that is no plain word may be a secret in the wrong place,
 /// and is not repeated.
 pub fn tellable(name: &str) -> &str {
@@ -305,23 +261,6 @@ fn length(name: &str) -> &'static str {
         "trade_id" => "must be a UUID",
         "subject" => "must be 1 to 1024 bytes without NUL",
         _ => "must be 1 to 256 bytes without NUL",
-    }
-}
-
-/// The values of a statement, by their numbers.
-#[derive(Default)]
-pub(super) struct Values(Vec<(Box<dyn ToSql + Sync + Send>, Type)>);
-
-impl Values {
-    /// Adds a value and says how the statement calls it.
-    pub(super) fn push(&mut self, value: impl ToSql + Sync + Send + 'static, kind: Type) -> String {
-        self.0.push((Box::new(value), kind));
-        format!("${}", self.0.len())
-    }
-
-    /// All of them, as `query_typed` takes them.
-    pub(super) fn all(&self) -> Vec<(&(dyn ToSql + Sync), Type)> {
-        self.0.iter().map(|(value, kind)| (value.as_ref() as &(dyn ToSql + Sync), kind.clone())).collect()
     }
 }
 

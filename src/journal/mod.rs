@@ -10,6 +10,8 @@ mod new_event;
 pub mod partitions;
 mod read;
 pub mod trim;
+mod type_pattern;
+mod values;
 mod weight;
 
 pub use append::{

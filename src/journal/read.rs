@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use postgres_types::Type;
 use tokio_postgres::{Client, Error, RowStream};
 
-use super::filter::Values;
+use super::values::Values;
 use super::{EventHeader, Filter, StoredEvent};
 use crate::db::Trouble;
 

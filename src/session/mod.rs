@@ -6,6 +6,7 @@
 //! - `reader`: drives these for one reader. The transports (WebSocket, SSE, paged reads) know nothing else of them.
 
 mod announcer;
+mod event_run;
 mod read_state;
 mod reader;
 mod refused;
@@ -16,7 +17,7 @@ mod start_point;
 mod tests;
 
 pub use announcer::{Announcer, GATHER, GATHER_FROM};
-pub use read_state::{EventRun, SendBudget};
+pub use event_run::{EventRun, SendBudget};
 pub use reader::{RETRY, Step, StreamReader};
 pub use refused::Refused;
 pub use start::{BadStart, MAX_LAST, Start};

@@ -3,8 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
+use super::event_run::{EventRun, SendBudget};
 use super::start_point::{StartPoint, cursor_for};
 use crate::journal::{Batch, Budget, Cursor, EventHeader, Filter, Owners, StoredEvent, Typical};
 use crate::tail::pages::{Chunk, PAGE_SPAN, Page, Pages, Part, Position, View};
@@ -77,58 +76,6 @@ pub(super) enum Next {
     Expired,
     /// Prove the cursor again: the history is another one.
     ProveCursor,
-}
-
-/// Consecutive events for one reader, rendered once for all readers who get them.
-#[derive(Debug, Clone)]
-pub struct EventRun {
-    chunk: Arc<Chunk<Views>>,
-    frames: Frames,
-    events: Range<usize>,
-}
-
-impl EventRun {
-    /// The events as WebSocket messages.
-    pub fn messages(&self) -> Bytes {
-        self.frames.messages(self.events.clone())
-    }
-
-    /// Each event's cursor and its JSON object.
-    pub fn each(&self) -> impl Iterator<Item = (Cursor, Bytes)> {
-        self.events.clone().filter_map(|index| {
-            let event = self.chunk.events().get(index)?;
-            Some((Cursor::of(event.seq, event.id), self.frames.object(index)?))
-        })
-    }
-
-    /// The number of events.
-    pub fn count(&self) -> usize {
-        usize::try_from(self.tally().events).unwrap_or(usize::MAX)
-    }
-
-    fn tally(&self) -> Tally {
-        self.frames.tally(self.events.clone())
-    }
-}
-
-/// How much one step may take. One event always fits, however large it is.
-#[derive(Debug, Clone, Copy)]
-pub struct SendBudget {
-    /// The number of events.
-    pub events: usize,
-    /// The bytes of their messages.
-    pub bytes: usize,
-}
-
-impl SendBudget {
-    fn is_left(self) -> bool {
-        self.events > 0 && self.bytes > 0
-    }
-
-    fn take(&mut self, run: &EventRun) {
-        self.events = self.events.saturating_sub(run.count());
-        self.bytes = self.bytes.saturating_sub(run.frames.weight(run.events.clone()));
-    }
 }
 
 impl ReadState {

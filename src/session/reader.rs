@@ -16,7 +16,8 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::announcer::{Announcer, Interest};
-use super::read_state::{EventRun, Next, ReadState, SendBudget};
+use super::event_run::{EventRun, SendBudget};
+use super::read_state::{Next, ReadState};
 use super::refused::Refused;
 use super::search::{Search, Window};
 use super::start::Start;

@@ -262,12 +262,63 @@ fn described(graph: &Graph, circle: &BTreeSet<&str>) -> String {
     format!("{}\n    cut {from} -> {to} ({})", files.join(" "), names.join(", "))
 }
 
-#[test]
-fn no_files_use_each_other_in_a_circle() {
+/// What each file of src/ uses, but for those that only tests compile.
+fn graph_of_src() -> Graph {
     let tested = |file: &String| file.ends_with("/tests.rs") || file.contains("/tests/");
     let all = files().into_iter().filter(|f| f.starts_with("src/") && f.ends_with(".rs") && !tested(f));
-    let sources = sources(all.map(|file| (file.clone(), read(&file))));
-    let graph = graph(&sources);
+    graph(&sources(all.map(|file| (file.clone(), read(&file)))))
+}
+
+/// The rooms of src/http, from the lowest. Each uses itself and those below it.
+const ROOMS: &[&[&str]] =
+    &[&["connection"], &["response"], &["request"], &["stream", "api"], &["routes.rs"], &["server"], &["mod.rs"]];
+
+fn room_of(file: &str) -> Option<(usize, &str)> {
+    let room = file.strip_prefix("src/http/")?.split('/').next()?;
+    Some((ROOMS.iter().position(|rooms| rooms.contains(&room))?, room))
+}
+
+/// The uses of one room of src/http by another that does not lie above it.
+fn upward_uses(graph: &Graph) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (from, uses) in graph {
+        for (to, names) in uses {
+            if let (Some((from_level, from_room)), Some((to_level, to_room))) = (room_of(from), room_of(to))
+                && from_room != to_room
+                && to_level >= from_level
+            {
+                wrong.push(format!("{from} uses {to} ({})", names.iter().cloned().collect::<Vec<_>>().join(", ")));
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn each_room_of_http_uses_only_those_below_it() {
+    nothing("these point upwards or sideways", &upward_uses(&graph_of_src()));
+}
+
+#[test]
+fn a_use_of_a_higher_room_of_http_is_seen() {
+    let uses = |from: &str, to: &str| {
+        let names = BTreeSet::from(["A".to_owned()]);
+        upward_uses(&Graph::from([(from.to_owned(), BTreeMap::from([(to.to_owned(), names)]))]))
+    };
+    for (from, to) in [
+        ("src/http/connection/gate.rs", "src/http/server/listener.rs"),
+        ("src/http/api/me.rs", "src/http/stream/page.rs"),
+        ("src/http/request/peer.rs", "src/http/routes.rs"),
+    ] {
+        assert_eq!(uses(from, to), [format!("{from} uses {to} (A)")]);
+    }
+    assert!(uses("src/http/server/listener.rs", "src/http/connection/gate.rs").is_empty());
+    assert!(uses("src/http/stream/ws/serve.rs", "src/http/stream/page.rs").is_empty());
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let graph = graph_of_src();
     let found = circles(&graph, &graph.keys().map(String::as_str).collect(), None);
     let circles: Vec<String> = found.iter().map(|circle| described(&graph, circle)).collect();
     nothing("these files use each other in a circle", &circles);

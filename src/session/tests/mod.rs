@@ -1,6 +1,7 @@
 //! What a session promises, without a socket and without Postgres: a journal in memory stands behind the pages.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
+mod random_readers;
 mod read_states;
 mod readers;
 mod texts;

@@ -1,21 +1,21 @@
 //! One connection of the tail: listen, look, read, hand out, rest.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 use super::super::bell::BellListener;
-use super::super::blocker;
 use super::super::duty::Duty;
 use super::super::fence::Fences;
 use super::super::pace::{DEAF_POLL, IDLE_POLL, Pace};
 use super::super::pages::Render;
 use super::super::statements::{self, Answer, Look, Prepared, Server};
-use super::super::status::{Hearing, Reason, Stalled, Status};
+use super::super::status::{Hearing, Reason, Status};
 use super::batch::BatchSize;
 use super::lost::{Lost, identified, within};
 use super::probe::Probe;
+use super::stall_watch::StallWatch;
 use super::state::Tail;
 use crate::journal::{Batch, Budget, read_range, trimmed_through};
 use crate::shutdown::Shutdown;
@@ -27,8 +27,6 @@ const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// While the bell is hushed, its deadline is put off this often: a quarter of what a hush lasts, so that a tail that is held up
 /// for a moment does not let it pass. Each is a record in the write-ahead log, which nobody waits for.
 const PROLONG_EVERY: Duration = Duration::from_millis(250);
-/// A fence that stays closed this long has its holders named, and named anew this often.
-const NAME_EVERY: Duration = Duration::from_secs(1);
 
 /// One connection, from LISTEN to its end. Everything that must not outlive a connection lives here: the virtual
 /// transactions of a server that was started again begin anew, so its fences would mean somebody else.
@@ -51,11 +49,7 @@ pub(super) struct TailConnection {
     /// Up to where the sequence had come at the last look.
     reached: i64,
     written: (Instant, i64),
-    /// Since when nothing more was decided although something is to be.
-    closed_since: Option<(Instant, SystemTime)>,
-    /// Whether more was decided since this was asked last.
-    moved: bool,
-    named: Instant,
+    stall: StallWatch,
     probe: Probe,
 }
 
@@ -99,9 +93,7 @@ impl TailConnection {
             hushed: None,
             reached: decided,
             written: (now, decided),
-            closed_since: None,
-            moved: false,
-            named: now,
+            stall: StallWatch::new(now),
             probe: Probe::new(now),
         })
     }
@@ -137,7 +129,7 @@ impl TailConnection {
         self.poll(tail).await?;
         within(self.follow_probe(tail)).await?;
         within(self.choose_hush(tail)).await?;
-        within(self.name_blockers(tail)).await?;
+        within(self.stall.follow(&self.client, &self.fences, &self.server, tail)).await?;
         within(self.write_head()).await?;
         self.polled = Instant::now();
         self.pace.turned(self.polled - begun);
@@ -193,7 +185,7 @@ impl TailConnection {
         self.reached = upto;
         if decided > head {
             // Under load some fence is always closed, each for a moment; nobody holds anything back.
-            self.moved = true;
+            self.stall.moved();
             self.hand_out(tail, head, decided, rows).await?;
             if self.hushed.is_some() {
                 within(statements::ring(&self.client, self.prepared.as_ref(), decided)).await?;
@@ -340,53 +332,6 @@ impl TailConnection {
         Ok(())
     }
 
-    /// Names who has kept a fence closed for a while, and ends who has done so for too long where that is wanted. Whoever is left
-    /// of the oldest fence's holders has been one since it was first found closed.
-    async fn name_blockers<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), Lost> {
-        if (std::mem::take(&mut self.moved) || self.fences.blockers().is_none())
-            && let Some((closed, _)) = self.closed_since.take()
-        {
-            tail.times.fence_wait.observe(closed.elapsed());
-            self.unstall(tail);
-        }
-        let Some(holders) = self.fences.blockers() else { return Ok(()) };
-        let (closed, since) = *self.closed_since.get_or_insert_with(|| (Instant::now(), SystemTime::now()));
-        if closed.elapsed() < NAME_EVERY || self.named.elapsed() < NAME_EVERY {
-            return Ok(());
-        }
-        self.named = Instant::now();
-        let blockers = blocker::name(&self.client, holders, self.server.identity.started()).await?;
-        for blocker in &blockers {
-            if let (Some(limit), Some(pid)) = (tail.blocker_limit, blocker.pid)
-                && (closed.elapsed() >= limit || blocker.idle_for.is_some_and(|idle| idle >= limit))
-            {
-                let ended = blocker::terminate(&self.client, pid, self.server.identity.started()).await?;
-                let (held_for, idle_for) = (closed.elapsed(), blocker.idle_for);
-                tracing::warn!(%blocker, ?held_for, ?idle_for, ended, "a transaction held the stream back too long");
-                tail.count(|c| c.terminated += u64::from(ended));
-            }
-        }
-        let news = tail.status.send_if_modified(|status| {
-            let reason = Reason::Transaction(blockers.clone());
-            let known = status.stalled.as_ref().map(|s| s.named());
-            let news = known != Some(blocker_names(&blockers));
-            status.stalled = Some(Stalled { since, reason });
-            news
-        });
-        if news {
-            for blocker in &blockers {
-                tracing::warn!(%blocker, "an open transaction that has inserted holds the stream back");
-            }
-        }
-        Ok(())
-    }
-
-    fn unstall<R: Render>(&self, tail: &Tail<R>) {
-        if tail.status.send_if_modified(|status| status.stalled.take().is_some()) {
-            tracing::info!("the stream goes on");
-        }
-    }
-
     fn show<R: Render>(&self, tail: &Tail<R>) {
         tail.status.send_if_modified(|status| {
             let stalled = status.stalled.clone().filter(|s| s.reason != Reason::Database);
@@ -404,18 +349,5 @@ impl TailConnection {
             self.end_hush().await?;
         }
         Ok(())
-    }
-}
-
-fn blocker_names(blockers: &[blocker::Blocker]) -> Vec<String> {
-    blockers.iter().map(|b| b.transaction.clone()).collect()
-}
-
-impl Stalled {
-    fn named(&self) -> Vec<String> {
-        match &self.reason {
-            Reason::Transaction(blockers) => blocker_names(blockers),
-            Reason::Database => Vec::new(),
-        }
     }
 }

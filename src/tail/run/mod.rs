@@ -6,6 +6,7 @@ mod lost;
 mod memory;
 mod probe;
 mod recall;
+mod stall_watch;
 mod state;
 
 use std::time::{Duration, Instant, SystemTime};
