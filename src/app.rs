@@ -10,7 +10,7 @@ use crate::chat::Chat;
 use crate::clock::{Clock, jitter};
 use crate::config::{ConfigError, ServerConfig};
 use crate::db::migrate::{self, MigrateError, Status};
-use crate::db::{Connector, Database, DatabaseUrl, TlsError, Trouble, UrlError};
+use crate::db::{Connector, Database, DatabaseError, DatabaseUrl, TlsError, UrlError};
 use crate::http::{Context, Guards, HttpFetch, ListenError, Readiness, Server, TailView};
 use crate::journal::partitions;
 use crate::limit::{self, LimitError};
@@ -41,7 +41,7 @@ pub enum AppError {
     Config(#[from] ConfigError),
     /// The pool cannot be built.
     #[error(transparent)]
-    Pool(#[from] Trouble),
+    Pool(#[from] DatabaseError),
     /// The limits make no sense.
     #[error(transparent)]
     Limits(#[from] LimitError),
@@ -62,7 +62,7 @@ pub struct App {
     connector: Connector,
     database: Database,
     server: Server,
-    live: Arc<Announcer>,
+    announcer: Arc<Announcer>,
     tail: Tail<Views>,
     verifier: Verifier,
     limits: limit::Limits,
@@ -83,12 +83,12 @@ impl App {
         let (pages, writer) =
             Pages::new(load, Views::new(redaction, Known::default()), Limits::within(config.streams.page_cache));
         let tail = Tail::new(connector.for_purpose("tail"), database.clone(), writer, config.streams.blocker_limit);
-        let live = Announcer::new(pages, database.clone());
+        let announcer = Announcer::new(pages, database.clone());
         let verifier = Verifier::new(&config.tokens, Clock::system(), Arc::new(HttpFetch::new()))?;
         let limits = limit::Limits::new(&config.limits)?;
         let (config, chat) = (config.clone(), Chat::default());
         let clock = Clock::system();
-        Ok(Self { connector, database, server, live, tail, verifier, limits, config, chat, clock })
+        Ok(Self { connector, database, server, announcer, tail, verifier, limits, config, chat, clock })
     }
 
     /// The same, with another who answers in the chat.
@@ -120,7 +120,7 @@ impl App {
             counts: self.tail.counts(),
             times: self.tail.times(),
             answered: self.tail.answered(),
-            pages: self.live.pages().clone(),
+            pages: self.announcer.pages().clone(),
         };
         let drain = self.config.drain;
         let revoked = Revoked::default();
@@ -130,7 +130,7 @@ impl App {
             self.database.clone(),
             readiness.clone(),
             tail,
-            Arc::clone(&self.live),
+            Arc::clone(&self.announcer),
             guards,
             shutdown.clone(),
         )
@@ -143,8 +143,8 @@ impl App {
         tasks.spawn("keys", self.verifier.keep_keys(shutdown.clone()));
         let follower = Follower::new(self.database.clone());
         let redaction = Redaction::with(&self.config.streams.redact);
-        tasks.spawn("views", keep(self.live.pages().clone(), redaction, follower.subscribe()));
-        tasks.spawn("live", self.live.run(shutdown.clone()));
+        tasks.spawn("views", keep(self.announcer.pages().clone(), redaction, follower.subscribe()));
+        tasks.spawn("live", self.announcer.run(shutdown.clone()));
 
         // What uses the schema waits until it is known to be one that this binary may serve.
         let admitted = CancellationToken::new();
@@ -210,8 +210,8 @@ async fn refused_schema(connector: &Connector, readiness: &Readiness, admitted: 
                 return std::future::pending().await;
             }
             Err(Look::Refused(error)) => return AppError::Schema(error.to_string()),
-            Err(Look::Trouble(trouble)) => {
-                tracing::warn!(reason = trouble.kind(), retry_in = ?wait, "waiting for the database: {trouble}");
+            Err(Look::Database(error)) => {
+                tracing::warn!(reason = error.kind(), retry_in = ?wait, "waiting for the database: {error}");
             }
         }
         tokio::time::sleep(wait.mul_f64(jitter())).await;
@@ -220,14 +220,14 @@ async fn refused_schema(connector: &Connector, readiness: &Readiness, admitted: 
 }
 
 enum Look {
-    Trouble(Trouble),
+    Database(DatabaseError),
     Refused(MigrateError),
 }
 
 async fn look_at_schema(connector: &Connector) -> Result<Status, Look> {
-    let (client, carrier) = connector.connect().await.map_err(|e| Look::Trouble(e.into()))?;
+    let (client, carrier) = connector.connect().await.map_err(|e| Look::Database(e.into()))?;
     let status = migrate::status(&client).await.map_err(|error| match error {
-        MigrateError::Postgres(e) => Look::Trouble(e.into()),
+        MigrateError::Postgres(e) => Look::Database(e.into()),
         refused => Look::Refused(refused),
     });
     drop(client);

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::query::BadQuery;
 use crate::refusals::{self, Refusal, sentence};
 use crate::view::Document;
@@ -55,7 +55,7 @@ pub enum ApplicationError {
     },
     /// The database could not be asked, or failed.
     #[error(transparent)]
-    Database(#[from] Trouble),
+    Database(#[from] DatabaseError),
 }
 
 impl ApplicationError {

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_postgres::{Client, Error};
 
 use super::Revoked;
-use crate::db::{Connector, Timestamp, Trouble};
+use crate::db::{Connector, DatabaseError, Timestamp};
 use crate::shutdown::Shutdown;
 
 /// From the beginning of one look to the next. What lies between this and a second is for the look and for the closing.
@@ -110,7 +110,7 @@ impl Follower {
 
     /// Follows until the shutdown. While the database is away, what was known last goes on to hold.
     pub async fn run(mut self, shutdown: Shutdown) {
-        let mut trouble = None;
+        let mut error = None;
         loop {
             let next = Instant::now() + EVERY;
             let looked = tokio::select! {
@@ -120,7 +120,7 @@ impl Follower {
             if looked.is_err() {
                 self.line = None;
             }
-            tell_changes(&mut trouble, looked.as_ref().err());
+            tell_changes(&mut error, looked.as_ref().err());
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
                 () = self.revoked.hurried() => {}
@@ -130,14 +130,14 @@ impl Follower {
     }
 
     /// Looks once, and takes what has changed.
-    async fn look(&mut self) -> Result<(), Trouble> {
+    async fn look(&mut self) -> Result<(), DatabaseError> {
         let client = match &self.line {
             Some((client, _)) => client,
             None => &self.line.insert(self.connector.connect().await?).0,
         };
         let known: [(&(dyn ToSql + Sync), Type); 1] = [(&self.print, Type::TEXT)];
         let asked = tokio::time::timeout(LOOK_LIMIT, client.query_typed(LOOK, &known));
-        let rows = asked.await.map_err(|_| Trouble::Slow(LOOK_LIMIT))??;
+        let rows = asked.await.map_err(|_| DatabaseError::Slow(LOOK_LIMIT))??;
         let Some(first) = rows.first() else { return Ok(()) };
         let print: String = first.try_get(0)?;
         if self.print.as_ref() == Some(&print) {
@@ -155,7 +155,7 @@ impl Follower {
         for (subject, second) in &moved {
             let known: [(&(dyn ToSql + Sync), Type); 2] = [(&&**subject, Type::TEXT), (second, Type::INT8)];
             let written = tokio::time::timeout(LOOK_LIMIT, client.execute_typed(MOVE, &known));
-            written.await.map_err(|_| Trouble::Slow(LOOK_LIMIT))??;
+            written.await.map_err(|_| DatabaseError::Slow(LOOK_LIMIT))??;
         }
         self.print = Some(print);
         tracing::info!(subjects, closed, "the list of revoked subjects is read");
@@ -163,12 +163,12 @@ impl Follower {
     }
 }
 
-/// Logs when the trouble becomes another one, not at every look.
-fn tell_changes(before: &mut Option<&'static str>, now: Option<&Trouble>) {
-    let kind = now.map(Trouble::kind);
+/// Logs when the error becomes another one, not at every look.
+fn tell_changes(before: &mut Option<&'static str>, now: Option<&DatabaseError>) {
+    let kind = now.map(DatabaseError::kind);
     match now {
-        Some(trouble) if *before != kind => {
-            tracing::warn!(reason = trouble.kind(), "revocations cannot be read, the last ones hold: {trouble}");
+        Some(error) if *before != kind => {
+            tracing::warn!(reason = error.kind(), "revocations cannot be read, the last ones hold: {error}");
         }
         None if before.is_some() => tracing::info!("revocations can be read again"),
         _ => {}

@@ -5,7 +5,7 @@
 pub enum BenchError {
     /// The database did not answer, or refused.
     #[error(transparent)]
-    Database(#[from] crate::db::Trouble),
+    Database(#[from] crate::db::DatabaseError),
     /// The URL of the server cannot be read.
     #[error(transparent)]
     Url(#[from] crate::db::UrlError),

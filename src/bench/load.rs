@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::{Client, Statement};
 
 use super::error::BenchError;
-use crate::db::{Connector, Trouble};
+use crate::db::{Connector, DatabaseError};
 
 /// One in so many inserts returns its seq, so that what the readers make of it can be told.
 const SAMPLE: u64 = 16;
@@ -44,19 +44,19 @@ struct Writer {
 }
 
 impl Writer {
-    async fn connect(connector: &Connector) -> Result<Self, Trouble> {
+    async fn connect(connector: &Connector) -> Result<Self, DatabaseError> {
         let (client, _carrier) = connector.connect().await?;
         let insert = client.prepare(INSERT).await?;
         let returning = client.prepare(&format!("{INSERT} returning seq")).await?;
         Ok(Self { client, insert, returning })
     }
 
-    async fn insert(&self) -> Result<(), Trouble> {
+    async fn insert(&self) -> Result<(), DatabaseError> {
         self.client.execute(&self.insert, &[&PAYLOAD]).await?;
         Ok(())
     }
 
-    async fn sample(&self) -> Result<Sample, Trouble> {
+    async fn sample(&self) -> Result<Sample, DatabaseError> {
         let called = Instant::now();
         let row = self.client.query_one(&self.returning, &[&PAYLOAD]).await?;
         Ok(Sample { seq: row.try_get(0)?, called, acknowledged: Instant::now() })
@@ -143,7 +143,7 @@ async fn write(connector: Connector, writers: usize, shared: Arc<Shared>) -> Res
                 }
                 shared.done.fetch_add(1, Ordering::Relaxed);
             }
-            Ok::<_, Trouble>(samples)
+            Ok::<_, DatabaseError>(samples)
         });
     }
     let mut all = Vec::new();

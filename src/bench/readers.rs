@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 use super::error::BenchError;
-use crate::db::{Connector, Database, Trouble};
+use crate::db::{Connector, Database, DatabaseError};
 use crate::journal::StoredEvent;
 use crate::shutdown::Shutdown;
 use crate::tail::pages::{Limits, Pages, PostgresLoad, Seqs};
@@ -115,8 +115,8 @@ impl Listener {
         let count = move |_| {
             counter.fetch_add(1, Ordering::Relaxed);
         };
-        let (client, _carrier) = connector.connect_listening(count).await.map_err(Trouble::from)?;
-        client.batch_execute("listen classic").await.map_err(Trouble::from)?;
+        let (client, _carrier) = connector.connect_listening(count).await.map_err(DatabaseError::from)?;
+        client.batch_execute("listen classic").await.map_err(DatabaseError::from)?;
         Ok(Self { heard, _client: client })
     }
 
@@ -129,7 +129,7 @@ impl Listener {
 /// same columns into the same struct as the tail's.
 pub(super) struct Fetcher {
     come: watch::Receiver<i64>,
-    fetching: JoinHandle<Result<Vec<Mark>, Trouble>>,
+    fetching: JoinHandle<Result<Vec<Mark>, DatabaseError>>,
     end: Shutdown,
 }
 
@@ -141,10 +141,10 @@ impl Fetcher {
                 let _ended = heard.send(seq);
             }
         };
-        let (client, _carrier) = connector.connect_listening(tell).await.map_err(Trouble::from)?;
-        client.batch_execute("listen classic").await.map_err(Trouble::from)?;
+        let (client, _carrier) = connector.connect_listening(tell).await.map_err(DatabaseError::from)?;
+        client.batch_execute("listen classic").await.map_err(DatabaseError::from)?;
         let select = format!("select {}::text from rowcast.events where seq = $1", StoredEvent::COLUMNS);
-        let select = client.prepare(&select).await.map_err(Trouble::from)?;
+        let select = client.prepare(&select).await.map_err(DatabaseError::from)?;
         let (came, come) = watch::channel(0);
         let end = Shutdown::new();
         let ending = end.clone();

@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::error::BenchError;
 use crate::config::Secret;
-use crate::db::{Connector, DatabaseUrl, Trouble};
+use crate::db::{Connector, DatabaseError, DatabaseUrl};
 
 /// A trigger that notifies of the whole row, as home-made relays have it.
 pub(super) const RELAYED: &str = "create function rowcast.relay() returns trigger language plpgsql as
@@ -38,8 +38,8 @@ pub async fn relay(url: &Secret, listening: impl FnOnce(SocketAddr)) -> Result<(
     let hear = move |n: Notification| {
         let _nobody_there = heard.send(n.payload().to_owned().into());
     };
-    let (client, carrier) = connector.connect_listening(hear).await.map_err(Trouble::from)?;
-    client.batch_execute("listen relay").await.map_err(Trouble::from)?;
+    let (client, carrier) = connector.connect_listening(hear).await.map_err(DatabaseError::from)?;
+    client.batch_execute("listen relay").await.map_err(DatabaseError::from)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     listening(listener.local_addr()?);
     tokio::select! {

@@ -16,7 +16,7 @@ use crate::auth::Role;
 use crate::auth::token::Mint;
 use crate::clock::Clock;
 use crate::config::Secret;
-use crate::db::{Connector, Trouble};
+use crate::db::{Connector, DatabaseError};
 
 /// How long the last clients may take for what was written.
 const CATCH_UP: Duration = Duration::from_secs(30);
@@ -137,8 +137,8 @@ async fn fan(testbed: &Testbed, plan: &Plan, side: Side) -> Result<Fan, BenchErr
         }
         Side::Relay => {
             let connector = testbed.fresh(Scheme::Plain).await?;
-            let (client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
-            client.batch_execute(RELAYED).await.map_err(Trouble::from)?;
+            let (client, _carrier) = connector.connect().await.map_err(DatabaseError::from)?;
+            client.batch_execute(RELAYED).await.map_err(DatabaseError::from)?;
             let url = testbed.url(Scheme::Plain);
             let server = Server::start(&["bench", "relay"], &[("DATABASE_URL", url.as_str())]).await?;
             let door = Door { address: server.address.clone(), path: |_| "/".to_owned(), token: None };

@@ -9,7 +9,7 @@ use tokio_postgres::config::Host;
 use super::error::BenchError;
 use crate::cluster::{Cluster, Search, find};
 use crate::config::Secret;
-use crate::db::{Connector, DatabaseUrl, Trouble, migrate};
+use crate::db::{Connector, DatabaseError, DatabaseUrl, migrate};
 
 /// As in real life, said aloud; and checkpoints far apart, so that none falls into one scheme's round and not another's.
 const SETTINGS: [(&str, &str); 5] = [
@@ -126,7 +126,7 @@ impl Testbed {
     }
 
     async fn at(url: DatabaseUrl, tell: Tell) -> Result<Self, BenchError> {
-        let (admin, _carrier) = Connector::new(url.clone())?.connect().await.map_err(Trouble::from)?;
+        let (admin, _carrier) = Connector::new(url.clone())?.connect().await.map_err(DatabaseError::from)?;
         let prefix = format!("rowcast_bench_{}", std::process::id());
         Ok(Self { url, admin, prefix, home: None, tell })
     }
@@ -137,12 +137,12 @@ impl Testbed {
             let template = self.template(scheme);
             (self.tell)(&format!("preparing {}", scheme.name()));
             self.execute(&format!("create database {template} template template0")).await?;
-            let (mut client, carrier) = self.connector(&template)?.connect().await.map_err(Trouble::from)?;
+            let (mut client, carrier) = self.connector(&template)?.connect().await.map_err(DatabaseError::from)?;
             migrate::run(&mut client).await?;
             if scheme != Scheme::Rowcast {
-                client.batch_execute(WITHOUT_TRIGGERS).await.map_err(Trouble::from)?;
+                client.batch_execute(WITHOUT_TRIGGERS).await.map_err(DatabaseError::from)?;
             }
-            client.batch_execute(scheme.change()).await.map_err(Trouble::from)?;
+            client.batch_execute(scheme.change()).await.map_err(DatabaseError::from)?;
             drop(client);
             carrier.await.map_err(std::io::Error::other)?;
         }
@@ -161,10 +161,10 @@ impl Testbed {
     /// How many events the scheme's database holds, and the seq of the last.
     pub(super) async fn rows(&self, scheme: Scheme) -> Result<(i64, i64), BenchError> {
         let name = format!("{}_{}", self.prefix, scheme.name());
-        let (client, _carrier) = self.connector(&name)?.connect().await.map_err(Trouble::from)?;
+        let (client, _carrier) = self.connector(&name)?.connect().await.map_err(DatabaseError::from)?;
         let sql = "select count(*), coalesce(max(seq), 0) from rowcast.events";
-        let row = client.query_one(sql, &[]).await.map_err(Trouble::from)?;
-        Ok((row.try_get(0).map_err(Trouble::from)?, row.try_get(1).map_err(Trouble::from)?))
+        let row = client.query_one(sql, &[]).await.map_err(DatabaseError::from)?;
+        Ok((row.try_get(0).map_err(DatabaseError::from)?, row.try_get(1).map_err(DatabaseError::from)?))
     }
 
     /// What a reader of the figures has to know of the server.
@@ -173,8 +173,9 @@ impl Testbed {
         for name in
             ["server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size"]
         {
-            let row = self.admin.query_one("select current_setting($1)", &[&name]).await.map_err(Trouble::from)?;
-            let value: String = row.try_get(0).map_err(Trouble::from)?;
+            let row =
+                self.admin.query_one("select current_setting($1)", &[&name]).await.map_err(DatabaseError::from)?;
+            let value: String = row.try_get(0).map_err(DatabaseError::from)?;
             facts.push(format!("{name} {value}"));
         }
         let way = if self.home.is_some() { "Unix socket" } else { "the given URL" };
@@ -187,7 +188,7 @@ impl Testbed {
             for scheme in Scheme::ALL {
                 for name in [format!("{}_{}", self.prefix, scheme.name()), template(&self.prefix, scheme)] {
                     let drop = format!("drop database if exists {name} with (force)");
-                    self.admin.batch_execute(&drop).await.map_err(Trouble::from)?;
+                    self.admin.batch_execute(&drop).await.map_err(DatabaseError::from)?;
                 }
             }
             return Ok(());
@@ -237,7 +238,7 @@ impl Testbed {
     }
 
     async fn execute(&self, sql: &str) -> Result<(), BenchError> {
-        Ok(self.admin.batch_execute(sql).await.map_err(Trouble::from)?)
+        Ok(self.admin.batch_execute(sql).await.map_err(DatabaseError::from)?)
     }
 }
 

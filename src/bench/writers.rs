@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::task::JoinSet;
 
 use super::error::BenchError;
-use crate::db::{Connector, Trouble};
+use crate::db::{Connector, DatabaseError};
 
 /// Connections that insert, each a row at a time.
 pub(super) struct Writers {
@@ -80,7 +80,7 @@ async fn write(
     subjects: usize,
     stop: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
-) -> Result<(), Trouble> {
+) -> Result<(), DatabaseError> {
     let (client, _carrier) = connector.connect().await?;
     let insert = "insert into rowcast.events (type, subject, payload) values ('order.filled', $1, $2::text::jsonb)";
     let insert = client.prepare(insert).await?;

@@ -14,7 +14,7 @@ use super::view;
 use crate::application::Verb::{Get, Post};
 use crate::application::{Answer, Answered, Application, ApplicationError, Endpoint, Rate, Tables, known, right};
 use crate::auth::{Action, Extent, Identity};
-use crate::db::{Lane, Trouble};
+use crate::db::{DatabaseError, Lane};
 use crate::limit::Class;
 use crate::query::{BadQuery, Query};
 use crate::refusals::{self, sentence};
@@ -143,13 +143,13 @@ impl From<ChatError> for ApplicationError {
             ChatError::NotFound => Self::not_found(),
             ChatError::Closed => Self::of(refusals::CONVERSATION_CLOSED),
             ChatError::KeyReused => Self::of(refusals::IDEMPOTENCY_CONFLICT),
-            ChatError::Database(trouble) => trouble.into(),
+            ChatError::Database(error) => error.into(),
         }
     }
 }
 
 fn failed(error: tokio_postgres::Error) -> ApplicationError {
-    Trouble::from(error).into()
+    DatabaseError::from(error).into()
 }
 
 #[cfg(test)]

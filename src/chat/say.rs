@@ -9,7 +9,7 @@ use super::answer::ask;
 use super::responder::{Echo, Question, Responder};
 use super::store::{self, Kept};
 use super::{Exchange, Message, Status};
-use crate::db::{Database, Lane, Requester, Trouble};
+use crate::db::{Database, DatabaseError, Lane, Requester};
 
 /// How long a responder may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ pub(super) enum ChatError {
     KeyReused,
     /// The database could not be asked. Whether the message is stored is unknown if the connection broke.
     #[error(transparent)]
-    Database(#[from] Trouble),
+    Database(#[from] DatabaseError),
 }
 
 impl From<Error> for ChatError {

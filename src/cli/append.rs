@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{Failure, output};
 use crate::config::Source;
-use crate::db::{Connector, DatabaseUrl, Trouble};
+use crate::db::{Connector, DatabaseError, DatabaseUrl};
 use crate::journal::{self, AppendError, MAX_BATCH, NewEvent, SQL_SCOPE};
 use crate::shutdown;
 
@@ -59,7 +59,7 @@ pub(super) async fn run(source: &Source, args: &ArgMatches) -> Result<(), Failur
 
 async fn connect(source: &Source) -> Result<Client, Failure> {
     let connector = Connector::new(DatabaseUrl::parse(&source.database_url()?)?)?;
-    let (client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
+    let (client, _carrier) = connector.connect().await.map_err(DatabaseError::from)?;
     Ok(client)
 }
 

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::cluster::{self, Cluster, Search};
 use crate::config::{Secret, ServerConfig, Source};
 use crate::db::migrate::{self, MigrateError};
-use crate::db::{Connector, DatabaseUrl, Trouble};
+use crate::db::{Connector, DatabaseError, DatabaseUrl};
 use crate::http::ListenError;
 use crate::shutdown::{self, Signals};
 
@@ -52,7 +52,7 @@ fn open(dir: &Path) -> Result<Cluster, cluster::ClusterError> {
 async fn serve(source: Source, cluster: &mut Cluster, plays: bool, signals: &Signals) -> Result<(), Failure> {
     let url = Secret::new(cluster.url());
     let connector = Connector::new(DatabaseUrl::parse(&url)?)?;
-    let (mut client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
+    let (mut client, _carrier) = connector.connect().await.map_err(DatabaseError::from)?;
     let applied = migrate::run(&mut client).await.map_err(|error| with_the_folder(error, cluster.dir()))?.len();
     if applied > 0 {
         output::tell(&format!("migrations applied: {applied}"));

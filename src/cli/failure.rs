@@ -16,7 +16,7 @@ pub(super) enum Failure {
     #[error(transparent)]
     Mint(#[from] MintError),
     #[error(transparent)]
-    Trouble(#[from] crate::db::Trouble),
+    Database(#[from] crate::db::DatabaseError),
     #[error(transparent)]
     Url(#[from] crate::db::UrlError),
     #[error(transparent)]

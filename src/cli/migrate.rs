@@ -5,12 +5,12 @@ use clap::ArgMatches;
 use super::{Failure, output};
 use crate::config::Source;
 use crate::db::migrate::{self, Status};
-use crate::db::{Connector, DatabaseUrl, Trouble};
+use crate::db::{Connector, DatabaseError, DatabaseUrl};
 
 /// Applies what is missing, or with `--check` only says what that is.
 pub(super) async fn run(source: &Source, args: &ArgMatches) -> Result<(), Failure> {
     let connector = Connector::new(DatabaseUrl::parse(&source.database_url()?)?)?;
-    let (mut client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
+    let (mut client, _carrier) = connector.connect().await.map_err(DatabaseError::from)?;
     if args.get_flag("check") {
         return match migrate::status(&client).await? {
             Status::Behind(missing) => {

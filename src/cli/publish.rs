@@ -6,7 +6,7 @@ use tokio_postgres::{Client, Row};
 
 use super::{Failure, output};
 use crate::config::Source;
-use crate::db::{Connector, DatabaseUrl, Trouble};
+use crate::db::{Connector, DatabaseError, DatabaseUrl};
 
 /// Left out means null, which is the default of each of these arguments.
 const PUBLISH: &str = "\
@@ -91,13 +91,13 @@ fn line_of(row: &Row) -> Result<String, tokio_postgres::Error> {
 
 async fn connect(source: &Source) -> Result<Client, Failure> {
     let connector = Connector::new(DatabaseUrl::parse(&source.database_url()?)?)?;
-    let (client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
+    let (client, _carrier) = connector.connect().await.map_err(DatabaseError::from)?;
     Ok(client)
 }
 
 /// What Postgres says, in its own words: it knows the table and the rights better than this does.
 fn said(error: tokio_postgres::Error) -> Failure {
-    let Some(db) = error.as_db_error() else { return Trouble::from(error).into() };
+    let Some(db) = error.as_db_error() else { return DatabaseError::from(error).into() };
     let hint = db.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
     // One line, whatever a name in it holds.
     Failure::Said(format!("{}{hint}", db.message()).replace(['\n', '\r'], " "))

@@ -5,7 +5,7 @@ use clap::ArgMatches;
 use super::{Failure, output};
 use crate::auth::{MAX_SUBJECT_BYTES, is_subject, revocations};
 use crate::config::Source;
-use crate::db::{Connector, DatabaseUrl, Trouble};
+use crate::db::{Connector, DatabaseError, DatabaseUrl};
 use crate::view::instant_text;
 
 /// Writes down that the tokens of a subject are no longer believed, and prints until when those were issued.
@@ -22,8 +22,8 @@ pub(super) async fn run(source: &Source, args: &ArgMatches) -> Result<(), Failur
         return Err(Failure::Usage(format!("--reason must be 1 to {} bytes", revocations::MAX_REASON_BYTES)));
     }
     let connector = Connector::new(DatabaseUrl::parse(&source.database_url()?)?)?;
-    let (client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
-    let done = revocations::revoke(&client, subject, None, reason).await.map_err(Trouble::from)?;
+    let (client, _carrier) = connector.connect().await.map_err(DatabaseError::from)?;
+    let done = revocations::revoke(&client, subject, None, reason).await.map_err(DatabaseError::from)?;
     output::print(&instant_text(done.revoked_at));
     output::tell(&format!("tokens of {subject} issued until then are refused; sessions close within a second"));
     Ok(())

@@ -5,13 +5,13 @@ use clap::ArgMatches;
 use super::{Failure, output};
 use crate::chat;
 use crate::config::Source;
-use crate::db::{Connector, DatabaseUrl, Trouble};
+use crate::db::{Connector, DatabaseError, DatabaseUrl};
 
 /// Makes the speaker and prints its id. Repeated, it prints the same one.
 pub(super) async fn run(source: &Source, args: &ArgMatches) -> Result<(), Failure> {
     let text = |name: &str| args.get_one::<String>(name).map(String::as_str);
     let connector = Connector::new(DatabaseUrl::parse(&source.database_url()?)?)?;
-    let (client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
+    let (client, _carrier) = connector.connect().await.map_err(DatabaseError::from)?;
     let made = match (text("bot"), text("sub")) {
         (Some(name), _) => chat::make_bot(&client, name).await,
         (None, Some(subject)) => chat::make_user(&client, subject, text("name")).await,
@@ -27,6 +27,6 @@ fn refused(error: tokio_postgres::Error) -> Failure {
     match constraint {
         Some("speakers_name_check") => Failure::Usage("a name has 1 to 200 characters, and not only blanks".to_owned()),
         Some("speakers_subject_check") => Failure::Usage("--sub has 1 to 256 bytes".to_owned()),
-        _ => Failure::Trouble(error.into()),
+        _ => Failure::Database(error.into()),
     }
 }

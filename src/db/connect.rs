@@ -174,7 +174,7 @@ where
             Some(Ok(AsyncMessage::Notice(notice))) => tracing::debug!(%notice, "Postgres says"),
             Some(Ok(_)) => {}
             Some(Err(error)) => {
-                tracing::debug!(error = %super::Trouble::from(&error), "connection to Postgres ended");
+                tracing::debug!(error = %super::DatabaseError::from(&error), "connection to Postgres ended");
                 return;
             }
             None => return,

@@ -17,7 +17,7 @@ use tokio_postgres::{Client, Config, Error, SimpleQueryMessage};
 use super::distrust::Distrust;
 use super::lane::Lane;
 use super::lane_counts::LaneCounts;
-use super::{CONNECT_LIMIT, Connector, Trouble};
+use super::{CONNECT_LIMIT, Connector, DatabaseError};
 
 /// A connection that was idle for longer than this is tested before it is used.
 const UNTESTED_LIMIT: Duration = Duration::from_secs(1);
@@ -46,7 +46,7 @@ pub(super) fn build(
     connections: usize,
     distrust: &Distrust,
     counts: &Arc<LaneCounts>,
-) -> Result<Pool, Trouble> {
+) -> Result<Pool, DatabaseError> {
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
     let manager = Manager::from_connect(connector.config().clone(), Dial(connector.clone()), manager_config);
     let timeouts = Timeouts { wait: None, create: Some(CONNECT_LIMIT), recycle: Some(CONNECT_LIMIT) };
@@ -69,7 +69,7 @@ pub(super) fn build(
         .queue_mode(QueueMode::Lifo)
         .pre_recycle(test)
         .build()
-        .map_err(|e| Trouble::Other(e.to_string()))
+        .map_err(|e| DatabaseError::Other(e.to_string()))
 }
 
 /// Whether a connection may be used again. A server or a proxy may have gone mute without closing it, which shows only by an

@@ -17,7 +17,7 @@ use super::lane_counts::{LaneCounts, Waiting};
 use super::lease::Lease;
 use super::ping::{LastPing, Pong};
 use super::share::{Requester, Shares};
-use super::{CONNECT_LIMIT, Connector, Trouble, connections};
+use super::{CONNECT_LIMIT, Connector, DatabaseError, connections};
 
 /// So many new connections that lead elsewhere end a read.
 const NEW_CONNECTIONS: u32 = 2;
@@ -75,7 +75,7 @@ impl fmt::Debug for Database {
 
 impl Database {
     /// A pool of at most `size` connections for requests, and a few beside it. None is made before the first is needed.
-    pub fn new(connector: Connector, size: usize) -> Result<Self, Trouble> {
+    pub fn new(connector: Connector, size: usize) -> Result<Self, DatabaseError> {
         let distrust = Distrust::new();
         let groups: Vec<_> = (lane::groups(size).into_iter())
             .map(|group| {
@@ -83,16 +83,16 @@ impl Database {
                 let purpose = group.lanes.iter().map(|lane| lane.name()).collect::<Vec<_>>().join("+");
                 let connector = connector.for_purpose(&purpose);
                 let pool = connections::build(&connector, group.lanes, group.connections, &distrust, &counts)?;
-                Ok::<_, Trouble>((group.lanes, pool, Shares::new(group.connections), counts))
+                Ok::<_, DatabaseError>((group.lanes, pool, Shares::new(group.connections), counts))
             })
             .collect::<Result<_, _>>()?;
         let of = |lane: Lane| {
             let group = groups.iter().find(|(lanes, ..)| lanes.contains(&lane));
             let (lanes, pool, shares, counts) =
-                group.ok_or_else(|| Trouble::Other(format!("no connections for a {}", lane.name())))?;
+                group.ok_or_else(|| DatabaseError::Other(format!("no connections for a {}", lane.name())))?;
             // What the test before use finds is counted once, for the first lane of a group.
             let counts = if lanes.first() == Some(&lane) { Arc::clone(counts) } else { Arc::default() };
-            Ok::<_, Trouble>(LanePool { lane, pool: pool.clone(), shares: Arc::clone(shares), counts })
+            Ok::<_, DatabaseError>(LanePool { lane, pool: pool.clone(), shares: Arc::clone(shares), counts })
         };
         let [write, read, search, probe, housekeeping] = Lane::ALL;
         let lanes = [of(write)?, of(read)?, of(search)?, of(probe)?, of(housekeeping)?];
@@ -100,7 +100,7 @@ impl Database {
     }
 
     /// Runs statements on a connection of a lane, for the server itself. See [`Self::run_for`].
-    pub async fn run<T>(&self, lane: Lane, work: impl AsyncFnOnce(&mut Client) -> T) -> Result<T, Trouble> {
+    pub async fn run<T>(&self, lane: Lane, work: impl AsyncFnOnce(&mut Client) -> T) -> Result<T, DatabaseError> {
         self.run_for(lane, &Requester::SERVER, work).await
     }
 
@@ -111,34 +111,34 @@ impl Database {
         lane: Lane,
         requester: &Requester,
         work: impl AsyncFnOnce(&mut Client) -> T,
-    ) -> Result<T, Trouble> {
+    ) -> Result<T, DatabaseError> {
         let lane = self.lane(lane);
         let mut lease = self.lease(lane, requester).await?;
         lane.counts.runs.fetch_add(1, Ordering::Relaxed);
-        let Some(client) = lease.client() else { return Err(Trouble::Other("a connection was lost".to_owned())) };
+        let Some(client) = lease.client() else { return Err(DatabaseError::Other("a connection was lost".to_owned())) };
         let result = timeout(lane.lane.limits().run, work(client)).await;
         finish(lane, lease, result)
     }
 
     /// Runs a read that finds out where its connection leads, and answers `None` where that is another place than is wanted.
     /// Then the connection is closed, `None` is returned, and the read is to be tried again: there are never more old connections
-    /// than the lane holds. When new ones lead elsewhere too, [`Trouble::Elsewhere`] is the answer.
+    /// than the lane holds. When new ones lead elsewhere too, [`DatabaseError::Elsewhere`] is the answer.
     pub async fn run_proven<T, E>(
         &self,
         lane: Lane,
         requester: &Requester,
         strangers: &mut Strangers,
         work: impl AsyncFnOnce(&mut Client) -> Result<Option<T>, E>,
-    ) -> Result<Option<Result<T, E>>, Trouble> {
+    ) -> Result<Option<Result<T, E>>, DatabaseError> {
         let lane = self.lane(lane);
         let mut lease = self.lease(lane, requester).await?;
         lane.counts.runs.fetch_add(1, Ordering::Relaxed);
-        let Some(client) = lease.client() else { return Err(Trouble::Other("a connection was lost".to_owned())) };
+        let Some(client) = lease.client() else { return Err(DatabaseError::Other("a connection was lost".to_owned())) };
         let result = timeout(lane.lane.limits().run, work(client)).await;
         if matches!(result, Ok(Ok(None))) {
             strangers.0 += u32::from(lease.is_new());
             lease.reject();
-            return if strangers.0 < NEW_CONNECTIONS { Ok(None) } else { Err(Trouble::Elsewhere) };
+            return if strangers.0 < NEW_CONNECTIONS { Ok(None) } else { Err(DatabaseError::Elsewhere) };
         }
         finish(lane, lease, result).map(Result::transpose)
     }
@@ -154,21 +154,21 @@ impl Database {
         }
     }
 
-    async fn lease(&self, lane: &LanePool, requester: &Requester) -> Result<Lease, Trouble> {
+    async fn lease(&self, lane: &LanePool, requester: &Requester) -> Result<Lease, DatabaseError> {
         let waiting = Waiting::new(&lane.counts.waiting);
         let limits = lane.lane.limits();
         let begun = Instant::now();
         let busy = || {
             lane.counts.refused.fetch_add(1, Ordering::Relaxed);
-            Trouble::Busy(lane.lane.name())
+            DatabaseError::Busy(lane.lane.name())
         };
         let turn = lane.shares.enter(requester, limits).await.map_err(|_| busy())?;
         let timeouts = Timeouts { wait: Some(limits.queue.saturating_sub(begun.elapsed())), ..lane.pool.timeouts() };
         let object = lane.pool.timeout_get(&timeouts).await.map_err(|error| match error {
             PoolError::Timeout(TimeoutType::Wait) => busy(),
-            PoolError::Timeout(_) => Trouble::Slow(CONNECT_LIMIT),
-            PoolError::Backend(error) => Trouble::from(&error),
-            other => Trouble::Other(other.to_string()),
+            PoolError::Timeout(_) => DatabaseError::Slow(CONNECT_LIMIT),
+            PoolError::Backend(error) => DatabaseError::from(&error),
+            other => DatabaseError::Other(other.to_string()),
         })?;
         drop(waiting);
         Ok(Lease::new(object, self.0.connector.clone(), self.0.distrust.clone(), &lane.counts, turn))
@@ -176,15 +176,15 @@ impl Database {
 
     /// Asks the database whether it is there and takes writes, on a connection that is for this alone. Those who ask at the
     /// same time share one answer.
-    pub async fn ping(&self) -> Result<Pong, Trouble> {
+    pub async fn ping(&self) -> Result<Pong, DatabaseError> {
         let mut last = self.0.last_ping.lock().await;
         if let Some(answer) = last.fresh() {
             return answer;
         }
         let begun = Instant::now();
         let asking = self.run(Lane::Probe, async |client| connections::is_read_only(client).await);
-        let asked = timeout(lane::PROBE_LIMIT, async { Ok::<_, Trouble>(asking.await??) });
-        let read_only = asked.await.unwrap_or(Err(Trouble::Slow(lane::PROBE_LIMIT)));
+        let asked = timeout(lane::PROBE_LIMIT, async { Ok::<_, DatabaseError>(asking.await??) });
+        let read_only = asked.await.unwrap_or(Err(DatabaseError::Slow(lane::PROBE_LIMIT)));
         let answer = read_only.map(|read_only| Pong { took: begun.elapsed(), read_only });
         if last.replace(&answer) {
             // A session keeps the setting that it began with.
@@ -234,7 +234,7 @@ impl Database {
 }
 
 /// Gives a connection back, or has what runs on it cancelled if that has taken too long.
-fn finish<T>(lane: &LanePool, lease: Lease, result: Result<T, Elapsed>) -> Result<T, Trouble> {
+fn finish<T>(lane: &LanePool, lease: Lease, result: Result<T, Elapsed>) -> Result<T, DatabaseError> {
     match result {
         Ok(result) => {
             lease.finish();
@@ -244,7 +244,7 @@ fn finish<T>(lane: &LanePool, lease: Lease, result: Result<T, Elapsed>) -> Resul
             let limit = lane.lane.limits().run;
             lease.expire();
             tracing::warn!(lane = lane.lane.name(), ?limit, "a statement took too long and is cancelled");
-            Err(Trouble::Slow(limit))
+            Err(DatabaseError::Slow(limit))
         }
     }
 }

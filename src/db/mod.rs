@@ -6,6 +6,7 @@ mod connect;
 mod connections;
 mod database;
 mod distrust;
+mod error;
 mod hosts;
 mod lane;
 mod lane_counts;
@@ -15,19 +16,18 @@ mod ping;
 mod share;
 mod timestamp;
 mod tls;
-mod trouble;
 mod url;
 
 use std::time::Duration;
 
 pub use connect::Connector;
 pub use database::{Database, LaneStatus, Strangers};
+pub use error::DatabaseError;
 pub use lane::Lane;
 pub use ping::Pong;
 pub use share::Requester;
 pub use timestamp::{BadTimestamp, EARLIEST, LATEST, Timestamp};
 pub use tls::TlsError;
-pub use trouble::Trouble;
 pub use url::{DatabaseUrl, SslMode, UrlError};
 
 /// How long a connection may take to be made, from the TCP handshake to the end of authentication.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Trouble;
+use super::DatabaseError;
 
 /// How long one answer serves everybody who asks, so that a flood of probes is not a flood of queries.
 const MEMORY: Duration = Duration::from_millis(100);
@@ -20,18 +20,18 @@ pub struct Pong {
 #[derive(Debug, Default)]
 pub(super) struct LastPing {
     at: Option<Instant>,
-    result: Option<Result<Pong, Trouble>>,
+    result: Option<Result<Pong, DatabaseError>>,
 }
 
 impl LastPing {
     /// The last answer, while it is young enough to serve everybody who asks.
-    pub(super) fn fresh(&self) -> Option<Result<Pong, Trouble>> {
+    pub(super) fn fresh(&self) -> Option<Result<Pong, DatabaseError>> {
         let fresh = self.at.is_some_and(|at| at.elapsed() < MEMORY);
         self.result.clone().filter(|_| fresh)
     }
 
     /// Keeps a new answer and logs where it differs from the one before. True if the database begins or ceases to take writes.
-    pub(super) fn replace(&mut self, new: &Result<Pong, Trouble>) -> bool {
+    pub(super) fn replace(&mut self, new: &Result<Pong, DatabaseError>) -> bool {
         let read_only = new.as_ref().ok().map(|pong| pong.read_only);
         let changed = self.result.is_some() && self.read_only() != read_only;
         self.tell_changes(new);
@@ -45,16 +45,16 @@ impl LastPing {
     }
 
     /// Logs when the answer becomes another one, not each time that it is given.
-    fn tell_changes(&self, new: &Result<Pong, Trouble>) {
-        let state = |result: &Result<Pong, Trouble>| match result {
+    fn tell_changes(&self, new: &Result<Pong, DatabaseError>) {
+        let state = |result: &Result<Pong, DatabaseError>| match result {
             Ok(pong) if pong.read_only => Some("read_only"),
             Ok(_) => None,
-            Err(trouble) => Some(trouble.kind()),
+            Err(error) => Some(error.kind()),
         };
         let (before, now) = (self.result.as_ref().and_then(state), state(new));
         match new {
             _ if before == now => {}
-            Err(trouble) => tracing::error!(reason = trouble.kind(), "database check failed: {trouble}"),
+            Err(error) => tracing::error!(reason = error.kind(), "database check failed: {error}"),
             Ok(pong) if pong.read_only => {
                 tracing::error!(
                     "the database takes no writes: it is a standby, or default_transaction_read_only is on"

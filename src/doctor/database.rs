@@ -8,7 +8,7 @@ use tokio_postgres::config::Host;
 use tokio_postgres::{Client, Row};
 
 use super::finding::{Finding, Patient, fail, ok, warn};
-use crate::db::{Connector, DatabaseUrl, Trouble};
+use crate::db::{Connector, DatabaseError, DatabaseUrl};
 
 /// How long a bell from one connection to another may take.
 const BELL_LIMIT: Duration = Duration::from_secs(2);
@@ -18,12 +18,12 @@ const CLOCK_FAIL: f64 = 30.0;
 /// A prepared transaction this old was forgotten.
 const FORGOTTEN: Duration = Duration::from_secs(3600);
 
-pub(super) async fn one(client: &Client, sql: &str) -> Result<Row, Trouble> {
+pub(super) async fn one(client: &Client, sql: &str) -> Result<Row, DatabaseError> {
     Ok(client.query_typed_one(sql, &[]).await?)
 }
 
 /// Whether Postgres can be reached, as whom, and how the way is protected.
-pub(super) async fn connection(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn connection(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let url = match patient.source.database_url().map(|url| DatabaseUrl::parse(&url)) {
         Err(error) => return Ok(fail(error.to_string())),
         Ok(Err(error)) => return Ok(fail(error.to_string())),
@@ -37,7 +37,7 @@ pub(super) async fn connection(patient: &Patient<'_>) -> Result<Finding, Trouble
     let Some(client) = patient.client else {
         let tried = connector.connect().await;
         return Ok(match tried {
-            Err(error) => fail(Trouble::from(error).to_string()),
+            Err(error) => fail(DatabaseError::from(error).to_string()),
             Ok(_) => warn("Postgres refused a connection and then took one: is max_connections reached?"),
         });
     };
@@ -65,7 +65,7 @@ fn is_remote(host: &Host) -> bool {
 }
 
 /// Postgres 14 has what the journal needs.
-pub(super) async fn version(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn version(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let sql = "select current_setting('server_version_num')::int, current_setting('server_version')";
     let row = one(patient.client()?, sql).await?;
     Ok(judge_version(row.try_get(0)?, row.try_get(1)?))
@@ -80,7 +80,7 @@ fn judge_version(number: i32, name: &str) -> Finding {
 }
 
 /// The tail needs the primary.
-pub(super) async fn standby(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn standby(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let row = one(patient.client()?, "select pg_catalog.pg_is_in_recovery()").await?;
     Ok(judge_standby(row.try_get(0)?))
 }
@@ -94,7 +94,7 @@ fn judge_standby(is_standby: bool) -> Finding {
 }
 
 /// JSON is UTF-8.
-pub(super) async fn encoding(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn encoding(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let row = one(patient.client()?, "select current_setting('server_encoding')").await?;
     let encoding: &str = row.try_get(0)?;
     Ok(if encoding == "UTF8" {
@@ -105,7 +105,7 @@ pub(super) async fn encoding(patient: &Patient<'_>) -> Result<Finding, Trouble> 
 }
 
 /// Whether a bell from one connection reaches another. The channel is one that nobody rings for an event.
-pub(super) async fn listen(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn listen(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let Some(connector) = patient.connector else { return Ok(fail("there is no way to connect")) };
     let channel = format!("rowcast_doctor_{:x}", getrandom::u64().unwrap_or(1));
     let heard = Arc::new(Notify::new());
@@ -133,7 +133,7 @@ pub(super) async fn listen(patient: &Patient<'_>) -> Result<Finding, Trouble> {
 }
 
 /// Times in tokens and times in the journal are compared, so the clocks must agree.
-pub(super) async fn clock(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn clock(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let before = unix_seconds();
     let row = one(patient.client()?, "select extract(epoch from clock_timestamp())::float8").await?;
     let database: f64 = row.try_get(0)?;
@@ -155,7 +155,7 @@ fn judge_clock(ahead: f64) -> Finding {
 }
 
 /// Settings of this login's sessions that would hurt a server. They come from the role, the database or the URL.
-pub(super) async fn session(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn session(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let milliseconds = |name| format!("extract(epoch from current_setting('{name}')::interval)::float8 * 1000");
     let sql = format!(
         "select {}, {}, {}, current_setting('default_transaction_read_only') = 'on', \
@@ -187,7 +187,7 @@ pub(super) async fn session(patient: &Patient<'_>) -> Result<Finding, Trouble> {
 }
 
 /// Without this right, who holds the stream back is named by its process alone.
-pub(super) async fn statistics(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn statistics(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let has = member(patient, "pg_read_all_stats").await?;
     Ok(if has {
         ok("this login sees what others do")
@@ -197,7 +197,7 @@ pub(super) async fn statistics(patient: &Patient<'_>) -> Result<Finding, Trouble
 }
 
 /// Without this right, who holds the stream back cannot be ended.
-pub(super) async fn signal(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn signal(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let has = member(patient, "pg_signal_backend").await?;
     Ok(if has {
         ok("this login may end transactions that hold the stream back")
@@ -206,13 +206,13 @@ pub(super) async fn signal(patient: &Patient<'_>) -> Result<Finding, Trouble> {
     })
 }
 
-async fn member(patient: &Patient<'_>, role: &str) -> Result<bool, Trouble> {
+async fn member(patient: &Patient<'_>, role: &str) -> Result<bool, DatabaseError> {
     let sql = format!("select pg_catalog.pg_has_role(current_user, '{role}', 'usage')");
     Ok(one(patient.client()?, &sql).await?.try_get(0)?)
 }
 
 /// A prepared transaction that nobody ends holds back vacuum, and the stream if it has inserted.
-pub(super) async fn prepared(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn prepared(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let sql = "select count(*), min(gid), extract(epoch from clock_timestamp() - min(prepared))::float8 \
                  from (select gid, prepared from pg_catalog.pg_prepared_xacts \
                         where database = current_database() order by prepared) x";

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 
 use crate::config::Source;
-use crate::db::{Connector, Trouble};
+use crate::db::{Connector, DatabaseError};
 
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -57,7 +57,7 @@ pub(super) struct Patient<'a> {
 
 impl<'a> Patient<'a> {
     /// The connection. The table asks for it before it calls a check that needs one.
-    pub(super) fn client(&self) -> Result<&'a Client, Trouble> {
-        self.client.ok_or_else(|| Trouble::Unreachable("there is no connection".to_owned()))
+    pub(super) fn client(&self) -> Result<&'a Client, DatabaseError> {
+        self.client.ok_or_else(|| DatabaseError::Unreachable("there is no connection".to_owned()))
     }
 }

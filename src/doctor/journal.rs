@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::database::one;
 use super::finding::{Finding, Patient, fail, ok, warn};
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::db::migrate::{self, MigrateError, Status};
 
 /// A transaction that has inserted and is idle for so long was forgotten.
@@ -21,12 +21,12 @@ pub(super) async fn is_there(client: &Client) -> bool {
 }
 
 /// Whether the schema is this binary's.
-pub(super) async fn migrations(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn migrations(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     Ok(match migrate::status(patient.client()?).await {
         Ok(Status::Current) => ok("the schema is up to date"),
         Ok(Status::Behind(missing)) => fail(format!("missing: {}; run `rowcast migrate`", missing.join(", "))),
         Ok(Status::Ahead(version)) => warn(format!("the schema is ahead, at V{version}, and allows this binary")),
-        Err(MigrateError::Postgres(error)) => fail(Trouble::from(error).to_string()),
+        Err(MigrateError::Postgres(error)) => fail(DatabaseError::from(error).to_string()),
         Err(error) => fail(error.to_string()),
     })
 }
@@ -50,7 +50,7 @@ const RIGHTS: &[(&str, &str)] = &[
 ];
 
 /// Whether this login may do what a server does, and whether it may do more than it needs.
-pub(super) async fn privileges(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn privileges(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let mut sql = "select pg_has_role(c.relowner, 'usage'), \
                    (select rolsuper from pg_catalog.pg_roles where rolname = current_user), \
                    has_schema_privilege('rowcast', 'usage')"
@@ -84,7 +84,7 @@ pub(super) async fn privileges(patient: &Patient<'_>) -> Result<Finding, Trouble
 }
 
 /// Whether inserts have somewhere to go, now and for a while.
-pub(super) async fn partitions(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn partitions(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let sql = "\
         select coalesce(max(b.upper), 1) - 1 - s.used, count(*) filter (where b.lower > s.used), j.partitions_ahead \
           from (select case when is_called then last_value else 0 end as used from rowcast.events_seq_seq) s \
@@ -109,7 +109,7 @@ pub(super) async fn partitions(patient: &Patient<'_>) -> Result<Finding, Trouble
 }
 
 /// A session that draws numbers in blocks could use one that was taken for decided.
-pub(super) async fn sequence(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn sequence(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let sql = "select seqcache, seqincrement, seqcycle from pg_catalog.pg_sequence \
                 where seqrelid = 'rowcast.events_seq_seq'::regclass";
     let row = one(patient.client()?, sql).await?;
@@ -127,7 +127,7 @@ pub(super) async fn sequence(patient: &Patient<'_>) -> Result<Finding, Trouble> 
 
 /// Rows that no draw from the sequence accounts for. The sequence is read after the snapshot is taken, so a row that is
 /// being inserted meanwhile is none of them.
-pub(super) async fn beyond(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn beyond(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let last_value = "(select case when is_called then last_value else 0 end from rowcast.events_seq_seq)";
     let sql = format!("select count(*), min(seq), {last_value} from rowcast.events where seq > {last_value}");
     let row = one(patient.client()?, &sql).await?;
@@ -142,7 +142,7 @@ pub(super) async fn beyond(patient: &Patient<'_>) -> Result<Finding, Trouble> {
 }
 
 /// The triggers without which rows could be changed, or would be streamed late; they must fire for replicas too.
-pub(super) async fn triggers(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn triggers(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let sql = "\
         with wanted (relation, name) as ( \
             values ('rowcast.events'::regclass, 'append_only'), ('rowcast.events', 'bell'), \
@@ -163,7 +163,7 @@ pub(super) async fn triggers(patient: &Patient<'_>) -> Result<Finding, Trouble> 
 }
 
 /// Transactions that have inserted and sit idle, or are prepared: the stream waits for them.
-pub(super) async fn blockers(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn blockers(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let sql = format!(
         "select count(*), string_agg(x.name, ', ') from ( \
              select coalesce('pid ' || l.pid, 'a prepared transaction') as name \

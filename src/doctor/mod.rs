@@ -13,7 +13,7 @@ pub use self::finding::{Finding, Verdict};
 
 use self::finding::{Patient, fail};
 use crate::config::{ConfigError, Source};
-use crate::db::{Connector, DatabaseUrl, Trouble};
+use crate::db::{Connector, DatabaseError, DatabaseUrl};
 
 /// The condition under which a check makes sense. Another check tells that it is not met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ enum Needs {
     Journal,
 }
 
-type Outcome<'a> = BoxFuture<'a, Result<Finding, Trouble>>;
+type Outcome<'a> = BoxFuture<'a, Result<Finding, DatabaseError>>;
 
 /// One row of the table.
 struct Check {
@@ -77,7 +77,7 @@ pub async fn examine(source: &Source, mut report: impl FnMut(&'static str, Findi
     };
     let mut worst = Verdict::Ok;
     for check in CHECKS.iter().filter(|check| check.needs <= has) {
-        let finding = (check.look)(&patient).await.unwrap_or_else(|trouble| fail(trouble.to_string()));
+        let finding = (check.look)(&patient).await.unwrap_or_else(|error| fail(error.to_string()));
         worst = worst.max(finding.verdict);
         report(check.what, finding);
     }

@@ -2,7 +2,7 @@
 
 use super::database::one;
 use super::finding::{Finding, Patient, fail, ok, warn};
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 
 /// So many tables are named; the rest is counted.
 const NAMED: usize = 4;
@@ -41,7 +41,7 @@ const FINDINGS: &str = "\
          where not starts_with(ltrim(p.prosrc, E'\\n'), '-- Written by rowcast.publish, form 2.')) x on true";
 
 /// Tables whose events show what a policy hides, whose map is no longer trusted, or that should be published again.
-pub(super) async fn tables(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn tables(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let row = one(patient.client()?, FINDINGS).await?;
     let (tables, worst, findings): (i64, i32, Vec<String>) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     if findings.is_empty() {

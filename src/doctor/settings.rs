@@ -6,7 +6,7 @@ use super::finding::{Finding, Patient, fail, ok, warn};
 use crate::auth::Verifier;
 use crate::clock::Clock;
 use crate::config::{Secret, ServerConfig, TokenConfig};
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::http::HttpFetch;
 use crate::limit;
 
@@ -14,7 +14,7 @@ use crate::limit;
 const DIFFERENT_BYTES: usize = 10;
 
 /// Whether a server would accept all settings.
-pub(super) async fn configuration(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn configuration(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     Ok(match ServerConfig::read(patient.source) {
         Ok(_) => ok("complete"),
         Err(error) => fail(error.to_string()),
@@ -22,7 +22,7 @@ pub(super) async fn configuration(patient: &Patient<'_>) -> Result<Finding, Trou
 }
 
 /// Whose tokens would be believed. Keys that are published are fetched, as a server would.
-pub(super) async fn keys(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn keys(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let config = match TokenConfig::read(patient.source) {
         Ok(config) => config,
         Err(error) => return Ok(fail(error.to_string())),
@@ -72,7 +72,7 @@ fn judge_secret(secret: &Secret) -> Finding {
 }
 
 /// Whether Redis would count, where it is set.
-pub(super) async fn redis(patient: &Patient<'_>) -> Result<Finding, Trouble> {
+pub(super) async fn redis(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     if !patient.source.is_set("ROWCAST_REDIS_URL") {
         return Ok(ok("not set: rate limits stay in the memory of each node"));
     }

@@ -54,11 +54,11 @@ fn server_routes() -> Vec<Route> {
 
         public(Get, "/openapi.json", PUBLIC, open!(c => openapi::document(c.query()))),
         public(GetOnly, "/public/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, true, c.request))).if_opened(),
-        public(Get, "/public/v1/events", PUBLIC, open!(c => page::get(&c.context.live, &c.context.tokens, &c.context.shutdown, &Viewer::Public, &c.quota, c.query()))),
+        public(Get, "/public/v1/events", PUBLIC, open!(c => page::get(&c.context.announcer, &c.context.tokens, &c.context.shutdown, &Viewer::Public, &c.quota, c.query()))),
         public(GetOnly, "/public/v1/events/stream", CONNECT, open!(c => sse::stream(&c.context, Viewer::Public, &c.quota, &c.request))).if_opened(),
 
         upgrade(Read, "/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, false, c.request))),
-        right(Read, Get, "/v1/events", PRIVATE, known!(c, who => page::get(&c.context.live, &c.context.tokens, &c.context.shutdown, &Viewer::Known(who), &c.quota, c.query()))),
+        right(Read, Get, "/v1/events", PRIVATE, known!(c, who => page::get(&c.context.announcer, &c.context.tokens, &c.context.shutdown, &Viewer::Known(who), &c.quota, c.query()))),
         right(Write, Post, "/v1/events", Rate::InHandler, known!(c, who => append::post(&c.context.database, &who, &c.quota, c.request))),
         right(Read, GetOnly, "/v1/events/stream", CONNECT, known!(c, who => sse::stream(&c.context, Viewer::Known(who), &c.quota, &c.request))),
 

@@ -41,7 +41,7 @@ pub enum AppendError {
     #[error("a batch must be at most {MAX_BATCH} events: {0}")]
     TooMany(usize),
     /// The database could not be asked, or failed. Whether the events are stored is unknown if the connection broke.
-    #[error("appending failed: {}", crate::db::Trouble::from(.0))]
+    #[error("appending failed: {}", crate::db::DatabaseError::from(.0))]
     Postgres(#[source] Error),
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use time::OffsetDateTime;
 use tokio_postgres::{Client, Error, Row};
 
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 
 /// One journal on one running server. Two that are equal share all that was ever committed: it is the same process that
 /// answers, or one that it has started.
@@ -106,8 +106,8 @@ impl CurrentJournal {
     }
 
     /// The journal at this moment, without which nothing can be read.
-    pub fn known(&self) -> Result<JournalIdentity, Trouble> {
-        self.get().ok_or(Trouble::Elsewhere)
+    pub fn known(&self) -> Result<JournalIdentity, DatabaseError> {
+        self.get().ok_or(DatabaseError::Elsewhere)
     }
 
     /// The tail has found this one.

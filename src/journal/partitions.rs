@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, Error};
 
-use crate::db::{Database, Lane, Trouble};
+use crate::db::{Database, DatabaseError, Lane};
 use crate::shutdown::Shutdown;
 
 /// How often the server looks whether there are enough partitions ahead.
@@ -98,10 +98,10 @@ pub async fn keep_ahead(database: Database, shutdown: Shutdown) {
                 (wait, told) = (RETRY_MIN, None);
                 EVERY
             }
-            Err(trouble) => {
-                if told.as_ref() != Some(&trouble) {
-                    tracing::warn!(reason = trouble.kind(), "partitions ahead could not be made: {trouble}");
-                    told = Some(trouble);
+            Err(error) => {
+                if told.as_ref() != Some(&error) {
+                    tracing::warn!(reason = error.kind(), "partitions ahead could not be made: {error}");
+                    told = Some(error);
                 }
                 let now = wait;
                 wait = (wait * 2).min(RETRY_MAX);
@@ -115,6 +115,6 @@ pub async fn keep_ahead(database: Database, shutdown: Shutdown) {
     }
 }
 
-async fn make(database: &Database) -> Result<i32, Trouble> {
+async fn make(database: &Database) -> Result<i32, DatabaseError> {
     Ok(database.run(Lane::Housekeeping, async |client| ensure_partitions(client).await).await??)
 }

@@ -14,7 +14,7 @@ use tokio_postgres::{Client, Error, RowStream};
 
 use super::values::Values;
 use super::{EventHeader, Filter, StoredEvent};
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 
 /// The most rows that one statement returns.
 pub const MAX_ROWS: i64 = 4096;
@@ -53,7 +53,7 @@ pub enum QueryError {
         trimmed_through: i64,
     },
     /// The database could not be asked.
-    #[error("reading failed: {}", crate::db::Trouble::from(.0))]
+    #[error("reading failed: {}", crate::db::DatabaseError::from(.0))]
     Postgres(#[from] Error),
 }
 
@@ -155,7 +155,7 @@ pub fn range_sql() -> String {
 }
 
 /// The events with `after < seq <= upto`, in order, as many as the budget allows. The limit on silence holds.
-pub async fn read_range(client: &Client, after: i64, upto: i64, budget: Budget) -> Result<Batch, Trouble> {
+pub async fn read_range(client: &Client, after: i64, upto: i64, budget: Budget) -> Result<Batch, DatabaseError> {
     let Budget { bytes, .. } = budget;
     let rows = budget.row_limit();
     let values =
@@ -169,8 +169,8 @@ pub async fn collect(
     asked: impl Future<Output = Result<RowStream, Error>>,
     upto: i64,
     budget: Budget,
-) -> Result<Batch, Trouble> {
-    let slow = |_| Trouble::Slow(SILENCE);
+) -> Result<Batch, DatabaseError> {
+    let slow = |_| DatabaseError::Slow(SILENCE);
     let mut rows = pin!(tokio::time::timeout(SILENCE, asked).await.map_err(slow)??);
     let mut events = Vec::new();
     while let Some(row) = tokio::time::timeout(SILENCE, rows.next()).await.map_err(slow)? {

@@ -1,6 +1,6 @@
 //! Why a reader cannot begin, or cannot go on.
 
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::tail::pages::PageError;
 
 /// Why a reader cannot begin, or cannot go on.
@@ -29,11 +29,11 @@ impl From<PageError> for Refused {
     }
 }
 
-impl From<Trouble> for Refused {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Busy(_) => Self::Busy,
-            trouble => Self::Unavailable(trouble.to_string()),
+impl From<DatabaseError> for Refused {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Busy(_) => Self::Busy,
+            error => Self::Unavailable(error.to_string()),
         }
     }
 }

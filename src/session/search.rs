@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Error};
 
 use super::announcer::Announcer;
 use super::refused::Refused;
-use crate::db::{Lane, Requester, Strangers, Trouble};
+use crate::db::{DatabaseError, Lane, Requester, Strangers};
 use crate::journal::{self, Batch, Budget, EventHeader, Filter, QueryError, read_from};
 use crate::tail::pages::Position;
 
@@ -102,15 +102,15 @@ impl Search {
             let (batch, last) = match found {
                 Ok(Some(Ok(found))) => found,
                 Ok(Some(Err(QueryError::Expired { .. }))) => return Err(announcer.expired().await),
-                Ok(Some(Err(QueryError::Postgres(error)))) => return Err(Trouble::from(error).into()),
+                Ok(Some(Err(QueryError::Postgres(error)))) => return Err(DatabaseError::from(error).into()),
                 Ok(None) => continue,
-                Err(Trouble::Slow(_)) if self.window.shrink() => continue,
+                Err(DatabaseError::Slow(_)) if self.window.shrink() => continue,
                 // As far as it came, nothing is missing.
-                Err(Trouble::Busy(_)) if at > after => {
+                Err(DatabaseError::Busy(_)) if at > after => {
                     let nothing = Batch { events: Vec::new(), reached: at };
                     return Ok((nothing, short(&position, at, newest)));
                 }
-                Err(trouble) => return Err(trouble.into()),
+                Err(error) => return Err(error.into()),
             };
             if upto == position.head {
                 return Ok((batch, position));
@@ -150,10 +150,10 @@ impl Search {
             };
             let found = announcer.database().run_proven(Lane::Search, &self.requester, &mut strangers, look).await;
             let (found, gone) = match found {
-                Ok(Some(found)) => found.map_err(Trouble::from)?,
+                Ok(Some(found)) => found.map_err(DatabaseError::from)?,
                 Ok(None) => continue,
-                Err(Trouble::Slow(_)) if self.window.shrink() => continue,
-                Err(trouble) => return Err(trouble.into()),
+                Err(DatabaseError::Slow(_)) if self.window.shrink() => continue,
+                Err(error) => return Err(error.into()),
             };
             missing -= found.count;
             oldest = found.oldest.or(oldest);

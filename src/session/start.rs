@@ -11,7 +11,7 @@ use super::announcer::Announcer;
 use super::refused::Refused;
 use super::search::{Found, Search, Window};
 use super::start_point::{StartPoint, cursor_for};
-use crate::db::{Lane, Requester, Strangers, Trouble};
+use crate::db::{DatabaseError, Lane, Requester, Strangers};
 use crate::journal::{self, Cursor, EventHeader, Filter, read_from};
 use crate::tail::pages::Position;
 
@@ -172,7 +172,7 @@ impl Announcer {
                 read_from(client, &followed, 0, journal::beyond(client, cursor.seq)).await
             };
             let found = self.database().run_proven(Lane::Read, &Requester::SERVER, &mut strangers, look).await?;
-            if let Some(found) = found.transpose().map_err(Trouble::from)? {
+            if let Some(found) = found.transpose().map_err(DatabaseError::from)? {
                 break found;
             }
         };
@@ -211,7 +211,7 @@ impl Announcer {
                 read_from(client, &followed, seq, journal::newest(client, trimmed, seq)).await
             };
             let newest = self.database().run_proven(Lane::Read, &Requester::SERVER, &mut strangers, look).await?;
-            if let Some(newest) = newest.transpose().map_err(Trouble::from)? {
+            if let Some(newest) = newest.transpose().map_err(DatabaseError::from)? {
                 let cursor = |event: EventHeader<'_>| cursor_for(self.pages(), filter.owners(), &event);
                 return Ok(newest.map_or(Cursor::bare(trimmed), cursor));
             }

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Error, Row, Statement};
 use uuid::Uuid;
 
 use super::fence::Holder;
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::journal::{BEGIN, Batch, Budget, JournalIdentity, SILENCE, collect, range_sql, read_range};
 
 /// The server as it was when the connection began. Every look finds out whether it still is.
@@ -176,7 +176,7 @@ impl Prepared {
         Ok((row.try_get(0)?, row.try_get(1)?))
     }
 
-    async fn rows(&self, client: &Client, after: i64, upto: i64, budget: Budget) -> Result<Batch, Trouble> {
+    async fn rows(&self, client: &Client, after: i64, upto: i64, budget: Budget) -> Result<Batch, DatabaseError> {
         collect(client.query_raw(&self.rows, [after, upto, budget.rows, budget.bytes]), upto, budget).await
     }
 }
@@ -198,7 +198,7 @@ pub(super) async fn look_and_read(
     after: i64,
     window: i64,
     budget: Budget,
-) -> Result<(Look, Batch), Trouble> {
+) -> Result<(Look, Batch), DatabaseError> {
     let over = Notify::new();
     let rows = async {
         let rows = match prepared {
@@ -237,7 +237,7 @@ pub(super) async fn look_and_read(
     };
     let (answer, holders, rows, (is_same, trimmed)) = tokio::select! {
         all = Box::pin(all) => all?,
-        () = late => return Err(Trouble::Slow(SILENCE)),
+        () = late => return Err(DatabaseError::Slow(SILENCE)),
     };
     Ok((Look { answer, holders, is_one_table: is_same == Some(true), trimmed }, rows))
 }

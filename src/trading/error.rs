@@ -23,7 +23,7 @@ pub(super) enum Error {
     #[error("{0}")]
     Invalid(String),
     /// The database could not be asked, or failed.
-    #[error("the database failed: {}", crate::db::Trouble::from(.0))]
+    #[error("the database failed: {}", crate::db::DatabaseError::from(.0))]
     Postgres(#[source] tokio_postgres::Error),
 }
 

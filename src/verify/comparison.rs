@@ -10,7 +10,7 @@ use super::fingerprint::{fingerprint, hex, short};
 use super::ledger::{LEDGER, Ledger};
 use super::report::{Progress, Report, VerifyError};
 use super::table::{BEYOND, LAST_VALUE, TRIMMED, number, rows};
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::journal::StoredEvent;
 use crate::tail::pages::{PageError, Pages, Seqs};
 
@@ -102,7 +102,7 @@ impl<W: FnMut(Progress)> Comparison<W> {
         while self.cursor < bound {
             let page = self.pages.page_after(self.cursor).await.map_err(|error| match error {
                 PageError::Reset => VerifyError::HistoryChanged,
-                PageError::Load(trouble) => VerifyError::Database(trouble),
+                PageError::Load(error) => VerifyError::Database(error),
                 PageError::Ended => VerifyError::Page(error),
             })?;
             if page.epoch() != self.epoch || page.upto() <= self.cursor {
@@ -187,9 +187,9 @@ impl<W: FnMut(Progress)> Comparison<W> {
 
     /// Rows that no draw from the sequence accounts for: it will come to their numbers, and that insert will fail.
     async fn beyond(&self) -> Result<Option<String>, VerifyError> {
-        let row = self.client.query_typed_one(BEYOND, &[]).await.map_err(Trouble::from)?;
+        let row = self.client.query_typed_one(BEYOND, &[]).await.map_err(DatabaseError::from)?;
         let values = (|| Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))();
-        let (count, first, last_value): (i64, Option<i64>, i64) = values.map_err(Trouble::from)?;
+        let (count, first, last_value): (i64, Option<i64>, i64) = values.map_err(DatabaseError::from)?;
         Ok(first.map(|first| {
             format!("{count} rows beyond the sequence, which is at {last_value}: the first has seq {first}")
         }))

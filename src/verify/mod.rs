@@ -22,7 +22,7 @@ pub use self::report::{Progress, Report, VerifyError};
 
 use self::comparison::{CATCH_UP, Comparison};
 use self::table::{LAST_VALUE, TRIMMED, number};
-use crate::db::{Connector, Database, Trouble};
+use crate::db::{Connector, Database, DatabaseError};
 use crate::journal::Cursor;
 use crate::shutdown::{Shutdown, Tasks};
 use crate::tail::Tail;
@@ -40,7 +40,7 @@ pub async fn verify(
     follow: Duration,
     watch: impl FnMut(Progress),
 ) -> Result<Report, VerifyError> {
-    let (client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
+    let (client, _carrier) = connector.connect().await.map_err(DatabaseError::from)?;
     let from = begin_after(&client, cursor).await?;
 
     let database = Database::new(connector.clone(), 2)?;
@@ -73,8 +73,8 @@ async fn begin_after(client: &Client, cursor: Option<Cursor>) -> Result<i64, Ver
     }
     if cursor.tag.is_some() && seq > trimmed {
         let sql = "select id from rowcast.events where seq = $1";
-        let row = client.query_typed(sql, &[(&seq, Type::INT8)]).await.map_err(Trouble::from)?;
-        let id: Option<Uuid> = row.first().map(|row| row.try_get(0)).transpose().map_err(Trouble::from)?;
+        let row = client.query_typed(sql, &[(&seq, Type::INT8)]).await.map_err(DatabaseError::from)?;
+        let id: Option<Uuid> = row.first().map(|row| row.try_get(0)).transpose().map_err(DatabaseError::from)?;
         if !id.is_some_and(|id| cursor.agrees_with(id)) {
             return Err(VerifyError::OtherHistory(cursor));
         }

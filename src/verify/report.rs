@@ -1,7 +1,7 @@
 //! The result of a comparison, and what happens on the way to it.
 
 use super::difference::Difference;
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::journal::Cursor;
 use crate::tail::pages::PageError;
 
@@ -81,5 +81,5 @@ pub enum VerifyError {
     Page(PageError),
     /// The database did not answer.
     #[error(transparent)]
-    Database(#[from] Trouble),
+    Database(#[from] DatabaseError),
 }

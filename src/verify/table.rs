@@ -3,7 +3,7 @@
 use postgres_types::Type;
 use tokio_postgres::Client;
 
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::journal::{Level, StoredEvent};
 
 const ROWS: &str = "\
@@ -19,12 +19,12 @@ pub(super) const BEYOND: &str = "\
      where seq > (select coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0))";
 
 /// The one number that a statement answers with.
-pub(super) async fn number(client: &Client, sql: &str) -> Result<i64, Trouble> {
+pub(super) async fn number(client: &Client, sql: &str) -> Result<i64, DatabaseError> {
     Ok(client.query_typed_one(sql, &[]).await?.try_get(0)?)
 }
 
 /// The rows of the table in a range. Not by the statement that the pages are read by: a fault in that must show.
-pub(super) async fn rows(client: &Client, after: i64, upto: i64, most: i64) -> Result<Vec<StoredEvent>, Trouble> {
+pub(super) async fn rows(client: &Client, after: i64, upto: i64, most: i64) -> Result<Vec<StoredEvent>, DatabaseError> {
     let rows = client.query_typed(ROWS, &[(&after, Type::INT8), (&upto, Type::INT8), (&most, Type::INT8)]).await?;
     let event = |row: &tokio_postgres::Row| {
         let level: &str = row.try_get("level")?;

@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 
 use super::Taxonomy;
 use crate::clock::jitter;
-use crate::db::{Database, Lane, Trouble};
+use crate::db::{Database, DatabaseError, Lane};
 use crate::shutdown::Shutdown;
 
 /// From the beginning of one look to the next: what lies between this and a second is for the look itself and for the
@@ -63,14 +63,14 @@ impl Follower {
     /// Follows until the shutdown. While the database is away, what was known last goes on to hold.
     pub async fn run(mut self, shutdown: Shutdown) {
         let mut retry = RETRY_MIN;
-        let mut trouble = None;
+        let mut error = None;
         loop {
             let begun = Instant::now();
             let looked = tokio::select! {
-                looked = tokio::time::timeout(LOOK_LIMIT, self.look()) => looked.unwrap_or(Err(Trouble::Slow(LOOK_LIMIT))),
+                looked = tokio::time::timeout(LOOK_LIMIT, self.look()) => looked.unwrap_or(Err(DatabaseError::Slow(LOOK_LIMIT))),
                 () = shutdown.cancelled() => return,
             };
-            tell_changes(&mut trouble, looked.as_ref().err());
+            tell_changes(&mut error, looked.as_ref().err());
             let next = match looked {
                 Ok(()) => {
                     retry = RETRY_MIN;
@@ -90,7 +90,7 @@ impl Follower {
     }
 
     /// Looks once, and publishes what has changed.
-    async fn look(&mut self) -> Result<(), Trouble> {
+    async fn look(&mut self) -> Result<(), DatabaseError> {
         let print = &self.print;
         let look = async |client: &mut Client| client.query_typed(LOOK, &[(print, Type::BYTEA)]).await;
         let rows = self.database.run(Lane::Housekeeping, look).await??;
@@ -117,15 +117,12 @@ impl Follower {
     }
 }
 
-/// Logs when the trouble becomes another one, not at every look.
-fn tell_changes(before: &mut Option<&'static str>, now: Option<&Trouble>) {
-    let kind = now.map(Trouble::kind);
+/// Logs when the error becomes another one, not at every look.
+fn tell_changes(before: &mut Option<&'static str>, now: Option<&DatabaseError>) {
+    let kind = now.map(DatabaseError::kind);
     match now {
-        Some(trouble) if *before != kind => {
-            tracing::warn!(
-                reason = trouble.kind(),
-                "the public taxonomy cannot be read, the last one holds: {trouble}"
-            );
+        Some(error) if *before != kind => {
+            tracing::warn!(reason = error.kind(), "the public taxonomy cannot be read, the last one holds: {error}");
         }
         None if before.is_some() => tracing::info!("the public taxonomy can be read again"),
         _ => {}

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rowcast::cluster::{Cluster, Search, find};
 use rowcast::config::Secret;
-use rowcast::db::{Connector, DatabaseUrl, Trouble};
+use rowcast::db::{Connector, DatabaseError, DatabaseUrl};
 
 use crate::support::{connect, quick_folder};
 
@@ -59,9 +59,9 @@ impl TlsPostgres {
 }
 
 /// Whether the connection is encrypted, or why there is none.
-async fn encrypted(url: &str) -> Result<bool, Trouble> {
+async fn encrypted(url: &str) -> Result<bool, DatabaseError> {
     let connector = Connector::new(DatabaseUrl::parse(&Secret::new(url)).unwrap()).unwrap();
-    let (client, _carrier) = connector.connect().await.map_err(Trouble::from)?;
+    let (client, _carrier) = connector.connect().await.map_err(DatabaseError::from)?;
     let row = client.query_one("select ssl from pg_stat_ssl where pid = pg_backend_pid()", &[]).await.unwrap();
     Ok(row.get(0))
 }
@@ -86,7 +86,7 @@ async fn a_server_without_a_certificate_is_reached_only_where_plain_is_allowed()
     for mode in ["require", "verify-ca", "verify-full"] {
         let root = server.file("root.pem", &issuer("root").pem());
         let url = server.url("127.0.0.1", "rowcast", &format!("sslmode={mode}&sslrootcert={root}"));
-        assert!(matches!(encrypted(&url).await, Err(Trouble::Unreachable(_))), "{mode}");
+        assert!(matches!(encrypted(&url).await, Err(DatabaseError::Unreachable(_))), "{mode}");
     }
 }
 
@@ -125,7 +125,7 @@ async fn each_mode_checks_what_it_promises() {
         ("verify-full", "127.0.0.1", &root_file),
     ] {
         let error = ok(mode, host, Some(root)).await.unwrap_err();
-        assert!(matches!(error, Trouble::Unreachable(_)), "{mode} {host}: {error}");
+        assert!(matches!(error, DatabaseError::Unreachable(_)), "{mode} {host}: {error}");
     }
     // The machine's own authorities do not know this one.
     for (mode, root) in [("verify-full", None), ("verify-full", Some("system"))] {
@@ -191,8 +191,8 @@ async fn the_servers_rules_are_followed_both_ways_and_clients_show_their_certifi
 
     assert_eq!(encrypted(&at("only_tls", "sslmode=allow")).await, Ok(true));
     assert_eq!(encrypted(&at("only_plain", "sslmode=prefer")).await, Ok(false));
-    assert!(matches!(encrypted(&at("only_tls", "sslmode=disable")).await, Err(Trouble::Login(_))));
-    assert!(matches!(encrypted(&at("only_plain", "sslmode=require")).await, Err(Trouble::Login(_))));
+    assert!(matches!(encrypted(&at("only_tls", "sslmode=disable")).await, Err(DatabaseError::Login(_))));
+    assert!(matches!(encrypted(&at("only_plain", "sslmode=require")).await, Err(DatabaseError::Login(_))));
 
     assert!(encrypted(&at("certified", "sslmode=require")).await.is_err());
     let (cert, key) = signed("client");

@@ -164,8 +164,8 @@ fn the_layers_test_sees_what_it_is_for() {
         assert!(wrong.iter().any(|w| w.contains(said)), "{path}: {text:?}: {wrong:?}");
     }
     let accepted = [
-        ("src/db/pool.rs", "use crate::config::Secret; use crate::db::Trouble; pub(crate) fn f() {}"),
-        ("src/db/pool.rs", "use super::Trouble; // crate::http::Server"),
+        ("src/db/pool.rs", "use crate::config::Secret; use crate::db::DatabaseError; pub(crate) fn f() {}"),
+        ("src/db/pool.rs", "use super::DatabaseError; // crate::http::Server"),
         ("src/db/pool.rs", "//! See [`crate::http`].\n    /// And `crate::app::App`."),
         ("src/db/pool.rs", "#[cfg(test)]\nmod tests {\n    use crate::http::Server;\n    fn f() {\n    }\n}\n"),
         ("src/http/server/listener.rs", "use hyper::Request; use crate::session::Session;"),

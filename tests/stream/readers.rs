@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::BoxFuture;
-use rowcast::db::{Database, Requester, Trouble};
+use rowcast::db::{Database, DatabaseError, Requester};
 use rowcast::journal::{self, Budget, CurrentJournal, Cursor, Filter, JournalIdentity, Owners, read_range};
 use rowcast::session::{Announcer, EventRun, Refused, SendBudget, Start, StartPoint, Step, StreamReader};
 use rowcast::shutdown::Shutdown;
@@ -30,7 +30,7 @@ pub(crate) struct CountedLoad {
 }
 
 impl CountedLoad {
-    async fn counted<T>(&self, load: BoxFuture<'_, Result<T, Trouble>>) -> Result<T, Trouble> {
+    async fn counted<T>(&self, load: BoxFuture<'_, Result<T, DatabaseError>>) -> Result<T, DatabaseError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let now = self.under_way.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
@@ -46,15 +46,15 @@ impl Load for CountedLoad {
         self.real.follow(journal);
     }
 
-    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, DatabaseError>> {
         Box::pin(self.counted(self.real.range(after, upto, bytes)))
     }
 
-    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>> {
+    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, DatabaseError>> {
         Box::pin(self.counted(self.real.cuts(after, upto, bytes)))
     }
 
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, DatabaseError>> {
         Box::pin(self.counted(self.real.next_after(seq, upto)))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures_util::future::{BoxFuture, join_all};
-use rowcast::db::{Database, Trouble};
+use rowcast::db::{Database, DatabaseError};
 use rowcast::journal::{self, Budget, CurrentJournal, JournalIdentity, read_range};
 use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageError, PageWriter, Pages, PostgresLoad, Seqs, View};
 use tokio_postgres::Client;
@@ -22,17 +22,17 @@ impl Load for CountedLoad {
         self.real.follow(journal);
     }
 
-    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, DatabaseError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.real.range(after, upto, bytes)
     }
 
-    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>> {
+    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, DatabaseError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.real.cuts(after, upto, bytes)
     }
 
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, DatabaseError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         self.real.next_after(seq, upto)
     }

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 use crate::auth::Identity;
-use crate::db::{Database, Lane, Trouble};
+use crate::db::{Database, DatabaseError, Lane};
 use crate::http::api::application::owns_type;
 use crate::http::request::body::{Format, MAX_BODY_BYTES, bad_json, place, read_body};
 use crate::http::request::idempotency;
@@ -57,7 +57,7 @@ pub(in crate::http) async fn post(
         None => journal::append_batch(client, identity.subject(), &events.list).await,
     };
     let appended = database.run_for(Lane::Write, &requester(identity), append).await;
-    let appended = appended.map_err(|trouble| unavailable(&trouble))?;
+    let appended = appended.map_err(|error| unavailable(&error))?;
     let appended = appended.map_err(|error| problem(error, key.is_some()))?;
     Ok(created(&appended, events.single))
 }
@@ -175,8 +175,8 @@ fn event(text: &[u8], index: usize) -> Result<NewEvent, Problem> {
         .map_err(|bad| Problem::because(refusals::INVALID_EVENT, sentence(&bad.to_string())).at(Some(index)))
 }
 
-fn unavailable(trouble: &Trouble) -> Problem {
-    Problem::database_away("nothing was appended", trouble)
+fn unavailable(error: &DatabaseError) -> Problem {
+    Problem::database_away("nothing was appended", error)
 }
 
 fn problem(error: AppendError, keyed: bool) -> Problem {
@@ -194,6 +194,6 @@ fn problem(error: AppendError, keyed: bool) -> Problem {
             Problem::because(row, sentence(&refusal.reason)).at(refusal.index)
         }
         AppendError::TooMany(_) => too_many(),
-        AppendError::Postgres(error) => unavailable(&Trouble::from(error)),
+        AppendError::Postgres(error) => unavailable(&DatabaseError::from(error)),
     }
 }

@@ -114,7 +114,7 @@ fn put_into_http(answered: Answered, away: &str) -> Result<Response<Outgoing>, P
 fn problem(error: ApplicationError, away: &str) -> Problem {
     match error {
         ApplicationError::Refused { refusal, detail, state } => Problem::because(refusal, detail).in_state(state),
-        ApplicationError::Database(trouble) => Problem::database_away(away, &trouble),
+        ApplicationError::Database(error) => Problem::database_away(away, &error),
     }
 }
 

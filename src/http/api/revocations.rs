@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 
 use crate::auth::revocations::{MAX_REASON_BYTES, Revocation, is_reason, list, revoke};
 use crate::auth::{Identity, MAX_SUBJECT_BYTES, Revoked, is_subject};
-use crate::db::{Database, Lane, Trouble};
+use crate::db::{Database, DatabaseError, Lane};
 use crate::http::request::body::{bad_json, needs_json, read_body};
 use crate::http::request::query::Query;
 use crate::http::request::viewer::requester;
@@ -85,7 +85,7 @@ pub(in crate::http) async fn post(
     let (subject, by, reason) = (&wanted.subject, Some(identity.subject().as_ref()), wanted.reason.as_deref());
     let revoking = async |client: &mut Client| revoke(client, subject, by, reason).await;
     let done = database.run_for(Lane::Write, &requester(identity), revoking).await;
-    let done = done.map_err(|trouble| unavailable(&trouble))?.map_err(|error| unavailable(&error.into()))?;
+    let done = done.map_err(|error| unavailable(&error))?.map_err(|error| unavailable(&error.into()))?;
     revoked.hurry(&done.subject, done.revoked_at.unix_timestamp(), KNOWN_HERE_LIMIT).await;
     tracing::info!(subject = done.subject, by = %identity.subject(), "a subject is revoked");
     let mut response = json_response(&Told::of(done, redaction));
@@ -121,7 +121,7 @@ pub(in crate::http) async fn page(
     // One more than asked for tells whether there are more.
     let look = async |client: &mut Client| list(client, &after, limit + 1).await;
     let found = database.run_for(Lane::Search, &requester(identity), look).await;
-    let mut found = found.map_err(|trouble| unavailable(&trouble))?.map_err(|error| unavailable(&error.into()))?;
+    let mut found = found.map_err(|error| unavailable(&error))?.map_err(|error| unavailable(&error.into()))?;
     let asked = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = found.len() > asked;
     found.truncate(asked);
@@ -137,6 +137,6 @@ fn invalid(detail: &str) -> Problem {
     Problem::because(refusals::INVALID_REVOCATION, detail.to_owned())
 }
 
-fn unavailable(trouble: &Trouble) -> Problem {
-    Problem::database_away("revocations cannot be reached", trouble)
+fn unavailable(error: &DatabaseError) -> Problem {
+    Problem::database_away("revocations cannot be reached", error)
 }

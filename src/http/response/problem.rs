@@ -8,7 +8,7 @@ use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, U
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::http::connection::gate::Crowd;
 use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::refusals::{self, Refusal};
@@ -154,14 +154,14 @@ impl Problem {
     }
 
     /// 503: the database cannot be reached. The log is told what was not done, and why.
-    pub(in crate::http) fn database_away(undone: &str, trouble: &Trouble) -> Self {
-        if let Trouble::Busy(_) = trouble {
-            tracing::debug!("{undone}: {trouble}");
+    pub(in crate::http) fn database_away(undone: &str, error: &DatabaseError) -> Self {
+        if let DatabaseError::Busy(_) = error {
+            tracing::debug!("{undone}: {error}");
             return Self::of(refusals::DATABASE_BUSY).retry_after(Duration::from_secs(1));
         }
-        tracing::warn!(reason = trouble.kind(), "{undone}: {trouble}");
-        let refusal = match trouble {
-            Trouble::ReadOnly(_) => refusals::DATABASE_READ_ONLY,
+        tracing::warn!(reason = error.kind(), "{undone}: {error}");
+        let refusal = match error {
+            DatabaseError::ReadOnly(_) => refusals::DATABASE_READ_ONLY,
             _ => refusals::DATABASE_UNAVAILABLE,
         };
         Self::of(refusal).retry_after(Duration::from_secs(1))

@@ -58,7 +58,7 @@ impl Asked {
 
 /// A page after a cursor; if there is nothing, and the client waits, the first that comes.
 pub(in crate::http) async fn get(
-    live: &Arc<Announcer>,
+    announcer: &Arc<Announcer>,
     tokens: &TokenChecks,
     shutdown: &Shutdown,
     viewer: &Viewer,
@@ -68,8 +68,8 @@ pub(in crate::http) async fn get(
     let asked = Asked::parse(query, viewer)?;
     let presence = token_watch::enter(&tokens.revoked, viewer)?;
     let requester = quota.requester_of(viewer);
-    let place = live.start_point(&requester, asked.start, &asked.filter).await?;
-    let reader = StreamReader::new(live, place, Arc::clone(&asked.filter), viewer.view());
+    let place = announcer.start_point(&requester, asked.start, &asked.filter).await?;
+    let reader = StreamReader::new(announcer, place, Arc::clone(&asked.filter), viewer.view());
     let mut reader = reader.on_behalf_of(requester);
     let mut no_longer = pin!(token_watch::no_longer(&tokens.clock, viewer, presence.as_ref()));
     let begun = Instant::now();

@@ -55,9 +55,9 @@ pub(in crate::http) async fn stream(
     let seat = quota.enter(viewer.identity().map(|identity| &**identity.subject()))?;
     let presence = token_watch::enter(&context.tokens.revoked, &viewer)?;
     let requester = quota.requester_of(&viewer);
-    let place = context.live.start_point(&requester, start, &filter).await?;
+    let place = context.announcer.start_point(&requester, start, &filter).await?;
     let session = Session {
-        reader: StreamReader::new(&context.live, place, filter, viewer.view()).on_behalf_of(requester),
+        reader: StreamReader::new(&context.announcer, place, filter, viewer.view()).on_behalf_of(requester),
         context: Arc::clone(context),
         heartbeat: Instant::now() + context.streams.heartbeat,
         expiry: TokenExpiry::of(&context.tokens.clock, &viewer),

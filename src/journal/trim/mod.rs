@@ -17,7 +17,7 @@ use tokio_postgres::{Client, Error};
 
 use super::partitions::{self, Partition};
 use super::{BadCursor, Cursor};
-use crate::db::{Connector, Trouble};
+use crate::db::{Connector, DatabaseError};
 
 pub use blocker::Blocker;
 
@@ -76,7 +76,7 @@ pub enum Note {
 #[derive(Debug, thiserror::Error)]
 pub enum TrimError {
     /// The database could not be asked.
-    #[error("{}", Trouble::from(.0))]
+    #[error("{}", DatabaseError::from(.0))]
     Postgres(#[from] Error),
     /// The role may not.
     #[error("only the owner of rowcast.events may trim: that is {owner}, and this login is {user}")]

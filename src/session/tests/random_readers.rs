@@ -21,7 +21,7 @@ use crate::view::{PRIVATE, Tally, Views};
 struct World {
     dice: Dice,
     journal: Journal,
-    live: Arc<Announcer>,
+    announcer: Arc<Announcer>,
     writer: PageWriter<Views>,
     /// All that this history ever held, the trimmed too.
     all: BTreeMap<i64, StoredEvent>,
@@ -40,9 +40,9 @@ impl World {
             page_bytes: *dice.pick(&[2000, PAGE_BYTES, PAGE_BYTES, PAGE_BYTES]),
             ..ROOMY
         };
-        let (live, writer) = node(&journal, limits);
+        let (announcer, writer) = node(&journal, limits);
         let (all, readers) = (BTreeMap::new(), Vec::new());
-        let mut world = Self { dice, journal, live, writer, all, history: 0, drawn: 0, readers };
+        let mut world = Self { dice, journal, announcer, writer, all, history: 0, drawn: 0, readers };
         world.draw();
         world.jump(world.drawn);
         world.announce();
@@ -82,11 +82,11 @@ impl World {
     }
 
     fn announce(&mut self) {
-        self.live.announce(self.live.pages().position());
+        self.announcer.announce(self.announcer.pages().position());
     }
 
     async fn step(&mut self) {
-        let head = self.live.pages().position().head;
+        let head = self.announcer.pages().position().head;
         match self.dice.roll(30) {
             0..=3 => self.draw(),
             4..=7 => {
@@ -139,8 +139,8 @@ impl World {
     }
 
     fn begin(&self, place: StartPoint, filter: Arc<Filter>, before: Option<Reader>) -> Reader {
-        let interest = self.live.interest(&filter);
-        let walk = ReadState::new(place, filter, PRIVATE);
+        let interest = self.announcer.interest(&filter);
+        let state = ReadState::new(place, filter, PRIVATE);
         let last = place.cursor.seq;
         let tally = Tally::default();
         let (work, rests, told_live) = (None, false, false);
@@ -149,13 +149,13 @@ impl World {
             None => (last, Vec::new(), last, 0),
         };
         let as_another = None;
-        Reader { walk, interest, work, rests, since, taken, checked, right, tally, told_live, last, as_another }
+        Reader { state, interest, work, rests, since, taken, checked, right, tally, told_live, last, as_another }
     }
 
     /// Somebody who begins somewhere.
     async fn reader(&mut self) -> Reader {
         let filter = Arc::new(any_filter(&mut self.dice));
-        let position = self.live.position();
+        let position = self.announcer.position();
         let decided: Vec<Cursor> =
             self.all.range(..=position.head).map(|(seq, event)| Cursor::of(*seq, event.id)).collect();
         let undecided = self.all.range(position.head + 1..).next().map(|(_, event)| cursor_for(&filter, event));
@@ -173,12 +173,12 @@ impl World {
                 Start::After(if self.dice.roll(2) == 0 { cursor } else { Cursor::bare(cursor.seq) })
             }
         };
-        match start_point(&self.live, start, &filter).await {
+        match start_point(&self.announcer, start, &filter).await {
             Ok(place) => self.begin(place, filter, None),
             Err(Refused::Expired { oldest }) => {
                 assert!(matches!(start, Start::After(cursor) if cursor.seq < self.journal.trimmed()));
                 self.check_oldest(oldest);
-                let place = start_point(&self.live, Start::Latest, &filter).await;
+                let place = start_point(&self.announcer, Start::Latest, &filter).await;
                 self.begin(place.unwrap(), filter, None)
             }
             // A node that does not know its head: whoever waits for it has another epoch than any.
@@ -187,7 +187,7 @@ impl World {
     }
 
     fn check_oldest(&self, oldest: i64) {
-        let (position, trimmed) = (self.live.pages().position(), self.journal.trimmed());
+        let (position, trimmed) = (self.announcer.pages().position(), self.journal.trimmed());
         if position.known && position.head > trimmed {
             let kept = self.all.range(trimmed + 1..=position.head).next();
             // The node may not know yet how much was taken.
@@ -203,11 +203,11 @@ impl World {
             3 => reader = self.reader().await,
             4 => {
                 // Its role becomes another.
-                let filter = Filter::clone(reader.walk.filter()).seen_by(any_owners(&mut self.dice));
-                reader.as_another = Some(reader.walk.cursor());
-                reader.walk.refilter(Arc::new(filter));
-                reader.walk.see(self.live.pages(), PRIVATE);
-                reader.interest = self.live.interest(reader.walk.filter());
+                let filter = Filter::clone(reader.state.filter()).seen_by(any_owners(&mut self.dice));
+                reader.as_another = Some(reader.state.cursor());
+                reader.state.refilter(Arc::new(filter));
+                reader.state.see(self.announcer.pages(), PRIVATE);
+                reader.interest = self.announcer.interest(reader.state.filter());
                 reader.anew(reader.last);
                 reader.rests = false;
             }
@@ -222,12 +222,12 @@ impl World {
     }
 
     async fn resume(&mut self, reader: Reader) -> Reader {
-        let cursor = reader.walk.cursor();
+        let cursor = reader.state.cursor();
         let cursor = if self.dice.roll(2) == 0 { cursor } else { Cursor::bare(cursor.seq) };
-        let filter = Arc::clone(reader.walk.filter());
-        match start_point(&self.live, Start::After(cursor), &filter).await {
+        let filter = Arc::clone(reader.state.filter());
+        match start_point(&self.announcer, Start::After(cursor), &filter).await {
             // Without its tag nobody can say of which history it was.
-            Ok(place) if cursor.tag.is_none() && place.epoch != reader.walk.epoch() => self.begin(place, filter, None),
+            Ok(place) if cursor.tag.is_none() && place.epoch != reader.state.epoch() => self.begin(place, filter, None),
             Ok(place) => self.begin(place, filter, Some(reader)),
             Err(refused) => self.refused(reader, cursor, refused).await,
         }
@@ -255,8 +255,8 @@ impl World {
     /// One step of its way, as the doors take it.
     async fn advance(&mut self, mut reader: Reader) -> Reader {
         if let Some(work) = reader.work.take() {
-            let live = Arc::clone(&self.live);
-            reader.done(&live, work, &mut self.dice);
+            let announcer = Arc::clone(&self.announcer);
+            reader.done(&announcer, work, &mut self.dice);
             self.check(&mut reader);
             return reader;
         }
@@ -266,15 +266,15 @@ impl World {
             }
             reader.rests = false;
         }
-        let position = reader.interest.look(&mut reader.walk);
-        match reader.walk.next(&position) {
+        let position = reader.interest.look(&mut reader.state);
+        match reader.state.next(&position) {
             Next::Page(after) => {
                 // A history that ends meanwhile is nothing to take.
-                reader.work = self.live.pages().page_after(after).await.ok().map(Work::Page);
+                reader.work = self.announcer.pages().page_after(after).await.ok().map(Work::Page);
             }
             Next::Search(after, position) => {
                 let limit = 1 + self.dice.seq(60);
-                let wants = |event: &StoredEvent| reader.walk.filter().matches(event);
+                let wants = |event: &StoredEvent| reader.state.filter().matches(event);
                 let found = self.journal.between(after, position.head).into_iter().filter(wants);
                 let events: Vec<_> = found.take(usize::try_from(limit).unwrap()).collect();
                 let is_cut = events.len() == usize::try_from(limit).unwrap();
@@ -286,28 +286,28 @@ impl World {
             }
             Next::CaughtUp => {
                 assert!(!std::mem::replace(&mut reader.told_live, true), "the backlog ended twice");
-                assert!(position.head <= reader.walk.cursor().seq || reader.walk.has_passed(position.head));
+                assert!(position.head <= reader.state.cursor().seq || reader.state.has_passed(position.head));
             }
             Next::Idle => reader.rests = true,
             Next::Expired => {
-                let trimmed = if reader.walk.epoch() == self.history { self.journal.trimmed() } else { i64::MAX };
+                let trimmed = if reader.state.epoch() == self.history { self.journal.trimmed() } else { i64::MAX };
                 assert!(
                     reader.last < trimmed,
                     "expired at {} of {trimmed}: {:?} {position:?}",
                     reader.last,
-                    reader.walk
+                    reader.state
                 );
                 return self.reader().await;
             }
             Next::ProveCursor => {
-                let cursor = reader.walk.cursor();
-                match start_point(&self.live, Start::After(cursor), reader.walk.filter()).await {
+                let cursor = reader.state.cursor();
+                match start_point(&self.announcer, Start::After(cursor), reader.state.filter()).await {
                     Ok(place) => {
                         if cursor.tag.is_none() {
                             reader.anew(place.cursor.seq);
                         }
                         reader.last = place.cursor.seq;
-                        reader.walk.restart_at(place);
+                        reader.state.restart_at(place);
                     }
                     Err(refused) => return self.refused(reader, cursor, refused).await,
                 }
@@ -319,39 +319,39 @@ impl World {
 
     /// What it was sent is what there is of its filter up to its cursor, which names an event and never goes back.
     fn check(&self, reader: &mut Reader) {
-        let cursor = reader.walk.cursor();
+        let cursor = reader.state.cursor();
         assert!(cursor.seq >= reader.last, "{cursor} after {}", reader.last);
         reader.last = cursor.seq;
-        assert_eq!(reader.walk.tally(), reader.tally);
-        if self.live.pages().position().epoch != self.history || reader.walk.epoch() != self.history {
+        assert_eq!(reader.state.tally(), reader.tally);
+        if self.announcer.pages().position().epoch != self.history || reader.state.epoch() != self.history {
             return;
         }
         let event = self.all.get(&cursor.seq);
-        let right = event.is_none_or(|event| cursor == cursor_for(reader.walk.filter(), event));
+        let right = event.is_none_or(|event| cursor == cursor_for(reader.state.filter(), event));
         // The event need not be at hand when a role changes.
         let kept = reader.as_another == Some(cursor);
-        assert!(right || kept || cursor.tag.is_none(), "{cursor} for {:?}", reader.walk.filter().owners());
+        assert!(right || kept || cursor.tag.is_none(), "{cursor} for {:?}", reader.state.filter().owners());
         let floor = cursor.seq == 0 || self.journal.trimmed() >= cursor.seq || cursor.tag.is_none();
         assert!(event.is_some() || floor, "{cursor} names nothing");
         let since = self.all.range(reader.checked.max(reader.since) + 1..).take_while(|(seq, _)| **seq <= cursor.seq);
-        for (seq, _) in since.filter(|(_, event)| reader.walk.filter().matches(event)) {
+        for (seq, _) in since.filter(|(_, event)| reader.state.filter().matches(event)) {
             let taken = reader.taken.get(reader.right);
-            assert_eq!(taken, Some(seq), "from {} by {:?}, {:?}", reader.since, reader.walk, self.live.pages());
+            assert_eq!(taken, Some(seq), "from {} by {:?}, {:?}", reader.since, reader.state, self.announcer.pages());
             reader.right += 1;
         }
         reader.checked = reader.checked.max(cursor.seq);
-        assert_eq!(reader.taken.get(reader.right), None, "up to {cursor} by {:?}", reader.walk.filter());
+        assert_eq!(reader.taken.get(reader.right), None, "up to {cursor} by {:?}", reader.state.filter());
     }
 
     /// All becomes quiet, and everyone comes to the head.
     async fn settle(&mut self) {
         self.writer.trim(self.journal.trimmed());
-        let head = self.live.pages().position().head;
+        let head = self.announcer.pages().position().head;
         self.writer.advance(self.journal.between(head, self.drawn), self.drawn).unwrap();
         self.announce();
         for mut reader in std::mem::take(&mut self.readers) {
             for round in 0.. {
-                assert!(round < 20_000, "it does not come to rest: {:?}", reader.walk);
+                assert!(round < 20_000, "it does not come to rest: {:?}", reader.state);
                 let rested = reader.rests;
                 reader = self.advance(reader).await;
                 if reader.rests && rested {
@@ -359,13 +359,13 @@ impl World {
                 }
             }
             // Whoever sleeps is taken along at the next heartbeat.
-            reader.interest.look(&mut reader.walk);
-            let done = reader.told_live && reader.walk.has_passed(self.drawn);
-            assert!(done, "it has not come to the head {}: {:?}", self.drawn, reader.walk);
-            let rest = self.all.range(reader.last + 1..).find(|(_, event)| reader.walk.filter().matches(event));
-            assert_eq!(rest, None, "{:?}", reader.walk);
+            reader.interest.look(&mut reader.state);
+            let done = reader.told_live && reader.state.has_passed(self.drawn);
+            assert!(done, "it has not come to the head {}: {:?}", self.drawn, reader.state);
+            let rest = self.all.range(reader.last + 1..).find(|(_, event)| reader.state.filter().matches(event));
+            assert_eq!(rest, None, "{:?}", reader.state);
         }
-        assert_eq!(self.live.interests(), 0);
+        assert_eq!(self.announcer.interests(), 0);
     }
 }
 

@@ -33,24 +33,24 @@ fn traded(seq: i64, number: i64) -> StoredEvent {
     StoredEvent { trade_id: Some(trade(number)), ..event(seq) }
 }
 
-async fn reader(live: &Arc<Announcer>, filter: Arc<Filter>) -> (ReadState, Interest) {
-    let place = start_point(live, Start::Latest, &filter).await.unwrap();
-    let interest = live.interest(&filter);
+async fn reader(announcer: &Arc<Announcer>, filter: Arc<Filter>) -> (ReadState, Interest) {
+    let place = start_point(announcer, Start::Latest, &filter).await.unwrap();
+    let interest = announcer.interest(&filter);
     (ReadState::new(place, filter, PRIVATE), interest)
 }
 
 /// A node whose head is known, and announced, to be 0.
 fn begun(limits: Limits) -> (Arc<Announcer>, PageWriter<Views>) {
-    let (live, mut writer) = node(&Journal::new([]), limits);
+    let (announcer, mut writer) = node(&Journal::new([]), limits);
     writer.advance(Vec::new(), 0).unwrap();
-    live.announce(live.pages().position());
-    (live, writer)
+    announcer.announce(announcer.pages().position());
+    (announcer, writer)
 }
 
 /// Decides and announces these; says how many that woke.
-fn tell(live: &Announcer, writer: &mut PageWriter<Views>, events: Vec<StoredEvent>) -> usize {
+fn tell(announcer: &Announcer, writer: &mut PageWriter<Views>, events: Vec<StoredEvent>) -> usize {
     let head = events.last().unwrap().seq;
-    live.announce(writer.advance(events, head).unwrap())
+    announcer.announce(writer.advance(events, head).unwrap())
 }
 
 fn is_woken(interest: &mut Interest) -> bool {
@@ -58,71 +58,71 @@ fn is_woken(interest: &mut Interest) -> bool {
 }
 
 /// Looks, and is at rest afterwards.
-fn rest(walk: &mut ReadState, interest: &mut Interest) {
-    let position = interest.look(walk);
-    let next = [walk.next(&position), walk.next(&position)];
+fn rest(state: &mut ReadState, interest: &mut Interest) {
+    let position = interest.look(state);
+    let next = [state.next(&position), state.next(&position)];
     assert!(matches!(next, [_, Next::Idle]), "{next:?}");
     is_woken(interest);
 }
 
 #[tokio::test]
 async fn an_event_wakes_those_who_want_it_and_takes_the_others_along_asleep() {
-    let (live, mut writer) = begun(ROOMY);
+    let (announcer, mut writer) = begun(ROOMY);
     let mut readers = Vec::new();
     for number in 0..TRADES {
-        readers.push(reader(&live, of_trade(number)).await);
+        readers.push(reader(&announcer, of_trade(number)).await);
     }
-    for (walk, interest) in &mut readers {
+    for (state, interest) in &mut readers {
         assert!(is_woken(interest), "who comes looks first");
-        rest(walk, interest);
+        rest(state, interest);
     }
-    assert_eq!(live.interests(), 40);
+    assert_eq!(announcer.interests(), 40);
     let nobodys = (1..=400).map(|seq| traded(seq, NOBODYS)).collect();
-    assert_eq!(tell(&live, &mut writer, nobodys), 0);
-    for (walk, interest) in &mut readers {
+    assert_eq!(tell(&announcer, &mut writer, nobodys), 0);
+    for (state, interest) in &mut readers {
         assert!(!is_woken(interest));
-        rest(walk, interest);
+        rest(state, interest);
         // A heartbeat says how far it has come.
-        assert!(walk.has_passed(400) && walk.cursor().seq == 400);
+        assert!(state.has_passed(400) && state.cursor().seq == 400);
     }
     // Several for the same one wake once.
-    assert_eq!(tell(&live, &mut writer, vec![traded(401, 3), traded(402, 3), traded(403, NOBODYS)]), 1);
-    assert_eq!(tell(&live, &mut writer, vec![traded(404, 3)]), 0);
-    for (number, (walk, interest)) in readers.iter_mut().enumerate() {
+    assert_eq!(tell(&announcer, &mut writer, vec![traded(401, 3), traded(402, 3), traded(403, NOBODYS)]), 1);
+    assert_eq!(tell(&announcer, &mut writer, vec![traded(404, 3)]), 0);
+    for (number, (state, interest)) in readers.iter_mut().enumerate() {
         assert_eq!(is_woken(interest), number == 3);
-        let position = interest.look(walk);
-        assert_eq!(walk.next(&position), if number == 3 { Next::Page(400) } else { Next::Idle });
+        let position = interest.look(state);
+        assert_eq!(state.next(&position), if number == 3 { Next::Page(400) } else { Next::Idle });
     }
     drop(readers);
-    assert_eq!(live.interests(), 0);
-    assert!(!format!("{live:?}").contains("wants"));
+    assert_eq!(announcer.interests(), 0);
+    assert!(!format!("{announcer:?}").contains("wants"));
 }
 
 #[tokio::test]
 async fn whoever_comes_before_or_after_an_announcement_finds_the_event() {
-    let (live, mut writer) = begun(ROOMY);
+    let (announcer, mut writer) = begun(ROOMY);
     let filter = of_trade(1);
-    let (mut walk, mut before) = reader(&live, Arc::clone(&filter)).await;
-    let mut beside = live.interest(&filter);
-    tell(&live, &mut writer, vec![traded(1, 1)]);
-    let mut after = live.interest(&filter);
+    let (mut state, mut before) = reader(&announcer, Arc::clone(&filter)).await;
+    let mut beside = announcer.interest(&filter);
+    tell(&announcer, &mut writer, vec![traded(1, 1)]);
+    let mut after = announcer.interest(&filter);
     for interest in [&mut before, &mut beside, &mut after] {
         assert!(is_woken(interest));
-        let position = interest.look(&mut walk);
-        assert_eq!((walk.next(&position), walk.has_passed(1)), (Next::Page(0), false));
+        let position = interest.look(&mut state);
+        assert_eq!((state.next(&position), state.has_passed(1)), (Next::Page(0), false));
     }
     drop((before, beside));
-    assert_eq!(live.interests(), 1);
+    assert_eq!(announcer.interests(), 1);
 }
 
 #[tokio::test]
 async fn a_wait_that_is_given_up_takes_no_wake_with_it() {
-    let (live, mut writer) = begun(ROOMY);
-    let (mut walk, mut interest) = reader(&live, of_trade(1)).await;
-    rest(&mut walk, &mut interest);
+    let (announcer, mut writer) = begun(ROOMY);
+    let (mut state, mut interest) = reader(&announcer, of_trade(1)).await;
+    rest(&mut state, &mut interest);
     let mut waiting = Box::pin(interest.woken());
     assert!(waiting.as_mut().now_or_never().is_none());
-    tell(&live, &mut writer, vec![traded(1, 1)]);
+    tell(&announcer, &mut writer, vec![traded(1, 1)]);
     drop(waiting);
     assert!(is_woken(&mut interest));
     // Gone while it waits, and nothing is left of it.
@@ -130,85 +130,85 @@ async fn a_wait_that_is_given_up_takes_no_wake_with_it() {
     assert!(waiting.as_mut().now_or_never().is_none());
     drop(waiting);
     drop(interest);
-    assert_eq!((live.interests(), tell(&live, &mut writer, vec![traded(2, 1)])), (0, 0));
+    assert_eq!((announcer.interests(), tell(&announcer, &mut writer, vec![traded(2, 1)])), (0, 0));
 }
 
 #[tokio::test]
 async fn a_reader_ahead_of_this_node_is_told_when_the_head_has_come_to_it() {
-    let (live, mut writer) = begun(ROOMY);
+    let (announcer, mut writer) = begun(ROOMY);
     let filter = of_trade(1);
     let place = StartPoint { at: 20, cursor: cursor(20), epoch: 0 };
-    let (mut walk, mut interest) = (ReadState::new(place, Arc::clone(&filter), PRIVATE), live.interest(&filter));
+    let (mut state, mut interest) = (ReadState::new(place, Arc::clone(&filter), PRIVATE), announcer.interest(&filter));
     for head in [10, 20, 30] {
-        rest(&mut walk, &mut interest);
-        assert_eq!(tell(&live, &mut writer, vec![traded(head, NOBODYS)]) > 0, head <= 20);
+        rest(&mut state, &mut interest);
+        assert_eq!(tell(&announcer, &mut writer, vec![traded(head, NOBODYS)]) > 0, head <= 20);
         assert_eq!(is_woken(&mut interest), head <= 20);
-        let position = interest.look(&mut walk);
-        assert_eq!(walk.next(&position), if head == 20 { Next::CaughtUp } else { Next::Idle });
+        let position = interest.look(&mut state);
+        assert_eq!(state.next(&position), if head == 20 { Next::CaughtUp } else { Next::Idle });
     }
-    assert!(walk.has_passed(30));
+    assert!(state.has_passed(30));
 }
 
 #[tokio::test]
 async fn another_history_too_much_to_look_at_and_a_trim_beyond_the_head_wake_everyone() {
-    let (live, mut writer) = begun(Limits { hot_pages: 2, cache_bytes: 0, ..ROOMY });
-    let (mut walk, mut interest) = reader(&live, of_trade(1)).await;
-    rest(&mut walk, &mut interest);
+    let (announcer, mut writer) = begun(Limits { hot_pages: 2, cache_bytes: 0, ..ROOMY });
+    let (mut state, mut interest) = reader(&announcer, of_trade(1)).await;
+    rest(&mut state, &mut interest);
     // More than the pages at hand.
-    assert_eq!(tell(&live, &mut writer, (1..=5000).map(|seq| traded(seq, NOBODYS)).collect()), 1);
+    assert_eq!(tell(&announcer, &mut writer, (1..=5000).map(|seq| traded(seq, NOBODYS)).collect()), 1);
     assert!(is_woken(&mut interest));
-    interest.look(&mut walk);
+    interest.look(&mut state);
     // A trim of what this node has not announced: events may be missing from its pages.
     writer.trim(5010);
-    assert_eq!(tell(&live, &mut writer, vec![traded(5020, NOBODYS)]), 1);
+    assert_eq!(tell(&announcer, &mut writer, vec![traded(5020, NOBODYS)]), 1);
     assert!(is_woken(&mut interest));
-    let position = interest.look(&mut walk);
-    assert_eq!(walk.next(&position), Next::Expired);
+    let position = interest.look(&mut state);
+    assert_eq!(state.next(&position), Next::Expired);
     drop(interest);
-    let (mut walk, mut interest) = reader(&live, of_trade(1)).await;
-    rest(&mut walk, &mut interest);
-    live.announce(writer.reset());
+    let (mut state, mut interest) = reader(&announcer, of_trade(1)).await;
+    rest(&mut state, &mut interest);
+    announcer.announce(writer.reset());
     assert!(is_woken(&mut interest));
-    let position = interest.look(&mut walk);
-    assert_eq!(walk.next(&position), Next::ProveCursor);
+    let position = interest.look(&mut state);
+    assert_eq!(state.next(&position), Next::ProveCursor);
     // And when its head is known.
-    assert_eq!(tell(&live, &mut writer, vec![traded(9, NOBODYS)]), 1);
+    assert_eq!(tell(&announcer, &mut writer, vec![traded(9, NOBODYS)]), 1);
     assert!(is_woken(&mut interest));
 }
 
 #[tokio::test]
 async fn a_history_that_ends_before_its_last_head_is_announced_hides_nothing_of_it() {
-    let (live, mut writer) = begun(ROOMY);
-    let (mut walk, mut interest) = reader(&live, of_trade(1)).await;
-    rest(&mut walk, &mut interest);
+    let (announcer, mut writer) = begun(ROOMY);
+    let (mut state, mut interest) = reader(&announcer, of_trade(1)).await;
+    rest(&mut state, &mut interest);
     let decided = writer.advance(vec![traded(1, 1)], 1).unwrap();
     writer.reset();
     writer.advance(vec![traded(5, NOBODYS)], 5).unwrap();
-    live.announce(decided);
+    announcer.announce(decided);
     assert!(is_woken(&mut interest));
-    let position = interest.look(&mut walk);
-    assert_ne!(walk.next(&position), Next::Idle, "its event was passed over");
-    assert!(!walk.has_passed(1));
+    let position = interest.look(&mut state);
+    assert_ne!(state.next(&position), Next::Idle, "its event was passed over");
+    assert!(!state.has_passed(1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn many_who_wait_are_woken_together_and_few_at_once() {
     for (waiting, gathered) in [(GATHER_FROM - 1, false), (GATHER_FROM, true)] {
-        let (live, mut writer) = begun(ROOMY);
+        let (announcer, mut writer) = begun(ROOMY);
         let shutdown = Shutdown::new();
-        let running = tokio::spawn(Arc::clone(&live).run(shutdown.clone()));
-        let all: Vec<_> = (0..waiting).map(|_| live.interest(&filter(&[]))).collect();
+        let running = tokio::spawn(Arc::clone(&announcer).run(shutdown.clone()));
+        let all: Vec<_> = (0..waiting).map(|_| announcer.interest(&filter(&[]))).collect();
         // What was announced at the start woke nobody, or everybody: either way a first head comes at once or soon.
-        let mut told = live.position();
+        let mut told = announcer.position();
         let mut times = Vec::new();
         for seq in 1..=3 {
             let begun = Instant::now();
             writer.advance(vec![event(seq)], seq).unwrap();
-            let mut position = live.pages().subscribe();
+            let mut position = announcer.pages().subscribe();
             position.mark_unchanged();
             while told.head < seq {
                 tokio::time::sleep(Duration::from_micros(1)).await;
-                told = live.position();
+                told = announcer.position();
             }
             times.push(begun.elapsed());
         }
@@ -222,17 +222,17 @@ async fn many_who_wait_are_woken_together_and_few_at_once() {
 }
 
 /// A reader that follows until the end, and counts how often it was woken. It must be sent its events, all of them.
-async fn follow(live: Arc<Announcer>, number: i64, last: i64) -> (Vec<i64>, usize) {
+async fn follow(announcer: Arc<Announcer>, number: i64, last: i64) -> (Vec<i64>, usize) {
     let filter = if number < TRADES { of_trade(number) } else { filter(&[]) };
-    let (mut walk, mut interest) = reader(&live, filter).await;
+    let (mut state, mut interest) = reader(&announcer, filter).await;
     let (mut seen, mut woken) = (Vec::new(), 0);
     loop {
-        let position = interest.look(&mut walk);
-        match walk.next(&position) {
+        let position = interest.look(&mut state);
+        match state.next(&position) {
             Next::Page(after) => {
-                let page = live.pages().page_after(after).await.unwrap();
+                let page = announcer.pages().page_after(after).await.unwrap();
                 let mut room = SendBudget { events: 50, bytes: 1 << 20 };
-                let runs = walk.take(live.pages(), &page, &mut room);
+                let runs = state.take(announcer.pages(), &page, &mut room);
                 seen.extend(runs.iter().flat_map(EventRun::each).map(|(cursor, _)| cursor.seq));
             }
             Next::Idle if seen.last().is_some_and(|seq| *seq > last) => return (seen, woken),
@@ -250,22 +250,22 @@ async fn follow(live: Arc<Announcer>, number: i64, last: i64) -> (Vec<i64>, usiz
 async fn no_wake_is_lost_while_all_happens_at_once() {
     // So few that nobody, however slow, is sent to search.
     const LAST: i64 = 3500;
-    let (live, mut writer) = begun(ROOMY);
+    let (announcer, mut writer) = begun(ROOMY);
     let shutdown = Shutdown::new();
-    let running = tokio::spawn(Arc::clone(&live).run(shutdown.clone()));
+    let running = tokio::spawn(Arc::clone(&announcer).run(shutdown.clone()));
     let readers: Vec<_> = (0..TRADES + 3)
         .map(|number| {
-            tokio::spawn(follow(Arc::clone(&live), number, if number < TRADES { LAST } else { LAST + TRADES - 1 }))
+            tokio::spawn(follow(Arc::clone(&announcer), number, if number < TRADES { LAST } else { LAST + TRADES - 1 }))
         })
         .collect();
-    while live.interests() < usize::try_from(TRADES).unwrap() {
+    while announcer.interests() < usize::try_from(TRADES).unwrap() {
         tokio::task::yield_now().await;
     }
     for seq in 1..=LAST {
         writer.advance(vec![traded(seq, seq % (2 * TRADES))], seq).unwrap();
         if seq % 3 == 0 {
             // Others come and go.
-            drop(live.interest(&of_trade(seq % TRADES)));
+            drop(announcer.interest(&of_trade(seq % TRADES)));
             tokio::task::yield_now().await;
         }
     }
@@ -285,7 +285,7 @@ async fn no_wake_is_lost_while_all_happens_at_once() {
     }
     shutdown.cancel();
     running.await.unwrap();
-    assert_eq!(live.interests(), 0);
+    assert_eq!(announcer.interests(), 0);
 }
 
 /// One thread announces, the other looks, without a pause: between any two of their instructions the other may come.
@@ -293,18 +293,18 @@ async fn no_wake_is_lost_while_all_happens_at_once() {
 fn a_look_never_passes_over_what_is_announced_at_that_moment() {
     const LAST: i64 = 9_000;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let (live, mut writer) = begun(ROOMY);
-    let (mut walk, mut interest) = runtime.block_on(reader(&live, of_trade(1)));
+    let (announcer, mut writer) = begun(ROOMY);
+    let (mut state, mut interest) = runtime.block_on(reader(&announcer, of_trade(1)));
     let (over, seen) = (AtomicBool::new(false), AtomicI64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut taken = 0;
             while taken < LAST / 3 && !over.load(Ordering::Acquire) {
-                let position = interest.look(&mut walk);
-                let Next::Page(after) = walk.next(&position) else { continue };
-                let page = runtime.block_on(live.pages().page_after(after)).unwrap();
+                let position = interest.look(&mut state);
+                let Next::Page(after) = state.next(&position) else { continue };
+                let page = runtime.block_on(announcer.pages().page_after(after)).unwrap();
                 let mut room = SendBudget { events: usize::MAX, bytes: usize::MAX };
-                for (cursor, _) in walk.take(live.pages(), &page, &mut room).iter().flat_map(EventRun::each) {
+                for (cursor, _) in state.take(announcer.pages(), &page, &mut room).iter().flat_map(EventRun::each) {
                     taken += 1;
                     assert_eq!(cursor.seq, 3 * taken, "passed over");
                 }
@@ -312,7 +312,7 @@ fn a_look_never_passes_over_what_is_announced_at_that_moment() {
             }
         });
         'all: for seq in 1..=LAST {
-            tell(&live, &mut writer, vec![traded(seq, if seq % 3 == 0 { 1 } else { NOBODYS })]);
+            tell(&announcer, &mut writer, vec![traded(seq, if seq % 3 == 0 { 1 } else { NOBODYS })]);
             // Not so far ahead that there is nothing left to race for.
             let begun = std::time::Instant::now();
             while seq - seen.load(Ordering::Acquire) > 6 {

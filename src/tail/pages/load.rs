@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use tokio_postgres::Client;
 
-use crate::db::{Database, Lane, Requester, Strangers, Trouble};
+use crate::db::{Database, DatabaseError, Lane, Requester, Strangers};
 use crate::journal::{self, Budget, CurrentJournal, MAX_ROWS, StoredEvent, read_from, read_range, trimmed_through};
 
 use super::PAGE_SPAN;
@@ -29,14 +29,14 @@ pub trait Load: Send + Sync + 'static {
 
     /// The events with `after < seq <= upto`, in order, to the one with which their payloads reach these bytes; never asked
     /// for more seqs than a page has.
-    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, Trouble>>;
+    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, DatabaseError>>;
 
     /// Where the rest of a heavy range is to be cut: the last seq of each run of events whose payloads reach these
     /// bytes.
-    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>>;
+    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, DatabaseError>>;
 
     /// The first event with `seq < its seq <= upto`, if there is one.
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>>;
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, DatabaseError>>;
 }
 
 /// Loads from Postgres, over the connections that requests use. Each load proves that its connection leads to the journal that
@@ -59,11 +59,11 @@ impl Load for PostgresLoad {
         self.journal = journal;
     }
 
-    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, DatabaseError>> {
         self.load(after, upto, Budget { rows: PAGE_SPAN, bytes })
     }
 
-    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>> {
+    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, DatabaseError>> {
         Box::pin(async move {
             let journal = self.journal.known()?;
             let mut strangers = Strangers::default();
@@ -80,7 +80,7 @@ impl Load for PostgresLoad {
         })
     }
 
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, DatabaseError>> {
         // In one round trip and in this order, as in `range`: else retention could take the partition that held the first
         // event just before, and what follows would pass for it. The event comes along with its seq: once per burnt
         // range, which is rarer than another statement is worth.
@@ -90,7 +90,7 @@ impl Load for PostgresLoad {
 
 impl PostgresLoad {
     /// The events of a range within a budget, and then what retention had taken.
-    fn load(&self, after: i64, upto: i64, budget: Budget) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn load(&self, after: i64, upto: i64, budget: Budget) -> BoxFuture<'_, Result<Loaded, DatabaseError>> {
         Box::pin(async move {
             let journal = self.journal.known()?;
             let mut strangers = Strangers::default();

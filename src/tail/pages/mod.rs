@@ -40,7 +40,7 @@ pub use writer::{Misstep, PageWriter};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::journal::EventHeader;
 
 /// How many seqs a page covers: page 0 is 1 to 512.
@@ -87,7 +87,7 @@ impl Position {
 pub enum PageError {
     /// Postgres did not give it.
     #[error("a page of the journal could not be read: {0}")]
-    Load(Trouble),
+    Load(DatabaseError),
     /// The history became another while the page was read; see [`Position::epoch`].
     #[error("the history of the journal changed while a page of it was read")]
     Reset,

@@ -12,7 +12,7 @@ use super::page::{Chunk, Page};
 use super::render::Render;
 use super::shared::Shared;
 use super::{LOAD_LIMIT, PageError, Position};
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 
 /// The state of the search for a page.
 pub(super) enum Found<R: Render> {
@@ -61,7 +61,7 @@ impl<R: Render> Shared<R> {
         Ok(Found::OnItsWay(waiting))
     }
 
-    async fn load(&self, after: i64, upto: i64, position: &Position) -> Result<Page<R>, Trouble> {
+    async fn load(&self, after: i64, upto: i64, position: &Position) -> Result<Page<R>, DatabaseError> {
         let Loaded { events, reached, trimmed } = self.loader.range(after, upto, self.limits.page_bytes).await?;
         // Before anybody can have the page: who takes it must be able to see what it may lack.
         self.trim(trimmed, position.epoch);
@@ -104,7 +104,7 @@ impl<R: Render> PageLoad<R> {
         let begun = Instant::now();
         let loaded = tokio::time::timeout(LOAD_LIMIT, shared.load(self.after, self.upto, &self.position)).await;
         shared.load_times.observe(begun.elapsed());
-        let result = loaded.unwrap_or(Err(Trouble::Slow(LOAD_LIMIT)));
+        let result = loaded.unwrap_or(Err(DatabaseError::Slow(LOAD_LIMIT)));
         self.finish(result.map(Arc::new).map_err(PageError::Load));
     }
 

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 use tokio_postgres::Client;
 
 use super::super::pages::Misstep;
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::journal::{JournalIdentity, read_identified};
 
 /// How long one statement may take before the connection is taken for dead. Rows of events may take longer together, and each
@@ -17,7 +17,7 @@ const POLL_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Lost {
     #[error("{0}")]
-    Trouble(#[from] Trouble),
+    Database(#[from] DatabaseError),
     #[error("a statement took longer than {POLL_LIMIT:?}")]
     Slow,
     #[error("the connection was closed")]
@@ -46,7 +46,7 @@ pub(super) enum Lost {
 
 impl From<tokio_postgres::Error> for Lost {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Trouble(error.into())
+        Self::Database(error.into())
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 use super::super::bell::{BellListener, probe_payload};
 use super::super::status::Hearing;
 use super::lost::Lost;
-use crate::db::{Database, Lane, Trouble};
+use crate::db::{Database, DatabaseError, Lane};
 
 /// How often a probe goes round, how soon it must come back, and how soon a deaf connection is tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(15);
@@ -29,7 +29,7 @@ pub(super) struct Probe {
 enum Errand {
     None,
     /// It waits for a connection of the pool, which may take a while when requests want them all: the tail goes on meanwhile.
-    Sending(JoinHandle<Result<(), Trouble>>),
+    Sending(JoinHandle<Result<(), DatabaseError>>),
     Sent(Instant),
 }
 
@@ -67,8 +67,8 @@ impl Probe {
             }
             Errand::Sending(sending) if sending.is_finished() => match sending.await {
                 Ok(Ok(())) => self.errand = Errand::Sent(Instant::now()),
-                Ok(Err(trouble)) => {
-                    tracing::debug!(%trouble, "the probe could not be sent");
+                Ok(Err(error)) => {
+                    tracing::debug!(%error, "the probe could not be sent");
                     self.next = Instant::now() + PROBE_LIMIT;
                 }
                 Err(_) => self.next = Instant::now() + PROBE_LIMIT,

@@ -1,7 +1,7 @@
 //! The errors of the trading tables as a client is told of them.
 
 use crate::application::ApplicationError;
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::refusals::{IDEMPOTENCY_CONFLICT, Refusal, sentence};
 use crate::trading::error::Error;
 
@@ -12,6 +12,6 @@ pub(super) fn refused(error: Error, invalid: &'static Refusal) -> ApplicationErr
         Error::State { state, reason } => ApplicationError::state_conflict(&reason, state),
         Error::Reused => ApplicationError::because(IDEMPOTENCY_CONFLICT, sentence(&error.to_string())),
         Error::Invalid(reason) => ApplicationError::because(invalid, sentence(&reason)),
-        Error::Postgres(error) => Trouble::from(error).into(),
+        Error::Postgres(error) => DatabaseError::from(error).into(),
     }
 }

@@ -51,7 +51,7 @@ pub(super) struct Session<'a> {
     /// The second at which to say that the token expires; none once it is said.
     notice: Option<u64>,
     /// The backlog has been sent.
-    live: bool,
+    caught_up: bool,
     /// While it drains: when to close.
     leaves: Option<Instant>,
     /// The client was told so.
@@ -82,7 +82,7 @@ impl<'a> Session<'a> {
             pings: Pings::new(),
             expiry,
             notice,
-            live: false,
+            caught_up: false,
             leaves: None,
             told_to_leave: false,
         }
@@ -95,7 +95,7 @@ impl<'a> Session<'a> {
 
     /// Begins to look for the place to start from; the stream that there was ends here.
     pub(super) fn begin(&mut self, start: Start, filter: Filter) {
-        let live = Arc::clone(&self.context.live);
+        let live = Arc::clone(&self.context.announcer);
         let requester = self.handshake.quota.requester_of(&self.viewer);
         self.stream = SessionStream::Sought(Box::pin(async move {
             let place = async { Ok((live.start_point(&requester, start, &filter).await?, live.oldest().await?)) };
@@ -271,7 +271,7 @@ impl<'a> Session<'a> {
     /// True if nothing more is sent: who is in the middle of a backlog when it is told to leave goes on elsewhere. More of it would
     /// only stand between a slow client and the close.
     fn rests_until_close(&self) -> bool {
-        self.told_to_leave && !self.live
+        self.told_to_leave && !self.caught_up
     }
 
     /// Takes the next step of the way; whether there may be another one at once.
@@ -292,7 +292,7 @@ impl<'a> Session<'a> {
                 socket.put(ping.unwrap_or_default());
             }
             Step::CaughtUp => {
-                self.live = true;
+                self.caught_up = true;
                 socket.put(Control::Live { cursor: reader.cursor().to_string() }.message());
             }
             // While the database is away the session stays, and asks again a little later.
@@ -315,7 +315,7 @@ impl<'a> Session<'a> {
         let hello = Control::Hello {
             session: self.id.to_owned(),
             cursor: place.cursor.to_string(),
-            head: self.context.live.position().newest_seq(),
+            head: self.context.announcer.position().newest_seq(),
             oldest,
             heartbeat_ms: u64::try_from(self.context.streams.heartbeat.as_millis()).unwrap_or(u64::MAX),
             view: self.viewer.view_name(),
@@ -323,10 +323,10 @@ impl<'a> Session<'a> {
         socket.put(hello.message());
         // Until now it could not be heard.
         self.heard = self.context.awake.elapsed();
-        self.live = false;
+        self.caught_up = false;
         // Now it may be told that its token expires.
         self.expiry.look_within(Duration::ZERO);
-        let reader = StreamReader::new(&self.context.live, place, filter, self.viewer.view());
+        let reader = StreamReader::new(&self.context.announcer, place, filter, self.viewer.view());
         self.stream = SessionStream::Followed(reader.on_behalf_of(self.handshake.quota.requester_of(&self.viewer)));
         Ok(())
     }

@@ -17,7 +17,7 @@ pub(super) enum Work {
 }
 
 pub(super) struct Reader {
-    pub(super) walk: ReadState,
+    pub(super) state: ReadState,
     pub(super) interest: Interest,
     pub(super) work: Option<Work>,
     /// Waits to be woken, and does nothing else.
@@ -42,7 +42,7 @@ impl Reader {
     }
 
     /// Takes what it has asked for.
-    pub(super) fn done(&mut self, live: &Announcer, work: Work, dice: &mut Dice) {
+    pub(super) fn done(&mut self, announcer: &Announcer, work: Work, dice: &mut Dice) {
         let runs: Vec<EventRun> = match work {
             Work::Page(page) => {
                 let given = SendBudget {
@@ -50,7 +50,7 @@ impl Reader {
                     bytes: *dice.pick(&[1, 5000, 256 << 10, 256 << 10, 256 << 10]),
                 };
                 let mut room = given;
-                let runs = self.walk.take(live.pages(), &page, &mut room);
+                let runs = self.state.take(announcer.pages(), &page, &mut room);
                 let sizes: Vec<usize> = runs.iter().flat_map(EventRun::each).map(|(_, object)| object.len()).collect();
                 assert!(sizes.len() <= given.events, "{sizes:?} in {given:?}");
                 let before_last = sizes.len().saturating_sub(1);
@@ -58,7 +58,9 @@ impl Reader {
                 assert_eq!(room.events, given.events - sizes.len());
                 runs
             }
-            Work::Found(batch, position) => self.walk.take_found(live.pages(), batch, &position).into_iter().collect(),
+            Work::Found(batch, position) => {
+                self.state.take_found(announcer.pages(), batch, &position).into_iter().collect()
+            }
         };
         for (cursor, _) in runs.iter().flat_map(EventRun::each) {
             self.taken.push(cursor.seq);

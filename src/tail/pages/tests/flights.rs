@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 
 use super::super::{LOAD_LIMIT, Limits, PAGE_SPAN, PageError};
 use super::{Journal, ROOMY, events, jump, store_at, walk};
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 
 /// Lets other tasks run until it is so.
 pub(super) async fn until(is_so: impl Fn() -> bool) {
@@ -44,7 +44,7 @@ async fn an_error_reaches_all_who_wait_and_is_not_remembered() {
     let (pages, _writer) = store_at(&journal, 5000, ROOMY);
     journal.fail(true);
     let got = join_all((0..100).map(|_| pages.page_after(0))).await;
-    let error = PageError::Load(Trouble::Other("as the test wants it".to_owned()));
+    let error = PageError::Load(DatabaseError::Other("as the test wants it".to_owned()));
     assert!(got.iter().all(|result| result.as_ref().unwrap_err() == &error));
     assert_eq!(journal.loads(), (1, 0));
     journal.fail(false);
@@ -165,7 +165,7 @@ async fn a_load_that_takes_too_long_gives_its_turn_back() {
     let (pages, _writer) = store_at(&journal, 5000, Limits { loads: 1, ..ROOMY });
     journal.hold();
     let begun = tokio::time::Instant::now();
-    assert_eq!(pages.page_after(0).await.unwrap_err(), PageError::Load(Trouble::Slow(LOAD_LIMIT)));
+    assert_eq!(pages.page_after(0).await.unwrap_err(), PageError::Load(DatabaseError::Slow(LOAD_LIMIT)));
     assert!(begun.elapsed() < LOAD_LIMIT + Duration::from_secs(1));
     journal.let_through(1);
     assert_eq!(pages.page_after(0).await.unwrap().last_seq(), PAGE_SPAN);

@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{Limits, Load, Loaded, PAGE_BYTES, PageWriter, Pages, Render, Seqs};
-use crate::db::Trouble;
+use crate::db::DatabaseError;
 use crate::journal::{Cursor, EventHeader, Level, StoredEvent};
 
 /// A small generator, so that a failing run can be repeated from its number.
@@ -183,7 +183,7 @@ impl Journal {
         *self.0.meanwhile_next.lock().unwrap() = Some(Box::new(happens));
     }
 
-    async fn begin(&self) -> Result<(), Trouble> {
+    async fn begin(&self) -> Result<(), DatabaseError> {
         struct Under<'a>(&'a AtomicUsize);
         impl Drop for Under<'_> {
             fn drop(&mut self) {
@@ -196,7 +196,7 @@ impl Journal {
         self.0.gate.acquire().await.unwrap().forget();
         assert!(!self.0.panics.load(Ordering::SeqCst), "as the test wants it");
         if self.0.fails.load(Ordering::SeqCst) {
-            return Err(Trouble::Other("as the test wants it".to_owned()));
+            return Err(DatabaseError::Other("as the test wants it".to_owned()));
         }
         Ok(())
     }
@@ -216,7 +216,7 @@ fn runs(events: &[StoredEvent], bytes: i64) -> Vec<i64> {
 }
 
 impl Load for Journal {
-    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn range(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Loaded, DatabaseError>> {
         Box::pin(async move {
             self.0.ranges.fetch_add(1, Ordering::SeqCst);
             self.begin().await?;
@@ -231,7 +231,7 @@ impl Load for Journal {
         })
     }
 
-    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, Trouble>> {
+    fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, DatabaseError>> {
         Box::pin(async move {
             self.0.cuts.fetch_add(1, Ordering::SeqCst);
             self.begin().await?;
@@ -239,7 +239,7 @@ impl Load for Journal {
         })
     }
 
-    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, Trouble>> {
+    fn next_after(&self, seq: i64, upto: i64) -> BoxFuture<'_, Result<Loaded, DatabaseError>> {
         Box::pin(async move {
             self.0.nexts.fetch_add(1, Ordering::SeqCst);
             self.begin().await?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-/// Why the database does not answer, in words for the operator. A client is never told.
+/// A reason for which the database does not answer, in words for the operator. A client is never told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum DatabaseError {
     /// Nothing listens there, or the way is cut.
     #[error("Postgres cannot be reached: {0}")]
     Unreachable(String),
@@ -39,7 +39,7 @@ pub enum Trouble {
     Other(String),
 }
 
-impl Trouble {
+impl DatabaseError {
     /// A stable word for logs and metrics.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -56,7 +56,7 @@ impl Trouble {
     }
 }
 
-impl From<&Error> for Trouble {
+impl From<&Error> for DatabaseError {
     fn from(error: &Error) -> Self {
         let Some(db) = error.as_db_error() else {
             let why = std::error::Error::source(error).map_or_else(|| error.to_string(), |s| format!("{error}: {s}"));
@@ -73,7 +73,7 @@ impl From<&Error> for Trouble {
     }
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for DatabaseError {
     fn from(error: Error) -> Self {
         Self::from(&error)
     }
