@@ -87,7 +87,7 @@ pub(super) async fn privileges(patient: &Patient<'_>) -> Result<Finding, Databas
 pub(super) async fn partitions(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let sql = "\
         select coalesce(max(b.upper), 1) - 1 - s.used, count(*) filter (where b.lower > s.used), j.partitions_ahead \
-          from (select case when is_called then last_value else 0 end as used from rowcast.events_seq_seq) s \
+          from (select coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0) as used) s \
          cross join rowcast.journal_state j \
           left join (select (regexp_match(x.bound, 'FROM \\(''(\\d+)''\\)'))[1]::bigint as lower, \
                             (regexp_match(x.bound, 'TO \\(''(\\d+)''\\)'))[1]::bigint as upper \
