@@ -1,6 +1,5 @@
-//! Who Postgres runs as. It refuses root, so root's children drop to another user; everything that happens inside
-//! the data directory happens as that user, because root writing into a folder that another user owns could be led
-//! anywhere by a link in it.
+//! The user that Postgres runs as. Postgres refuses root, so root starts it as another user. Everything inside the data directory
+//! is done as that user too: if root wrote into a folder that another user owns, a link in it could lead the write anywhere.
 
 use std::env;
 use std::fs;
@@ -17,7 +16,7 @@ use nix::unistd::{Pid, User, getegid, geteuid};
 
 use super::error::{ClusterError, Result, io as with_path};
 
-/// What programs of Postgres get of the caller's environment: where programs and their libraries are, and the time zone.
+/// The environment variables that Postgres's programs get from the caller: the paths of programs and libraries, and the time zone.
 const PASSED_ON: [&str; 5] = ["PATH", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"];
 
 const SHELL: &str = "/bin/sh";
@@ -28,11 +27,11 @@ pub(super) struct Account {
     pub(super) name: String,
     pub(super) uid: u32,
     pub(super) gid: u32,
-    drops: bool,
+    drops_privileges: bool,
 }
 
 impl Account {
-    /// For a cluster that is yet to be made.
+    /// The user for a cluster that is yet to be made.
     pub(super) fn for_new() -> Result<Self> {
         if !geteuid().is_root() {
             return Ok(Self::current());
@@ -41,11 +40,16 @@ impl Account {
             .into_iter()
             .find_map(|name| User::from_name(name).ok().flatten())
             .filter(|user| !user.uid.is_root())
-            .map(|user| Self { name: user.name, uid: user.uid.as_raw(), gid: user.gid.as_raw(), drops: true })
+            .map(|user| Self {
+                name: user.name,
+                uid: user.uid.as_raw(),
+                gid: user.gid.as_raw(),
+                drops_privileges: true,
+            })
             .ok_or(ClusterError::NoAccount)
     }
 
-    /// For a cluster that exists: whoever owns it.
+    /// The owner of an existing cluster.
     pub(super) fn owner_of(data: &Path) -> Result<Self> {
         let meta = with_path("look at", data, fs::metadata(data))?;
         let owner = name_of(meta.uid());
@@ -60,12 +64,12 @@ impl Account {
         if meta.uid() == 0 {
             return Err(ClusterError::Foreign { data: data.to_path_buf(), why: "it belongs to root".to_owned() });
         }
-        Ok(Self { name: owner, uid: meta.uid(), gid: meta.gid(), drops: true })
+        Ok(Self { name: owner, uid: meta.uid(), gid: meta.gid(), drops_privileges: true })
     }
 
     fn current() -> Self {
         let uid = geteuid().as_raw();
-        Self { name: name_of(uid), uid, gid: getegid().as_raw(), drops: false }
+        Self { name: name_of(uid), uid, gid: getegid().as_raw(), drops_privileges: false }
     }
 
     /// A command as this user, from a folder that it can enter, and away from the terminal's Ctrl-C. Of the caller's
@@ -75,7 +79,7 @@ impl Account {
         let mut command = Command::new(program);
         command.env_clear().envs(PASSED_ON.into_iter().filter_map(|name| Some((name, env::var_os(name)?))));
         command.env("LC_ALL", "C").current_dir("/").stdin(Stdio::null()).process_group(0);
-        if self.drops {
+        if self.drops_privileges {
             // std drops the supplementary groups as well when the uid is set by root.
             command.uid(self.uid).gid(self.gid);
         }
@@ -108,7 +112,7 @@ impl Account {
                 stdin.write_all(text.as_bytes())?;
             }
             let output = child.wait_with_output()?;
-            if output.status.success() { Ok(()) } else { Err(io::Error::other(said(&output))) }
+            if output.status.success() { Ok(()) } else { Err(io::Error::other(failure_text(&output))) }
         })();
         with_path("write", path, written)
     }
@@ -119,7 +123,7 @@ fn name_of(uid: u32) -> String {
     user.map_or_else(|| format!("uid {uid}"), |user| user.name)
 }
 
-/// Runs a command to its end or to the limit. For programs that say little: what they say must fit into a pipe.
+/// Runs a command to its end or to the limit. Its output must fit into a pipe, since it is read only at the end.
 pub(super) fn run(mut command: Command, limit: Duration) -> io::Result<Output> {
     let mut child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let deadline = Instant::now() + limit;
@@ -147,8 +151,8 @@ pub(super) fn run(mut command: Command, limit: Duration) -> io::Result<Output> {
     Ok(Output { status, stdout, stderr })
 }
 
-/// What a failed program said, errors first.
-pub(super) fn said(output: &Output) -> String {
+/// The text of a failed program: its stderr, else its stdout, else its exit status.
+pub(super) fn failure_text(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let stdout = String::from_utf8_lossy(&output.stdout);
     let text = [stderr.trim(), stdout.trim()].into_iter().find(|text| !text.is_empty()).map(str::to_owned);

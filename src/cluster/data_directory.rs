@@ -1,4 +1,4 @@
-//! Where the data directory lies and whose it is.
+//! Finds the data directory of a checkout, and checks that it is ours.
 //!
 //! Normally `.rowcast/cluster`. When root works in a checkout that Postgres's user cannot enter (as under /root), it
 //! lies under /var/lib/rowcast and `.rowcast/cluster` points there. Every data directory that Rowcast made carries a
@@ -17,8 +17,8 @@ use super::error::{ClusterError, Result, io};
 use super::state::{hex, random_hex};
 
 pub(super) const MARKER: &str = "rowcast-cluster";
-const ELSEWHERE: &str = "/var/lib/rowcast";
-const ELSEWHERE_TRIES: u32 = 9;
+const SHARED_BASE: &str = "/var/lib/rowcast";
+const MAX_SHARED_NAMES: u32 = 9;
 
 /// Linux allows 107 bytes for the path of a unix socket, macOS and the BSDs 103.
 const SOCKET_LIMIT: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
@@ -41,14 +41,14 @@ impl DataDirectory {
             Err(error) => return io("enter", &entry, Err(error)),
         }
         if entry.is_symlink() {
-            // It led to a cluster that somebody has removed; the link itself is ours.
+            // The link is ours, and somebody has removed the cluster that it led to.
             io("remove", &entry, fs::remove_file(&entry))?;
         }
         let account = Account::for_new()?;
         if account.may_execute(dir)? {
             return Ok(Self { path: entry, account, link: None });
         }
-        let data = elsewhere(dir, id)?;
+        let data = shared_data_path(dir, id)?;
         Ok(Self { path: data, account, link: Some(entry) })
     }
 
@@ -79,7 +79,7 @@ impl DataDirectory {
         Ok(path)
     }
 
-    /// Removes what interrupted attempts left, if it carries our marker (or nothing yet).
+    /// Removes the folders that interrupted attempts left, if they carry our marker or are empty.
     pub(super) fn sweep(&self, id: &str) -> Result<()> {
         let (parent, prefix) = (self.parent()?, self.beside("")?);
         for entry in io("list", parent, fs::read_dir(parent))? {
@@ -89,7 +89,7 @@ impl DataDirectory {
                 if check_marker(&path, id).is_ok() {
                     remove_all(&path)?;
                 } else {
-                    // Killed before it was marked: then it is empty, and only then does this succeed.
+                    // An attempt that was killed before the marker left an empty folder. `remove_dir` removes no other.
                     let _ = fs::remove_dir(&path);
                 }
             }
@@ -134,7 +134,8 @@ impl DataDirectory {
         Err(ClusterError::Foreign { data: path.to_path_buf(), why })
     }
 
-    /// Holds the data directory itself: a copy of a checkout shares it through the link but not `.rowcast/lock`.
+    /// Locks the data directory itself. A copy of a checkout has another `.rowcast/lock`, but the same data directory through the
+    /// link.
     pub(super) fn hold(&self, dir: &Path) -> Result<File> {
         let path = self.path.join(MARKER);
         let file = io("open", &path, File::open(&path))?;
@@ -156,7 +157,7 @@ pub(super) fn check_marker(data: &Path, id: &str) -> Result<()> {
     }
 }
 
-/// The orphan of a killed attempt may still be creating files for a moment while they are removed.
+/// Removes a folder, and retries: an initdb that outlived a killed attempt may still create files in it for a moment.
 pub(super) fn remove_all(path: &Path) -> Result<()> {
     let mut result = fs::remove_dir_all(path);
     for _ in 0..50 {
@@ -169,16 +170,16 @@ pub(super) fn remove_all(path: &Path) -> Result<()> {
     io("remove", path, result)
 }
 
-/// A place that every user can reach, named after the checkout. One left by a checkout that was at the same path
-/// before stays as it is, and the next name is taken.
-fn elsewhere(dir: &Path, id: &str) -> Result<PathBuf> {
-    let base = Path::new(ELSEWHERE);
+/// A data directory that every user can reach, named after the path of the checkout. If an earlier checkout at that path left its
+/// own there, that one is not touched, and the next name is taken.
+fn shared_data_path(dir: &Path, id: &str) -> Result<PathBuf> {
+    let base = Path::new(SHARED_BASE);
     if !base.is_dir() {
         io("create", base, DirBuilder::new().recursive(true).mode(0o755).create(base))?;
         io("open", base, fs::set_permissions(base, fs::Permissions::from_mode(0o755)))?;
     }
     let hash = hex(digest(&SHA256, dir.as_os_str().as_bytes()).as_ref().get(..8).unwrap_or_default());
-    let names = std::iter::once(hash.clone()).chain((2..=ELSEWHERE_TRIES).map(|n| format!("{hash}-{n}")));
+    let names = std::iter::once(hash.clone()).chain((2..=MAX_SHARED_NAMES).map(|n| format!("{hash}-{n}")));
     for data in names.map(|name| base.join(name)) {
         if !data.exists() || check_marker(&data, id).is_ok() {
             return Ok(data);

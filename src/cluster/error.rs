@@ -1,5 +1,5 @@
-//! What can go wrong with the development cluster. Each message is the whole of what the person at the terminal gets,
-//! so each says what was found, what was left alone, and what to do next.
+//! The errors of the development cluster. The person at the terminal sees nothing but the message, so each says what was found,
+//! what was left alone, and what to do next.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -99,7 +99,7 @@ fn holder(pid: Option<u32>) -> String {
     pid.map_or_else(|| "(its pid is not known yet)".to_owned(), |pid| format!("(pid {pid})"))
 }
 
-/// Adds to an I/O error what was attempted on what: the system's own text names neither.
+/// Adds the attempted action and the path to an I/O error, whose own text names neither.
 pub(super) fn io<T>(act: &'static str, path: &Path, result: io::Result<T>) -> Result<T> {
     result.map_err(|source| ClusterError::Io { act, path: path.to_path_buf(), source })
 }

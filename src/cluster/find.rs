@@ -1,6 +1,6 @@
 //! Finds the Postgres programs of this machine: initdb, pg_ctl, postgres, and psql when there is one.
 //!
-//! Only looks. What may be installed, and how, is the business of `scripts/run`.
+//! It installs nothing: `scripts/run` does that.
 
 use std::env;
 use std::ffi::OsString;
@@ -17,9 +17,9 @@ const OLDEST_MAJOR: u32 = 14;
 const PROGRAMS: [&str; 3] = ["postgres", "pg_ctl", "initdb"];
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
 
-/// Where packages put Postgres: a folder, the beginning of the names in it, and where the programs lie below those.
-/// The versions of one kind are tried from the highest.
-const PLACES: [(&str, &str, &str); 5] = [
+/// Where packages put Postgres: a folder, the prefix of the version folders in it, and the folder of the programs in each of
+/// those. The highest version is tried first.
+const PACKAGE_DIRS: [(&str, &str, &str); 5] = [
     ("usr/lib/postgresql", "", "bin"),
     ("usr", "pgsql-", "bin"),
     ("opt/homebrew/opt", "postgresql", "bin"),
@@ -34,9 +34,10 @@ pub struct Search {
     pub pg_bin: Option<PathBuf>,
     /// `PATH`.
     pub path: Option<OsString>,
-    /// `/`, below which the packages' places are.
+    /// `/`, or in a test another folder, below which the folders of packages lie.
     pub root: PathBuf,
-    /// The `.rowcast` folder: `postgres/bin` in it may hold programs, and an existing cluster in it wants its own major version.
+    /// The `.rowcast` folder: `postgres/bin` in it may hold programs, and an existing cluster in it needs the major version that
+    /// made it.
     pub rowcast_dir: PathBuf,
 }
 
@@ -73,14 +74,17 @@ pub fn find(search: &Search) -> Result<Binaries> {
     if let Some(dir) = &search.pg_bin {
         return inspect(dir, search).map_err(|error| match error {
             ClusterError::TooOld { .. } => error,
-            other => ClusterError::PgBin { dir: dir.clone(), why: lacking(dir).unwrap_or_else(|| other.to_string()) },
+            other => ClusterError::PgBin {
+                dir: dir.clone(),
+                why: missing_programs(dir).unwrap_or_else(|| other.to_string()),
+            },
         });
     }
     let wanted = made_by(&search.rowcast_dir.join("cluster"));
     let mut usable: Option<Binaries> = None;
     let mut refused: Option<ClusterError> = None;
     let candidates = candidates(search);
-    for dir in candidates.iter().filter(|dir| lacking(dir).is_none()) {
+    for dir in candidates.iter().filter(|dir| missing_programs(dir).is_none()) {
         match inspect(dir, search) {
             Ok(found) if wanted.as_ref().is_none_or(|wanted| *wanted == found.major.to_string()) => return Ok(found),
             // A cluster of another major version exists: the matching programs may still follow.
@@ -88,7 +92,7 @@ pub fn find(search: &Search) -> Result<Binaries> {
             Err(error) => refused = refused.or(Some(error)),
         }
     }
-    usable.ok_or_else(|| refused.unwrap_or_else(|| ClusterError::NotFound { looked: looked(search) }))
+    usable.ok_or_else(|| refused.unwrap_or_else(|| ClusterError::NotFound { looked: searched_places(search) }))
 }
 
 /// The major version that made a data directory.
@@ -108,7 +112,7 @@ fn candidates(search: &Search) -> Vec<PathBuf> {
         dirs.push(dir);
     }
     dirs.extend(pg_config_bindir(search));
-    for (place, prefix, below) in PLACES {
+    for (place, prefix, below) in PACKAGE_DIRS {
         dirs.extend(versions(&search.root.join(place), prefix).into_iter().map(|dir| dir.join(below)));
     }
     dirs.push(search.rowcast_dir.join("postgres/bin"));
@@ -117,10 +121,10 @@ fn candidates(search: &Search) -> Vec<PathBuf> {
     dirs
 }
 
-fn looked(search: &Search) -> String {
+fn searched_places(search: &Search) -> String {
     let mut places = vec!["PATH".to_owned(), "pg_config --bindir".to_owned()];
     places.extend(
-        PLACES.map(|(place, prefix, below)| format!("{}/{prefix}*/{below}", search.root.join(place).display())),
+        PACKAGE_DIRS.map(|(place, prefix, below)| format!("{}/{prefix}*/{below}", search.root.join(place).display())),
     );
     places.push(search.rowcast_dir.join("postgres/bin").display().to_string());
     places.join(", ")
@@ -155,7 +159,7 @@ fn executable(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-fn lacking(dir: &Path) -> Option<String> {
+fn missing_programs(dir: &Path) -> Option<String> {
     if !dir.is_dir() {
         return Some("that is not a folder".to_owned());
     }

@@ -15,7 +15,7 @@ use super::server::serves;
 use super::state::{DATABASE, SUPERUSER};
 use crate::config::Secret;
 
-const LIMIT: Duration = Duration::from_secs(120);
+const READY_LIMIT: Duration = Duration::from_secs(120);
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(50);
 
@@ -30,21 +30,21 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// Blocks until the cluster is usable. On a thread of its own, so that it works below any caller's runtime.
-    pub(super) fn settle(&self) -> Result<()> {
+    /// Blocks until the cluster is usable. It runs on a thread of its own, so that it works within any caller's runtime.
+    pub(super) fn wait_until_ready(&self) -> Result<()> {
         let broken = |why: String| ClusterError::NotReady { why, log: self.log.clone() };
         thread::scope(|scope| {
             let work = thread::Builder::new().spawn_scoped(scope, || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-                runtime.map_err(|error| broken(error.to_string()))?.block_on(self.until_ready())
+                runtime.map_err(|error| broken(error.to_string()))?.block_on(self.log_in())
             });
             let work = work.map_err(|error| broken(error.to_string()))?;
             work.join().map_err(|_| broken("the login thread ended early".to_owned()))?
         })
     }
 
-    async fn until_ready(&self) -> Result<()> {
-        let deadline = Instant::now() + LIMIT;
+    async fn log_in(&self) -> Result<()> {
+        let deadline = Instant::now() + READY_LIMIT;
         let (mut password_set, mut database_made) = (false, false);
         loop {
             let error = match self.check().await {
@@ -59,11 +59,11 @@ impl Login {
             if code == Some(&SqlState::INVALID_PASSWORD) && !password_set {
                 password_set = true;
                 let statement = format!("alter role {SUPERUSER} login password '{}'", self.password.expose());
-                self.by_socket(&statement).await?;
+                self.execute_by_socket(&statement).await?;
             } else if code == Some(&SqlState::INVALID_CATALOG_NAME) && !database_made {
                 database_made = true;
-                self.by_socket(&format!("create database {DATABASE}")).await?;
-            } else if !passing(code) {
+                self.execute_by_socket(&format!("create database {DATABASE}")).await?;
+            } else if !is_transient(code) {
                 return Err(ClusterError::Login(error));
             } else if Instant::now() >= deadline || !serves(self.pid, &self.data) {
                 return Err(ClusterError::NotReady { why: error.to_string(), log: self.log.clone() });
@@ -87,8 +87,8 @@ impl Login {
         Ok(PathBuf::from(path.unwrap_or_default()))
     }
 
-    /// Through the private socket, which asks for no password.
-    async fn by_socket(&self, statement: &str) -> Result<()> {
+    /// Runs a statement through the private socket, which asks for no password.
+    async fn execute_by_socket(&self, statement: &str) -> Result<()> {
         let mut config = Config::new();
         config.host_path(&self.socket_dir).port(self.port).user(SUPERUSER).dbname("postgres");
         config.connect_timeout(CONNECT_LIMIT);
@@ -104,8 +104,8 @@ async fn connect(config: &Config) -> Result<Client, tokio_postgres::Error> {
     Ok(client)
 }
 
-/// No SQLSTATE: not listening yet, or cut off. Starting up and full come and go as well.
-fn passing(code: Option<&SqlState>) -> bool {
+/// Whether an error may pass by itself: Postgres is not listening yet, cut the connection (no SQLSTATE), starts up, or is full.
+fn is_transient(code: Option<&SqlState>) -> bool {
     code.is_none_or(|code| *code == SqlState::CANNOT_CONNECT_NOW || *code == SqlState::TOO_MANY_CONNECTIONS)
 }
 

@@ -39,7 +39,7 @@ pub struct Cluster {
     socket_dir: PathBuf,
     pid: i32,
     running: bool,
-    // Last, so that they are given back after the server has stopped.
+    // The locks come last, so that they are released after the server has stopped.
     _data_held: File,
     _lock: FolderLock,
 }
@@ -62,7 +62,7 @@ impl Cluster {
             return Err(ClusterError::NotExecutable { user: data.account.name, program: bins.postgres.clone() });
         }
         if is_new {
-            // Before initdb: whatever it leaves behind when killed carries an id that is remembered.
+            // Before initdb, so that the id of anything that a killed initdb leaves behind is known.
             state.store(&dir)?;
         }
         if !data.path.exists() {
@@ -104,8 +104,8 @@ impl Cluster {
             state,
             data,
         };
-        if let Err(error) = cluster.login().settle() {
-            // Recovery is not to be interrupted, and a server that is not ours not to be stopped.
+        if let Err(error) = cluster.login().wait_until_ready() {
+            // A recovering server is not interrupted, and a server that is not ours is not stopped.
             cluster.running = !matches!(error, ClusterError::NotReady { .. } | ClusterError::Foreign { .. });
             return Err(error);
         }
@@ -167,7 +167,7 @@ impl Cluster {
         &self.socket_dir
     }
 
-    /// The postmaster's.
+    /// The pid of the postmaster.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.pid
@@ -178,12 +178,12 @@ impl Cluster {
         self.dir.join("postgres.log")
     }
 
-    /// Stops the server: fast, and if that takes too long at once.
+    /// Stops the server in fast mode, and in immediate mode if that takes too long.
     pub fn stop(mut self) -> Result<()> {
         self.shut_down()
     }
 
-    /// Gives up the folder and leaves the server to the next `open`.
+    /// Releases the folder and leaves the server running for the next `open`.
     pub fn leave_running(mut self) {
         self.running = false;
     }
@@ -219,7 +219,7 @@ fn check_major(data: &DataDirectory, bins: &Binaries) -> Result<()> {
     }
 }
 
-/// For a POSIX shell; most paths need no quotes.
+/// A path quoted for a POSIX shell, where it needs quotes.
 fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-@+:".contains(&byte);

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::account::{run, said};
+use super::account::{failure_text, run};
 use super::data_directory::{DataDirectory, MARKER, remove_all};
 use super::error::{ClusterError, Result, io};
 use super::find::Binaries;
@@ -23,17 +23,17 @@ const CONF: &str = "rowcast.conf";
 const INITDB_LIMIT: Duration = Duration::from_secs(120);
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_FAST: Duration = Duration::from_secs(20);
-const STOP_NOW: Duration = Duration::from_secs(10);
+const STOP_IMMEDIATE: Duration = Duration::from_secs(10);
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a killed process may take to disappear.
-const DYING: Duration = Duration::from_secs(2);
+const EXIT_LIMIT: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_millis(50);
-const LOG_KEEP: u64 = 10 << 20;
+const MAX_LOG_BYTES: u64 = 10 << 20;
 const LOG_TAIL_LINES: usize = 20;
 const LOG_TAIL_BYTES: u64 = 16 << 10;
 const PORT_TRIES: usize = 50;
 
-/// Makes the data directory: all of it, under another name, then one rename. What exists is therefore complete.
+/// Makes the data directory under another name and renames it, so that a data directory that exists is complete.
 pub(super) fn create(directory: &DataDirectory, bins: &Binaries, state: &DevState) -> Result<()> {
     directory.sweep(&state.cluster_id)?;
     let nursery = directory.nursery(&state.cluster_id)?;
@@ -56,7 +56,7 @@ fn initdb(directory: &DataDirectory, bins: &Binaries, state: &DevState, nursery:
         command.args(["--auth-local=trust", "--auth-host=scram-sha-256", "--no-instructions"]);
         command.arg("--pwfile").arg(&password);
         let output = io("run", &bins.initdb, run(command, INITDB_LIMIT))?;
-        if output.status.success() { Ok(()) } else { Err(ClusterError::Initdb { why: said(&output) }) }
+        if output.status.success() { Ok(()) } else { Err(ClusterError::Initdb { why: failure_text(&output) }) }
     };
     // macOS before 14 and bare containers have no C.UTF-8; plain C sorts the same.
     if let Err(error) = attempt("--locale=C.UTF-8") {
@@ -139,10 +139,10 @@ fn lock_file(path: &Path) -> Result<Option<(i32, Vec<String>)>> {
     Ok(pid.map(|pid| (pid, lines)))
 }
 
-/// Whether that pid is a postmaster of this data directory, rather than a process that inherited the number of one
-/// that died: a postmaster's working directory is its data directory.
+/// Whether this pid is a postmaster of this data directory, and not another process that reuses its number. A postmaster's working
+/// directory is its data directory.
 pub(super) fn serves(pid: i32, data: &Path) -> bool {
-    if !exists(pid) {
+    if !pid_exists(pid) {
         return false;
     }
     if !Path::new("/proc/self/cwd").exists() {
@@ -154,7 +154,7 @@ pub(super) fn serves(pid: i32, data: &Path) -> bool {
             line.contains("postgres") || line.contains("postmaster")
         });
     }
-    let deadline = Instant::now() + DYING;
+    let deadline = Instant::now() + EXIT_LIMIT;
     loop {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         if !name.starts_with("post") || is_zombie(pid) {
@@ -162,28 +162,27 @@ pub(super) fn serves(pid: i32, data: &Path) -> bool {
         }
         match (fs::metadata(format!("/proc/{pid}/cwd")), fs::metadata(data)) {
             (Ok(cwd), Ok(data)) => return (cwd.dev(), cwd.ino()) == (data.dev(), data.ino()),
-            // It is on its way out and has let go of its folder already: look again.
+            // The process is exiting and has no working directory any more: look again.
             (Err(error), _) if error.kind() == ErrorKind::NotFound && Instant::now() < deadline => sleep(POLL),
-            // Another user's process hides its working directory; ours would not.
+            // Another user's process hides its working directory; our own would not.
             _ => return false,
         }
     }
 }
 
-fn exists(pid: i32) -> bool {
+fn pid_exists(pid: i32) -> bool {
     kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH)
 }
 
-/// Dead, but not yet taken note of by its parent (a container's first process may never do so).
+/// Whether a process is dead and not yet reaped by its parent. A container's first process may never reap it.
 fn is_zombie(pid: i32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
-/// Removes the lock files of a server that died, where their pid exists but is not ours (any more): Postgres only
-/// asks whether it exists, and would refuse to start. Those whose pid is gone are left to Postgres, which then also
-/// looks for orphaned backends.
-fn clear_stale(data: &Path, socket_dir: &Path) -> Result<()> {
+/// Removes the lock files of a dead server whose pid another process uses now. Postgres only asks whether the pid exists, and
+/// would refuse to start. Lock files whose pid is gone are left to Postgres, which then also looks for orphaned backends.
+fn remove_stale_locks(data: &Path, socket_dir: &Path) -> Result<()> {
     let mut locks = vec![data.join("postmaster.pid")];
     // The socket's folder is private to this cluster, so each lock in it was this cluster's.
     for entry in io("list", socket_dir, fs::read_dir(socket_dir))?.flatten() {
@@ -194,7 +193,7 @@ fn clear_stale(data: &Path, socket_dir: &Path) -> Result<()> {
     }
     for path in locks {
         if let Some((pid, _)) = lock_file(&path)?
-            && exists(pid)
+            && pid_exists(pid)
             && !serves(pid, data)
         {
             tracing::info!(pid, file = %path.display(), "names a process that is not this cluster's; removed");
@@ -204,7 +203,7 @@ fn clear_stale(data: &Path, socket_dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Starts the server, and returns the port it got: the remembered one, or another if that is taken.
+/// Starts the server on the remembered port, or on another if that is taken.
 pub(super) fn start(
     directory: &DataDirectory,
     bins: &Binaries,
@@ -213,7 +212,7 @@ pub(super) fn start(
     extra: &[(&str, &str)],
 ) -> Result<Postmaster> {
     let socket_dir = directory.socket_dir(&state.cluster_id)?;
-    clear_stale(&directory.path, &socket_dir)?;
+    remove_stale_locks(&directory.path, &socket_dir)?;
     let log = dir.join("postgres.log");
     let mut port = state.postgres_port;
     let deadline = Instant::now() + START_LIMIT;
@@ -229,13 +228,13 @@ pub(super) fn start(
         if let Some(found) = running(&directory.path)? {
             return Ok(found);
         }
-        let tail = tail(&log, from);
-        let passing = !is_free(port) || tail.contains("pre-existing shared memory block");
-        if !passing || Instant::now() >= deadline {
+        let tail = last_log_lines(&log, from);
+        let is_transient = !is_free(port) || tail.contains("pre-existing shared memory block");
+        if !is_transient || Instant::now() >= deadline {
             let why = started.err().map(|error| format!("\n({error})")).unwrap_or_default();
             return Err(ClusterError::Start { log, tail: format!("{tail}{why}") });
         }
-        // The port went to somebody else just now, or backends of a killed server have not noticed yet.
+        // Another process has just taken the port, or backends of a killed server have not ended yet.
         sleep(Duration::from_millis(500));
     }
 }
@@ -270,19 +269,19 @@ fn pg_ctl(directory: &DataDirectory, bins: &Binaries) -> Command {
     command
 }
 
-/// Stops whatever serves the data directory: politely to clients, then at once. Nothing to stop is success.
+/// Stops the server of the data directory, in fast mode and then in immediate mode. Succeeds if none runs.
 pub(super) fn stop(directory: &DataDirectory, bins: &Binaries) -> Result<()> {
-    // pg_ctl would signal whatever process has the pid now.
+    // Checked here, since pg_ctl would signal any process that has the pid now.
     let Some((pid, _)) = pid_file(&directory.path)?.filter(|(pid, _)| serves(*pid, &directory.path)) else {
         return Ok(());
     };
     let mut why = String::new();
-    for (mode, limit) in [("fast", STOP_FAST), ("immediate", STOP_NOW)] {
+    for (mode, limit) in [("fast", STOP_FAST), ("immediate", STOP_IMMEDIATE)] {
         let mut command = pg_ctl(directory, bins);
         command.args(["-w", "-s", "-m", mode, "-t", &limit.as_secs().to_string(), "stop"]);
         match run(command, limit + GRACE) {
             Ok(output) if output.status.success() => {}
-            Ok(output) => why = said(&output),
+            Ok(output) => why = failure_text(&output),
             Err(error) => why = error.to_string(),
         }
         if has_ended(pid, &directory.path) {
@@ -306,7 +305,7 @@ fn has_ended(pid: i32, data: &Path) -> bool {
 }
 
 fn open_log(path: &Path, dir: &Path) -> Result<File> {
-    if fs::metadata(path).is_ok_and(|meta| meta.len() > LOG_KEEP) {
+    if fs::metadata(path).is_ok_and(|meta| meta.len() > MAX_LOG_BYTES) {
         io("rename", path, fs::rename(path, path.with_extension("log.1")))?;
     }
     let log = io("open", path, open_private(path, OpenOptions::new().create(true).append(true)))?;
@@ -315,7 +314,7 @@ fn open_log(path: &Path, dir: &Path) -> Result<File> {
 }
 
 /// The last lines of the log that were written after `from`.
-fn tail(path: &Path, from: u64) -> String {
+fn last_log_lines(path: &Path, from: u64) -> String {
     let read = || -> std::io::Result<String> {
         let mut file = File::open(path)?;
         let from = from.max(file.metadata()?.len().saturating_sub(LOG_TAIL_BYTES));

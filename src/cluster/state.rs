@@ -1,4 +1,4 @@
-//! What a checkout remembers of its development cluster: `.rowcast/dev.json` (port, password, signing secret) and
+//! The state that a checkout keeps of its development cluster: `.rowcast/dev.json` (port, password, signing secret) and
 //! `.rowcast/lock`, which one live `rowcast dev` holds.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
@@ -24,7 +24,7 @@ fn random_secret() -> Result<Secret> {
 }
 
 /// `dev.json` is the one place where a secret is written down.
-mod in_the_file {
+mod secret_as_text {
     use serde::{Deserialize as _, Deserializer, Serializer};
 
     use crate::config::Secret;
@@ -51,13 +51,13 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 /// The contents of `dev.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct DevState {
-    /// Also stands in the data directory: a directory that does not carry it is somebody else's.
+    /// The id that the marker in the data directory repeats. A directory without it is not ours.
     pub cluster_id: String,
     pub postgres_port: u16,
-    #[serde(with = "in_the_file")]
+    #[serde(with = "secret_as_text")]
     pub postgres_password: Secret,
     /// Not used by the cluster; kept here because it has to outlive a restart in the same way.
-    #[serde(with = "in_the_file")]
+    #[serde(with = "secret_as_text")]
     pub jwt_secret: Secret,
     /// Where the server of this cluster listened when it last started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ impl DevState {
 
     /// Reads `dev.json` of a `.rowcast` folder; `None` if there is none yet.
     pub fn load(dir: &Path) -> Result<Option<Self>> {
-        let path = file(dir);
+        let path = state_path(dir);
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -94,7 +94,7 @@ impl DevState {
 
     /// Writes `dev.json` beside itself and renames it, so that a crash leaves the old or the new one, never half.
     pub fn store(&self, dir: &Path) -> Result<()> {
-        let (path, fresh) = (file(dir), dir.join("dev.json.new"));
+        let (path, fresh) = (state_path(dir), dir.join("dev.json.new"));
         let mut text =
             serde_json::to_vec_pretty(self).map_err(|source| ClusterError::State { path: path.clone(), source })?;
         text.push(b'\n');
@@ -111,12 +111,12 @@ impl DevState {
     }
 }
 
-fn file(dir: &Path) -> PathBuf {
+fn state_path(dir: &Path) -> PathBuf {
     dir.join("dev.json")
 }
 
-/// Makes the `.rowcast` folder. Root's may be passed through, not listed, by the user that Postgres runs as; what lies
-/// in it is closed file by file.
+/// Makes the `.rowcast` folder. If root makes it, other users may pass through and not list it, since Postgres runs as one of
+/// them; each file in it is private.
 pub(super) fn make_folder(dir: &Path) -> Result<PathBuf> {
     if !dir.is_dir() {
         let mode = if geteuid().is_root() { 0o711 } else { 0o700 };

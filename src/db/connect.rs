@@ -23,7 +23,7 @@ pub struct Connector {
     config: Config,
     hosts: Arc<Hosts>,
     mode: SslMode,
-    /// What is added to each purpose: the name of this node, if it is one.
+    /// The suffix of `application_name` that names this node; empty for a command.
     node: String,
     tls: Option<Arc<ClientConfig>>,
 }
@@ -67,41 +67,47 @@ impl Connector {
         named
     }
 
-    /// What the URL said, without TLS.
+    /// The configuration from the URL, without its TLS options.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Connects, and starts the task that carries the connection: it ends when the client is dropped.
+    /// Connects, and starts the task that drives the connection. The task ends when the client is dropped.
     ///
     /// `allow` and `prefer` try the other way too where the server's access rules refuse the first, as libpq does.
     pub async fn connect(&self) -> Result<(Client, JoinHandle<()>), Error> {
         self.connect_listening(|_| {}).await
     }
 
-    /// The same for a connection that listens: each notification goes to `heard`, on the carrying task, which must not
-    /// be held up.
-    pub async fn connect_listening(&self, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
-        if self.hosts.each.is_empty() {
-            return self.connect_to(&self.config, heard).await;
+    /// Connects as [`Self::connect`] does, and passes each notification to `on_notification`. That runs on the task that drives
+    /// the connection, and must not block.
+    pub async fn connect_listening(
+        &self,
+        on_notification: impl NotificationHandler,
+    ) -> Result<(Client, JoinHandle<()>), Error> {
+        if self.hosts.configs.is_empty() {
+            return self.connect_to(&self.config, on_notification).await;
         }
-        self.connect_to_primary(heard).await
+        self.connect_to_primary(on_notification).await
     }
 
-    /// Connects to the first host that is a primary, beginning with the one that was last. If none is, to a standby: what it
-    /// refuses says more than that there is no connection.
-    async fn connect_to_primary(&self, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
-        let (count, first) = (self.hosts.each.len(), self.hosts.primary.load(Ordering::Relaxed));
+    /// Connects to the first host that is a primary, beginning with the one that was last. If none is, connects to a standby,
+    /// whose refusals tell the operator more than a missing connection.
+    async fn connect_to_primary(
+        &self,
+        on_notification: impl NotificationHandler,
+    ) -> Result<(Client, JoinHandle<()>), Error> {
+        let (count, first) = (self.hosts.configs.len(), self.hosts.last_primary.load(Ordering::Relaxed));
         let (mut standby, mut failed) = (None, None);
         for at in (0..count).map(|n| (first + n) % count) {
-            let Some(config) = self.hosts.each.get(at) else { continue };
-            match self.connect_to(config, heard.clone()).await {
-                Ok((client, carrier)) => {
+            let Some(config) = self.hosts.configs.get(at) else { continue };
+            match self.connect_to(config, on_notification.clone()).await {
+                Ok((client, connection_task)) => {
                     if is_primary(&client).await {
-                        self.hosts.primary.store(at, Ordering::Relaxed);
-                        return Ok((client, carrier));
+                        self.hosts.last_primary.store(at, Ordering::Relaxed);
+                        return Ok((client, connection_task));
                     }
-                    standby = Some((client, carrier));
+                    standby = Some((client, connection_task));
                 }
                 Err(error) => failed = Some(error),
             }
@@ -109,28 +115,35 @@ impl Connector {
         match (standby, failed) {
             (Some(connected), _) => Ok(connected),
             (None, Some(error)) => Err(error),
-            (None, None) => self.connect_to(&self.config, heard).await,
+            (None, None) => self.connect_to(&self.config, on_notification).await,
         }
     }
 
-    async fn connect_to(&self, config: &Config, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
+    async fn connect_to(
+        &self,
+        config: &Config,
+        on_notification: impl NotificationHandler,
+    ) -> Result<(Client, JoinHandle<()>), Error> {
         match self.mode {
-            SslMode::Disable => self.plain(config, heard).await,
-            SslMode::Allow => match self.plain(config, heard.clone()).await {
-                Err(e) if refused_by_rules(&e) => self.encrypted(config, config::SslMode::Require, heard).await,
+            SslMode::Disable => self.plain(config, on_notification).await,
+            SslMode::Allow => match self.plain(config, on_notification.clone()).await {
+                Err(e) if is_refused_by_hba(&e) => {
+                    self.encrypted(config, config::SslMode::Require, on_notification).await
+                }
                 result => result,
             },
-            SslMode::Prefer => match self.encrypted(config, config::SslMode::Prefer, heard.clone()).await {
-                Err(e) if refused_by_rules(&e) => self.plain(config, heard).await,
+            SslMode::Prefer => match self.encrypted(config, config::SslMode::Prefer, on_notification.clone()).await {
+                Err(e) if is_refused_by_hba(&e) => self.plain(config, on_notification).await,
                 result => result,
             },
             SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => {
-                self.encrypted(config, config::SslMode::Require, heard).await
+                self.encrypted(config, config::SslMode::Require, on_notification).await
             }
         }
     }
 
-    /// Asks the server to cancel what runs on a connection, the way that the connection was made.
+    /// Asks the server to cancel the statement of a connection. The request goes over TLS if the connection
+    /// does.
     pub async fn cancel(&self, token: &CancelToken) -> Result<(), Error> {
         match &self.tls {
             Some(tls) => token.cancel_query(MakeRustlsConnect::new(ClientConfig::clone(tls))).await,
@@ -138,39 +151,43 @@ impl Connector {
         }
     }
 
-    async fn plain(&self, config: &Config, heard: impl Hear) -> Result<(Client, JoinHandle<()>), Error> {
+    async fn plain(
+        &self,
+        config: &Config,
+        on_notification: impl NotificationHandler,
+    ) -> Result<(Client, JoinHandle<()>), Error> {
         let mut config = config.clone();
         let (client, connection) = config.ssl_mode(config::SslMode::Disable).connect(NoTls).await?;
-        Ok((client, tokio::spawn(carry(connection, heard))))
+        Ok((client, tokio::spawn(drive(connection, on_notification))))
     }
 
     async fn encrypted(
         &self,
         config: &Config,
         mode: config::SslMode,
-        heard: impl Hear,
+        on_notification: impl NotificationHandler,
     ) -> Result<(Client, JoinHandle<()>), Error> {
-        let Some(tls) = &self.tls else { return self.plain(config, heard).await };
+        let Some(tls) = &self.tls else { return self.plain(config, on_notification).await };
         let mut config = config.clone();
         let tls = MakeRustlsConnect::new(ClientConfig::clone(tls));
         let (client, connection) = config.ssl_mode(mode).connect(tls).await?;
-        Ok((client, tokio::spawn(carry(connection, heard))))
+        Ok((client, tokio::spawn(drive(connection, on_notification))))
     }
 }
 
-/// What takes notifications. Only one copy ever gets any; a second is there in case the first way in is refused.
-pub trait Hear: FnMut(Notification) + Clone + Send + 'static {}
-impl<F: FnMut(Notification) + Clone + Send + 'static> Hear for F {}
+/// A callback for notifications. It is cloned for each attempt to connect; only the clone of the one that succeeds is called.
+pub trait NotificationHandler: FnMut(Notification) + Clone + Send + 'static {}
+impl<F: FnMut(Notification) + Clone + Send + 'static> NotificationHandler for F {}
 
-/// Runs a connection to its end. Whoever uses the client learns of the error; this is for the log.
-async fn carry<S, T>(mut connection: Connection<S, T>, mut heard: impl Hear)
+/// Runs a connection to its end, and logs its error. The client's next call fails with that error too.
+async fn drive<S, T>(mut connection: Connection<S, T>, mut on_notification: impl NotificationHandler)
 where
     S: AsyncRead + AsyncWrite + Unpin,
     T: AsyncRead + AsyncWrite + Unpin,
 {
     loop {
         match poll_fn(|context| connection.poll_message(context)).await {
-            Some(Ok(AsyncMessage::Notification(notification))) => heard(notification),
+            Some(Ok(AsyncMessage::Notification(notification))) => on_notification(notification),
             Some(Ok(AsyncMessage::Notice(notice))) => tracing::debug!(%notice, "Postgres says"),
             Some(Ok(_)) => {}
             Some(Err(error)) => {
@@ -183,6 +200,6 @@ where
 }
 
 /// `pg_hba.conf` has no entry for this host, user, database and kind of encryption.
-fn refused_by_rules(error: &Error) -> bool {
+fn is_refused_by_hba(error: &Error) -> bool {
     error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION)
 }

@@ -23,14 +23,14 @@ use super::{CONNECT_LIMIT, Connector, DatabaseError};
 const UNTESTED_LIMIT: Duration = Duration::from_secs(1);
 /// How long that test may take.
 const TEST_LIMIT: Duration = Duration::from_secs(1);
-/// The age at which the probe's connection is made anew, so that it also finds out whether new ones can be made, and by
-/// which settings they go.
+/// The age at which the connection of the probe lane is replaced, so that the probe also tests whether connections can be made,
+/// and which settings they get.
 const PROBE_AGE: Duration = Duration::from_secs(10);
 
 /// deadpool makes its connections through our connector, and so with the TLS of the URL.
-struct Dial(Connector);
+struct PoolConnect(Connector);
 
-impl Connect for Dial {
+impl Connect for PoolConnect {
     fn connect(
         &self,
         _: &Config,
@@ -39,7 +39,7 @@ impl Connect for Dial {
     }
 }
 
-/// The connections of one group of lanes.
+/// Builds the pool of one group of lanes.
 pub(super) fn build(
     connector: &Connector,
     lanes: &'static [Lane],
@@ -48,13 +48,13 @@ pub(super) fn build(
     counts: &Arc<LaneCounts>,
 ) -> Result<Pool, DatabaseError> {
     let manager_config = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_connect(connector.config().clone(), Dial(connector.clone()), manager_config);
+    let manager = Manager::from_connect(connector.config().clone(), PoolConnect(connector.clone()), manager_config);
     let timeouts = Timeouts { wait: None, create: Some(CONNECT_LIMIT), recycle: Some(CONNECT_LIMIT) };
     let (distrust, counts) = (distrust.clone(), Arc::clone(counts));
     let test = Hook::async_fn(move |client, metrics| {
         let (metrics, distrust, counts) = (*metrics, distrust.clone(), Arc::clone(&counts));
         Box::pin(async move {
-            if client.is_closed() || passes(client, &metrics, lanes, &distrust).await {
+            if client.is_closed() || is_reusable(client, &metrics, lanes, &distrust).await {
                 return Ok(());
             }
             counts.discarded.fetch_add(1, Ordering::Relaxed);
@@ -74,8 +74,8 @@ pub(super) fn build(
 
 /// Whether a connection may be used again. A server or a proxy may have gone mute without closing it, which shows only by an
 /// answer that does not come; and one that was made when the database took no writes may go on to take none.
-async fn passes(client: &Client, metrics: &Metrics, lanes: &[Lane], distrust: &Distrust) -> bool {
-    if distrust.reaches(metrics.recycled.unwrap_or(metrics.created)) {
+async fn is_reusable(client: &Client, metrics: &Metrics, lanes: &[Lane], distrust: &Distrust) -> bool {
+    if distrust.covers(metrics.recycled.unwrap_or(metrics.created)) {
         return false;
     }
     if lanes.contains(&Lane::Probe) && metrics.age() >= PROBE_AGE {
@@ -88,8 +88,8 @@ async fn passes(client: &Client, metrics: &Metrics, lanes: &[Lane], distrust: &D
         Ok(Ok(read_only)) => !(read_only && lanes.contains(&Lane::Write)),
         Ok(Err(_)) => false,
         Err(_) => {
-            // Its neighbours are likely no better: they are not tried one after the other.
-            distrust.now();
+            // The other idle connections have likely died too: all are made anew instead of tested one by one.
+            distrust.distrust_all();
             false
         }
     }

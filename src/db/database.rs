@@ -19,10 +19,10 @@ use super::ping::{LastPing, Pong};
 use super::share::{Requester, Shares};
 use super::{CONNECT_LIMIT, Connector, DatabaseError, connections};
 
-/// So many new connections that lead elsewhere end a read.
+/// After this number of new connections that lead elsewhere, a read fails.
 const NEW_CONNECTIONS: u32 = 2;
 
-/// New connections of one read that led elsewhere.
+/// Counts the new connections of one read that led to another server.
 #[derive(Debug, Default)]
 pub struct Strangers(u32);
 
@@ -63,7 +63,7 @@ pub struct LaneStatus {
     pub cancelled: u64,
     /// Runs that took longer than they may.
     pub expired: u64,
-    /// Connections that were closed because of that, or did not pass the test before use.
+    /// Connections that were closed: their run was given up or expired, they led elsewhere, or they failed the test before use.
     pub discarded: u64,
 }
 
@@ -86,16 +86,17 @@ impl Database {
                 Ok::<_, DatabaseError>((group.lanes, pool, Shares::new(group.connections), counts))
             })
             .collect::<Result<_, _>>()?;
-        let of = |lane: Lane| {
+        let lane_pool = |lane: Lane| {
             let group = groups.iter().find(|(lanes, ..)| lanes.contains(&lane));
             let (lanes, pool, shares, counts) =
                 group.ok_or_else(|| DatabaseError::Other(format!("no connections for a {}", lane.name())))?;
-            // What the test before use finds is counted once, for the first lane of a group.
+            // Connections that fail the test before use count once, for the first lane of a group.
             let counts = if lanes.first() == Some(&lane) { Arc::clone(counts) } else { Arc::default() };
             Ok::<_, DatabaseError>(LanePool { lane, pool: pool.clone(), shares: Arc::clone(shares), counts })
         };
         let [write, read, search, probe, housekeeping] = Lane::ALL;
-        let lanes = [of(write)?, of(read)?, of(search)?, of(probe)?, of(housekeeping)?];
+        let lanes =
+            [lane_pool(write)?, lane_pool(read)?, lane_pool(search)?, lane_pool(probe)?, lane_pool(housekeeping)?];
         Ok(Self(Arc::new(Inner { connector, distrust, lanes, last_ping: Mutex::default() })))
     }
 
@@ -187,8 +188,8 @@ impl Database {
         let read_only = asked.await.unwrap_or(Err(DatabaseError::Slow(lane::PROBE_LIMIT)));
         let answer = read_only.map(|read_only| Pong { took: begun.elapsed(), read_only });
         if last.replace(&answer) {
-            // A session keeps the setting that it began with.
-            self.0.distrust.now();
+            // Sessions keep the `default_transaction_read_only` that they began with, so all are made anew.
+            self.0.distrust.distrust_all();
         }
         answer
     }
@@ -227,13 +228,13 @@ impl Database {
         (size, size.saturating_sub(in_use), waiting)
     }
 
-    /// Closes the pool: what waits for a connection fails, what holds one keeps it until it is done.
+    /// Closes the pools: runs that wait for a connection fail, runs that have one finish.
     pub fn close(&self) {
         self.0.lanes.iter().for_each(|lane| lane.pool.close());
     }
 }
 
-/// Gives a connection back, or has what runs on it cancelled if that has taken too long.
+/// Gives a connection back, or cancels its statement if that ran past its limit.
 fn finish<T>(lane: &LanePool, lease: Lease, result: Result<T, Elapsed>) -> Result<T, DatabaseError> {
     match result {
         Ok(result) => {

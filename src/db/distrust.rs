@@ -1,4 +1,4 @@
-//! Connections that must be made anew before they are used again.
+//! Marks the connections that must be closed instead of used again.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,14 +16,14 @@ impl Distrust {
         Self { start: Instant::now(), micros: Arc::default() }
     }
 
-    /// Whatever was used before now is not trusted any more.
-    pub(super) fn now(&self) {
+    /// Distrusts every connection that was last used before now.
+    pub(super) fn distrust_all(&self) {
         let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.micros.fetch_max(micros, Ordering::Relaxed);
     }
 
-    /// Whether a connection that was last used then must be made anew.
-    pub(super) fn reaches(&self, used: Instant) -> bool {
+    /// Whether a connection that was last used at this moment is distrusted.
+    pub(super) fn covers(&self, used: Instant) -> bool {
         let upto = self.start + Duration::from_micros(self.micros.load(Ordering::Relaxed));
         self.micros.load(Ordering::Relaxed) > 0 && used <= upto
     }

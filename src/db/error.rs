@@ -5,31 +5,31 @@ use std::time::Duration;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
-/// A reason for which the database does not answer, in words for the operator. A client is never told.
+/// A reason for which the database does not answer, in words for the operator. Clients never see this text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseError {
     /// Nothing listens there, or the way is cut.
     #[error("Postgres cannot be reached: {0}")]
     Unreachable(String),
-    /// It is there and refuses this user.
+    /// Postgres refuses this user.
     #[error("Postgres refuses the login, check user and password in DATABASE_URL: {0}")]
     Login(String),
-    /// It is there and has no such database.
+    /// Postgres has no database of this name.
     #[error("Postgres has no such database, check DATABASE_URL: {0}")]
     NoDatabase(String),
-    /// It starts, stops or recovers.
+    /// Postgres starts, stops or recovers.
     #[error("Postgres is not ready: {0}")]
     NotReady(String),
-    /// It did not answer in time.
+    /// Postgres did not answer in time.
     #[error("Postgres did not answer within {0:?}")]
     Slow(Duration),
-    /// It answers and takes no writes.
+    /// Postgres answers and takes no writes.
     #[error("Postgres takes no writes: {0}")]
     ReadOnly(String),
     /// Too many others wait for a connection of this lane, or the same requester waits too often.
     #[error("no connection for a {0} was free in time: too many wait")]
     Busy(&'static str),
-    /// The connection leads to another server than the one that is followed, or that one has become another.
+    /// The connection leads to another server or history than the one that the tail follows.
     #[error(
         "this is not the server and history that the stream follows: a standby, or one after a failover or restore"
     )]

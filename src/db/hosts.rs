@@ -8,10 +8,10 @@ use tokio_postgres::{Client, Config, SimpleQueryMessage};
 /// The hosts of a URL, if it names several and leaves the choice to us.
 #[derive(Default)]
 pub(super) struct Hosts {
-    /// The same configuration for each of them alone.
-    pub(super) each: Vec<Config>,
-    /// Which of them was the primary last.
-    pub(super) primary: AtomicUsize,
+    /// One configuration per host; empty unless the URL names several.
+    pub(super) configs: Vec<Config>,
+    /// The index of the host that was the primary last.
+    pub(super) last_primary: AtomicUsize,
 }
 
 impl Hosts {
@@ -20,12 +20,12 @@ impl Hosts {
         if count < 2 || config.get_target_session_attrs() != TargetSessionAttrs::Any {
             return Self::default();
         }
-        Self { each: (0..count).map(|at| alone(config, at)).collect(), primary: AtomicUsize::new(0) }
+        Self { configs: (0..count).map(|at| config_for_host(config, at)).collect(), last_primary: AtomicUsize::new(0) }
     }
 }
 
 /// A configuration with one of its hosts. The driver can add hosts to one and not take them away.
-fn alone(config: &Config, at: usize) -> Config {
+fn config_for_host(config: &Config, at: usize) -> Config {
     let mut one = Config::new();
     match config.get_hosts().get(at) {
         Some(Host::Tcp(name)) => {
@@ -76,7 +76,7 @@ fn alone(config: &Config, at: usize) -> Config {
     one
 }
 
-/// Whether this connection leads to a primary. `default_transaction_read_only` says nothing of that.
+/// Whether this connection leads to a primary. A primary may have `default_transaction_read_only` on, so that is not asked.
 pub(super) async fn is_primary(client: &Client) -> bool {
     let answer = client.simple_query("select pg_catalog.pg_is_in_recovery()").await;
     let says_false =

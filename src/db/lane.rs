@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// How long a search may take. Searches go over the journal in steps that are far shorter; this is for the step that is not.
+/// How long one step of a search may take. Most steps are far shorter.
 pub(super) const SEARCH_LIMIT: Duration = Duration::from_secs(2);
 /// How long the database may take to answer that it is there.
 pub(super) const PROBE_LIMIT: Duration = Duration::from_secs(1);
@@ -25,23 +25,23 @@ pub enum Lane {
     Housekeeping,
 }
 
-/// What holds for the statements of a lane.
+/// The limits of one lane.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
     /// How long one run may take once it has a connection. Past it the statement is cancelled and the connection closed.
     pub(super) run: Duration,
-    /// How long it waits for its turn and for a connection.
+    /// How long a run waits for its share and for a connection.
     pub(super) queue: Duration,
     /// How many runs of one requester may wait or run at a time. One more is refused at once.
-    pub(super) each: usize,
+    pub(super) per_requester: usize,
 }
 
-const fn limits(run: u64, queue: u64, each: usize) -> Limits {
-    Limits { run: Duration::from_secs(run), queue: Duration::from_secs(queue), each }
+const fn limits(run: u64, queue: u64, per_requester: usize) -> Limits {
+    Limits { run: Duration::from_secs(run), queue: Duration::from_secs(queue), per_requester }
 }
 
 impl Lane {
-    /// All of them.
+    /// All lanes.
     pub const ALL: [Self; 5] = [Self::Write, Self::Read, Self::Search, Self::Probe, Self::Housekeeping];
 
     /// A word for metrics and messages.

@@ -22,14 +22,14 @@ const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// A connection of the pool, in use.
 pub(super) struct Lease {
-    held: Option<Held>,
+    held: Option<LeasedConnection>,
     /// Whether the statement has run past its limit.
     expired: bool,
 }
 
-/// What is given back when the statement has ended, however that was. Until then it counts as in use, so that there are never
-/// more connections, nor requests to cancel, than the pool has places.
-struct Held {
+/// The connection of a lease, given back when its statement has ended or was cancelled. Until then it counts as in use, so that
+/// there are never more connections, nor requests to cancel, than the pool has places.
+struct LeasedConnection {
     object: Object,
     connector: Connector,
     distrust: Distrust,
@@ -47,7 +47,7 @@ impl Lease {
         turn: Option<Turn>,
     ) -> Self {
         let (in_use, counts) = (InUse::new(counts), Arc::clone(counts));
-        let held = Held { object, connector, distrust, counts, _in_use: in_use, _turn: turn };
+        let held = LeasedConnection { object, connector, distrust, counts, _in_use: in_use, _turn: turn };
         Self { held: Some(held), expired: false }
     }
 
@@ -56,7 +56,7 @@ impl Lease {
         self.held.as_mut().map(|held| &mut **held.object)
     }
 
-    /// The statement has ended: the connection goes back to the pool.
+    /// Gives the connection back to the pool, after its statement has ended.
     pub(super) fn finish(mut self) {
         drop(self.held.take());
     }
@@ -66,7 +66,7 @@ impl Lease {
         self.held.as_ref().is_some_and(|held| Object::metrics(&held.object).recycle_count == 0)
     }
 
-    /// The statement has ended, and the connection leads to where nobody wants to go: it is closed.
+    /// Closes the connection after its statement has ended, because it leads to another server.
     pub(super) fn reject(mut self) {
         if let Some(held) = self.held.take() {
             held.counts.discarded.fetch_add(1, Ordering::Relaxed);
@@ -74,7 +74,7 @@ impl Lease {
         }
     }
 
-    /// The statement has run past its limit.
+    /// Cancels the statement because it has run past its limit, and closes the connection.
     pub(super) fn expire(mut self) {
         self.expired = true;
     }
@@ -93,9 +93,9 @@ impl Drop for Lease {
     }
 }
 
-impl Held {
-    /// Cancels what runs, and closes the connection once it has ended. It stays open until then, since a pooler forgets how to
-    /// cancel what a client that has gone had sent.
+impl LeasedConnection {
+    /// Cancels the statement, and closes the connection once the statement has ended. A pooler can no longer cancel a statement
+    /// whose client has disconnected.
     async fn discard(self) {
         if !self.object.is_closed() {
             let cancelled = timeout(CANCEL_LIMIT, self.connector.cancel(&self.object.cancel_token())).await;
@@ -104,9 +104,9 @@ impl Held {
                 Ok(Err(error)) => tracing::debug!(%error, "a statement could not be cancelled"),
                 Err(_) => tracing::debug!("a statement could not be cancelled in time"),
             }
-            // Answered after what was cancelled. If even this is not, nobody answers there.
+            // The server answers this after the cancelled statement. Without an answer the server is taken for dead.
             if timeout(END_LIMIT, self.object.simple_query("")).await.is_err() {
-                self.distrust.now();
+                self.distrust.distrust_all();
             }
         }
         drop(Object::take(self.object));

@@ -1,10 +1,10 @@
-//! Bringing the schema up to date, and knowing whether it is.
+//! Brings the schema up to date, and tells whether it is.
 //!
 //! The migrations under `sql/migrations` are embedded; the refinery CLI runs the same files and leaves the same
 //! history. refinery takes no lock of its own, so this does: any number of nodes may start at once.
 //!
-//! What only looks ([`status`]) uses unnamed statements, since a pooler in transaction mode may prepare a named one on
-//! one server connection and run it on another. What migrates ([`run`]) holds a session's lock and needs a direct way.
+//! [`status`] uses unnamed statements, since a pooler in transaction mode may prepare a named one on one server connection and
+//! run it on another. [`run`] holds a session lock, and needs a direct connection.
 
 use std::time::{Duration, Instant};
 
@@ -16,15 +16,15 @@ mod embedded {
     refinery::embed_migrations!("sql/migrations");
 }
 
-/// The session lock of whoever migrates. The number is arbitrary, and must not change.
+/// The advisory lock that a migrating session holds. The number is arbitrary, and must not change.
 const LOCK_KEY: i64 = 0x726f_7763_6173_7401;
 /// How long to wait for another node that migrates, and how often to look.
 const LOCK_LIMIT: Duration = Duration::from_secs(600);
-const LOCK_LOOK: Duration = Duration::from_millis(200);
-/// How often to begin anew, and how soon, when another node may be migrating at the same time. A migration is one transaction with
-/// its line in the history, so of two at once one fails and then finds it done.
+const LOCK_POLL: Duration = Duration::from_millis(200);
+/// How often to retry, and after which delay, when another node may be migrating at the same time. A migration and its line in
+/// the history are one transaction, so of two nodes one fails, and finds the migration applied when it retries.
 const ATTEMPTS: u32 = 10;
-const ATTEMPT_AFTER: Duration = Duration::from_millis(500);
+const ATTEMPT_DELAY: Duration = Duration::from_millis(500);
 
 /// The checksum of version 1 in databases that were migrated before the first release, whose 23 migrations were replaced by the
 /// present ones.
@@ -33,11 +33,11 @@ const PRERELEASE_FIRST: &str = "15130496798690391359";
 /// How the database's history compares with the migrations of this binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
-    /// All are applied, and no others.
+    /// Exactly the migrations of this binary are applied.
     Current,
-    /// These are still to be applied.
+    /// These migrations are still to be applied.
     Behind(Vec<String>),
-    /// The database has newer ones, up to this version, and says that this binary may still serve it.
+    /// The database has newer migrations, up to this version, and allows this binary to serve it.
     Ahead(u32),
 }
 
@@ -50,7 +50,7 @@ pub enum MigrateError {
     /// refinery or one of the migrations failed.
     #[error("migrating failed: {0}")]
     Refinery(String),
-    /// The server follows another one.
+    /// The server is a standby.
     #[error("this server is a standby and takes no changes: let DATABASE_URL name its primary, and migrate there")]
     Standby,
     /// The database takes no changes.
@@ -86,7 +86,7 @@ pub enum MigrateError {
     TooOld {
         /// The newest migration of the database.
         database: u32,
-        /// What it asks of a binary.
+        /// The newest migration that a binary must know.
         needed: u32,
         /// The newest migration of this binary.
         binary: u32,
@@ -114,27 +114,27 @@ pub async fn status(client: &Client) -> Result<Status, MigrateError> {
     compare(&applied, &embedded(), needed)
 }
 
-/// Applies what is missing and says what that was. Waits for any other node that does the same.
+/// Applies the missing migrations, and returns their names. Waits for another node that migrates.
 pub async fn run(client: &mut Client) -> Result<Vec<String>, MigrateError> {
-    takes_changes(client).await?;
-    let alone = lock(client).await?;
+    check_writable(client).await?;
+    let locked = lock(client).await?;
     let mut result = run_locked(client).await;
     for _ in 1..ATTEMPTS {
-        if alone || !matches!(result, Err(MigrateError::Refinery(_))) {
+        if locked || !matches!(result, Err(MigrateError::Refinery(_))) {
             break;
         }
-        tokio::time::sleep(ATTEMPT_AFTER).await;
+        tokio::time::sleep(ATTEMPT_DELAY).await;
         result = run_locked(client).await;
     }
-    // A client that is broken loses the lock with its session.
-    if alone {
+    // If the connection is broken, the lock has gone with its session.
+    if locked {
         let _unlocked = client.execute("select pg_advisory_unlock($1)", &[&LOCK_KEY]).await;
     }
     result
 }
 
-/// Asked first, so that the answer is a sentence and not what the first statement that writes happens to fail with.
-async fn takes_changes(client: &Client) -> Result<(), MigrateError> {
+/// Fails with a clear message where the database takes no writes, before a migration fails with an unclear one.
+async fn check_writable(client: &Client) -> Result<(), MigrateError> {
     let sql = "select pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only') = 'on'";
     let row = client.query_typed_one(sql, &[]).await?;
     match (row.try_get(0)?, row.try_get(1)?) {
@@ -156,13 +156,12 @@ async fn run_locked(client: &mut Client) -> Result<Vec<String>, MigrateError> {
     // Whoever may log in can lock a table by its oid (nextval does, before it looks at rights): a migration that meets such
     // a lock fails, and does not hang.
     client.batch_execute("set search_path = public; set lock_timeout = '60s'").await?;
-    let report = embedded::migrations::runner().run_async(client).await.map_err(|e| refinery_says(&e))?;
+    let report = embedded::migrations::runner().run_async(client).await.map_err(|e| refinery_error(&e))?;
     ensure_partitions(client).await?;
     Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
-/// A journal that is up to date also has its partitions ahead. Whoever may not make them still learns that nothing is
-/// to be migrated: the server makes them too.
+/// Makes the partitions ahead. A role that may not make them gets a warning and no error, since the server makes them too.
 async fn ensure_partitions(client: &Client) -> Result<(), MigrateError> {
     match client.execute("select rowcast.ensure_partitions()", &[]).await {
         Err(e) if e.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => {
@@ -185,7 +184,7 @@ const LOCK_HOLDERS: &str = "\
        and l.database = (select oid from pg_catalog.pg_database where datname = current_database()) \
        and (l.classid::bigint << 32) | l.objid::bigint = $1";
 
-/// Takes the lock; `false` if somebody holds it who could not migrate. That one is named and not waited for.
+/// Takes the lock. Waits for a holder that could migrate. Returns `false` and warns if no holder could.
 async fn lock(client: &Client) -> Result<bool, MigrateError> {
     let begun = Instant::now();
     loop {
@@ -201,16 +200,17 @@ async fn lock(client: &Client) -> Result<bool, MigrateError> {
         if begun.elapsed() >= LOCK_LIMIT {
             return Err(MigrateError::Locked(LOCK_LIMIT, holders));
         }
-        if begun.elapsed() < LOCK_LOOK {
+        if begun.elapsed() < LOCK_POLL {
             tracing::info!(at_most = ?LOCK_LIMIT, %holders, "another node migrates this database: waiting for it");
         }
-        tokio::time::sleep(LOCK_LOOK).await;
+        tokio::time::sleep(LOCK_POLL).await;
     }
 }
 
 async fn history(client: &Client) -> Result<Vec<Applied>, Error> {
-    let there = client.query_typed_one("select to_regclass('public.refinery_schema_history') is not null", &[]).await?;
-    if !there.get::<_, bool>(0) {
+    let exists =
+        client.query_typed_one("select to_regclass('public.refinery_schema_history') is not null", &[]).await?;
+    if !exists.get::<_, bool>(0) {
         return Ok(Vec::new());
     }
     let rows = client
@@ -223,10 +223,10 @@ async fn history(client: &Client) -> Result<Vec<Applied>, Error> {
     Ok(rows.iter().map(read).collect())
 }
 
-/// What the database asks of a binary; nothing before the first migration.
+/// The newest migration that the database requires a binary to know; 0 before the first migration.
 async fn min_version(client: &Client) -> Result<u32, Error> {
-    let there = client.query_typed_one("select to_regclass('rowcast.journal_state') is not null", &[]).await?;
-    if !there.get::<_, bool>(0) {
+    let exists = client.query_typed_one("select to_regclass('rowcast.journal_state') is not null", &[]).await?;
+    if !exists.get::<_, bool>(0) {
         return Ok(0);
     }
     let row = client.query_typed_one("select min_version from rowcast.journal_state", &[]).await?;
@@ -234,7 +234,7 @@ async fn min_version(client: &Client) -> Result<u32, Error> {
 }
 
 fn compare(applied: &[Applied], embedded: &[Migration], needed: u32) -> Result<Status, MigrateError> {
-    // First, since such a database also asks for a newer binary than this one by its number.
+    // Checked first, since the `min_version` of such a database would also ask for a newer binary.
     if applied.first().is_some_and(|a| a.version == 1 && a.checksum == PRERELEASE_FIRST) {
         return Err(MigrateError::Prerelease);
     }
@@ -269,7 +269,7 @@ fn version(migration: &Migration) -> u32 {
 }
 
 /// refinery's message names the migration; what Postgres said of it is below, in the sources.
-fn refinery_says(error: &refinery::Error) -> MigrateError {
+fn refinery_error(error: &refinery::Error) -> MigrateError {
     let mut line = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {

@@ -1,6 +1,6 @@
 //! Everything that knows how to reach Postgres: where it is, how to log in, how its schema is brought up to date.
 //!
-//! Leaves to others what is in the tables: `journal` and the applications write their own SQL.
+//! It does not know the tables: `journal` and the applications write their own SQL.
 
 mod connect;
 mod connections;

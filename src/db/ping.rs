@@ -5,18 +5,18 @@ use std::time::{Duration, Instant};
 use super::DatabaseError;
 
 /// How long one answer serves everybody who asks, so that a flood of probes is not a flood of queries.
-const MEMORY: Duration = Duration::from_millis(100);
+const ANSWER_LIFETIME: Duration = Duration::from_millis(100);
 
-/// A database that answers.
+/// The answer of a database that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pong {
-    /// How long that took.
+    /// How long the answer took.
     pub took: Duration,
     /// Whether it takes no writes: a standby, or one with `default_transaction_read_only`.
     pub read_only: bool,
 }
 
-/// The answer that was given last.
+/// The last answer to a ping, and when it came.
 #[derive(Debug, Default)]
 pub(super) struct LastPing {
     at: Option<Instant>,
@@ -26,7 +26,7 @@ pub(super) struct LastPing {
 impl LastPing {
     /// The last answer, while it is young enough to serve everybody who asks.
     pub(super) fn fresh(&self) -> Option<Result<Pong, DatabaseError>> {
-        let fresh = self.at.is_some_and(|at| at.elapsed() < MEMORY);
+        let fresh = self.at.is_some_and(|at| at.elapsed() < ANSWER_LIFETIME);
         self.result.clone().filter(|_| fresh)
     }
 
@@ -34,7 +34,7 @@ impl LastPing {
     pub(super) fn replace(&mut self, new: &Result<Pong, DatabaseError>) -> bool {
         let read_only = new.as_ref().ok().map(|pong| pong.read_only);
         let changed = self.result.is_some() && self.read_only() != read_only;
-        self.tell_changes(new);
+        self.log_change(new);
         self.at = Some(Instant::now());
         self.result = Some(new.clone());
         changed
@@ -44,8 +44,8 @@ impl LastPing {
         self.result.as_ref()?.as_ref().ok().map(|pong| pong.read_only)
     }
 
-    /// Logs when the answer becomes another one, not each time that it is given.
-    fn tell_changes(&self, new: &Result<Pong, DatabaseError>) {
+    /// Logs an answer only if it differs from the one before.
+    fn log_change(&self, new: &Result<Pong, DatabaseError>) {
         let state = |result: &Result<Pong, DatabaseError>| match result {
             Ok(pong) if pong.read_only => Some("read_only"),
             Ok(_) => None,

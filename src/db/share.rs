@@ -29,27 +29,27 @@ impl Requester {
 #[derive(Debug)]
 pub(super) struct Shares {
     size: usize,
-    users: Mutex<HashMap<Arc<str>, User>>,
+    uses: Mutex<HashMap<Arc<str>, RequesterUse>>,
 }
 
 #[derive(Debug)]
-struct User {
+struct RequesterUse {
     share: Arc<Semaphore>,
     statements: usize,
 }
 
-/// Why a requester has to come back later.
+/// The error of a requester that has used up its share, and has to come back later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ShareUsedUp;
 
 impl Shares {
     /// Shares of a group with so many connections: all but one, and at least one.
     pub(super) fn new(connections: usize) -> Arc<Self> {
-        Arc::new(Self { size: connections.saturating_sub(1).max(1), users: Mutex::default() })
+        Arc::new(Self { size: connections.saturating_sub(1).max(1), uses: Mutex::default() })
     }
 
-    fn users(&self) -> MutexGuard<'_, HashMap<Arc<str>, User>> {
-        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    fn uses(&self) -> MutexGuard<'_, HashMap<Arc<str>, RequesterUse>> {
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until the requester may use another connection, unless so many of its statements wait or run already.
@@ -60,16 +60,16 @@ impl Shares {
     ) -> Result<Option<Turn>, ShareUsedUp> {
         let Some(name) = &requester.0 else { return Ok(None) };
         let share = {
-            let mut users = self.users();
-            let fresh = || User { share: Arc::new(Semaphore::new(self.size)), statements: 0 };
-            let user = users.entry(Arc::clone(name)).or_insert_with(fresh);
-            if user.statements >= limits.each {
+            let mut uses = self.uses();
+            let fresh = || RequesterUse { share: Arc::new(Semaphore::new(self.size)), statements: 0 };
+            let usage = uses.entry(Arc::clone(name)).or_insert_with(fresh);
+            if usage.statements >= limits.per_requester {
                 return Err(ShareUsedUp);
             }
-            user.statements += 1;
-            Arc::clone(&user.share)
+            usage.statements += 1;
+            Arc::clone(&usage.share)
         };
-        // From here on the statement is counted, and dropping this takes it off.
+        // The statement is counted from here on, until this `Turn` is dropped.
         let mut turn = Turn { shares: Arc::clone(self), name: Arc::clone(name), permit: None };
         match tokio::time::timeout(limits.queue, share.acquire_owned()).await {
             Ok(Ok(permit)) => turn.permit = Some(permit),
@@ -90,11 +90,11 @@ pub(super) struct Turn {
 impl Drop for Turn {
     fn drop(&mut self) {
         drop(self.permit.take());
-        let mut users = self.shares.users();
-        if let Some(user) = users.get_mut(&self.name) {
-            user.statements -= 1;
-            if user.statements == 0 {
-                users.remove(&self.name);
+        let mut uses = self.shares.uses();
+        if let Some(usage) = uses.get_mut(&self.name) {
+            usage.statements -= 1;
+            if usage.statements == 0 {
+                uses.remove(&self.name);
             }
         }
     }
@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    const LONG: Limits = Limits { run: Duration::MAX, queue: Duration::from_secs(60), each: 9 };
+    const LONG: Limits = Limits { run: Duration::MAX, queue: Duration::from_secs(60), per_requester: 9 };
 
     #[tokio::test(start_paused = true)]
     async fn a_requester_leaves_a_connection_to_the_others_and_waits_in_a_bounded_queue() {
@@ -118,7 +118,8 @@ mod tests {
         assert!(shares.enter(&other, LONG).await.unwrap().is_some());
         assert!(shares.enter(&Requester::SERVER, LONG).await.unwrap().is_none());
 
-        let mut waiting: Vec<_> = (held.len()..LONG.each).map(|_| Box::pin(shares.enter(&one, LONG))).collect();
+        let mut waiting: Vec<_> =
+            (held.len()..LONG.per_requester).map(|_| Box::pin(shares.enter(&one, LONG))).collect();
         for turn in &mut waiting {
             assert!(futures_util::poll!(turn.as_mut()).is_pending());
         }
@@ -126,7 +127,7 @@ mod tests {
         drop(held);
         assert!(waiting.remove(0).await.unwrap().is_some());
         drop(waiting);
-        assert!(shares.users().is_empty());
+        assert!(shares.uses().is_empty());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! A time as Postgres keeps it, which may be one that nobody else can write: it reaches to the year 294276, and to infinity.
-//! Constraints refuse such times, but a row may be older than they are, and must not be the end of what reads it.
+//! A time as Postgres keeps it: it reaches to the year 294276 and to infinity, which RFC 3339 cannot write. Constraints refuse such
+//! times today, but older rows may hold them, and reading such a row must not fail.
 
 use std::error::Error;
 use std::fmt;
@@ -10,9 +10,9 @@ use postgres_types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checked};
 use time::OffsetDateTime;
 use time::macros::datetime;
 
-/// What is shown in place of a time before the year 1, and after the year 9999.
+/// Shown in place of any earlier time: the beginning of the year 1.
 pub const EARLIEST: OffsetDateTime = datetime!(0001-01-01 00:00:00 UTC);
-/// See [`EARLIEST`].
+/// Shown in place of any later time: the end of the year 9999.
 pub const LATEST: OffsetDateTime = datetime!(9999-12-31 23:59:59.999999 UTC);
 
 /// Microseconds from 1970 to 2000, where Postgres counts from.
@@ -65,7 +65,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// A text that is no time, or not in the one way that it is written.
+/// The text is not a time, or is not written as [`Timestamp`] writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a time in microseconds since 1970")]
 pub struct BadTimestamp;
@@ -76,7 +76,7 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, BadTimestamp> {
         let micros = text.parse::<i128>().ok().and_then(|micros| micros.checked_sub(SINCE_1970)).ok_or(BadTimestamp)?;
         let at = i64::try_from(micros).map(Self).map_err(|_| BadTimestamp)?;
-        // Postgres refuses what lies between its last time and infinity.
+        // Postgres has no time between its last finite one and infinity.
         let known = FINITE.contains(&at.0) || [i64::MIN, i64::MAX].contains(&at.0);
         if known && at.to_string() == text { Ok(at) } else { Err(BadTimestamp) }
     }

@@ -36,7 +36,7 @@ pub enum TlsError {
     Rustls(#[from] Error),
 }
 
-/// The client side for a mode that may use TLS.
+/// The rustls configuration of a mode that may use TLS.
 pub(super) fn client_config(mode: SslMode, files: &SslFiles) -> Result<ClientConfig, TlsError> {
     let provider = provider();
     let home = std::env::home_dir().map(|home| home.join(".postgresql/root.crt")).filter(|path| path.is_file());
@@ -52,12 +52,12 @@ pub(super) fn client_config(mode: SslMode, files: &SslFiles) -> Result<ClientCon
     }
 }
 
-/// What is checked of the server's certificate.
+/// Checks the server's certificate as the mode asks for.
 #[derive(Debug)]
 struct Verifier {
-    /// `None`: whoever answers is believed.
+    /// The trusted authority; without one every certificate is accepted.
     authority: Option<Authority>,
-    host_name: bool,
+    checks_host_name: bool,
     provider: Arc<CryptoProvider>,
 }
 
@@ -74,7 +74,7 @@ impl Verifier {
         let verifying = matches!(mode, SslMode::VerifyCa | SslMode::VerifyFull);
         let checked = verifying || (mode == SslMode::Require && root.is_some());
         let authority = if checked { Some(Authority::new(root, provider)?) } else { None };
-        Ok(Self { authority, host_name: mode == SslMode::VerifyFull, provider: Arc::clone(provider) })
+        Ok(Self { authority, checks_host_name: mode == SslMode::VerifyFull, provider: Arc::clone(provider) })
     }
 }
 
@@ -109,16 +109,16 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let Some(authority) = &self.authority else { return Ok(ServerCertVerified::assertion()) };
         if authority.pinned.iter().any(|cert| cert.as_ref() == end_entity.as_ref()) {
-            if self.host_name {
+            if self.checks_host_name {
                 rustls::client::verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
             }
             return Ok(ServerCertVerified::assertion());
         }
-        // The name is the last thing that is checked, so a complaint about it means that the rest is in order.
+        // webpki checks the name last, so an error about the name means that the rest is valid.
         match authority.chain.verify_server_cert(end_entity, intermediates, server_name, ocsp, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            )) if !self.host_name => Ok(ServerCertVerified::assertion()),
+            )) if !self.checks_host_name => Ok(ServerCertVerified::assertion()),
             verdict => verdict,
         }
     }

@@ -38,15 +38,15 @@ pub struct SslFiles {
 /// A parsed database URL.
 #[derive(Debug, Clone)]
 pub struct DatabaseUrl {
-    /// What `tokio-postgres` understands of it. Its `Debug` hides the password.
+    /// The options that `tokio-postgres` understands. Its `Debug` hides the password.
     pub config: tokio_postgres::Config,
-    /// How TLS is wanted.
+    /// The `sslmode`.
     pub ssl_mode: SslMode,
-    /// With which certificates.
+    /// The certificates and the key for TLS.
     pub ssl_files: SslFiles,
 }
 
-/// Why a database URL is refused. Never repeats the URL.
+/// The reason for which a database URL is refused. It never repeats the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("DATABASE_URL {0}")]
 pub struct UrlError(String);
@@ -73,7 +73,7 @@ impl DatabaseUrl {
         if ssl_files.cert.is_some() != ssl_files.key.is_some() {
             return Err(UrlError("needs sslcert and sslkey together".to_owned()));
         }
-        let mut config: tokio_postgres::Config = rest.parse().map_err(parser_says)?;
+        let mut config: tokio_postgres::Config = rest.parse().map_err(parser_error)?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(UrlError("names no host".to_owned()));
         }
@@ -88,7 +88,7 @@ impl DatabaseUrl {
     }
 }
 
-const TAKEN: [&str; 4] = ["sslmode", "sslrootcert", "sslcert", "sslkey"];
+const TLS_OPTIONS: [&str; 4] = ["sslmode", "sslrootcert", "sslcert", "sslkey"];
 
 fn parse_mode(value: &str) -> Result<SslMode, UrlError> {
     Ok(match value {
@@ -106,29 +106,29 @@ fn parse_mode(value: &str) -> Result<SslMode, UrlError> {
     })
 }
 
-/// The parser's complaint names options, never values; its source says which.
-fn parser_says(error: tokio_postgres::Error) -> UrlError {
+/// The driver's error as ours. It names options and never values; the source has the details.
+fn parser_error(error: tokio_postgres::Error) -> UrlError {
     let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
     UrlError(format!("cannot be understood: {why}"))
 }
 
-type Taken = Vec<(String, String)>;
+type TlsOptions = Vec<(String, String)>;
 
-/// Splits the query of a URL into what is taken here and what stays.
-fn split_url(text: &str) -> Result<(String, Taken), UrlError> {
+/// Splits a URL into the part for the driver, and the TLS options that this file reads itself.
+fn split_url(text: &str) -> Result<(String, TlsOptions), UrlError> {
     let Some((base, query)) = text.split_once('?') else { return Ok((text.to_owned(), Vec::new())) };
-    let mut taken = Vec::new();
+    let mut tls_options = Vec::new();
     let mut left = Vec::new();
     for pair in query.split('&').filter(|p| !p.is_empty()) {
         let (name, value) = pair.split_once('=').ok_or_else(|| UrlError("has an option without a value".to_owned()))?;
-        if TAKEN.contains(&name) {
-            taken.push((name.to_owned(), percent_decode(value)?));
+        if TLS_OPTIONS.contains(&name) {
+            tls_options.push((name.to_owned(), percent_decode(value)?));
         } else {
             left.push(pair);
         }
     }
     let rest = if left.is_empty() { base.to_owned() } else { format!("{base}?{}", left.join("&")) };
-    Ok((rest, taken))
+    Ok((rest, tls_options))
 }
 
 fn percent_decode(text: &str) -> Result<String, UrlError> {
@@ -147,10 +147,10 @@ fn percent_decode(text: &str) -> Result<String, UrlError> {
     String::from_utf8(bytes).map_err(|_| wrong())
 }
 
-/// Splits `key=value key='va lue'` into what is taken here and what stays, quoted anew.
-fn split_pairs(text: &str) -> Result<(String, Taken), UrlError> {
+/// Splits `key=value key='va lue'` into the pairs for the driver, quoted anew, and the TLS options that this file reads itself.
+fn split_pairs(text: &str) -> Result<(String, TlsOptions), UrlError> {
     let wrong = || UrlError("is neither a postgres:// URL nor a list of key=value".to_owned());
-    let mut taken = Vec::new();
+    let mut tls_options = Vec::new();
     let mut left = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
@@ -160,17 +160,17 @@ fn split_pairs(text: &str) -> Result<(String, Taken), UrlError> {
             return Err(wrong());
         }
         let (value, after) = read_value(after.trim_start()).ok_or_else(wrong)?;
-        if TAKEN.contains(&name) {
-            taken.push((name.to_owned(), value));
+        if TLS_OPTIONS.contains(&name) {
+            tls_options.push((name.to_owned(), value));
         } else {
             left.push(format!("{name}='{}'", value.replace('\\', "\\\\").replace('\'', "\\'")));
         }
         rest = after.trim_start();
     }
-    Ok((left.join(" "), taken))
+    Ok((left.join(" "), tls_options))
 }
 
-/// Reads one value, quoted or bare, with backslash escapes; what follows it comes along.
+/// Reads one value, quoted or bare, with backslash escapes. Returns it with the text that follows.
 fn read_value(text: &str) -> Option<(String, &str)> {
     let quoted = text.starts_with('\'');
     let mut value = String::new();

@@ -1,4 +1,4 @@
-//! What the tail's connection hears: bells, which are hints and nothing more, and its own probes.
+//! Receives the notifications of the tail's connection: bells, which are only hints, and its own probes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,16 +8,16 @@ use tokio_postgres::Notification;
 
 /// The channel of bells and probes.
 pub(super) const CHANNEL: &str = "rowcast";
-/// What a probe's payload begins with; a bell's is a number.
+/// The prefix of a probe's payload. A bell's payload has no prefix.
 const PROBE: &str = "probe ";
 
-/// The notifications of one connection. A flag and a number, whatever comes: a flood of bells costs nothing more than one.
+/// The notifications of one connection, kept as a flag and a number, so that a flood of bells takes no more memory than one.
 #[derive(Debug, Clone, Default)]
 pub(super) struct BellListener(Arc<Heard>);
 
 #[derive(Debug, Default)]
 struct Heard {
-    /// The server process of the connection that listens: what it says itself is no news.
+    /// The server process of the listening connection, whose own bells are ignored.
     own_process: AtomicU64,
     rung: AtomicBool,
     probe: AtomicU64,
@@ -25,12 +25,12 @@ struct Heard {
 }
 
 impl BellListener {
-    /// Bells from this server process are our own.
+    /// Ignores bells from this server process: they are our own.
     pub(super) fn ignore(&self, own_process: i32) {
         self.0.own_process.store(u64::from(own_process.unsigned_abs()), Ordering::Relaxed);
     }
 
-    /// Takes what has come, on the task that carries the connection.
+    /// Takes in a notification, on the task that drives the connection.
     pub(super) fn hear(&self, notification: &Notification) {
         if notification.channel() != CHANNEL {
             return;
@@ -54,7 +54,7 @@ impl BellListener {
         self.0.rung.swap(false, Ordering::AcqRel)
     }
 
-    /// Waits for a bell or a probe; what came before counts.
+    /// Waits for a bell or a probe. Returns at once if one came since the last wait.
     pub(super) async fn wait(&self) {
         self.0.wake.notified().await;
     }

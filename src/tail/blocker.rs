@@ -1,5 +1,5 @@
-//! Who holds the stream back: a transaction that has inserted into the journal and is still open. It blocks no writer,
-//! but nobody can know what becomes of its seqs. So it is named.
+//! Names the transactions that hold the stream back: each has inserted into the journal and is still open. A blocker blocks no
+//! writer, but its seqs stay undecided.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -55,7 +55,7 @@ impl fmt::Display for Blocker {
 
 /// A prepared transaction keeps the virtual transaction of the session that prepared it, and shows as `-1/xid` after a
 /// restart; its own transaction id is in the lock table too, and leads to its name.
-const NAMES: &str = "\
+const BLOCKERS: &str = "\
     select l.virtualtransaction, l.pid, x.gid, a.application_name, a.usename::text, host(a.client_addr), a.state, \
            extract(epoch from clock_timestamp() - a.state_change)::float8, \
            coalesce(x.prepared, a.xact_start) \
@@ -67,14 +67,15 @@ const NAMES: &str = "\
       left join pg_catalog.pg_prepared_xacts x on x.transaction = t.transactionid \
      order by 9 nulls last limit 16";
 
-/// Names the holders, the oldest first. Only on the server that was started then: on another one the same names are others'.
+/// Describes the holders, the oldest first. Answers with none if the server was not started at `started`: there the same virtual
+/// transactions belong to others.
 pub(super) async fn name(
     client: &Client,
     holders: &BTreeSet<Holder>,
     started: OffsetDateTime,
 ) -> Result<Vec<Blocker>, Error> {
     let holders: Vec<&str> = holders.iter().map(String::as_str).collect();
-    let rows = client.query_typed(NAMES, &[(&holders, Type::TEXT_ARRAY), (&started, Type::TIMESTAMPTZ)]).await?;
+    let rows = client.query_typed(BLOCKERS, &[(&holders, Type::TEXT_ARRAY), (&started, Type::TIMESTAMPTZ)]).await?;
     rows.iter()
         .map(|row| {
             let state: Option<String> = row.try_get(6)?;
@@ -95,8 +96,8 @@ pub(super) async fn name(
         .collect()
 }
 
-/// Ends the session of a blocker on the server that was started then. False: it is gone already, or the right to do so is
-/// missing.
+/// Ends the session of a blocker, if the server was started at `started`. False if the session has gone already, or
+/// the server is another.
 pub(super) async fn terminate(client: &Client, pid: i32, started: OffsetDateTime) -> Result<bool, Error> {
     let sql = "select pg_catalog.pg_terminate_backend($1) where pg_catalog.pg_postmaster_start_time() = $2";
     let rows = client.query_typed(sql, &[(&pid, Type::INT4), (&started, Type::TIMESTAMPTZ)]).await?;

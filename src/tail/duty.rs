@@ -1,5 +1,5 @@
-//! The one rule of sleep: after a bell, and after giving back the hush, the tail may not sleep before a fence taken
-//! *after* that moment has opened. Pure.
+//! The rule of sleep: after a bell, after ending a hush, and on a new connection, the tail may not sleep before a fence has opened
+//! that was taken *after* that moment. Pure.
 //!
 //! A writer that skips the bell because of the hush holds the lock of writers at that moment. So a fence taken afterwards waits for
 //! that writer, and no wake-up is ever lost. The search in `model.rs` goes through every order of events.
@@ -7,35 +7,35 @@
 /// What the tail owes before it may sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Duty {
-    /// Nothing.
+    /// The tail owes nothing.
     Paid,
-    /// A fence is still to be taken.
-    Take,
-    /// A fence was taken at this seq and is to open.
-    Pass(i64),
+    /// The tail must take a fence.
+    TakeFence,
+    /// The fence taken at this seq must open.
+    PassFence(i64),
 }
 
 impl Duty {
-    /// A bell was heard, the hush was given back, or the connection is new.
+    /// Owes a new fence: a bell was heard, a hush was ended, or the connection is new.
     pub(super) fn incur(&mut self) {
-        *self = Self::Take;
+        *self = Self::TakeFence;
     }
 
-    /// A fence was taken; its look at the sequence, `upto`, began after all that has been incurred.
-    pub(super) fn taken(&mut self, upto: i64) {
-        if *self == Self::Take {
-            *self = Self::Pass(upto);
+    /// Notes that a fence was taken at `upto`. The look must have begun after the last [`Self::incur`].
+    pub(super) fn fence_taken(&mut self, upto: i64) {
+        if *self == Self::TakeFence {
+            *self = Self::PassFence(upto);
         }
     }
 
-    /// Everything up to here is decided, and was read.
+    /// Notes that everything up to `decided` is decided, and was read.
     pub(super) fn passed(&mut self, decided: i64) {
-        if matches!(*self, Self::Pass(upto) if upto <= decided) {
+        if matches!(*self, Self::PassFence(upto) if upto <= decided) {
             *self = Self::Paid;
         }
     }
 
-    /// Whether the tail may sleep as far as this is concerned.
+    /// Whether the tail owes nothing, and so may sleep.
     pub(super) fn is_paid(self) -> bool {
         self == Self::Paid
     }

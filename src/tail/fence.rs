@@ -24,7 +24,7 @@ struct Fence {
 }
 
 impl Fences {
-    /// Begins where everything up to `decided` is known to be decided.
+    /// No fence is closed, and everything up to `decided` is known to be decided.
     pub(super) fn new(decided: i64) -> Self {
         Self { decided, closed: VecDeque::new() }
     }
@@ -56,12 +56,12 @@ impl Fences {
         self.decided
     }
 
-    /// Up to where everything is decided.
+    /// The seq up to which everything is decided.
     pub(super) fn decided(&self) -> i64 {
         self.decided
     }
 
-    /// Who holds back the oldest fence; nobody when all are open.
+    /// The transactions that hold the oldest fence; none when all fences are open.
     pub(super) fn blockers(&self) -> Option<&BTreeSet<Holder>> {
         self.closed.front().map(|fence| &fence.holders)
     }

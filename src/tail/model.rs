@@ -12,14 +12,14 @@ use super::fence::Fences;
 
 /// Which step of the design is left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Broken {
+enum LeftOut {
     Nothing,
     LocksBeforeSequence,
     NoWaiting,
     RowsBeforeLocks,
     SleepAfterBell,
     SleepAfterHush,
-    /// That the deadline has passed by itself is taken for the end of the hush.
+    /// The tail treats a deadline that has passed by itself as the end of its hush.
     ExpiryFrees,
     /// A new connection does not end a hush that it may have found.
     TrustStart,
@@ -32,18 +32,19 @@ enum Broken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Phase {
     Idle,
-    /// It holds the lock on the journal.
-    Locked,
-    /// It holds the lock on the sequence too, and is about to draw.
-    Ready,
+    /// It holds the journal's row lock, which does not make it a holder of a fence.
+    JournalLocked,
+    /// It holds the lock of writers, and is about to draw a number.
+    WriterLocked,
     Numbered,
-    Tested,
+    BellTested,
     Visible,
     Done,
     Aborted,
 }
 
-/// One transaction of one writer: it takes both locks, then inserts `inserts` times, each a number and a bell test.
+/// One transaction of one writer: it takes the journal's lock and the lock of writers, then inserts `inserts` times. Each insert
+/// draws a number and asks whether the bell is hushed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Writer {
     phase: Phase,
@@ -107,7 +108,8 @@ impl State {
     }
 
     fn holders(&self) -> BTreeSet<String> {
-        let holding = |w: &Writer| matches!(w.phase, Phase::Ready | Phase::Numbered | Phase::Tested | Phase::Visible);
+        let holding =
+            |w: &Writer| matches!(w.phase, Phase::WriterLocked | Phase::Numbered | Phase::BellTested | Phase::Visible);
         let name = |(i, w): (usize, &Writer)| format!("{i}/{}", w.generation);
         self.writers.iter().enumerate().filter(|(_, w)| holding(w)).map(name).collect()
     }
@@ -122,7 +124,7 @@ impl State {
     }
 
     /// Every state that one step of anyone leads to.
-    fn next(&self, broken: Broken) -> Vec<Self> {
+    fn next(&self, left_out: LeftOut) -> Vec<Self> {
         let mut all = Vec::new();
         for i in 0..self.writers.len() {
             self.writer_steps(i, &mut all);
@@ -133,19 +135,19 @@ impl State {
             all.push(expired);
         }
         if self.starting {
-            all.push(self.start(broken));
+            all.push(self.start(left_out));
         } else if self.awake {
-            self.tail_step(broken, &mut all);
+            self.tail_step(left_out, &mut all);
         } else if self.bell {
             let mut woken = self.clone();
             (woken.awake, woken.bell, woken.step) = (true, false, Step::Begin);
-            if broken != Broken::SleepAfterBell {
+            if left_out != LeftOut::SleepAfterBell {
                 woken.duty.incur();
             }
             all.push(woken);
         }
         if self.crashes > 0 {
-            all.push(self.crash(broken));
+            all.push(self.crash(left_out));
             all.push(self.crash_behind_a_pooler());
         }
         all
@@ -158,9 +160,9 @@ impl State {
             next
         };
         match self.writers[i].phase {
-            Phase::Idle => all.push(with(&|s| s.writers[i].phase = Phase::Locked)),
-            Phase::Locked => all.push(with(&|s| s.writers[i].phase = Phase::Ready)),
-            Phase::Ready => all.push(with(&|s| {
+            Phase::Idle => all.push(with(&|s| s.writers[i].phase = Phase::JournalLocked)),
+            Phase::JournalLocked => all.push(with(&|s| s.writers[i].phase = Phase::WriterLocked)),
+            Phase::WriterLocked => all.push(with(&|s| {
                 s.last_value += 1;
                 s.writers[i].seqs.push(s.last_value);
                 s.writers[i].phase = Phase::Numbered;
@@ -168,9 +170,9 @@ impl State {
             Phase::Numbered => all.push(with(&|s| {
                 s.writers[i].rings |= !s.hushed;
                 s.writers[i].inserts -= 1;
-                s.writers[i].phase = if s.writers[i].inserts > 0 { Phase::Ready } else { Phase::Tested };
+                s.writers[i].phase = if s.writers[i].inserts > 0 { Phase::WriterLocked } else { Phase::BellTested };
             })),
-            Phase::Tested => {
+            Phase::BellTested => {
                 all.push(with(&|s| s.writers[i].phase = Phase::Visible));
                 all.push(with(&|s| {
                     s.writers[i].phase = Phase::Aborted;
@@ -185,34 +187,34 @@ impl State {
         }
     }
 
-    fn tail_step(&self, broken: Broken, all: &mut Vec<Self>) {
+    fn tail_step(&self, left_out: LeftOut, all: &mut Vec<Self>) {
         let mut next = self.clone();
         match &self.step {
             Step::Begin => {
                 if self.server.0 == self.server.1 {
-                    self.choices_between_polls(broken, all);
-                } else if broken != Broken::FencesOutliveTheServer {
+                    self.choices_between_polls(left_out, all);
+                } else if left_out != LeftOut::FencesOutliveTheServer {
                     // The look finds another server: what is known of the last one is void.
-                    (next.fences, next.duty) = (Fences::new(self.head), Duty::Take);
+                    (next.fences, next.duty) = (Fences::new(self.head), Duty::TakeFence);
                 }
                 next.server.1 = self.server.0;
                 // A bell that came during the last poll counts before the sequence is looked at.
-                if std::mem::take(&mut next.bell) && broken != Broken::SleepAfterBell {
+                if std::mem::take(&mut next.bell) && left_out != LeftOut::SleepAfterBell {
                     next.duty.incur();
                 }
-                if broken == Broken::RowsBeforeLocks {
+                if left_out == LeftOut::RowsBeforeLocks {
                     next.rows_seen = self.rows_after_head();
                 }
-                next.step = match broken {
-                    Broken::LocksBeforeSequence => Step::Sequence(self.holders()),
+                next.step = match left_out {
+                    LeftOut::LocksBeforeSequence => Step::Sequence(self.holders()),
                     _ => Step::Locks(self.last_value),
                 };
             }
-            Step::Locks(upto) => next.look(*upto, self.holders(), broken),
-            Step::Sequence(holders) => next.look(self.last_value, holders.clone(), broken),
+            Step::Locks(upto) => next.look(*upto, self.holders(), left_out),
+            Step::Sequence(holders) => next.look(self.last_value, holders.clone(), left_out),
             Step::Rows(decided) => {
-                let rows = match broken {
-                    Broken::RowsBeforeLocks => std::mem::take(&mut next.rows_seen),
+                let rows = match left_out {
+                    LeftOut::RowsBeforeLocks => std::mem::take(&mut next.rows_seen),
                     _ => self.rows_after_head(),
                 };
                 next.delivered.extend(rows.into_iter().filter(|seq| *seq <= *decided));
@@ -224,26 +226,26 @@ impl State {
         all.push(next);
     }
 
-    fn look(&mut self, upto: i64, holders: BTreeSet<String>, broken: Broken) {
-        self.duty.taken(upto);
+    fn look(&mut self, upto: i64, holders: BTreeSet<String>, left_out: LeftOut) {
+        self.duty.fence_taken(upto);
         let decided = self.fences.look(upto, holders);
-        self.step = Step::Rows(if broken == Broken::NoWaiting { upto } else { decided });
+        self.step = Step::Rows(if left_out == LeftOut::NoWaiting { upto } else { decided });
     }
 
-    fn choices_between_polls(&self, broken: Broken, all: &mut Vec<Self>) {
-        // It hushes, or puts the deadline off.
+    fn choices_between_polls(&self, left_out: LeftOut, all: &mut Vec<Self>) {
+        // The tail hushes the bell, or puts the deadline off.
         let mut hushed = self.clone();
         (hushed.hushed, hushed.hushing) = (true, true);
         all.push(hushed);
         if self.hushing {
             let mut ended = self.clone();
             (ended.hushed, ended.hushing) = (false, false);
-            if broken != Broken::SleepAfterHush {
+            if left_out != LeftOut::SleepAfterHush {
                 ended.duty.incur();
             }
             all.push(ended);
         }
-        let may_ring = if broken == Broken::ExpiryFrees { !self.hushed } else { !self.hushing };
+        let may_ring = if left_out == LeftOut::ExpiryFrees { !self.hushed } else { !self.hushing };
         if may_ring && self.fences.blockers().is_none() && self.duty.is_paid() {
             let mut asleep = self.clone();
             (asleep.awake, asleep.hushing) = (false, false);
@@ -251,27 +253,27 @@ impl State {
         }
     }
 
-    /// What a new connection does first.
-    fn start(&self, broken: Broken) -> Self {
+    /// The first step of a new connection: it ends a hush that it finds, and owes a fence.
+    fn start(&self, left_out: LeftOut) -> Self {
         let mut next = self.clone();
         next.starting = false;
-        if broken != Broken::TrustStart {
+        if left_out != LeftOut::TrustStart {
             next.hushed = false;
         }
-        next.duty = if broken == Broken::StartWithoutFence { Duty::Paid } else { Duty::Take };
+        next.duty = if left_out == LeftOut::StartWithoutFence { Duty::Paid } else { Duty::TakeFence };
         next
     }
 
     /// The tail's session ends, and its process with it; a deadline that it has set stays. Writers' transactions get new names in
     /// the new server.
-    fn crash(&self, broken: Broken) -> Self {
+    fn crash(&self, left_out: LeftOut) -> Self {
         let mut next = self.clone();
         next.crashes -= 1;
         (next.hushing, next.bell, next.awake, next.starting, next.step) = (false, false, true, true, Step::Begin);
-        if broken != Broken::FencesOutliveTheConnection {
+        if left_out != LeftOut::FencesOutliveTheConnection {
             next.fences = Fences::new(self.head);
         }
-        // The lock table of a server that was started again names a prepared transaction otherwise.
+        // After a restart the lock table names a prepared transaction differently.
         for writer in &mut next.writers {
             writer.generation += 1;
         }
@@ -299,7 +301,9 @@ impl State {
         for writer in &self.writers {
             for seq in writer.seqs.iter().filter(|seq| **seq <= self.head) {
                 match writer.phase {
-                    Phase::Ready | Phase::Numbered | Phase::Tested => return Some(format!("passed {seq}, undecided")),
+                    Phase::WriterLocked | Phase::Numbered | Phase::BellTested => {
+                        return Some(format!("passed {seq}, undecided"));
+                    }
                     Phase::Visible | Phase::Done if !sorted.contains(seq) => return Some(format!("skipped {seq}")),
                     _ => {}
                 }
@@ -313,9 +317,9 @@ impl State {
     }
 }
 
-/// What stands for a state that was seen: millions of whole ones would not fit in memory. 128 bits of two hashes, so that
-/// two states are taken for one about once in 10^24 searches.
-fn print_of(state: &State) -> u128 {
+/// A 128-bit hash that stands for a visited state, since millions of whole states would not fit in memory. Two states collide in
+/// about one of 10^24 searches.
+fn state_hash(state: &State) -> u128 {
     let hash = |salt: u8| {
         let mut hasher = DefaultHasher::new();
         (salt, state).hash(&mut hasher);
@@ -325,16 +329,16 @@ fn print_of(state: &State) -> u128 {
 }
 
 /// Goes through every state; returns the first fault, or how many states there are.
-fn search(inserts: &[u8], crashes: u8, broken: Broken) -> Result<usize, String> {
+fn search(inserts: &[u8], crashes: u8, left_out: LeftOut) -> Result<usize, String> {
     let start = State::new(inserts, crashes);
-    let mut seen: HashSet<u128> = HashSet::from([print_of(&start)]);
+    let mut seen: HashSet<u128> = HashSet::from([state_hash(&start)]);
     let mut queue = VecDeque::from([start]);
     while let Some(state) = queue.pop_front() {
         if let Some(fault) = state.fault() {
             return Err(fault);
         }
-        for next in state.next(broken) {
-            if seen.insert(print_of(&next)) {
+        for next in state.next(left_out) {
+            if seen.insert(state_hash(&next)) {
                 queue.push_back(next);
             }
         }
@@ -345,7 +349,7 @@ fn search(inserts: &[u8], crashes: u8, broken: Broken) -> Result<usize, String> 
 #[test]
 fn no_order_of_events_loses_repeats_misorders_or_forgets_a_row() {
     for (inserts, crashes) in [(&[1, 1][..], 1), (&[2, 1], 0)] {
-        match search(inserts, crashes, Broken::Nothing) {
+        match search(inserts, crashes, LeftOut::Nothing) {
             Ok(states) => assert!(states > 1000, "{inserts:?} with {crashes} crashes: only {states} states"),
             Err(fault) => panic!("{inserts:?} with {crashes} crashes: {fault}"),
         }
@@ -358,7 +362,7 @@ fn no_order_of_events_loses_repeats_misorders_or_forgets_a_row() {
 #[ignore = "a few million states; scripts/torture runs it"]
 fn no_order_of_events_of_three_writers_does() {
     for (inserts, crashes) in [(&[2, 1][..], 1), (&[1, 1, 1], 0), (&[1, 1, 1], 1)] {
-        match search(inserts, crashes, Broken::Nothing) {
+        match search(inserts, crashes, LeftOut::Nothing) {
             Ok(states) => println!("{inserts:?}: {states} states with {crashes} crashes, none of them wrong"),
             Err(fault) => panic!("{inserts:?} with {crashes} crashes: {fault}"),
         }
@@ -367,21 +371,21 @@ fn no_order_of_events_of_three_writers_does() {
 
 #[test]
 fn leaving_out_any_one_step_of_the_design_is_found() {
-    for (broken, crashes, fault) in [
-        (Broken::LocksBeforeSequence, 0, "undecided"),
-        (Broken::NoWaiting, 0, "undecided"),
-        (Broken::RowsBeforeLocks, 0, "skipped"),
-        (Broken::SleepAfterBell, 0, "asleep"),
-        (Broken::SleepAfterHush, 0, "asleep"),
-        (Broken::ExpiryFrees, 0, "asleep"),
-        (Broken::TrustStart, 1, "asleep"),
-        (Broken::StartWithoutFence, 1, "asleep"),
-        (Broken::FencesOutliveTheConnection, 1, "undecided"),
-        (Broken::FencesOutliveTheServer, 1, "undecided"),
+    for (left_out, crashes, fault) in [
+        (LeftOut::LocksBeforeSequence, 0, "undecided"),
+        (LeftOut::NoWaiting, 0, "undecided"),
+        (LeftOut::RowsBeforeLocks, 0, "skipped"),
+        (LeftOut::SleepAfterBell, 0, "asleep"),
+        (LeftOut::SleepAfterHush, 0, "asleep"),
+        (LeftOut::ExpiryFrees, 0, "asleep"),
+        (LeftOut::TrustStart, 1, "asleep"),
+        (LeftOut::StartWithoutFence, 1, "asleep"),
+        (LeftOut::FencesOutliveTheConnection, 1, "undecided"),
+        (LeftOut::FencesOutliveTheServer, 1, "undecided"),
     ] {
-        match search(&[1, 1], crashes, broken) {
-            Err(found) => assert!(found.contains(fault), "{broken:?}: {found}"),
-            Ok(states) => panic!("{broken:?} was not found in {states} states"),
+        match search(&[1, 1], crashes, left_out) {
+            Err(found) => assert!(found.contains(fault), "{left_out:?}: {found}"),
+            Ok(states) => panic!("{left_out:?} was not found in {states} states"),
         }
     }
 }

@@ -1,59 +1,59 @@
-//! When to look again, and when to hush the bell: as network drivers do with interrupts, a bell for each row while
-//! there are few, polling while there are many. Pure; what must be true whatever the pace is stands in `duty`.
+//! Decides when the tail looks again and when it hushes the bell. As in network drivers, each row rings while there are few, and
+//! the tail polls while there are many. Pure. Nothing that must be true depends on it: that stands in `duty`.
 
 use std::time::Duration;
 
-/// Always: whatever a fault swallows, and whoever writes with the bell off, is found by this.
+/// The longest time between two polls. It finds what was written with the bell off, and bells that a fault swallowed.
 pub(super) const IDLE_POLL: Duration = Duration::from_secs(1);
-/// While the bell is hushed: the shortest rest.
+/// The shortest rest between two polls while the bell is hushed.
 const BUSY_MIN: Duration = Duration::from_millis(3);
-/// And the longest.
+/// The longest rest between two polls while the bell is hushed.
 const BUSY_MAX: Duration = Duration::from_millis(20);
-/// When this connection hears no bells.
+/// The time between two polls on a connection that bells do not reach.
 pub(super) const DEAF_POLL: Duration = Duration::from_millis(50);
-/// While a fence is closed: the first wait, which doubles up to the longest.
+/// The first and the longest wait while a fence is closed. The wait doubles in between.
 const CLOSED_MIN: Duration = Duration::from_millis(1);
 const CLOSED_MAX: Duration = Duration::from_millis(25);
-/// A bell this soon after a poll is one of many.
+/// A bell that comes sooner than this after a poll is a quick bell.
 const BUSY_GAP: Duration = Duration::from_millis(5);
-/// So many of them in a row, and the bell is hushed.
+/// The number of quick bells in a row after which the bell is hushed.
 const BUSY_BELLS: u32 = 4;
-/// So many polls in a row without a new seq, and it may ring again.
+/// The number of polls in a row without a new seq after which the bell may ring again.
 const QUIET_POLLS: u32 = 20;
-/// After another node was found to hold the hush.
+/// The time before the next attempt to hush, after another node was found to hush.
 const HUSH_RETRY: Duration = Duration::from_secs(1);
 
-/// What the tail has seen lately.
+/// The recent bells and polls, from which the pace follows.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pace {
     quick_bells: u32,
     quiet_polls: u32,
     closed_wait: Duration,
     hush_not_before: Duration,
-    turn: Duration,
+    last_turn: Duration,
 }
 
 impl Pace {
-    /// A bell came, so long after the last poll ended.
+    /// Notes a bell, and how long after the last poll it came.
     pub(super) fn bell(&mut self, after_poll: Duration) {
         self.quick_bells = if after_poll < BUSY_GAP { self.quick_bells + 1 } else { 0 };
     }
 
-    /// A poll ended: whether the sequence had moved, and whether anything is decided that was not.
+    /// Notes the end of a poll: whether the sequence had moved, and whether the head has moved.
     pub(super) fn polled(&mut self, moved: bool, decided: bool) {
         self.quiet_polls = if moved { 0 } else { self.quiet_polls + 1 };
         self.closed_wait = if decided { CLOSED_MIN } else { (self.closed_wait * 2).clamp(CLOSED_MIN, CLOSED_MAX) };
     }
 
-    /// A turn is over: how long it took, from its first question to its last answer.
+    /// Notes how long a turn took, from its first statement to its last answer.
     pub(super) fn turned(&mut self, took: Duration) {
-        self.turn = took;
+        self.last_turn = took;
     }
 
-    /// How long to rest while the bell is hushed: as long as the last turn took. On a server with time to spare a turn is short, and
-    /// so is the rest; on one that has none, writers need the time more than the tail does.
+    /// How long to rest while the bell is hushed: as long as the last turn took. On an idle server a turn is short, and so is the
+    /// rest. On a busy one the turn is long, and the rest leaves the time to writers.
     pub(super) fn busy_rest(&self) -> Duration {
-        self.turn.clamp(BUSY_MIN, BUSY_MAX)
+        self.last_turn.clamp(BUSY_MIN, BUSY_MAX)
     }
 
     /// Whether bells come faster than polls would.
@@ -61,13 +61,13 @@ impl Pace {
         self.quick_bells >= BUSY_BELLS && now >= self.hush_not_before
     }
 
-    /// Another node holds it.
+    /// Notes that another node hushes the bell.
     pub(super) fn hush_refused(&mut self, now: Duration) {
         self.quick_bells = 0;
         self.hush_not_before = now + HUSH_RETRY;
     }
 
-    /// The bell is hushed now.
+    /// Notes that this node has hushed the bell.
     pub(super) fn hushed(&mut self) {
         (self.quick_bells, self.quiet_polls) = (0, 0);
     }

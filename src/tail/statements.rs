@@ -1,7 +1,6 @@
-//! What the tail says to Postgres. Every statement is a transaction of its own, so that nothing stays open between polls:
-//! an open transaction would hold back vacuum and the queue of notifications. Every statement is unnamed too, so that it
-//! works through a pooler that gives each transaction another server connection; only once the session is proven to be
-//! ours alone are those of the look prepared.
+//! The SQL statements of the tail. No transaction stays open between polls: it would hold back vacuum and the queue of
+//! notifications. Statements are unnamed, so that they work through a pooler that gives each transaction another server
+//! connection. Those of the look and the bell are prepared once the session is proven to be ours alone.
 
 use std::collections::BTreeSet;
 
@@ -19,34 +18,35 @@ use crate::journal::{BEGIN, Batch, Budget, JournalIdentity, SILENCE, collect, ra
 pub(super) struct Server {
     /// The journal that is followed.
     pub(super) identity: JournalIdentity,
-    /// The process that answered last; through a pooler it is another one now and then.
-    pub(super) process: i32,
-    /// The server's own processes. All of them are started anew when a crash ends every session and the postmaster stays:
-    /// then virtual transactions begin anew, and nothing else tells.
-    helpers: Vec<i32>,
+    /// The backend that answered last. Behind a pooler it may change.
+    pub(super) backend_pid: i32,
+    /// The pids of the server's auxiliary processes. A crash that the postmaster survives starts all of them anew. Virtual
+    /// transactions begin anew then too, and nothing else shows it.
+    auxiliary_pids: Vec<i32>,
 }
 
-/// Where an answer came from.
+/// The sequence's last number, and the server that gave it.
 #[derive(Debug)]
 pub(super) struct Answer {
     identity: JournalIdentity,
     /// How far the sequence was drawn.
     pub(super) drawn: i64,
-    process: i32,
-    /// Asked for only when the process is another one: it takes time for each session of the server.
-    helpers: Option<Vec<i32>>,
+    backend_pid: i32,
+    /// Asked for only when the backend has changed, since the query takes time for each session of the server.
+    auxiliary_pids: Option<Vec<i32>>,
 }
 
 impl Server {
     /// Whether an answer came from the server as it was, so that what is known of its transactions still holds. A session that
     /// is ours alone is served by one process for as long as it lasts.
-    pub(super) fn gave(&mut self, answer: &Answer, session_is_ours: bool) -> bool {
-        let is_same_process = answer.process == self.process;
-        let is_same_start = is_same_process || (!session_is_ours && answer.helpers.as_ref() == Some(&self.helpers));
+    pub(super) fn is_source_of(&mut self, answer: &Answer, session_is_ours: bool) -> bool {
+        let is_same_process = answer.backend_pid == self.backend_pid;
+        let is_same_start =
+            is_same_process || (!session_is_ours && answer.auxiliary_pids.as_ref() == Some(&self.auxiliary_pids));
         if answer.identity != self.identity || !is_same_start {
             return false;
         }
-        self.process = answer.process;
+        self.backend_pid = answer.backend_pid;
         true
     }
 }
@@ -56,19 +56,20 @@ impl Server {
 pub(super) struct Look {
     pub(super) answer: Answer,
     pub(super) holders: BTreeSet<Holder>,
-    /// What of this is false must not be used: the rows may be another table's.
+    /// Whether the whole look was answered by one table. If not, the rows must not be used.
     pub(super) is_one_table: bool,
-    /// What retention had taken when the rows that came with it had been read: those up to it may be missing.
+    /// The newest seq that retention had taken when the rows had been read: rows up to it may be missing.
     pub(super) trimmed: i64,
 }
 
-const HELPERS: &str = "array(select pid from pg_catalog.pg_stat_get_activity(null) \
+const AUXILIARY_PIDS: &str = "array(select pid from pg_catalog.pg_stat_get_activity(null) \
      where datid is null and usesysid is null order by pid)";
 
 /// The beginning of a look: where the sequence is, and whose it is. `$1` is the process that answered last.
 fn look_sql(more: &str) -> String {
     format!(
-        "select {}, pg_catalog.pg_backend_pid(), case when pg_catalog.pg_backend_pid() = $1 then null else {HELPERS} end{more} \
+        "select {}, pg_catalog.pg_backend_pid(), case when pg_catalog.pg_backend_pid() = $1 then null \
+           else {AUXILIARY_PIDS} end{more} \
            from {}",
         JournalIdentity::COLUMNS,
         JournalIdentity::FROM,
@@ -78,16 +79,15 @@ fn look_sql(more: &str) -> String {
 impl Answer {
     fn from_row(row: &Row) -> Result<Self, Error> {
         let (identity, drawn) = JournalIdentity::from_row(row)?;
-        let (process, helpers) = (row.try_get(AFTER_IDENTITY)?, row.try_get(AFTER_IDENTITY + 1)?);
-        Ok(Self { identity, drawn, process, helpers })
+        let (backend_pid, auxiliary_pids) = (row.try_get(AFTER_IDENTITY)?, row.try_get(AFTER_IDENTITY + 1)?);
+        Ok(Self { identity, drawn, backend_pid, auxiliary_pids })
     }
 }
 
 const AFTER_IDENTITY: usize = JournalIdentity::WIDTH;
 
-/// The end of a look: a session may have been given to another server meanwhile, the table may be another, and retention may have
-/// taken some of what was read.
-const SAME: &str = "select pg_catalog.pg_backend_pid() = $1 and pg_catalog.to_regclass('rowcast.events')::oid = $2, \
+/// The end of a look: asks whether backend and table are still the same, and what retention has taken.
+const IS_SAME: &str = "select pg_catalog.pg_backend_pid() = $1 and pg_catalog.to_regclass('rowcast.events')::oid = $2, \
      (select trimmed_through from rowcast.journal_state)";
 
 /// The view names those who hold the lock that an insert takes before it draws a number and keeps until its commit is visible.
@@ -102,44 +102,44 @@ pub(super) struct Prepared {
     look: Statement,
     holders: Statement,
     rows: Statement,
-    same: Statement,
+    is_same: Statement,
     ring: Statement,
 }
 
-async fn one(client: &Client, sql: &str) -> Result<Row, Error> {
+async fn query_one_row(client: &Client, sql: &str) -> Result<Row, Error> {
     // Statements without parameters that return one row each: an empty answer would be a fault of Postgres itself.
     client.query_typed_one(sql, &[]).await
 }
 
-/// Asks who answers, when a connection begins.
+/// Reads the identity of the server, when a connection begins.
 pub(super) async fn server(client: &Client) -> Result<Server, Error> {
     let sql = format!(
-        "select {}, pg_catalog.pg_backend_pid(), {HELPERS} from {}",
+        "select {}, pg_catalog.pg_backend_pid(), {AUXILIARY_PIDS} from {}",
         JournalIdentity::COLUMNS,
         JournalIdentity::FROM
     );
-    let row = one(client, &sql).await?;
-    let Answer { identity, process, helpers, .. } = Answer::from_row(&row)?;
-    Ok(Server { identity, process, helpers: helpers.unwrap_or_default() })
+    let row = query_one_row(client, &sql).await?;
+    let Answer { identity, backend_pid, auxiliary_pids, .. } = Answer::from_row(&row)?;
+    Ok(Server { identity, backend_pid, auxiliary_pids: auxiliary_pids.unwrap_or_default() })
 }
 
-/// What is asked once a second when nothing rings: where the sequence is and whose it is (when it has not moved and nothing is
-/// pending, there is nothing to do), and what retention took.
+/// The statement that is run once a second while no bell comes: the sequence's last number, the identity of the server, and what
+/// retention took. If the sequence has not moved, there is nothing to do.
 pub(super) async fn idle(client: &Client, server: &Server) -> Result<(Answer, i64), Error> {
     let sql = look_sql(", (select trimmed_through from rowcast.journal_state)");
-    let row = client.query_typed_one(&sql, &[(&server.process, Type::INT4)]).await?;
+    let row = client.query_typed_one(&sql, &[(&server.backend_pid, Type::INT4)]).await?;
     Ok((Answer::from_row(&row)?, row.try_get(AFTER_IDENTITY + 2)?))
 }
 
 async fn look(client: &Client, server: &Server) -> Result<Answer, Error> {
-    Answer::from_row(&client.query_typed_one(&look_sql(""), &[(&server.process, Type::INT4)]).await?)
+    Answer::from_row(&client.query_typed_one(&look_sql(""), &[(&server.backend_pid, Type::INT4)]).await?)
 }
 
 async fn holders(client: &Client) -> Result<BTreeSet<Holder>, Error> {
-    names(&client.query_typed(HOLDERS, &[]).await?)
+    holders_of(&client.query_typed(HOLDERS, &[]).await?)
 }
 
-/// In a transaction, whose process is one.
+/// The end of a look within a transaction, which one backend runs: asks for the table alone.
 async fn is_same(client: &Client, server: &Server) -> Result<(Option<bool>, i64), Error> {
     let sql = "select pg_catalog.to_regclass('rowcast.events')::oid = $1, \
                       (select trimmed_through from rowcast.journal_state)";
@@ -147,7 +147,7 @@ async fn is_same(client: &Client, server: &Server) -> Result<(Option<bool>, i64)
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
-fn names(rows: &[Row]) -> Result<BTreeSet<Holder>, Error> {
+fn holders_of(rows: &[Row]) -> Result<BTreeSet<Holder>, Error> {
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
@@ -158,21 +158,21 @@ impl Prepared {
             look: client.prepare_typed(&look_sql(""), &[Type::INT4]).await?,
             holders: client.prepare(HOLDERS).await?,
             rows: client.prepare(&range_sql()).await?,
-            same: client.prepare_typed(SAME, &[Type::INT4, Type::OID]).await?,
+            is_same: client.prepare_typed(IS_SAME, &[Type::INT4, Type::OID]).await?,
             ring: client.prepare(RING).await?,
         })
     }
 
     async fn look(&self, client: &Client, server: &Server) -> Result<Answer, Error> {
-        Answer::from_row(&client.query_one(&self.look, &[&server.process]).await?)
+        Answer::from_row(&client.query_one(&self.look, &[&server.backend_pid]).await?)
     }
 
     async fn holders(&self, client: &Client) -> Result<BTreeSet<Holder>, Error> {
-        names(&client.query(&self.holders, &[]).await?)
+        holders_of(&client.query(&self.holders, &[]).await?)
     }
 
     async fn is_same(&self, client: &Client, server: &Server) -> Result<(Option<bool>, i64), Error> {
-        let row = client.query_one(&self.same, &[&server.process, &server.identity.journal()]).await?;
+        let row = client.query_one(&self.is_same, &[&server.backend_pid, &server.identity.journal()]).await?;
         Ok((row.try_get(0)?, row.try_get(1)?))
     }
 
@@ -182,15 +182,15 @@ impl Prepared {
 }
 
 /// A look, and in the same round trip the rows that follow `after`, up to `window`: the three statements go out in this
-/// order and the server runs them in it, each with a snapshot of its own. What the rows show up to where the look
-/// decides is final. The order of the three is the whole point: `biased` holds it. A fourth says after the rows what retention
-/// has taken of them, which retention says before it takes it.
+/// order and the server runs them in this order, each with a snapshot of its own: sequence, locks, rows. So the rows up to the
+/// seq that the look decides are final. `biased` keeps the order. A fourth statement reads after the rows what retention has
+/// taken, which retention writes before it takes anything.
 ///
 /// All of them must be answered by one server and one table. A session that is ours alone is asked at the end who it is; any
 /// other does all of it in one transaction, which no pooler divides, and is asked for the table alone, whose lock the rows hold.
 ///
-/// The rows may take long, and each must come soon after the one before. An answer that stays away is missed with the first of
-/// them, or after the last.
+/// The rows may take long as a whole: each must come within [`SILENCE`] of the one before, and the last answer within it of the
+/// last row.
 pub(super) async fn look_and_read(
     client: &Client,
     prepared: Option<&Prepared>,
@@ -199,13 +199,13 @@ pub(super) async fn look_and_read(
     window: i64,
     budget: Budget,
 ) -> Result<(Look, Batch), DatabaseError> {
-    let over = Notify::new();
+    let rows_ended = Notify::new();
     let rows = async {
         let rows = match prepared {
             Some(prepared) => prepared.rows(client, after, window, budget).await,
             None => read_range(client, after, window, budget).await,
         };
-        over.notify_one();
+        rows_ended.notify_one();
         rows
     };
     let all = async {
@@ -232,7 +232,7 @@ pub(super) async fn look_and_read(
         }
     };
     let late = async {
-        over.notified().await;
+        rows_ended.notified().await;
         tokio::time::sleep(SILENCE).await;
     };
     let (answer, holders, rows, (is_same, trimmed)) = tokio::select! {
@@ -251,7 +251,7 @@ pub(super) async fn ids(client: &Client, first: i64, last: i64) -> Result<Vec<(i
 
 /// The head last written and what retention took.
 pub(super) async fn state(client: &Client) -> Result<(i64, i64), Error> {
-    let row = one(client, "select head, trimmed_through from rowcast.journal_state").await?;
+    let row = query_one_row(client, "select head, trimmed_through from rowcast.journal_state").await?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }
 
@@ -275,10 +275,10 @@ pub(super) async fn listen(client: &Client) -> Result<(), Error> {
     client.batch_execute("listen rowcast").await
 }
 
-/// Settings of a session that is known to be ours alone. The server is to notice soon that a node is cut off, and neither a bell
-/// that the tail rings for the other nodes nor the deadline of a hush need wait for the disk. What is prepared is planned once for whatever seqs, so it
-/// must not be planned for the size that a partition has at that moment: everything goes by the primary key, in order.
-pub(super) async fn settle(client: &Client) -> Result<(), Error> {
+/// Changes the settings of a session that is known to be ours alone. The keepalives let the server notice soon that a node is cut
+/// off. Commits are asynchronous, since neither a bell nor the deadline of a hush need wait for the disk. A prepared statement is
+/// planned once for all seqs, so the plan must not follow the present size of a partition: it goes by the primary key, in order.
+pub(super) async fn configure_session(client: &Client) -> Result<(), Error> {
     client
         .batch_execute(
             "set tcp_keepalives_idle = 5; set tcp_keepalives_interval = 2; set tcp_keepalives_count = 3; \
@@ -314,8 +314,8 @@ pub(super) async fn prolong_hush(client: &Client) -> Result<(), Error> {
     client.query_typed(&sql, &[(&HUSH_MS, Type::INT4)]).await.map(drop)
 }
 
-/// Ends the hush, whoever has begun it, and then rings. Whoever skipped the bell until now holds the journal's row lock, so
-/// the fence that each node takes after this bell waits for that writer.
+/// Ends the hush of any node, and then rings. A writer that skipped the bell until now holds the lock of writers, so the fence
+/// that each node takes after this bell waits for it.
 pub(super) async fn end_hush(client: &Client) -> Result<(), Error> {
     client.batch_execute("select pg_catalog.setval('rowcast.hush_deadline', 0)").await?;
     client.batch_execute("select pg_catalog.pg_notify('rowcast', '')").await

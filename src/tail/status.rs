@@ -26,16 +26,16 @@ pub enum Hearing {
     Unproven,
     /// A probe has come back.
     Proven,
-    /// None has, so it polls: a pooler in the way of LISTEN.
+    /// No probe has come back, likely because of a pooler. The tail polls.
     Deaf,
 }
 
-/// Why nothing new comes although something might be there.
+/// A stall: for a while the head has not moved, though there may be new events.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stalled {
-    /// Since when.
+    /// When the stall began.
     pub since: SystemTime,
-    /// Why.
+    /// What holds the stream back.
     pub reason: Reason,
 }
 

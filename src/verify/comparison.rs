@@ -5,19 +5,19 @@ use std::time::Duration;
 use aws_lc_rs::digest::{Context, SHA256};
 use tokio_postgres::Client;
 
-use super::difference::{Difference, changed, difference};
-use super::fingerprint::{fingerprint, hex, short};
-use super::ledger::{LEDGER, Ledger};
+use super::difference::{Difference, first_change, first_difference};
+use super::fingerprint::{fingerprint, hex, short_hash};
+use super::ledger::{Ledger, MAX_REMEMBERED};
 use super::report::{Progress, Report, VerifyError};
-use super::table::{BEYOND, LAST_VALUE, TRIMMED, number, rows};
+use super::table::{LAST_VALUE, ROWS_BEYOND_SEQUENCE, TRIMMED, number, rows};
 use crate::db::DatabaseError;
 use crate::journal::StoredEvent;
 use crate::tail::pages::{PageError, Pages, Seqs};
 
 /// How long the tail may take to come to what was committed when this began. An open writer holds it back for longer.
 pub(super) const CATCH_UP: Duration = Duration::from_secs(10);
-/// Rows of the table that are read at once to compare it with the memory.
-const STEP: i64 = 512;
+/// Rows of the table that one statement reads, when remembered events are checked once more.
+const RECHECK_ROWS: i64 = 512;
 
 /// A walk along both sides, a page at a time.
 pub(super) struct Comparison<W> {
@@ -31,24 +31,24 @@ pub(super) struct Comparison<W> {
     stream: Context,
     table: Context,
     ledger: Ledger,
-    watch: W,
+    on_progress: W,
 }
 
 impl<W: FnMut(Progress)> Comparison<W> {
-    pub(super) fn new(client: Client, pages: Pages<Seqs>, from: i64, watch: W) -> Self {
+    pub(super) fn new(client: Client, pages: Pages<Seqs>, from: i64, on_progress: W) -> Self {
         let (stream, table) = (Context::new(&SHA256), Context::new(&SHA256));
         let (epoch, ledger) = (pages.position().epoch, Ledger { after: from, events: Vec::new() });
-        Self { client, pages, epoch, from, cursor: from, count: 0, stream, table, ledger, watch }
+        Self { client, pages, epoch, from, cursor: from, count: 0, stream, table, ledger, on_progress }
     }
 
-    /// Compares everything up to a safe head, and then what comes within so long a time.
+    /// Compares everything up to a safe head, and then new events for the time `follow`.
     pub(super) async fn run(mut self, follow: Duration) -> Result<Report, VerifyError> {
         let mut found = self.walk(follow).await?;
         if found.is_none() && !follow.is_zero() {
             // Nothing below a safe head may have changed since it was delivered.
             found = self.recheck(self.ledger.events.len()).await?;
         }
-        let beyond = self.beyond().await?;
+        let beyond = self.rows_beyond_sequence().await?;
         Ok(Report {
             count: self.count,
             from: self.from,
@@ -68,7 +68,7 @@ impl<W: FnMut(Progress)> Comparison<W> {
         if follow.is_zero() {
             return Ok(None);
         }
-        (self.watch)(Progress::CaughtUp(self.cursor));
+        (self.on_progress)(Progress::CaughtUp(self.cursor));
         let end = tokio::time::Instant::now() + follow;
         let mut position = self.pages.subscribe();
         loop {
@@ -85,7 +85,7 @@ impl<W: FnMut(Progress)> Comparison<W> {
         }
     }
 
-    /// A head that covers what was committed when this was called, unless somebody's open transaction keeps it back.
+    /// A safe head that covers all commits before this call. After [`CATCH_UP`] a lower one, if an open transaction holds it back.
     async fn safe_head(&mut self) -> Result<i64, VerifyError> {
         let wanted = number(&self.client, LAST_VALUE).await?;
         let mut position = self.pages.subscribe();
@@ -94,7 +94,7 @@ impl<W: FnMut(Progress)> Comparison<W> {
             return Ok(position.head);
         }
         let head = self.pages.position().head;
-        (self.watch)(Progress::HeldBack { head, wanted });
+        (self.on_progress)(Progress::HeldBack { head, wanted });
         Ok(head)
     }
 
@@ -115,9 +115,9 @@ impl<W: FnMut(Progress)> Comparison<W> {
                 return Ok(Some(found));
             }
             self.cursor = upto;
-            (self.watch)(Progress::Compared { count: self.count, seq: self.cursor, bound });
-            if self.ledger.events.len() >= LEDGER {
-                let half = LEDGER / 2;
+            (self.on_progress)(Progress::Compared { count: self.count, seq: self.cursor, bound });
+            if self.ledger.events.len() >= MAX_REMEMBERED {
+                let half = MAX_REMEMBERED / 2;
                 if live && let Some(found) = self.recheck(half).await? {
                     return Ok(Some(found));
                 }
@@ -132,7 +132,7 @@ impl<W: FnMut(Progress)> Comparison<W> {
     async fn compare(&mut self, delivered: &[&StoredEvent], upto: i64) -> Result<Option<Difference>, VerifyError> {
         let most = i64::try_from(delivered.len()).unwrap_or(i64::MAX).saturating_add(1);
         let held = rows(&self.client, self.cursor, upto, most).await?;
-        let mut found = difference(self.cursor, delivered, &held);
+        let mut found = first_difference(self.cursor, delivered, &held);
         let mut kept = delivered;
         if found.is_some() {
             // Retention may have gone on since the page was read: what it took is missing on purpose.
@@ -140,7 +140,7 @@ impl<W: FnMut(Progress)> Comparison<W> {
             if trimmed > self.cursor {
                 kept = &delivered[delivered.partition_point(|event| event.seq <= trimmed)..];
                 let held: Vec<_> = held.into_iter().filter(|event| event.seq > trimmed).collect();
-                found = difference(self.cursor, kept, &held);
+                found = first_difference(self.cursor, kept, &held);
                 if found.is_none() {
                     held.iter().for_each(|event| self.table.update(&fingerprint(event)));
                 }
@@ -152,7 +152,7 @@ impl<W: FnMut(Progress)> Comparison<W> {
             for event in kept {
                 let fingerprint = fingerprint(event);
                 self.stream.update(&fingerprint);
-                self.ledger.events.push((event.seq, short(&fingerprint)));
+                self.ledger.events.push((event.seq, short_hash(&fingerprint)));
                 self.count += 1;
             }
         }
@@ -167,17 +167,17 @@ impl<W: FnMut(Progress)> Comparison<W> {
         let mut after = self.ledger.after;
         let mut left = remembered;
         while after < end {
-            let held = rows(&self.client, after, end, STEP).await?;
-            let full = i64::try_from(held.len()).unwrap_or(i64::MAX) >= STEP;
+            let held = rows(&self.client, after, end, RECHECK_ROWS).await?;
+            let full = i64::try_from(held.len()).unwrap_or(i64::MAX) >= RECHECK_ROWS;
             let upto = held.last().filter(|_| full).map_or(end, |last| last.seq);
             let (now, later) = left.split_at(left.partition_point(|(seq, _)| *seq <= upto));
-            if let Some(found) = changed(now, &held) {
+            if let Some(found) = first_change(now, &held) {
                 let trimmed = number(&self.client, TRIMMED).await?;
                 let still = |seq: i64| seq > trimmed;
                 let now: Vec<_> = now.iter().copied().filter(|(seq, _)| still(*seq)).collect();
                 let held: Vec<_> = held.into_iter().filter(|event| still(event.seq)).collect();
-                if trimmed <= after || changed(&now, &held).is_some() {
-                    return Ok(Some(changed(&now, &held).unwrap_or(found)));
+                if trimmed <= after || first_change(&now, &held).is_some() {
+                    return Ok(Some(first_change(&now, &held).unwrap_or(found)));
                 }
             }
             (after, left) = (upto, later);
@@ -185,9 +185,9 @@ impl<W: FnMut(Progress)> Comparison<W> {
         Ok(None)
     }
 
-    /// Rows that no draw from the sequence accounts for: it will come to their numbers, and that insert will fail.
-    async fn beyond(&self) -> Result<Option<String>, VerifyError> {
-        let row = self.client.query_typed_one(BEYOND, &[]).await.map_err(DatabaseError::from)?;
+    /// Describes rows whose seq lies beyond the sequence. An insert that draws such a number later will fail.
+    async fn rows_beyond_sequence(&self) -> Result<Option<String>, VerifyError> {
+        let row = self.client.query_typed_one(ROWS_BEYOND_SEQUENCE, &[]).await.map_err(DatabaseError::from)?;
         let values = (|| Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))();
         let (count, first, last_value): (i64, Option<i64>, i64) = values.map_err(DatabaseError::from)?;
         Ok(first.map(|first| {

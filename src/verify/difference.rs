@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::fingerprint::{fingerprint, short};
+use super::fingerprint::{fingerprint, short_hash};
 use crate::journal::StoredEvent;
 
 /// The first place at which the stream and the table are not the same.
@@ -14,9 +14,9 @@ pub enum Difference {
     NotInTable(i64),
     /// Both have it, and these columns differ.
     Content(i64, Vec<&'static str>),
-    /// It was the same when it was delivered, and is not any more.
+    /// The table's event was changed after it was delivered.
     Changed(i64),
-    /// The stream went back, or stood still.
+    /// The stream delivered the first seq after the second, which is not smaller.
     Order(i64, i64),
 }
 
@@ -36,8 +36,8 @@ impl fmt::Display for Difference {
     }
 }
 
-/// The first difference between what was delivered and what is held, both after the same seq and up to the same.
-pub(super) fn difference(after: i64, delivered: &[&StoredEvent], held: &[StoredEvent]) -> Option<Difference> {
+/// The first difference between the delivered events and the table's rows of the same range.
+pub(super) fn first_difference(after: i64, delivered: &[&StoredEvent], held: &[StoredEvent]) -> Option<Difference> {
     let mut before = after;
     let mut held = held.iter();
     for event in delivered {
@@ -56,15 +56,15 @@ pub(super) fn difference(after: i64, delivered: &[&StoredEvent], held: &[StoredE
     held.next().map(|row| Difference::NotDelivered(row.seq))
 }
 
-/// The first difference between remembered events, by seq and hash, and what is held in the same range.
-pub(super) fn changed(remembered: &[(i64, u64)], held: &[StoredEvent]) -> Option<Difference> {
+/// The first difference between remembered events (seq and hash) and the table's rows of the same range.
+pub(super) fn first_change(remembered: &[(i64, u64)], held: &[StoredEvent]) -> Option<Difference> {
     let mut held = held.iter();
     for (seq, hash) in remembered {
         match held.next() {
             None => return Some(Difference::NotInTable(*seq)),
             Some(row) if row.seq < *seq => return Some(Difference::NotDelivered(row.seq)),
             Some(row) if row.seq > *seq => return Some(Difference::NotInTable(*seq)),
-            Some(row) if short(&fingerprint(row)) != *hash => return Some(Difference::Changed(*seq)),
+            Some(row) if short_hash(&fingerprint(row)) != *hash => return Some(Difference::Changed(*seq)),
             Some(_) => {}
         }
     }
@@ -96,23 +96,23 @@ mod tests {
     fn the_first_difference_is_named_precisely() {
         let [a, b, c, b2] = [event(1, "1"), event(2, "2"), event(3, "3"), event(2, "x")];
         let held = [a.clone(), b.clone(), c.clone()];
-        assert_eq!(difference(0, &[&a, &b, &c], &held), None);
-        assert_eq!(difference(0, &[&a, &c], &held), Some(Difference::NotDelivered(2)));
-        assert_eq!(difference(0, &[&a, &b], &held), Some(Difference::NotDelivered(3)));
-        assert_eq!(difference(0, &[&a, &b, &c], &held[..2]), Some(Difference::NotInTable(3)));
-        assert_eq!(difference(1, &[&b, &c], &held[2..]), Some(Difference::NotInTable(2)));
-        assert_eq!(difference(0, &[&a, &b2, &c], &held), Some(Difference::Content(2, vec!["payload"])));
-        assert_eq!(difference(0, &[&a, &b, &b], &held), Some(Difference::Order(2, 2)));
-        assert_eq!(difference(1, &[&a], &held), Some(Difference::Order(1, 1)), "delivered again");
+        assert_eq!(first_difference(0, &[&a, &b, &c], &held), None);
+        assert_eq!(first_difference(0, &[&a, &c], &held), Some(Difference::NotDelivered(2)));
+        assert_eq!(first_difference(0, &[&a, &b], &held), Some(Difference::NotDelivered(3)));
+        assert_eq!(first_difference(0, &[&a, &b, &c], &held[..2]), Some(Difference::NotInTable(3)));
+        assert_eq!(first_difference(1, &[&b, &c], &held[2..]), Some(Difference::NotInTable(2)));
+        assert_eq!(first_difference(0, &[&a, &b2, &c], &held), Some(Difference::Content(2, vec!["payload"])));
+        assert_eq!(first_difference(0, &[&a, &b, &b], &held), Some(Difference::Order(2, 2)));
+        assert_eq!(first_difference(1, &[&a], &held), Some(Difference::Order(1, 1)), "delivered again");
     }
 
     #[test]
     fn what_is_remembered_is_held_against_the_table() {
         let (a, b) = (event(1, "1"), event(2, "2"));
-        let remembered = [&a, &b].map(|e| (e.seq, short(&fingerprint(e))));
-        assert_eq!(changed(&remembered, &[a.clone(), b.clone()]), None);
-        assert_eq!(changed(&remembered, &[a.clone(), event(2, "x")]), Some(Difference::Changed(2)));
-        assert_eq!(changed(&remembered, std::slice::from_ref(&b)), Some(Difference::NotInTable(1)));
-        assert_eq!(changed(&remembered[1..], &[a, b]), Some(Difference::NotDelivered(1)));
+        let remembered = [&a, &b].map(|e| (e.seq, short_hash(&fingerprint(e))));
+        assert_eq!(first_change(&remembered, &[a.clone(), b.clone()]), None);
+        assert_eq!(first_change(&remembered, &[a.clone(), event(2, "x")]), Some(Difference::Changed(2)));
+        assert_eq!(first_change(&remembered, std::slice::from_ref(&b)), Some(Difference::NotInTable(1)));
+        assert_eq!(first_change(&remembered[1..], &[a, b]), Some(Difference::NotDelivered(1)));
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn fingerprint(event: &StoredEvent) -> [u8; 32] {
         Some(&event.payload),
     ];
     for text in texts {
-        // A text that is not there is not an empty one.
+        // A null must hash differently from an empty text.
         hash.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_be_bytes());
         hash.update(text.map_or(&[], |text| text.as_bytes()));
     }
@@ -31,12 +31,12 @@ pub(super) fn fingerprint(event: &StoredEvent) -> [u8; 32] {
     bytes
 }
 
-/// The first bytes of a fingerprint, for the memory.
-pub(super) fn short(fingerprint: &[u8; 32]) -> u64 {
+/// The first 8 bytes of a fingerprint, as the ledger keeps them.
+pub(super) fn short_hash(fingerprint: &[u8; 32]) -> u64 {
     fingerprint.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-/// A digest as people compare it.
+/// A digest in hexadecimal.
 pub(super) fn hex(digest: &digest::Digest) -> String {
     digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,7 @@
-//! The events that were delivered lately, to hold the table to them once more.
+//! Remembers the events that were delivered lately, so that the table can be checked once more.
 
 /// The most events that are remembered, 16 bytes each.
-pub(super) const LEDGER: usize = 1 << 20;
+pub(super) const MAX_REMEMBERED: usize = 1 << 20;
 
 /// The events that were delivered lately: every event after `after`, by seq, with a hash of all that it says.
 pub(super) struct Ledger {
@@ -10,7 +10,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Forgets the oldest.
+    /// Forgets the oldest `many` events.
     pub(super) fn forget(&mut self, many: usize) {
         if let Some((seq, _)) = many.checked_sub(1).and_then(|last| self.events.get(last)) {
             self.after = *seq;

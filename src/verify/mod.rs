@@ -1,7 +1,7 @@
-//! Holds what the stream delivers against what the table holds, event by event.
+//! Compares the events that the stream delivers with the rows of the table, one by one.
 //!
-//! The stream comes through the tail's own code and its pages, on connections of its own; the table by plain SQL that
-//! shares no code with it. Writers go on meanwhile: only what is at or below a safe head is compared, and there the table must never
+//! The stream comes through the tail's own code and its pages, on connections of its own. The table is read by plain SQL that
+//! shares no code with them. Writers go on meanwhile, so only seqs up to a safe head are compared: there the table must never
 //! change again.
 
 mod comparison;
@@ -29,41 +29,41 @@ use crate::tail::Tail;
 use crate::tail::pages::{Limits, Pages, PostgresLoad, Seqs};
 
 /// Memory for the pages of the stream.
-const PAGE_BYTES: u64 = 64 << 20;
+const PAGE_CACHE_BYTES: u64 = 64 << 20;
 /// How long the tail may take to end.
-const DRAIN: Duration = Duration::from_secs(6);
+const DRAIN_LIMIT: Duration = Duration::from_secs(6);
 
-/// Compares stream and table after a cursor, or all of them: up to a safe head, and then what comes within so long a time.
+/// Compares stream and table from a cursor (or the earliest event) up to a safe head, and then new events for the time `follow`.
 pub async fn verify(
     connector: Connector,
     cursor: Option<Cursor>,
     follow: Duration,
-    watch: impl FnMut(Progress),
+    on_progress: impl FnMut(Progress),
 ) -> Result<Report, VerifyError> {
-    let (client, _carrier) = connector.connect().await.map_err(DatabaseError::from)?;
+    let (client, _connection_task) = connector.connect().await.map_err(DatabaseError::from)?;
     let from = begin_after(&client, cursor).await?;
 
     let database = Database::new(connector.clone(), 2)?;
-    let (pages, writer) = Pages::new(PostgresLoad::new(database.clone()), Seqs, Limits::within(PAGE_BYTES));
+    let (pages, writer) = Pages::new(PostgresLoad::new(database.clone()), Seqs, Limits::within(PAGE_CACHE_BYTES));
     let tail = Tail::new(connector, database.clone(), writer, None);
     let (shutdown, mut tasks) = (Shutdown::new(), Tasks::default());
     let mut status = tail.status();
     tasks.spawn("tail", tail.run(shutdown.clone()));
 
-    // Not kept as it is: what it answers borrows the status, and the tail could not write there any more.
+    // Reduced to a bool at once: the answer borrows the status, and the tail could not write it while that is held.
     let connected = tokio::time::timeout(CATCH_UP, status.wait_for(|s| s.connected)).await.is_ok_and(|s| s.is_ok());
     let compared = if connected {
-        Comparison::new(client, pages, from, watch).run(follow).await
+        Comparison::new(client, pages, from, on_progress).run(follow).await
     } else {
         Err(VerifyError::CannotFollow)
     };
     shutdown.cancel();
-    tasks.drain(DRAIN).await;
+    tasks.drain(DRAIN_LIMIT).await;
     database.close();
     compared
 }
 
-/// The seq after which to begin: that of the cursor, if this history holds it; none is the earliest.
+/// The seq after which to begin: the cursor's, if this history holds it; without a cursor the earliest.
 async fn begin_after(client: &Client, cursor: Option<Cursor>) -> Result<i64, VerifyError> {
     let trimmed = number(client, TRIMMED).await?;
     let Some(cursor) = cursor else { return Ok(trimmed) };

@@ -32,16 +32,16 @@ impl Report {
     }
 }
 
-/// A step on the way.
+/// The progress of a comparison.
 #[derive(Debug, Clone, Copy)]
 pub enum Progress {
-    /// So many events are the same, up to a seq; all up to the bound are to be compared.
+    /// All events up to a seq are the same.
     Compared {
-        /// How many events.
+        /// How many events were compared.
         count: u64,
         /// The seq that was reached.
         seq: i64,
-        /// The seq to go to.
+        /// The seq up to which to compare.
         bound: i64,
     },
     /// Everything up to this seq is the same, and new events are followed from here on.

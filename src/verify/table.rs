@@ -13,7 +13,7 @@ pub(super) const TRIMMED: &str = "select trimmed_through from rowcast.journal_st
 /// Not by reading the sequence's table, which every 32 numbers shows for a moment a number that nobody has drawn yet.
 pub(super) const LAST_VALUE: &str = "select coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0)";
 /// The sequence is read after the snapshot is taken, so a row that is being inserted meanwhile is no row beyond it.
-pub(super) const BEYOND: &str = "\
+pub(super) const ROWS_BEYOND_SEQUENCE: &str = "\
     select count(*), min(seq), (select coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0)) \
       from rowcast.events \
      where seq > (select coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0))";

@@ -10,7 +10,7 @@ use super::{Limits, Position};
 /// Every event in `(floor, head]`.
 pub(super) struct Hot<R: Render> {
     pub(super) position: Position,
-    /// What lies at or below it is loaded.
+    /// Events at or below this seq are not here: the cache has them, or a load brings them.
     floor: i64,
     /// In order, each with at least one event; all but the last are complete.
     pages: VecDeque<Arc<Page<R>>>,
@@ -19,24 +19,24 @@ pub(super) struct Hot<R: Render> {
 
 /// Where a reader's next page is.
 pub(super) enum Lookup<R: Render> {
-    /// Here.
+    /// In the hot tail.
     Hot(Arc<Page<R>>),
     /// In a page up to the floor, which is complete.
     Older {
         /// Where the stream stands.
         position: Position,
-        /// See [`Hot`].
+        /// The floor of the hot tail.
         floor: i64,
     },
 }
 
 impl<R: Render> Hot<R> {
-    /// Nothing is known yet, in this epoch.
+    /// A hot tail that knows nothing yet, in this epoch.
     pub(super) fn unknown(epoch: u64) -> Self {
         Self::starting_at(Position { epoch, ..Position::default() }, 0)
     }
 
-    /// Nothing but where it begins.
+    /// A hot tail without pages, which begins after `floor`.
     pub(super) fn starting_at(position: Position, floor: i64) -> Self {
         Self { position, floor, pages: VecDeque::new(), weight: 0 }
     }
@@ -59,7 +59,7 @@ impl<R: Render> Hot<R> {
         self.pages.back().filter(|page| !page.is_complete())
     }
 
-    /// Up to where its pages have said everything; events beyond it are of no page yet.
+    /// The seq up to which its pages reach. Events beyond it are in no page yet.
     pub(super) fn paged(&self) -> i64 {
         self.pages.back().map_or(self.floor, |page| page.upto())
     }

@@ -1,4 +1,4 @@
-//! Reading what is not in memory.
+//! Loads older pages from Postgres.
 
 use futures_util::future::BoxFuture;
 use tokio_postgres::Client;
@@ -11,7 +11,7 @@ use super::PAGE_SPAN;
 // A page is read by one statement, so one statement must be able to return as many rows.
 const _: () = assert!(PAGE_SPAN <= MAX_ROWS);
 
-/// What a load brings.
+/// The events that a load brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// The events, in order.
@@ -24,7 +24,7 @@ pub struct Loaded {
 
 /// Where older pages come from. Dropping a future gives its load up.
 pub trait Load: Send + Sync + 'static {
-    /// The journal that the tail follows, from here on: only from there may be read.
+    /// Hands over the journal that the tail follows. Later loads may read from that journal alone.
     fn follow(&mut self, _journal: CurrentJournal) {}
 
     /// The events with `after < seq <= upto`, in order, to the one with which their payloads reach these bytes; never asked

@@ -12,7 +12,7 @@ use super::render::{Render, Slot, View};
 pub struct Chunk<R: Render> {
     events: Vec<StoredEvent>,
     slots: Box<[Slot<R>]>,
-    /// Of the payloads.
+    /// The bytes of the payloads.
     bytes: i64,
     weight: usize,
 }
@@ -54,12 +54,12 @@ impl<R: Render> fmt::Debug for Chunk<R> {
     }
 }
 
-/// The bytes by which pages are cut.
+/// The bytes of one event that count towards the size of a page.
 pub(super) fn payload_bytes(event: &StoredEvent) -> i64 {
     i64::try_from(event.payload.len()).unwrap_or(i64::MAX)
 }
 
-/// What a reader has before it of one chunk.
+/// The part of a chunk after a reader's cursor.
 #[derive(Debug)]
 pub struct Part<'a, R: Render> {
     /// The chunk, whole: what a view renders is the chunk.
@@ -111,7 +111,7 @@ impl<R: Render> Page<R> {
         self.after
     }
 
-    /// Whether it says everything that follows this cursor for a while.
+    /// Whether the events right after this cursor are in this page's range.
     pub fn covers(&self, cursor: i64) -> bool {
         self.after <= cursor && cursor < self.upto
     }
@@ -121,7 +121,7 @@ impl<R: Render> Page<R> {
         self.epoch
     }
 
-    /// How far it says everything: a reader that has taken its events goes on after this seq. The end of its range, a cut in
+    /// The last seq that the page covers: a reader that has taken its events goes on after this seq. The end of its range, a cut in
     /// it, the head while that stands within, or beyond its range when it has no events and knows where the next one is.
     pub fn upto(&self) -> i64 {
         self.upto

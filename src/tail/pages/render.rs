@@ -10,10 +10,10 @@ use crate::journal::StoredEvent;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct View(pub usize);
 
-/// What the views may show, at one time: immutable. When that changes (a type enters the taxonomy), another value with a
-/// higher version takes its place (`Pages::set_renderer`).
+/// A renderer holds the rules of all views, and is immutable. When a rule changes (a type enters the taxonomy), another renderer
+/// with a higher version replaces it (`Pages::set_renderer`).
 pub trait Render: Send + Sync + 'static {
-    /// What comes out for a run of events. Clones share: they are handed to every session.
+    /// The rendering of a run of events. Clones must share it, since every session gets one.
     type Rendered: Clone + Send + Sync + 'static;
 
     /// How many views there are.
@@ -34,15 +34,15 @@ pub trait Render: Send + Sync + 'static {
     }
 }
 
-/// One view's rendering of one chunk. It carries the renderer that it is made by, so that whoever comes first makes it
-/// by the right rules, even a reader that still held older ones.
-struct Sheet<R: Render> {
+/// One view's rendering of one chunk. It keeps the renderer that makes it, so that the first reader makes it
+/// with the newest renderer, even if that reader still holds an older one.
+struct Rendering<R: Render> {
     renderer: Arc<R>,
     rendered: OnceLock<R::Rendered>,
 }
 
-/// Where the newest version of one view's rendering of one chunk stands.
-pub(super) struct Slot<R: Render>(Mutex<Option<Arc<Sheet<R>>>>);
+/// Holds the newest rendering of one chunk for one view.
+pub(super) struct Slot<R: Render>(Mutex<Option<Arc<Rendering<R>>>>);
 
 impl<R: Render> Default for Slot<R> {
     fn default() -> Self {
@@ -54,19 +54,21 @@ impl<R: Render> Slot<R> {
     /// The rendering by this renderer or a newer one. It is made outside the lock, by one thread; others that want the same
     /// wait for it, which takes no longer than to make it themselves.
     pub(super) fn rendered(&self, renderer: &Arc<R>, view: View, events: &[StoredEvent]) -> R::Rendered {
-        let (sheet, _outdated) = self.sheet(renderer, view);
-        sheet.rendered.get_or_init(|| sheet.renderer.render(view, events)).clone()
+        let (rendering, _outdated) = self.newest_rendering(renderer, view);
+        rendering.rendered.get_or_init(|| rendering.renderer.render(view, events)).clone()
     }
 
-    /// The sheet to use, and the one that it replaced, which is dropped after the lock.
-    fn sheet(&self, renderer: &Arc<R>, view: View) -> (Arc<Sheet<R>>, Option<Arc<Sheet<R>>>) {
+    /// The rendering to use, and the one that it replaced, which is to be dropped after the lock.
+    fn newest_rendering(&self, renderer: &Arc<R>, view: View) -> (Arc<Rendering<R>>, Option<Arc<Rendering<R>>>) {
         let mut newest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &*newest {
-            Some(sheet) if sheet.renderer.version(view) >= renderer.version(view) => (Arc::clone(sheet), None),
+            Some(rendering) if rendering.renderer.version(view) >= renderer.version(view) => {
+                (Arc::clone(rendering), None)
+            }
             _ => {
-                let sheet = Arc::new(Sheet { renderer: Arc::clone(renderer), rendered: OnceLock::new() });
-                let outdated = newest.replace(Arc::clone(&sheet));
-                (sheet, outdated)
+                let rendering = Arc::new(Rendering { renderer: Arc::clone(renderer), rendered: OnceLock::new() });
+                let outdated = newest.replace(Arc::clone(&rendering));
+                (rendering, outdated)
             }
         }
     }

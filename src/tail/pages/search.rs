@@ -1,4 +1,4 @@
-//! The way to one page: it is hot, or in the cache, or a load that all who want it share brings it.
+//! Finds one page: in the hot tail, in the cache, or through a load that all its readers share.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,17 +14,17 @@ use super::shared::Shared;
 use super::{LOAD_LIMIT, PageError, Position};
 use crate::db::DatabaseError;
 
-/// The state of the search for a page.
-pub(super) enum Found<R: Render> {
+/// Where a page was found.
+pub(super) enum PageState<R: Render> {
     Hot(Arc<Page<R>>),
     Cached(Arc<Page<R>>),
-    OnItsWay(watch::Receiver<Outcome<R>>),
+    Loading(watch::Receiver<Outcome<R>>),
 }
 
 impl<R: Render> Shared<R> {
-    /// Looks where the cursor's next page is, and sends for it if it is nowhere. `epoch` is that of the first look, by which
-    /// a reader never goes from a page of one history to a page of another.
-    pub(super) fn find(self: &Arc<Self>, cursor: i64, epoch: &mut Option<u64>) -> Result<Found<R>, PageError> {
+    /// Finds the cursor's next page, and starts a load if it is not in memory. `epoch` keeps the epoch of the reader's first
+    /// call, so that a reader never goes from one history to another.
+    pub(super) fn find(self: &Arc<Self>, cursor: i64, epoch: &mut Option<u64>) -> Result<PageState<R>, PageError> {
         let found = self.hot().find(cursor);
         let now = match &found {
             Lookup::Hot(page) => page.epoch(),
@@ -34,7 +34,7 @@ impl<R: Render> Shared<R> {
             return Err(PageError::Reset);
         }
         let (position, floor) = match found {
-            Lookup::Hot(page) => return Ok(Found::Hot(page)),
+            Lookup::Hot(page) => return Ok(PageState::Hot(page)),
             Lookup::Older { position, floor } => (position, floor),
         };
         let (load, waiting, ended) = {
@@ -43,11 +43,11 @@ impl<R: Render> Shared<R> {
                 return Err(PageError::Reset);
             }
             let (after, upto) = match cache.look_up(cursor, floor) {
-                Ok(page) => return Ok(Found::Cached(page)),
+                Ok(page) => return Ok(PageState::Cached(page)),
                 Err(missing) => missing,
             };
             if let Some(flight) = cache.flights.get(&after) {
-                return Ok(Found::OnItsWay(flight.subscribe()));
+                return Ok(PageState::Loading(flight.subscribe()));
             }
             let (outcome, waiting) = watch::channel(None);
             let outcome = Arc::new(outcome);
@@ -58,12 +58,12 @@ impl<R: Render> Shared<R> {
         // A task of its own, so that the load does not end with the reader that happened to come first. It is started
         // outside the lock, because a runtime that shuts down drops it on the spot, and it tells the readers then too.
         tokio::spawn(async move { ended.run_until_cancelled(load.run()).await });
-        Ok(Found::OnItsWay(waiting))
+        Ok(PageState::Loading(waiting))
     }
 
     async fn load(&self, after: i64, upto: i64, position: &Position) -> Result<Page<R>, DatabaseError> {
         let Loaded { events, reached, trimmed } = self.loader.range(after, upto, self.limits.page_bytes).await?;
-        // Before anybody can have the page: who takes it must be able to see what it may lack.
+        // Before the page is handed out: a reader that takes it must see which events retention may have taken.
         self.trim(trimmed, position.epoch);
         if events.is_empty() {
             let Loaded { events, trimmed, .. } = self.loader.next_after(upto, position.head).await?;
@@ -72,7 +72,7 @@ impl<R: Render> Shared<R> {
             return Ok(Page::burnt(after, position.epoch, next, position.head));
         }
         if reached < upto {
-            // A heavy range: whoever is in its middle shall not read all that lies before.
+            // A heavy range: its cuts let a reader in its middle load only the part that it needs.
             let cuts = self.loader.cuts(reached, upto, self.limits.page_bytes).await?;
             let mut cache = self.cache();
             if cache.epoch == position.epoch {
@@ -86,7 +86,7 @@ impl<R: Render> Shared<R> {
 /// One load, shared by all readers that want its page. They get an answer whatever happens to its task.
 struct PageLoad<R: Render> {
     shared: Arc<Shared<R>>,
-    /// What is to be loaded.
+    /// The range to load is `(after, upto]`.
     after: i64,
     upto: i64,
     position: Position,
@@ -126,17 +126,17 @@ impl<R: Render> PageLoad<R> {
     /// an error, the next one who asks finds the cache, or begins anew.
     fn finish(&mut self, result: Result<Arc<Page<R>>, PageError>) {
         self.done = true;
-        let mut left = Vec::new();
+        let mut evicted = Vec::new();
         {
             let mut cache = self.shared.cache();
             if cache.epoch == self.position.epoch {
                 cache.flights.remove(&self.after);
                 if let Ok(page) = &result {
-                    cache.put(Arc::clone(page), &mut left);
+                    cache.put(Arc::clone(page), &mut evicted);
                 }
             }
         }
-        // A reset has told them already.
+        // Waiting readers have an answer already if the history was reset.
         self.outcome.send_if_modified(|outcome| {
             let first = outcome.is_none();
             outcome.get_or_insert(result);

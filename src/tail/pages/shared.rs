@@ -12,8 +12,8 @@ use super::{Limits, Position};
 use crate::journal::CurrentJournal;
 use crate::telemetry::Histogram;
 
-/// Std locks over sections that search or swap: none awaits, and none frees pages. Where both are needed, the cache's
-/// comes first.
+/// The shared state. Its locks are std locks over sections that search or swap: none awaits, and none frees pages. Who needs both
+/// takes the cache's lock before the hot tail's.
 pub(super) struct Shared<R: Render> {
     pub(super) hot: RwLock<Hot<R>>,
     pub(super) cache: Mutex<Cache<R>>,
@@ -35,7 +35,7 @@ impl<R: Render> Shared<R> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes notice of what retention took. Only ever forward, within a history.
+    /// Raises the trimmed seq of the position, if `epoch` is still the current one.
     pub(super) fn trim(&self, through: i64, epoch: u64) {
         if through <= self.hot().position.trimmed {
             return;
@@ -48,12 +48,12 @@ impl<R: Render> Shared<R> {
             hot.position.trimmed = hot.position.trimmed.max(through);
             hot.position.clone()
         };
-        self.tell(&position);
+        self.publish_position(&position);
     }
 
-    /// Tells everyone who waits where things stand now. Two may tell at once (the writer, and a load that found a trim), in
-    /// either order: what is told only moves forward.
-    pub(super) fn tell(&self, position: &Position) {
+    /// Publishes the position to subscribers. The writer and a load that found a trim may call this at the same time, in either
+    /// order: the published position only moves forward.
+    pub(super) fn publish_position(&self, position: &Position) {
         self.position.send_if_modified(|told| {
             let before = told.clone();
             if (position.epoch, position.head, position.known) > (told.epoch, told.head, told.known) {

@@ -10,7 +10,7 @@ use super::hot::{Hot, Lookup};
 use super::load::Load;
 use super::page::{Chunk, Page};
 use super::render::{Render, View};
-use super::search::Found;
+use super::search::PageState;
 use super::shared::Shared;
 use super::writer::PageWriter;
 use super::{Limits, PageError, Position};
@@ -76,9 +76,9 @@ impl<R: Render> Pages<R> {
         let mut epoch = None;
         loop {
             let page = match Shared::find(&self.0, cursor, &mut epoch)? {
-                Found::Hot(page) => return Ok(page),
-                Found::Cached(page) => page,
-                Found::OnItsWay(mut outcome) => match outcome.wait_for(Option::is_some).await.as_deref() {
+                PageState::Hot(page) => return Ok(page),
+                PageState::Cached(page) => page,
+                PageState::Loading(mut outcome) => match outcome.wait_for(Option::is_some).await.as_deref() {
                     Ok(Some(Ok(page))) => Arc::clone(page),
                     Ok(Some(Err(error))) => return Err(error.clone()),
                     Ok(None) | Err(_) => return Err(PageError::Ended),
@@ -87,8 +87,8 @@ impl<R: Render> Pages<R> {
             if page.last_seq() > cursor {
                 return Ok(page);
             }
-            // It says everything beyond the cursor, or ends there and is cut there from now on (a load that others had sent
-            // for). So this moves on, and ends in the hot tail at the latest.
+            // The page covers the cursor and has no event after it, so the cursor moves on. Or a shared load was cut before the
+            // cursor: the next round knows that cut. The loop ends in the hot tail at the latest.
             cursor = cursor.max(page.upto());
         }
     }
@@ -104,21 +104,21 @@ impl<R: Render> Pages<R> {
         if cache.epoch != position.epoch {
             return None;
         }
-        // One that has nothing after the cursor is for `page_after` to go on from.
+        // `page_after` goes on from a page without events after the cursor; this gives up there.
         cache.look_up(cursor, floor).ok().filter(|page| page.last_seq() > cursor)
     }
 
-    /// What a view shows of a chunk, now: never by rules that were replaced before this was called.
+    /// The rendering of a chunk for a view, never by a renderer that was replaced before this call.
     pub fn rendered(&self, chunk: &Chunk<R>, view: View) -> R::Rendered {
         chunk.rendered(&self.renderer(), view)
     }
 
-    /// The rules in force.
+    /// The current renderer.
     pub fn renderer(&self) -> Arc<R> {
         Arc::clone(&self.0.renderer.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Puts other rules in force. `false`, and nothing happens, if a view's version would go backwards.
+    /// Replaces the renderer. Returns `false` and changes nothing if a view's version would go backwards.
     pub fn set_renderer(&self, renderer: R) -> bool {
         let mut current = self.0.renderer.write().unwrap_or_else(PoisonError::into_inner);
         let forward = (0..R::VIEWS).map(View).all(|view| renderer.version(view) >= current.version(view));

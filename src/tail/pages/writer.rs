@@ -22,25 +22,25 @@ impl<R: Render> fmt::Debug for PageWriter<R> {
     }
 }
 
-/// A move that would break the order of the stream. It was not made.
+/// A move of the head that was refused, because it would break the order of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Misstep {
     /// Heads only grow; another history needs a reset first.
     #[error("the head would go back from {from} to {to}")]
     Backwards {
-        /// Where it is.
+        /// The current head.
         from: i64,
-        /// Where it should have gone.
+        /// The head that was asked for.
         to: i64,
     },
     /// Rows stand in seq order above the old head (or where a jump begins) and not beyond the new one.
     #[error("the row {seq} is out of place after {after}, up to {upto}")]
     Row {
-        /// The row.
+        /// The seq of the row.
         seq: i64,
-        /// What it must be greater than.
+        /// The seq that it must be greater than.
         after: i64,
-        /// What it must not be greater than.
+        /// The seq that it must not be greater than.
         upto: i64,
     },
     /// The newest event is the last row given, or, when none is, not after where the jump begins.
@@ -53,13 +53,13 @@ impl<R: Render> PageWriter<R> {
         Self(shared)
     }
 
-    /// Where the head is.
+    /// The position of the head.
     pub fn position(&self) -> Position {
         self.0.hot().position.clone()
     }
 
-    /// Whether the way to this head is longer than the hot tail wants to hold: then hardly any rows need be read, and
-    /// [`Self::jump`] takes them. Both ways are right; this one does not read what nobody may want.
+    /// Whether this head lies further ahead than the hot tail reaches. Then [`Self::jump`] spares reading rows that nobody may
+    /// want. [`Self::advance`] would be right as well.
     pub fn is_far(&self, head: i64) -> bool {
         let pages = i64::try_from(self.0.limits.hot_pages).unwrap_or(i64::MAX);
         index_of(head.max(1)).saturating_sub(index_of(self.position().head.max(1))) > pages
@@ -124,12 +124,13 @@ impl<R: Render> PageWriter<R> {
         self.0.journal.set(Some(journal));
     }
 
-    /// Takes notice of what retention took.
+    /// Raises the trimmed seq of the position.
     pub fn trim(&mut self, through: i64) {
         self.0.trim(through, self.position().epoch);
     }
 
-    /// The history is another, and nothing is read until [`Self::follow`]: everything is dropped, the epoch moves, and the head is 0 until the next jump.
+    /// Drops everything, since the history is another. The epoch moves, nothing is read until [`Self::follow`], and the head is 0
+    /// until the next jump.
     pub fn reset(&mut self) -> Position {
         let (unknown, former, position);
         self.0.journal.set(None);
@@ -142,7 +143,7 @@ impl<R: Render> PageWriter<R> {
             position = hot.position.clone();
         }
         former.end();
-        self.0.tell(&position);
+        self.0.publish_position(&position);
         drop(unknown);
         position
     }
@@ -165,7 +166,7 @@ impl<R: Render> PageWriter<R> {
             let position = next.position.clone();
             (std::mem::replace(&mut *hot, next), position)
         };
-        self.0.tell(&position);
+        self.0.publish_position(&position);
         drop((former, evicted));
     }
 }
@@ -184,38 +185,38 @@ fn check(rows: &[StoredEvent], from: i64, floor: i64, head: i64) -> Result<(), M
     Ok(())
 }
 
-/// A page in the making.
-struct Part<R: Render> {
+/// Builds one page from rows.
+struct PageBuilder<R: Render> {
     after: i64,
     index: i64,
     chunks: Vec<Arc<Chunk<R>>>,
-    /// How many bytes may still come.
-    left: i64,
+    /// The payload bytes that still fit.
+    bytes_left: i64,
     last_seq: i64,
 }
 
-impl<R: Render> Part<R> {
+impl<R: Render> PageBuilder<R> {
     fn new(after: i64, index: i64, bytes: i64) -> Self {
-        Self { after, index, chunks: Vec::new(), left: bytes, last_seq: after }
+        Self { after, index, chunks: Vec::new(), bytes_left: bytes, last_seq: after }
     }
 
     /// Takes over the chunks of the page that was still open.
     fn of(open: &Page<R>, bytes: i64) -> Self {
         let (after, last_seq, chunks) = (open.begins_after(), open.last_seq(), open.chunks().to_vec());
-        Self { after, index: index_of(after + 1), chunks, left: bytes - open.bytes(), last_seq }
+        Self { after, index: index_of(after + 1), chunks, bytes_left: bytes - open.bytes(), last_seq }
     }
 
     fn is_full(&self) -> bool {
-        self.left <= 0
+        self.bytes_left <= 0
     }
 
-    /// As many of these rows as belong to its range and fit.
+    /// Takes as many of these rows as belong to its range and fit.
     fn take(&mut self, rows: &mut Peekable<IntoIter<StoredEvent>>) {
         let mut events = Vec::new();
         while !self.is_full()
             && let Some(event) = rows.next_if(|event| index_of(event.seq) == self.index)
         {
-            self.left -= payload_bytes(&event);
+            self.bytes_left -= payload_bytes(&event);
             self.last_seq = event.seq;
             events.push(event);
         }
@@ -243,7 +244,7 @@ fn pages<R: Render>(
     position: &Position,
     bytes: i64,
 ) -> Vec<Page<R>> {
-    let mut parts: Vec<Part<R>> = open.map(|page| Part::of(page, bytes)).into_iter().collect();
+    let mut parts: Vec<PageBuilder<R>> = open.map(|page| PageBuilder::of(page, bytes)).into_iter().collect();
     let mut rows = rows.into_iter().peekable();
     while let Some(first) = rows.peek() {
         let index = index_of(first.seq);
@@ -252,7 +253,7 @@ fn pages<R: Render>(
             last => {
                 // Whatever lies between is decided and empty.
                 let before = last.map_or(paged, |part| part.last_seq);
-                let mut part = Part::new(start_of(index).max(before), index, bytes);
+                let mut part = PageBuilder::new(start_of(index).max(before), index, bytes);
                 part.take(&mut rows);
                 parts.push(part);
             }

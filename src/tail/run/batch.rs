@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::journal::{Batch, Budget, MAX_ROWS, Typical};
 
-/// The most bytes of payloads of one read, and how few it may come to.
-const MOST: i64 = 4 << 20;
-const LEAST: i64 = 128 << 10;
-/// A read that took longer halves the next one; one that took less than a quarter of it doubles it.
-const SLOW: Duration = Duration::from_millis(500);
-/// What travels with a look is read again if it is not decided yet, so it is little.
-const FIRST: Budget = Budget { rows: 512, bytes: 256 << 10 };
+/// The bounds between which the payload bytes of one read move.
+const MAX_BYTES: i64 = 4 << 20;
+const MIN_BYTES: i64 = 128 << 10;
+/// A read that took longer than this halves the next one; a read that took less than a quarter of this doubles it.
+const SLOW_READ: Duration = Duration::from_millis(500);
+/// The budget of the rows that travel with a look. It is small, because rows that are not decided yet are read again.
+const LOOK_BUDGET: Budget = Budget { rows: 512, bytes: 256 << 10 };
 
 /// Learns from each read how large the next one may be.
 #[derive(Debug)]
@@ -22,33 +22,33 @@ pub(super) struct BatchSize {
 
 impl Default for BatchSize {
     fn default() -> Self {
-        Self { bytes: MOST, typical: Typical::default() }
+        Self { bytes: MAX_BYTES, typical: Typical::default() }
     }
 }
 
 impl BatchSize {
-    /// For the rows that travel with a look; more are fetched after it.
-    pub(super) fn first(&self) -> Budget {
-        self.typical.fit(FIRST)
+    /// The budget of the rows that travel with a look. Further rows are fetched after the look.
+    pub(super) fn look_budget(&self) -> Budget {
+        self.typical.fit(LOOK_BUDGET)
     }
 
-    /// For a read that has nothing else to wait for.
-    pub(super) fn next(&self) -> Budget {
+    /// The budget of a read that follows a look.
+    pub(super) fn read_budget(&self) -> Budget {
         self.typical.fit(Budget { rows: MAX_ROWS, bytes: self.bytes })
     }
 
-    /// Takes notice of the rows that travelled with a look.
-    pub(super) fn looked(&mut self, batch: &Batch) {
+    /// Learns the usual size of an event from the rows that travelled with a look.
+    pub(super) fn learn_from_look(&mut self, batch: &Batch) {
         self.typical.learn(batch);
     }
 
-    /// Takes notice of a read by [`Self::next`] and how long it took.
-    pub(super) fn read(&mut self, batch: &Batch, took: Duration) {
+    /// Learns from the rows of a read by [`Self::read_budget`], and from the time that it took.
+    pub(super) fn learn_from_read(&mut self, batch: &Batch, took: Duration) {
         self.typical.learn(batch);
-        if took > SLOW {
-            self.bytes = (self.bytes / 2).max(LEAST);
-        } else if took < SLOW / 4 {
-            self.bytes = (self.bytes * 2).min(MOST);
+        if took > SLOW_READ {
+            self.bytes = (self.bytes / 2).max(MIN_BYTES);
+        } else if took < SLOW_READ / 4 {
+            self.bytes = (self.bytes * 2).min(MAX_BYTES);
         }
     }
 }
@@ -67,25 +67,25 @@ mod tests {
     #[test]
     fn a_slow_read_halves_the_next_one_and_quick_ones_double_it_again() {
         let mut size = BatchSize::default();
-        assert_eq!(size.next(), Budget { rows: MAX_ROWS, bytes: MOST });
+        assert_eq!(size.read_budget(), Budget { rows: MAX_ROWS, bytes: MAX_BYTES });
         let bytes = |size: &mut BatchSize, took: u64| {
-            size.read(&Batch::default(), Duration::from_millis(took));
-            size.next().bytes
+            size.learn_from_read(&Batch::default(), Duration::from_millis(took));
+            size.read_budget().bytes
         };
         assert_eq!([800, 800, 300, 100, 100, 100].map(|took| bytes(&mut size, took) >> 20), [2, 1, 1, 2, 4, 4]);
-        assert_eq!((0..20).map(|_| bytes(&mut size, 4000)).last(), Some(LEAST));
+        assert_eq!((0..20).map(|_| bytes(&mut size, 4000)).last(), Some(MIN_BYTES));
     }
 
     #[test]
     fn rows_are_asked_for_as_they_are_likely_to_fit() {
         let mut size = BatchSize::default();
-        assert_eq!(size.first(), FIRST);
-        size.looked(&batch(2, 200 << 10));
-        assert_eq!((size.first().rows, size.next().rows), (8, 40));
-        // Nothing new is nothing learnt.
-        size.looked(&Batch::default());
-        assert_eq!(size.first().rows, 8);
-        size.read(&batch(8, 300), Duration::ZERO);
-        assert_eq!((size.first().rows, size.next().rows), (512, MAX_ROWS));
+        assert_eq!(size.look_budget(), LOOK_BUDGET);
+        size.learn_from_look(&batch(2, 200 << 10));
+        assert_eq!((size.look_budget().rows, size.read_budget().rows), (8, 40));
+        // An empty batch changes no budget.
+        size.learn_from_look(&Batch::default());
+        assert_eq!(size.look_budget().rows, 8);
+        size.learn_from_read(&batch(8, 300), Duration::ZERO);
+        assert_eq!((size.look_budget().rows, size.read_budget().rows), (512, MAX_ROWS));
     }
 }

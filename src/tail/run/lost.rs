@@ -9,13 +9,13 @@ use super::super::pages::Misstep;
 use crate::db::DatabaseError;
 use crate::journal::{JournalIdentity, read_identified};
 
-/// How long one statement may take before the connection is taken for dead. Rows of events may take longer together, and each
-/// must come this soon ([`crate::journal::SILENCE`]): a slow link is no dead one.
+/// How long one statement may take before the connection counts as dead. A read of events may take longer as a whole: there
+/// [`crate::journal::SILENCE`] bounds the wait for each row.
 const POLL_LIMIT: Duration = Duration::from_secs(5);
 
 /// The reason for which a connection ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Lost {
+pub(super) enum LostConnection {
     #[error("{0}")]
     Database(#[from] DatabaseError),
     #[error("a statement took longer than {POLL_LIMIT:?}")]
@@ -27,54 +27,55 @@ pub(super) enum Lost {
     Misstep(#[from] Misstep),
     #[error("this is a standby, and its lock table is not the primary's: the tail needs the primary")]
     Standby,
-    /// A pooler, a proxy, a restart of the server or a restore: what is known of its transactions is void.
+    /// A pooler or proxy led to another server, or the server was restarted or restored: the fences are void.
     #[error("another server or another journal answers on this connection")]
-    Moved,
+    OtherServer,
     #[error(
         "the sequence was drawn to {drawn}, and {decided} was handed out: the database was restored, or lost commits"
     )]
-    Behind { drawn: i64, decided: i64 },
+    SequenceBehind { drawn: i64, decided: i64 },
     #[error(
         "the head that was written down is {written}, and the sequence was drawn to {drawn} only: a restore that is not over, \
          or one that left the sequence out"
     )]
-    Unfinished { written: i64, drawn: i64 },
+    RestoreUnfinished { written: i64, drawn: i64 },
     /// A crash took back numbers that were decided, and they were drawn again.
     #[error("events have taken numbers that were handed out as empty: the database lost them in a crash")]
     Redrawn,
 }
 
-impl From<tokio_postgres::Error> for Lost {
+impl From<tokio_postgres::Error> for LostConnection {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Database(error.into())
     }
 }
 
-/// The answer to statements that are quick, or the end of the connection.
-pub(super) async fn within<T, E>(asked: impl Future<Output = Result<T, E>>) -> Result<T, Lost>
+/// Awaits statements that are quick. [`LostConnection::Slow`] after [`POLL_LIMIT`].
+pub(super) async fn within_limit<T, E>(asked: impl Future<Output = Result<T, E>>) -> Result<T, LostConnection>
 where
-    Lost: From<E>,
+    LostConnection: From<E>,
 {
-    Ok(tokio::time::timeout(POLL_LIMIT, asked).await.map_err(|_| Lost::Slow)??)
+    Ok(tokio::time::timeout(POLL_LIMIT, asked).await.map_err(|_| LostConnection::Slow)??)
 }
 
-/// Reads with the identity of the journal that was read. What is read limits itself; what stands around it is quick.
-pub(super) async fn identified<T>(
+/// Reads, and returns with the result the identity of the journal it came from and the last number drawn. `read` limits its
+/// own time; the statements after it must end within [`POLL_LIMIT`].
+pub(super) async fn read_identified_within<T>(
     client: &Client,
-    read: impl Future<Output = Result<T, Lost>>,
-) -> Result<(T, JournalIdentity, i64), Lost> {
-    let over = Notify::new();
+    read: impl Future<Output = Result<T, LostConnection>>,
+) -> Result<(T, JournalIdentity, i64), LostConnection> {
+    let read_ended = Notify::new();
     let read = async {
         let found = read.await;
-        over.notify_one();
+        read_ended.notify_one();
         found
     };
-    let late = async {
-        over.notified().await;
+    let too_late = async {
+        read_ended.notified().await;
         tokio::time::sleep(POLL_LIMIT).await;
     };
     tokio::select! {
         found = read_identified(client, read) => found,
-        () = late => Err(Lost::Slow),
+        () = too_late => Err(LostConnection::Slow),
     }
 }

@@ -9,12 +9,12 @@ use crate::journal::{JournalIdentity, StoredEvent};
 /// How many handed out events are remembered: more than are committed in the second that Postgres takes at most to write its log.
 const RECENT: usize = 8192;
 
-/// What was handed out, and from which history.
+/// The newest events that were handed out, and their history.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     pub(super) history: Option<JournalIdentity>,
-    /// The newest events handed out, in order. All of them are looked for on a new connection: a crash that takes
-    /// asynchronous commits goes by when they were made, so the newest of all may be there and one before it not.
+    /// The newest events handed out, in seq order. A new connection looks for all of them: a crash loses asynchronous commits
+    /// by commit time, so the newest seq may survive while an earlier one is lost.
     pub(super) recent: VecDeque<(i64, Uuid)>,
     /// The head that was handed out last.
     pub(super) decided: Option<i64>,
@@ -33,7 +33,7 @@ impl Memory {
     }
 }
 
-/// The events of these rows, as they are remembered.
+/// The seq and the id of each row.
 pub(super) fn ids_of(rows: &[StoredEvent]) -> Vec<(i64, Uuid)> {
     rows.iter().map(|row| (row.seq, row.id)).collect()
 }

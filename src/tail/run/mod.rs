@@ -14,25 +14,24 @@ use std::time::{Duration, Instant, SystemTime};
 pub use self::state::Tail;
 
 use self::connection::TailConnection;
-use self::lost::Lost;
+use self::lost::LostConnection;
 use super::pages::Render;
 use super::status::{Reason, Stalled, Status};
 use crate::clock::jitter;
 use crate::shutdown::Shutdown;
 
-/// After a lost connection: the first wait, which doubles up to the longest.
+/// The first wait after a lost connection, and the longest. The wait doubles with each connection that fails.
 const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// A connection that has handed out nothing has proven itself when it has stayed this long: one that fails at once, again
-/// and again, is waited for ever longer.
+/// A connection that lasted this long sets the wait back to [`RETRY_MIN`], even if it handed out no event.
 const PROVEN_AFTER: Duration = Duration::from_secs(5);
 
 impl<R: Render> Tail<R> {
     /// Follows the journal until the shutdown, whatever becomes of connections.
     ///
-    /// On a thread of its own, with its connection: each of the few steps from a bell to an event would otherwise wake
-    /// another thread, which costs more than the steps do. A panic there is a panic here, and whoever drops this future
-    /// ends the thread too: a runtime waits for it.
+    /// The tail and its connection run on a thread of their own: otherwise each of the few steps from a bell to an event would
+    /// wake another thread, which costs more than the step. A panic on that thread is resumed here. Dropping this future
+    /// ends the thread.
     pub async fn run(self, shutdown: Shutdown) {
         let shutdown = shutdown.child_token();
         let _dropped = shutdown.clone().drop_guard();
@@ -68,9 +67,9 @@ impl<R: Render> Tail<R> {
                 }
                 Err(lost) => lost,
             };
-            if matches!(lost, Lost::Misstep(_) | Lost::Redrawn) {
-                self.forget();
-                self.count(|c| c.resets += u64::from(matches!(lost, Lost::Redrawn)));
+            if matches!(lost, LostConnection::Misstep(_) | LostConnection::Redrawn) {
+                self.reset();
+                self.count(|c| c.resets += u64::from(matches!(lost, LostConnection::Redrawn)));
             }
             let since = SystemTime::now();
             self.status.send_modify(|s| {

@@ -6,86 +6,86 @@ use tokio::task::JoinHandle;
 
 use super::super::bell::{BellListener, probe_payload};
 use super::super::status::Hearing;
-use super::lost::Lost;
+use super::lost::LostConnection;
 use crate::db::{Database, DatabaseError, Lane};
 
 /// How often a probe goes round, how soon it must come back, and how soon a deaf connection is tried again.
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
-/// So many probes in a row prove that the session is ours: one alone may come through a pooler by chance, when the pooled
-/// connection that once got our LISTEN happens to be lent to us at that moment.
-const PROOFS: u32 = 3;
+/// The number of probes in a row that prove that the session is ours alone. A single probe may come through a pooler by
+/// chance, when the pooled connection that once got our LISTEN is lent to us at that moment.
+const PROOFS_NEEDED: u32 = 3;
 
 /// The probe that proves that bells reach this connection.
 pub(super) struct Probe {
     number: u64,
-    errand: Errand,
+    state: ProbeState,
     pub(super) hearing: Hearing,
-    in_a_row: u32,
+    proofs: u32,
     next: Instant,
 }
 
-/// Where it is.
-enum Errand {
-    None,
-    /// It waits for a connection of the pool, which may take a while when requests want them all: the tail goes on meanwhile.
+/// Where the probe is.
+enum ProbeState {
+    Idle,
+    /// A task sends it over a connection of the pool. The tail does not wait for that task.
     Sending(JoinHandle<Result<(), DatabaseError>>),
     Sent(Instant),
 }
 
 impl Probe {
-    /// To be sent at once.
+    /// A probe that is sent at once.
     pub(super) fn new(now: Instant) -> Self {
         let number = getrandom::u64().unwrap_or(1).max(1);
-        Self { number, errand: Errand::None, hearing: Hearing::Unproven, in_a_row: 0, next: now }
+        Self { number, state: ProbeState::Idle, hearing: Hearing::Unproven, proofs: 0, next: now }
     }
 
     /// The time until the probe is to be sent, or given up.
     pub(super) fn due_in(&self) -> Duration {
         let now = Instant::now();
-        match self.errand {
-            Errand::None => self.next.saturating_duration_since(now),
-            Errand::Sending(_) => PROBE_LIMIT,
-            Errand::Sent(sent) => (sent + PROBE_LIMIT).saturating_duration_since(now),
+        match self.state {
+            ProbeState::Idle => self.next.saturating_duration_since(now),
+            ProbeState::Sending(_) => PROBE_LIMIT,
+            ProbeState::Sent(sent) => (sent + PROBE_LIMIT).saturating_duration_since(now),
         }
     }
 
-    /// Sends the probe when it is due, and draws its conclusion from what comes back. True when the last proof has come that nobody
-    /// stands between the tail and the server.
-    pub(super) async fn follow(&mut self, bells: &BellListener, database: &Database) -> Result<bool, Lost> {
-        match std::mem::replace(&mut self.errand, Errand::None) {
-            Errand::None if Instant::now() >= self.next => self.send(database),
-            Errand::None => {}
+    /// Sends the probe when it is due, and updates `hearing` by whether it came back. True at the moment when the session is
+    /// first proven to be ours alone.
+    pub(super) async fn follow(&mut self, bells: &BellListener, database: &Database) -> Result<bool, LostConnection> {
+        match std::mem::replace(&mut self.state, ProbeState::Idle) {
+            ProbeState::Idle if Instant::now() >= self.next => self.send(database),
+            ProbeState::Idle => {}
             _ if bells.has_heard(self.number) => {
-                self.in_a_row += 1;
-                if self.in_a_row < PROOFS {
+                self.proofs += 1;
+                if self.proofs < PROOFS_NEEDED {
                     self.next = Instant::now();
                     return Ok(false);
                 }
                 self.next = Instant::now() + PROBE_EVERY;
                 return Ok(std::mem::replace(&mut self.hearing, Hearing::Proven) != Hearing::Proven);
             }
-            Errand::Sending(sending) if sending.is_finished() => match sending.await {
-                Ok(Ok(())) => self.errand = Errand::Sent(Instant::now()),
+            ProbeState::Sending(sending) if sending.is_finished() => match sending.await {
+                Ok(Ok(())) => self.state = ProbeState::Sent(Instant::now()),
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "the probe could not be sent");
                     self.next = Instant::now() + PROBE_LIMIT;
                 }
                 Err(_) => self.next = Instant::now() + PROBE_LIMIT,
             },
-            Errand::Sent(sent) if sent.elapsed() >= PROBE_LIMIT => {
+            ProbeState::Sent(sent) if sent.elapsed() >= PROBE_LIMIT => {
                 self.next = Instant::now() + PROBE_LIMIT;
-                self.in_a_row = 0;
+                self.proofs = 0;
                 match std::mem::replace(&mut self.hearing, Hearing::Deaf) {
-                    // It was not deaf before: a half-open connection, best replaced.
-                    Hearing::Proven => return Err(Lost::Closed),
+                    // Probes came back before, so the connection is likely half-open: it is replaced.
+                    Hearing::Proven => return Err(LostConnection::Closed),
                     Hearing::Unproven => tracing::warn!(
                         "bells do not reach the tail (is a transaction-mode pooler in the way of LISTEN?): polling"
                     ),
                     Hearing::Deaf => {}
                 }
             }
-            waiting => self.errand = waiting,
+            waiting => self.state = waiting,
         }
         Ok(false)
     }
@@ -94,7 +94,7 @@ impl Probe {
         self.number = self.number.wrapping_add(1).max(1);
         let sql = format!("select pg_catalog.pg_notify('rowcast', '{}')", probe_payload(self.number));
         let database = database.clone();
-        self.errand = Errand::Sending(tokio::spawn(async move {
+        self.state = ProbeState::Sending(tokio::spawn(async move {
             database.run(Lane::Housekeeping, async |client| client.simple_query(&sql).await.map(drop)).await??;
             Ok(())
         }));

@@ -1,4 +1,4 @@
-//! Watches over a fence that stays closed: names who holds it, and ends who has done so for too long where that is wanted.
+//! Watches a fence that stays closed: names the transactions that hold it, and ends their sessions after a limit, if one is set.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,52 +9,52 @@ use super::super::fence::Fences;
 use super::super::pages::Render;
 use super::super::statements::Server;
 use super::super::status::{Reason, Stalled};
-use super::lost::Lost;
+use super::lost::LostConnection;
 use super::state::Tail;
 
-/// A fence that stays closed this long has its holders named, and named anew this often.
+/// After this time the holders of a closed fence are named, and from then on again as often.
 const NAME_EVERY: Duration = Duration::from_secs(1);
 
-/// How long nothing more was decided, and when the holders were named.
+/// Since when a fence is closed, and when its holders were last named.
 pub(super) struct StallWatch {
-    /// The moment since which nothing more was decided although something is to be.
+    /// The moment since which the oldest fence is closed and the head has not moved.
     closed_since: Option<(Instant, SystemTime)>,
-    /// True if more was decided since the last look.
-    moved: bool,
-    named: Instant,
+    /// Whether the head has moved since the last [`Self::follow`].
+    progressed: bool,
+    last_named: Instant,
 }
 
 impl StallWatch {
     pub(super) fn new(now: Instant) -> Self {
-        Self { closed_since: None, moved: false, named: now }
+        Self { closed_since: None, progressed: false, last_named: now }
     }
 
-    /// More was decided. Under load some fence is always closed, each for a moment, and nobody holds anything back.
-    pub(super) fn moved(&mut self) {
-        self.moved = true;
+    /// Notes that the head has moved. Under load some fence is always closed for a moment, which is no stall.
+    pub(super) fn progressed(&mut self) {
+        self.progressed = true;
     }
 
-    /// Names whoever has kept a fence closed for a while, and ends whoever has done so for too long where that is wanted. Whoever is left
-    /// of the oldest fence's holders has been one since it was first found closed.
+    /// Names the transactions that hold the oldest fence, and ends those beyond the limit. Each of them has held that fence
+    /// since it was first found closed.
     pub(super) async fn follow<R: Render>(
         &mut self,
         client: &Client,
         fences: &Fences,
         server: &Server,
         tail: &Tail<R>,
-    ) -> Result<(), Lost> {
-        if (std::mem::take(&mut self.moved) || fences.blockers().is_none())
+    ) -> Result<(), LostConnection> {
+        if (std::mem::take(&mut self.progressed) || fences.blockers().is_none())
             && let Some((closed, _)) = self.closed_since.take()
         {
             tail.times.fence_wait.observe(closed.elapsed());
-            unstall(tail);
+            clear_stall(tail);
         }
         let Some(holders) = fences.blockers() else { return Ok(()) };
         let (closed, since) = *self.closed_since.get_or_insert_with(|| (Instant::now(), SystemTime::now()));
-        if closed.elapsed() < NAME_EVERY || self.named.elapsed() < NAME_EVERY {
+        if closed.elapsed() < NAME_EVERY || self.last_named.elapsed() < NAME_EVERY {
             return Ok(());
         }
-        self.named = Instant::now();
+        self.last_named = Instant::now();
         let blockers = blocker::name(client, holders, server.identity.started()).await?;
         for blocker in &blockers {
             if let (Some(limit), Some(pid)) = (tail.blocker_limit, blocker.pid)
@@ -68,10 +68,10 @@ impl StallWatch {
         }
         let news = tail.status.send_if_modified(|status| {
             let known = status.stalled.as_ref().map(|stalled| match &stalled.reason {
-                Reason::Transaction(known) => transactions(known),
+                Reason::Transaction(known) => transaction_names(known),
                 Reason::Database => Vec::new(),
             });
-            let news = known != Some(transactions(&blockers));
+            let news = known != Some(transaction_names(&blockers));
             status.stalled = Some(Stalled { since, reason: Reason::Transaction(blockers.clone()) });
             news
         });
@@ -84,12 +84,12 @@ impl StallWatch {
     }
 }
 
-fn unstall<R: Render>(tail: &Tail<R>) {
+fn clear_stall<R: Render>(tail: &Tail<R>) {
     if tail.status.send_if_modified(|status| status.stalled.take().is_some()) {
         tracing::info!("the stream goes on");
     }
 }
 
-fn transactions(blockers: &[Blocker]) -> Vec<&str> {
+fn transaction_names(blockers: &[Blocker]) -> Vec<&str> {
     blockers.iter().map(|blocker| blocker.transaction.as_str()).collect()
 }

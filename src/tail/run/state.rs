@@ -15,7 +15,7 @@ use crate::journal::StoredEvent;
 #[derive(Debug)]
 pub struct Tail<R: Render> {
     pub(super) connector: Connector,
-    /// Probes go out here: one that came back on its own connection would prove nothing about a pooler.
+    /// The pool over which probes are sent. A probe sent over the listening connection would prove nothing about a pooler.
     pub(super) database: Database,
     pub(super) pages: PageWriter<R>,
     /// How long a transaction may hold the stream back before its session is ended, idle or not; for ever, by default.
@@ -23,7 +23,7 @@ pub struct Tail<R: Render> {
     pub(super) status: watch::Sender<Status>,
     pub(super) counts: watch::Sender<Counts>,
     pub(super) times: Arc<TailTimes>,
-    /// When the newest question began that the followed journal has answered.
+    /// When the last statement began that the followed journal has answered.
     pub(super) answered: watch::Sender<Option<Instant>>,
     pub(super) memory: Memory,
 }
@@ -65,20 +65,20 @@ impl<R: Render> Tail<R> {
         self.counts.send_modify(change);
     }
 
-    /// Empties the pages and the memory, which go together.
-    pub(super) fn forget(&mut self) {
+    /// Empties the pages, and the memory of what was handed out.
+    pub(super) fn reset(&mut self) {
         self.pages.reset();
         self.memory = Memory::default();
     }
 
-    /// Hands out all events up to the head that follow those that were handed out before.
+    /// Hands out the next events, which are all up to the new head.
     pub(super) fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<(), Misstep> {
         let ids = ids_of(&rows);
         let times: Vec<SystemTime> = rows.iter().map(|row| row.at.into()).collect();
         self.pages.advance(rows, head)?;
         let now = SystemTime::now();
         for at in times {
-            // An event of the future, by this clock, has taken no time.
+            // An event that lies in the future by this node's clock counts as 0.
             self.times.delivery.observe(now.duration_since(at).unwrap_or_default());
         }
         self.memory.handed_out(&ids);

@@ -6,7 +6,7 @@ use super::super::{Limits, PAGE_SPAN, Pages, Seqs};
 use super::{Journal, ROOMY, event, jump_after, store_at, walk};
 use crate::journal::StoredEvent;
 
-/// Pages of three such events.
+/// Limits by which three events of [`heavy`] fill a page.
 const HEAVY: Limits = Limits { page_bytes: 300, ..ROOMY };
 
 fn heavy(seqs: impl IntoIterator<Item = i64>) -> Vec<StoredEvent> {

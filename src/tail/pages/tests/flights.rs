@@ -10,7 +10,7 @@ use super::super::{LOAD_LIMIT, Limits, PAGE_SPAN, PageError};
 use super::{Journal, ROOMY, events, jump, store_at, walk};
 use crate::db::DatabaseError;
 
-/// Lets other tasks run until it is so.
+/// Lets other tasks run until the condition holds.
 pub(super) async fn until(is_so: impl Fn() -> bool) {
     for _ in 0..10_000 {
         if is_so() {

@@ -48,7 +48,7 @@ pub(crate) struct Journal(Arc<Inner>);
 
 struct Inner {
     events: Mutex<BTreeMap<i64, StoredEvent>>,
-    /// How often a range, and how often the next event was asked for.
+    /// How often `range`, `next_after` and `cuts` were called.
     ranges: AtomicUsize,
     nexts: AtomicUsize,
     cuts: AtomicUsize,
@@ -59,9 +59,9 @@ struct Inner {
     trimmed: AtomicI64,
     fails: AtomicBool,
     panics: AtomicBool,
-    /// What happens at the very moment in which the next load has its answer.
+    /// Runs when the next `range` has its answer, before it returns.
     meanwhile: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-    /// The same, for the next search for an event.
+    /// Runs when the next `next_after` has its answer, before it returns.
     meanwhile_next: Mutex<Option<Box<dyn FnOnce() + Send>>>,
 }
 
@@ -149,7 +149,7 @@ impl Journal {
         (self.0.ranges.load(Ordering::SeqCst), self.0.nexts.load(Ordering::SeqCst))
     }
 
-    /// How often it was asked where to cut.
+    /// How often `cuts` was called.
     pub(crate) fn cut(&self) -> usize {
         self.0.cuts.load(Ordering::SeqCst)
     }
@@ -158,7 +158,7 @@ impl Journal {
         self.0.most_under_way.load(Ordering::SeqCst)
     }
 
-    /// From now on loads wait, until so many are let through.
+    /// Makes loads wait until [`Self::let_through`].
     pub(crate) fn hold(&self) {
         self.0.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
@@ -202,7 +202,7 @@ impl Journal {
     }
 }
 
-/// The last seq of each run of events that weighs so much.
+/// The last seq of each run of events whose payloads reach these bytes.
 fn runs(events: &[StoredEvent], bytes: i64) -> Vec<i64> {
     let (mut cuts, mut sum) = (Vec::new(), 0);
     for event in events {
