@@ -8,8 +8,8 @@ use super::rejection::Reason;
 
 /// The longest token, in bytes. One with a name and a dozen roles has about a thousand.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// The members that a header must not hold: keys or places of keys, since a token does not choose what it is checked with;
-/// critical extensions, since none is known here; other encodings of the rest.
+/// The members that a header must not hold: keys and URLs of keys, since a token must not choose its key; critical extensions
+/// (`crit`), since none is supported; other encodings of the payload (`b64`, `zip`).
 const REFUSED: &[&str] = &["crit", "jwk", "jku", "x5u", "x5c", "b64", "zip"];
 /// The types of token that let somebody in. Others, such as logout tokens, may be signed by the same issuer
 /// for the same audience.

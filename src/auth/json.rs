@@ -1,7 +1,7 @@
-//! JSON that says each thing once.
+//! JSON objects in which no name is repeated.
 //!
-//! serde keeps the last of two members of one name, other readers the first. A token that two programs read in two ways
-//! is how one gets past the other, so a repeated name is an error here, at any depth.
+//! Of two members with one name, serde keeps the last and other parsers the first. A token that two programs understand
+//! differently can pass the checks of one and deceive the other. So a repeated name is an error here, at any depth.
 
 use std::fmt;
 

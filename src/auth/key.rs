@@ -39,7 +39,7 @@ const SMALL_ORDER: [[u8; 32]; 7] = [
     ],
 ];
 
-/// 32 bytes: the first, so many in the middle, and the last.
+/// A number of 32 bytes: the first byte, thirty times the middle one, and the last.
 const fn number(first: u8, middle: u8, last: u8) -> [u8; 32] {
     let mut bytes = [middle; 32];
     bytes[0] = first;
@@ -146,8 +146,8 @@ impl Key {
         Some(Self { algorithm, material: Material::Public(parsed) })
     }
 
-    /// The RSA key for RS256 of a PEM certificate, as Google publishes them. Its chain, name and dates say nothing here:
-    /// what makes it believed is where it was fetched.
+    /// The RSA key for RS256 of a PEM certificate, as Google publishes them. Its chain, name and dates are not checked: it is
+    /// trusted because of the URL that it was fetched from.
     pub(super) fn certificate(pem: &str) -> Option<Self> {
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
         let info = ParsedCertificate::try_from(&certificate).ok()?.subject_public_key_info();
@@ -179,7 +179,7 @@ impl Key {
         Some(Self { algorithm: Algorithm::EdDsa, material: Material::Public(parsed) })
     }
 
-    /// The only algorithm that it is used for.
+    /// The only algorithm that the key is used for.
     pub(super) fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

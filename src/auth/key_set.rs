@@ -24,9 +24,9 @@ pub(super) enum NoKeys {
 }
 
 impl KeySet {
-    /// Reads what was published. Keys that are not for checking signatures, that have no `kid`, or of a kind that is not
-    /// known here are passed over, since a provider may publish others for others. Of several usable ones with one `kid`
-    /// none is taken: which was meant, nobody can say.
+    /// Reads the document of a provider. Keys that are not for signatures, have no `kid` or are of an unsupported type are
+    /// skipped, since a provider may publish keys for other purposes. Usable keys that share a `kid` are all skipped, since
+    /// nobody can tell which one a token means.
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, NoKeys> {
         let published = json::object(bytes).ok_or(NoKeys::Form)?;
         let keys = match published.get("keys") {
@@ -100,7 +100,7 @@ fn usable(jwk: &Object) -> Option<Key> {
             Key::ec(curve, &bytes(jwk, "x")?, &bytes(jwk, "y")?)?
         }
         "OKP" if text(jwk, "crv")? == "Ed25519" => Key::ed25519(&bytes(jwk, "x")?)?,
-        // Above all "oct": a secret that is published is none.
+        // "oct" above all: a published secret is not secret.
         _ => return None,
     };
     let as_stated = jwk.get("alg").is_none_or(|name| name == key.algorithm().as_str());

@@ -21,7 +21,7 @@ struct Inner {
     /// Subjects, and the second (since 1970) through which their tokens are refused.
     out: RwLock<HashMap<Box<str>, i64>>,
     here: Mutex<Here>,
-    /// Tokens that were let in although their `iat` lay ahead of this node's clock: the latest such second of each subject.
+    /// For each subject the latest `iat` of its tokens that were let in while that lay ahead of this node's clock.
     ahead: Mutex<HashMap<Box<str>, i64>>,
     numbers: AtomicU64,
     /// The number of lists that were read.
@@ -30,8 +30,8 @@ struct Inner {
     hurry: Notify,
 }
 
-/// The most subjects with tokens from ahead of the clock that are remembered. Each is forgotten when the clock has come there,
-/// a minute later at most.
+/// The most subjects that are remembered for an `iat` ahead of the clock. They are forgotten once the clock has passed it, which
+/// takes a minute at most.
 const MOST_AHEAD: usize = 65_536;
 
 /// The registered sessions of each subject, by a number.
@@ -78,7 +78,7 @@ impl Revoked {
         (!self.holds(identity)).then_some(presence)
     }
 
-    /// Remembers a token that was let in while its `iat` lay ahead of the clock: it was issued by now, whatever it says.
+    /// Remembers a token that is let in while its `iat` lies ahead of the clock, so that a later revocation covers it.
     pub fn let_in(&self, identity: &Identity, now: u64) {
         if identity.issued_at() <= now {
             return;
@@ -94,8 +94,8 @@ impl Revoked {
         }
     }
 
-    /// Moves what is new in a list behind every token of its subject that was let in before. Returns what was moved: it must
-    /// be written down, for the other nodes and for a restart.
+    /// Moves each new revocation of a list to the latest `iat` that was let in for its subject. Returns the moved ones, which
+    /// the caller must write to the database, for the other nodes and for a restart.
     fn cover(&self, list: &mut HashMap<Box<str>, i64>) -> Vec<(Box<str>, i64)> {
         let known = self.0.out.read().unwrap_or_else(PoisonError::into_inner);
         let ahead = self.0.ahead.lock().unwrap_or_else(PoisonError::into_inner);
