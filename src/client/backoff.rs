@@ -6,7 +6,7 @@ use crate::clock::jitter;
 
 /// The first wait lies between this and its double.
 pub(super) const LEAST: Duration = Duration::from_millis(100);
-/// No wait is longer, unless the server asks for it.
+/// The longest wait, unless the server asks for a longer one.
 pub(super) const MOST: Duration = Duration::from_secs(10);
 
 /// The waits between tries.
@@ -24,7 +24,7 @@ impl Backoff {
         wait.mul_f64(jitter())
     }
 
-    /// After a connection that was worth its name.
+    /// Begins anew with the shortest wait, after a connection that worked.
     pub(super) fn reset(&mut self) {
         self.tries = 0;
     }

@@ -1,4 +1,4 @@
-//! The frames of the server. An event keeps its own JSON text as it came; what every reader needs of it is read at once.
+//! The frames of the server. An event keeps its JSON as it came; the members that every reader needs are read at once.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::journal::{Cursor, Level};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Frame {
-    /// The first, after authentication.
+    /// The first frame after authentication.
     Hello(Hello),
     /// An event that matches and may be seen.
     Event(Event),
@@ -39,7 +39,7 @@ pub enum Frame {
     Error(Told),
     /// The answer to a ping.
     Pong,
-    /// One that this version does not know.
+    /// A frame with an `op` that this version does not know.
     Unknown(String),
 }
 
@@ -51,20 +51,20 @@ pub struct Hello {
     /// The cursor at which the session begins.
     #[serde(deserialize_with = "cursor")]
     pub cursor: Cursor,
-    /// The newest event.
+    /// The seq of the newest event.
     pub head: i64,
-    /// The oldest event that is kept.
+    /// The seq of the oldest event that is kept.
     pub oldest: i64,
     /// The interval of heartbeats, in milliseconds.
     pub heartbeat_ms: u64,
-    /// Whose eyes this session has.
+    /// `private` or `public`.
     pub view: String,
 }
 
 /// The server's account of what it has sent.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Heartbeat {
-    /// Everything up to here was sent or filtered out.
+    /// The cursor up to which every event was sent or filtered out.
     #[serde(deserialize_with = "cursor")]
     pub cursor: Cursor,
     /// The newest event.
@@ -80,7 +80,7 @@ pub struct Heartbeat {
     pub stalled: Option<serde_json::Value>,
 }
 
-/// An event as it came.
+/// An event with its JSON as it came.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// Its place in the order.
@@ -126,7 +126,7 @@ impl Event {
         Cursor::of(self.seq, self.id)
     }
 
-    /// What else it says.
+    /// The members that are not read at once.
     pub fn details(&self) -> Result<Details<'_>, BadFrame> {
         serde_json::from_str(self.json()).map_err(|error| BadFrame::of("event", &error))
     }
@@ -143,7 +143,7 @@ impl BadFrame {
     }
 }
 
-/// The member that tells the frames apart, and the event, which must not be read twice.
+/// The members of a frame that are read first: the `op`, and the event, whose text is kept.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]

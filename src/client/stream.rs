@@ -15,7 +15,7 @@ use super::frame::{Event, Frame, Heartbeat, Hello};
 use crate::config::Secret;
 use crate::journal::Cursor;
 
-/// A connection that lived so long was worth its name, even if no event came.
+/// A connection that lasted this long has worked, even if no event came: the waits begin anew after it.
 const HEALTHY: Duration = Duration::from_secs(5);
 /// The longest pause that a server which shuts down may ask for.
 const MOST_DRAIN: Duration = Duration::from_secs(600);
@@ -30,12 +30,12 @@ impl Tokens {
         Self::from_source(|| None)
     }
 
-    /// Always the same; its end is the end of the stream.
+    /// Always the same token. The stream ends when it expires.
     pub fn fixed(token: Secret) -> Self {
         Self::from_source(move || Some(token.clone()))
     }
 
-    /// Whatever this answers. It must not block.
+    /// The token that this function returns. It must not block.
     pub fn from_source(source: impl Fn() -> Option<Secret> + Send + Sync + 'static) -> Self {
         Self(Arc::new(source))
     }
@@ -74,15 +74,15 @@ impl Default for Options {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Item {
-    /// The first connection stands.
+    /// The first connection is open.
     Connected(Hello),
-    /// Another connection stands, and goes on behind the cursor.
+    /// Another connection is open, and goes on behind the cursor.
     Resumed(Hello),
     /// The next event.
     Event(Event),
     /// The backlog was read; what comes now is new.
     Live(Cursor),
-    /// A sign of life. Count and sum were right, or it would not have come to here.
+    /// A sign of life, whose count and sum were right.
     Heartbeat(Heartbeat),
     /// The server shuts down and asks to come back after this time.
     Draining {
@@ -99,11 +99,11 @@ pub enum Item {
 }
 
 enum State {
-    /// To be connected, at once or then.
+    /// Not connected; the next connect is due at this moment, or at once.
     Waiting(Option<Instant>),
-    /// Connected, since then.
+    /// Connected, since this moment.
     Open(Box<Connection>, Instant),
-    /// An error that no other try would change has been told.
+    /// A final error was returned.
     Ended,
 }
 
@@ -116,9 +116,9 @@ pub struct Stream {
     backoff: Backoff,
     /// The token of the last connect.
     token: Option<Secret>,
-    /// Tokens refused since the last `hello`.
+    /// True if a token was refused since the last `hello`.
     refused: bool,
-    /// The moment at which a server that shuts down wants to be asked again.
+    /// The moment before which a server that shuts down does not want to be asked again.
     drained: Option<Instant>,
     connections: u64,
     /// True if the present connection has brought an event.
@@ -146,12 +146,12 @@ impl Stream {
         }
     }
 
-    /// The place at which a stream has to begin that goes on after this one; `None` before the first `hello`.
+    /// The cursor with which another stream can go on after this one; `None` before the first `hello`.
     pub fn cursor(&self) -> Option<Cursor> {
         self.cursor
     }
 
-    /// The number of connections that stood so far.
+    /// The number of connections so far that got a `hello`.
     pub fn connections(&self) -> u64 {
         self.connections
     }
@@ -161,9 +161,8 @@ impl Stream {
         self.unknown + if let State::Open(connection, _) = &self.state { connection.unknown_frames() } else { 0 }
     }
 
-    /// The next item. An error is the end: it is one that no other try would change, or a loss while
-    /// [`Options::reconnect`] is off. Nothing is lost when this is dropped before it is done, but a connect that was
-    /// under way begins anew.
+    /// The next item. An error ends the stream: another try would not help, or [`Options::reconnect`] is off. If the future is
+    /// dropped, no item is lost, but a connect that was under way begins anew.
     pub async fn next(&mut self) -> Result<Item, Error> {
         loop {
             let outcome = match &mut self.state {
@@ -202,7 +201,7 @@ impl Stream {
         };
         let connection = self.connector.connect(&start, &self.options.selection, self.token.as_ref()).await?;
         let hello = connection.hello().clone();
-        // Without an event of its own yet, the stream begins where the server says.
+        // Until an event comes, the stream stands at the cursor of the first `hello`.
         self.cursor.get_or_insert(hello.cursor);
         self.state = State::Open(Box::new(connection), Instant::now());
         (self.refused, self.fruitful, self.drained) = (false, false, None);
@@ -235,12 +234,12 @@ impl Stream {
                 self.renew().await;
                 None
             }
-            // A `hello` in the middle begins the server's account anew; the rest is for nobody here.
+            // The connection has taken notice of these itself.
             Frame::Hello(_) | Frame::AuthOk(_) | Frame::Error(_) | Frame::Pong | Frame::Unknown(_) => None,
         }
     }
 
-    /// Never back: a resume there would bring what came already.
+    /// Moves the cursor on, and never back: resuming from an earlier cursor would repeat events.
     fn advance(&mut self, to: Cursor) {
         let stands = self.cursor.is_some_and(|at| at.seq > to.seq || (at.seq == to.seq && at.tag.is_some()));
         if !stands {
@@ -274,7 +273,7 @@ impl Stream {
         }
         let now = Instant::now();
         let until = match self.drained.take() {
-            // The server has spread its clients over time itself.
+            // The server gives each client a wait of its own, so no jitter is needed.
             Some(then) => then.max(now),
             None => now + self.backoff.wait() + why.retry_after().unwrap_or_default(),
         };
@@ -282,7 +281,8 @@ impl Stream {
         Ok(Item::Lost { why, retry_in: until - now })
     }
 
-    /// One other token, and only one: a source that makes a new one each time must not knock for ever.
+    /// True if the token was refused and the source has another one, once per `hello`: a source that makes a new token each time
+    /// must not try for ever.
     fn may_try_another_token(&mut self, why: &Error) -> bool {
         if !matches!(why, Error::Unauthorized(_)) || self.refused {
             return false;

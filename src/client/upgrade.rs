@@ -1,7 +1,7 @@
 //! The HTTP exchange that a WebSocket begins with.
 //!
-//! hyper makes it and not tungstenite, for three reasons: that one writes the whole head, with the token, to the log at
-//! level `trace`; it does not read the body of a refusal, where the reason stands; and it has no limit on the head.
+//! hyper makes it and not tungstenite, for three reasons. Tungstenite logs the whole head, with the token, at level `trace`; it does
+//! not read the body of a refusal, where the reason stands; and it has no limit on the head.
 
 use std::io;
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl UpgradeRequest {
             let parts = parts.map_err(|_| Error::NotWebSocket("its socket is lost"))?;
             Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
         });
-        // The connection must be driven for the answer to come. An upgrade ends the connection first, and so may its peer.
+        // The answer comes only while the connection is polled. The connection ends before the answer if it is upgraded or closed.
         match select(answer, connection.with_upgrades()).await {
             Either::Left((answer, _connection)) => answer,
             Either::Right((_ended, answer)) => answer.await,

@@ -1,4 +1,4 @@
-//! Which event is the last to go. It exists, lies at or below the safe head, and no event up to it is to be kept.
+//! Finds the last event to trim. It exists, lies at or below the safe head, and no event up to it is to be kept.
 
 use std::time::Duration;
 
@@ -10,11 +10,11 @@ use crate::db::Timestamp;
 use crate::journal::Cursor;
 use crate::journal::read::{self, Bounds};
 
-/// How many events one statement looks at: short, so that no snapshot holds back vacuum.
+/// The number of events that one statement looks at, small, so that no long snapshot holds back vacuum.
 const WINDOW: i64 = 100_000;
 
 impl Trim<'_> {
-    /// What is gone already, and the last event to go: the same if none has to.
+    /// The seq through which events are trimmed already, and the last seq to trim; both are equal if there is nothing to do.
     pub(super) async fn decide(&mut self, until: Until) -> Result<(i64, i64), TrimError> {
         let bounds = read::bounds(&self.client).await?;
         let last = match until {
@@ -26,7 +26,7 @@ impl Trim<'_> {
 
     async fn before(&mut self, cursor: Cursor, bounds: Bounds) -> Result<i64, TrimError> {
         let Bounds { trimmed_through, head } = bounds;
-        // What is gone cannot be checked, and need not be.
+        // Events before this cursor are trimmed already, and its tag can no longer be checked.
         if cursor.seq <= trimmed_through {
             return Ok(trimmed_through);
         }
@@ -47,16 +47,15 @@ impl Trim<'_> {
         Ok(newest.map_or(trimmed_through, |cursor| cursor.seq))
     }
 
-    /// `at` follows seq only roughly: a transaction may draw its seq and wait, and a clock may be set back. So the
-    /// place is found by bisection over the primary key, which costs a few dozen looks, and then every event that
-    /// would go is looked at once, in order: the first that is too young ends it. What is lost in time, no one loses
-    /// in events.
+    /// `at` follows seq only roughly: a transaction may draw its seq and wait, and a clock may be set back. So a candidate
+    /// is found by bisection over the primary key, in a few dozen statements. Then every event up to it is looked at, in order,
+    /// and the first one that is too young ends the trim before it.
     async fn older_than(&mut self, keep: Duration, bounds: Bounds) -> Result<i64, TrimError> {
         let Bounds { trimmed_through, head } = bounds;
         let row = self.client.query_typed_one("select clock_timestamp()", &[]).await?;
         let now: OffsetDateTime = row.try_get(0)?;
         let cutoff = time::Duration::try_from(keep).ok().and_then(|keep| now.checked_sub(keep));
-        // Nothing is older than the clocks of these machines can say.
+        // No event is older than 1970.
         let Some(cutoff) = cutoff.filter(|at| *at > OffsetDateTime::UNIX_EPOCH) else { return Ok(trimmed_through) };
 
         let candidate = self.bisect(cutoff, bounds).await?;
