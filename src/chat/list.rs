@@ -1,4 +1,4 @@
-//! Reading conversations and closing them. `owner` says whose may be seen; none means everybody's.
+//! Reading conversations and closing them. `owner` is the only owner whose conversations may be seen; `None` allows all.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,17 +11,17 @@ use super::model::{CONVERSATION, UTTERANCE};
 use super::{Conversation, Status, Utterance};
 use crate::db::Timestamp;
 
-/// Some of a list, and whether there are more.
+/// A page of a list, and whether more items follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Listed<T> {
-    /// In order.
+    /// The items, in the order of the list.
     pub(super) items: Vec<T>,
-    /// Whether others follow.
+    /// True if others follow.
     pub(super) more: bool,
 }
 
 impl<T> Listed<T> {
-    /// One more than asked for tells whether there are more.
+    /// A page of these items. The statement asks for one item more than the limit, which tells whether more follow.
     fn of(mut items: Vec<T>, limit: usize) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);
@@ -29,7 +29,7 @@ impl<T> Listed<T> {
     }
 }
 
-/// A place in the list of conversations: that of the last one that was seen.
+/// A cursor of the list of conversations: the time and id of the last one that was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ListCursor {
     opened_at: Timestamp,
@@ -37,7 +37,7 @@ pub(super) struct ListCursor {
 }
 
 impl ListCursor {
-    /// The place of this conversation.
+    /// The cursor that stands on this conversation.
     pub(super) fn of(conversation: &Conversation) -> Self {
         Self { opened_at: conversation.opened_at, id: conversation.id }
     }
@@ -57,12 +57,12 @@ impl FromStr for ListCursor {
         let opened_at = micros.parse().map_err(|_| ())?;
         let id = Uuid::parse_str(id).map_err(|_| ())?;
         let cursor = Self { opened_at, id };
-        // A cursor has one form.
+        // Only one way to write a cursor is accepted.
         if cursor.to_string() == text { Ok(cursor) } else { Err(()) }
     }
 }
 
-/// Conversations, newest first, after a place in that order.
+/// A page of the conversations, newest first, after a cursor.
 pub(super) async fn conversations(
     client: &Client,
     owner: Option<&str>,
@@ -96,7 +96,7 @@ pub(super) async fn conversations(
     Ok(Listed::of(items, usize::from(limit)))
 }
 
-/// What was said in a conversation after a position, in order; `None` if it may not be seen.
+/// A page of the utterances of a conversation after a position, in order; `None` if the conversation may not be seen.
 pub(super) async fn utterances(
     client: &Client,
     owner: Option<&str>,
@@ -118,13 +118,13 @@ pub(super) async fn utterances(
     Ok(Some(Listed::of(items, usize::from(limit))))
 }
 
-/// Closes a conversation and returns it; one that is closed stays as it is. `None` if it may not be seen.
+/// Closes a conversation and returns it; a closed one stays as it is. `None` if the conversation may not be seen.
 pub(super) async fn close(
     client: &Client,
     owner: Option<&str>,
     conversation: Uuid,
 ) -> Result<Option<Conversation>, Error> {
-    // A clock that went back must not keep it open.
+    // The table refuses a closing before the opening, as a clock that was set back would make it.
     let sql = format!(
         "update chat.conversations c set status = 'closed', closed_at = greatest(clock_timestamp(), c.opened_at)
           where c.id = $1 and ($2::text is null or c.owner = $2) and c.status = 'open'

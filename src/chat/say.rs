@@ -11,19 +11,19 @@ use super::store::{self, Kept};
 use super::{Exchange, Message, Status};
 use crate::db::{Database, DatabaseError, Lane, Requester};
 
-/// How long a responder may take.
+/// The time that a responder may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// Why nothing was said.
+/// The reason for which a message was not stored.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ChatError {
     /// The user has no such conversation.
     #[error("there is no such conversation")]
     NotFound,
-    /// The conversation is over.
+    /// The conversation is closed.
     #[error("the conversation is closed")]
     Closed,
-    /// The key was used for something else.
+    /// The idempotency key was used for another message.
     #[error("the key was used before with another content")]
     KeyReused,
     /// The database could not be asked. Whether the message is stored is unknown if the connection broke.
@@ -37,7 +37,7 @@ impl From<Error> for ChatError {
     }
 }
 
-/// The chat with whoever answers. Cheap to clone.
+/// The chat with its responder. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Chat {
     responder: Arc<dyn Responder>,
@@ -51,12 +51,12 @@ impl Default for Chat {
 }
 
 impl Chat {
-    /// A chat in which this responder has so long for each answer.
+    /// A chat with this responder, which may take `limit` for each answer.
     pub fn new(responder: Arc<dyn Responder>, limit: Duration) -> Self {
         Self { responder, limit }
     }
 
-    /// Says something. It is kept with its answer, or alone if there is none in time.
+    /// Stores a message with its answer, or alone if there is no answer in time.
     pub(super) async fn say(&self, database: &Database, message: &Message) -> Result<Exchange, ChatError> {
         let question = match self.prepare(database, message).await? {
             Prepared::Said(exchange) => return Ok(*exchange),
@@ -79,7 +79,7 @@ impl Chat {
         database.run_for(Lane::Write, &Requester::subject(&message.subject), keep).await?
     }
 
-    /// What can be known before anybody is asked.
+    /// Looks up what the responder needs, or finds that an earlier request has stored the message.
     async fn prepare(&self, database: &Database, message: &Message) -> Result<Prepared, ChatError> {
         let look = async |client: &mut Client| {
             if let Some(key) = &message.key
@@ -99,7 +99,7 @@ impl Chat {
         database.run_for(Lane::Read, &Requester::subject(&message.subject), look).await?
     }
 
-    /// What was said under this key, if it was this.
+    /// The exchange that was stored under this key; an error if its message was another.
     async fn said(&self, client: &Client, message: &Message, key: &str) -> Result<Option<Exchange>, ChatError> {
         let Some(exchange) = store::said_before(client, &message.subject, key).await? else { return Ok(None) };
         let same_place = message.conversation.is_none_or(|id| id == exchange.conversation.id);
@@ -112,8 +112,8 @@ impl Chat {
 
 /// A message before it is answered.
 enum Prepared {
-    /// It was said before.
+    /// An earlier request with this key has stored it.
     Said(Box<Exchange>),
-    /// What to ask.
+    /// The question for the responder.
     Question(Question),
 }

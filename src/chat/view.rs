@@ -1,5 +1,5 @@
-//! The chat as its users see it: the only types here that serialize. The objects are those of the events, field by field, and pass through the same redaction:
-//! what a tab reads is what another tab was told.
+//! The documents of the chat: the only types here that serialize. Their objects have the fields of the chat's events, and pass
+//! through the same redaction, so that a page shows the same whether it reads a list or follows the stream.
 
 use serde::Serialize;
 use time::OffsetDateTime;
@@ -77,7 +77,7 @@ struct ExchangeObject<'a> {
     outcome: &'static str,
 }
 
-/// Some of a list.
+/// A page of a list.
 #[derive(Debug, Serialize)]
 struct Page<T> {
     items: Vec<T>,

@@ -1,25 +1,25 @@
-//! Why something was not done, in words that a client may be told.
+//! The errors of the trading tables, in sentences that a client may be told.
 
 use tokio_postgres::error::{DbError, SqlState};
 
-/// Why something was not done.
+/// The reason for which a statement on the trading tables failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
-    /// There is no such thing.
+    /// There is no such row.
     #[error("there is no such thing")]
     NotFound,
-    /// Its present state does not allow it.
+    /// The present state of the row does not allow the change.
     #[error("{reason}")]
     State {
-        /// What state it is in.
+        /// The present state of the row.
         state: String,
-        /// A sentence.
+        /// A sentence for the client.
         reason: String,
     },
-    /// The client order id stands for something else already.
+    /// The client order id was used for another trade or order.
     #[error("client_order_id was used before with another content")]
     Reused,
-    /// Something that was sent cannot be stored. The sentence names it and repeats nothing of it.
+    /// A value cannot be stored. The sentence names its column and does not repeat the value.
     #[error("{0}")]
     Invalid(String),
     /// The database could not be asked, or failed.
@@ -33,7 +33,7 @@ impl From<tokio_postgres::Error> for Error {
     }
 }
 
-/// What an error says of the request; none if it says something of the database instead.
+/// The error of a request that an error of Postgres means; `None` if the database itself failed.
 fn explain(db: &DbError) -> Option<Error> {
     Some(match *db.code() {
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
@@ -57,7 +57,7 @@ const FROM_ZERO: &str = "must be 0 or more and below 1e20, with at most 18 decim
 const SIGNED: &str = "must be between -1e20 and 1e20, with at most 18 decimal places";
 const WORDS: &str = "must be 1 to 4000 bytes";
 
-/// A constraint as a sentence.
+/// The sentence for a constraint that a request has broken.
 fn rule(table: &str, constraint: &str) -> String {
     let whole = match constraint {
         "orders_limit_has_price" => "limit_price must be given exactly for limit orders",

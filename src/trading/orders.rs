@@ -1,4 +1,4 @@
-//! Orders: placed once for each client order id, then reported on until they end.
+//! Orders. Each is placed once under its client order id, and then changed by reports until it ends.
 
 use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
@@ -71,7 +71,7 @@ pub(super) struct NewOrder {
     pub(super) limit_price: Option<Amount>,
 }
 
-/// What became of an order. What is not said stays; numbers are those of the whole order.
+/// A report on an order. Fields that are `None` stay as they are. Numbers are totals of the whole order.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
 pub(super) struct Report {
@@ -83,7 +83,7 @@ pub(super) struct Report {
     pub(super) reject_reason: Option<String>,
 }
 
-/// Which orders. Null: whichever.
+/// The filter of a list of orders. A field that is `None` is no condition.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
 pub(super) struct OrderFilter {
@@ -95,7 +95,7 @@ pub(super) struct OrderFilter {
     pub(super) client_order_id: Option<String>,
 }
 
-/// Places an order; or finds the one that this client order id has placed before.
+/// Places an order, or returns the one that was placed under this client order id before.
 pub(super) async fn place(client: &Client, by: &str, new: &NewOrder) -> Result<(Order, Made), Error> {
     // Numbers count by their value: 1.0 asks for the same as 1.00.
     let asked = "sha256(convert_to(jsonb_build_array($2::uuid, $3::text, $4::text, $5::text, \
@@ -128,7 +128,7 @@ pub(super) async fn place(client: &Client, by: &str, new: &NewOrder) -> Result<(
     if row.try_get("same")? { Ok((Order::read(row)?, Made::Before)) } else { Err(Error::Reused) }
 }
 
-/// Writes down what became of an order. The same report again changes nothing; one that its state does not allow is an
+/// Applies a report to an order. A repeated report changes nothing. A report that the state of the order does not allow is an
 /// [`Error::State`].
 pub(super) async fn report(client: &Client, id: Uuid, report: &Report) -> Result<Order, Error> {
     let sql = format!(

@@ -1,5 +1,5 @@
-//! Lists in pages: every row has a place, the time that it is listed by and its id, and a page begins behind a place. Rows that
-//! come or go meanwhile neither shift nor repeat the others.
+//! Lists in pages. The cursor of a row is the time that the list is ordered by, and its id. A page begins behind a cursor, so rows
+//! that are added or removed meanwhile neither shift nor repeat the others.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,31 +13,31 @@ use uuid::Uuid;
 use super::error::Error;
 use crate::db::Timestamp;
 
-/// Where a row stands in its list.
+/// A cursor: the position of a row in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     /// The time that the list is ordered by.
     pub(super) at: Timestamp,
-    /// What decides between rows of the same time: the id.
+    /// The row among those of the same time.
     pub(super) row: RowName,
 }
 
-/// Which row of its time.
+/// Identifies a row among those of the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowName {
     /// By its id.
     Id(Uuid),
-    /// By a digest of its id, for those who may not know ids.
+    /// By a digest of its id, for clients that may not see ids.
     Digest(Uuid),
 }
 
 impl Place {
-    /// The place of a row.
+    /// The cursor that stands on a row.
     pub(super) fn new(at: Timestamp, id: Uuid) -> Self {
         Self { at, row: RowName::Id(id) }
     }
 
-    /// The same, without the id.
+    /// This cursor with a digest in place of the id.
     #[must_use]
     pub(super) fn anonymous(self) -> Self {
         let RowName::Id(id) = self.row else { return self };
@@ -48,7 +48,7 @@ impl Place {
     }
 }
 
-/// A text that is no place.
+/// The text is not a cursor of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cursor must be one that a list has answered with")]
 pub(super) struct BadPlace;
@@ -75,38 +75,38 @@ impl FromStr for Place {
             None => Uuid::try_parse(row).map(RowName::Id),
         };
         let place = Self { at, row: row.map_err(|_| BadPlace)? };
-        // One way to write it, so that a cursor that comes back is the one that went out.
+        // Only one way to write a cursor is accepted.
         if place.to_string() == text { Ok(place) } else { Err(BadPlace) }
     }
 }
 
-/// Which part of a list.
+/// The part of a list that a request asks for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
-    /// Behind this place.
+    /// Only rows behind this cursor.
     pub(super) after: Option<Place>,
-    /// At most so many rows.
+    /// The most rows of the page.
     pub(super) limit: usize,
-    /// From the oldest to the newest, instead of the other way.
+    /// True for the oldest row first, false for the newest first.
     pub(super) oldest_first: bool,
-    /// Not before this time.
+    /// Only rows at or after this time.
     pub(super) since: Option<OffsetDateTime>,
-    /// Before this time.
+    /// Only rows before this time.
     pub(super) until: Option<OffsetDateTime>,
 }
 
-/// Some rows of a list, in its order.
+/// A page of a list.
 #[derive(Debug, Clone)]
 pub(super) struct Page<T> {
-    /// The rows.
+    /// The rows, in the order of the list.
     pub(super) items: Vec<T>,
-    /// Whether others follow.
+    /// True if others follow.
     pub(super) more: bool,
 }
 
 type Value = Box<dyn ToSql + Sync + Send>;
 
-/// A statement that grows with what is asked for.
+/// A select statement that is built condition by condition.
 pub(super) struct Select {
     table: &'static str,
     sql: String,
@@ -114,7 +114,7 @@ pub(super) struct Select {
 }
 
 impl Select {
-    /// All rows of a table, as far as its text says.
+    /// A statement for these columns of all rows of a table.
     pub(super) fn new(columns: &str, table: &'static str) -> Self {
         Self { table, sql: format!("select {columns} from {table} where true"), values: Vec::new() }
     }
@@ -124,7 +124,7 @@ impl Select {
         self.values.len()
     }
 
-    /// Only rows with this text there, if there is one.
+    /// Adds the condition that a column holds this text, if there is one.
     pub(super) fn text(&mut self, column: &str, value: Option<&str>) {
         if let Some(value) = value {
             let at = self.bind(value.to_owned(), Type::TEXT);
@@ -132,7 +132,7 @@ impl Select {
         }
     }
 
-    /// Only rows with this id there, if there is one.
+    /// Adds the condition that a column holds this id, if there is one.
     pub(super) fn id(&mut self, column: &str, value: Option<Uuid>) {
         if let Some(value) = value {
             let at = self.bind(value, Type::UUID);
@@ -147,7 +147,7 @@ impl Select {
         }
     }
 
-    /// The window over it, by this column.
+    /// Runs the statement for a window of the list, ordered by the time in this column and by id.
     pub(super) async fn page<T>(
         mut self,
         client: &Client,
@@ -164,7 +164,7 @@ impl Select {
                 RowName::Id(id) => format!("${}", self.bind(id, Type::UUID)),
                 RowName::Digest(digest) => {
                     let digest = self.bind(digest, Type::UUID);
-                    // If its row is gone, the others of its time are passed.
+                    // If the row of the cursor is gone, the other rows of its time are skipped.
                     let beyond = if window.oldest_first { Uuid::max() } else { Uuid::nil() };
                     format!(
                         "coalesce((select id from {table} where {by} = ${at} \

@@ -1,4 +1,4 @@
-//! Snapshots: the account as it stood at one moment. Taken, and never changed.
+//! Snapshots: the state of the account at one moment. They are stored and never changed.
 
 use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
@@ -40,18 +40,18 @@ impl Snapshot {
     }
 }
 
-/// A snapshot that is to be written down.
+/// A snapshot to store.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
 pub(super) struct NewSnapshot {
     pub(super) equity: Amount,
     pub(super) cash: Amount,
     pub(super) unrealized_profit: Option<Amount>,
-    /// JSON; the database sees to it that it is an array.
+    /// JSON; the database checks that it is an array.
     pub(super) positions: Option<String>,
 }
 
-/// Writes one down.
+/// Stores a snapshot.
 pub(super) async fn take(client: &Client, by: &str, new: &NewSnapshot) -> Result<Snapshot, Error> {
     let sql = format!(
         "insert into trading.snapshots (equity, cash, unrealized_profit, positions, taken_by)

@@ -1,4 +1,4 @@
-//! Trades: opened with an entry price, closed with an exit price. Profit is the database's to compute.
+//! Trades. Each is opened with an entry price and closed with an exit price. The database computes the profit.
 
 use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
@@ -69,18 +69,18 @@ pub(super) struct NewTrade {
     pub(super) reason: Option<String>,
 }
 
-/// How a trade ends.
+/// The end of a trade.
 #[derive(Debug, Clone)]
 pub(super) struct Closing {
-    /// The price of it.
+    /// The price at which the trade was closed.
     pub(super) exit_price: Amount,
-    /// The fees of the whole trade; without, they stay what they are.
+    /// The fees of the whole trade; `None` keeps those that it has.
     pub(super) fees: Option<Amount>,
-    /// Why.
+    /// The reason for closing it.
     pub(super) reason: Option<String>,
 }
 
-/// Which trades. Null: whichever.
+/// The filter of a list of trades. A field that is `None` is no condition.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
 pub(super) struct TradeFilter {
@@ -90,7 +90,7 @@ pub(super) struct TradeFilter {
     pub(super) client_order_id: Option<String>,
 }
 
-/// Opens a trade; or finds the one that this client order id has opened before.
+/// Opens a trade, or returns the one that was opened under this client order id before.
 pub(super) async fn open(client: &Client, by: &str, new: &NewTrade) -> Result<(Trade, Made), Error> {
     // Numbers count by their value: 1.0 asks for the same as 1.00.
     let asked = "sha256(convert_to(jsonb_build_array($2::text, $3::text, trim_scale($4::text::numeric)::text, \
@@ -130,7 +130,7 @@ pub(super) async fn get(client: &Client, id: Uuid) -> Result<Trade, Error> {
     Ok(Trade::read(rows.first().ok_or(Error::NotFound)?)?)
 }
 
-/// Closes a trade. The same closing again changes nothing; another one is an [`Error::State`].
+/// Closes a trade. Closing it again in the same way changes nothing; in another way, it is an [`Error::State`].
 pub(super) async fn close(client: &Client, id: Uuid, closing: &Closing) -> Result<Trade, Error> {
     let sql = format!(
         "update trading.trades

@@ -1,4 +1,4 @@
-//! What clients send: one JSON object, with the fields that the route knows and no others.
+//! The bodies of requests: one JSON object each, with the fields that the route knows and no others.
 
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
@@ -73,7 +73,7 @@ struct SettingBody {
     version: Option<i32>,
 }
 
-/// A whole number from 0 on, however it is written: in JSON 2.0 is 2.
+/// Reads a whole number from 0 on, in any form: in JSON, 2.0 is 2.
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
     let number = Option::<f64>::deserialize(deserializer)?;
     let exact = |number: f64| format!("{number}").parse().ok().filter(|version| *version >= 0);
@@ -81,7 +81,7 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::E
     number.map(|number| exact(number).ok_or_else(bad)).transpose()
 }
 
-/// A trade that is to be opened.
+/// Reads the body of a trade to open.
 pub(super) fn new_trade(body: &[u8]) -> Result<NewTrade, ApplicationError> {
     let code = INVALID_TRADE;
     let body: TradeBody = object(body, code)?;
@@ -96,7 +96,7 @@ pub(super) fn new_trade(body: &[u8]) -> Result<NewTrade, ApplicationError> {
     })
 }
 
-/// How a trade ends.
+/// Reads the body that closes a trade.
 pub(super) fn closing(body: &[u8]) -> Result<Closing, ApplicationError> {
     let code = INVALID_TRADE;
     let body: ClosingBody = object(body, code)?;
@@ -107,7 +107,7 @@ pub(super) fn closing(body: &[u8]) -> Result<Closing, ApplicationError> {
     })
 }
 
-/// An order that is to be placed.
+/// Reads the body of an order to place.
 pub(super) fn new_order(body: &[u8]) -> Result<NewOrder, ApplicationError> {
     let code = INVALID_ORDER;
     let body: OrderBody = object(body, code)?;
@@ -122,7 +122,7 @@ pub(super) fn new_order(body: &[u8]) -> Result<NewOrder, ApplicationError> {
     })
 }
 
-/// The report of an order: its new state.
+/// Reads the body of a report, which gives an order a new state.
 pub(super) fn report(body: &[u8]) -> Result<Report, ApplicationError> {
     let code = INVALID_ORDER;
     let body: ReportBody = object(body, code)?;
@@ -143,7 +143,7 @@ pub(super) fn report(body: &[u8]) -> Result<Report, ApplicationError> {
     if nothing { Err(ApplicationError::because(code, "The body changes nothing.")) } else { Ok(report) }
 }
 
-/// A snapshot that is to be written down.
+/// Reads the body of a snapshot to store.
 pub(super) fn new_snapshot(body: &[u8]) -> Result<NewSnapshot, ApplicationError> {
     let code = INVALID_SNAPSHOT;
     let body: SnapshotBody = object(body, code)?;
@@ -155,12 +155,12 @@ pub(super) fn new_snapshot(body: &[u8]) -> Result<NewSnapshot, ApplicationError>
     })
 }
 
-/// The value of a setting, and the version that it is meant to replace.
+/// Reads the value of a setting, and the version that it is meant to replace.
 pub(super) fn setting(body: &[u8]) -> Result<(String, Option<i32>), ApplicationError> {
     let code = INVALID_SETTING;
     let body: SettingBody = object(body, code)?;
     let value = body.value.get();
-    // Whoever reads settings, changes one and writes it back must not put the mark in the place of the secret.
+    // A client that reads a setting, changes it and writes it back must not replace a secret by its mark.
     if value.contains(REDACTED) {
         return Err(ApplicationError::because(code, "value holds the mark of something that was hidden."));
     }
@@ -184,14 +184,15 @@ fn object<T: DeserializeOwned>(body: &[u8], code: &'static Refusal) -> Result<T,
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(body) {
         return Err(ApplicationError::bad_json(&error));
     }
-    // Left to itself serde would take a list too, by the order of the fields.
+    // The derived function would take a list too, by the order of the fields.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(ApplicationError::because(code, "The body must be one JSON object."));
     }
     serde_json::from_slice(body).map_err(|error| ApplicationError::because(code, describe(&error)))
 }
 
-/// serde names the field that is unknown, missing or twice; of a value of the wrong kind it would repeat the value.
+/// A sentence for an error of serde: the field that is unknown, missing or given twice. Other errors are told without the value,
+/// which serde would repeat.
 fn describe(error: &serde_json::Error) -> String {
     if let Some(said) = names_a_field(error) {
         return sentence(&said);

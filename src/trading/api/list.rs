@@ -20,7 +20,7 @@ use crate::trading::trades::{self, Trade, TradeFilter};
 use crate::trading::view::{Private, Public};
 use crate::view::Document;
 
-/// The most items of one answer, and how many there are if nothing is said.
+/// The most items of one page, and the number of items if no limit is given.
 const MAX_LIMIT: u16 = 1000;
 const USUAL_LIMIT: u16 = 100;
 
@@ -52,7 +52,7 @@ pub(super) async fn snapshots(tables: &Tables, query: Option<&str>) -> Answered 
     Ok(answer(&page, |snapshot| snapshot.private(tables.redaction()), snapshot_place))
 }
 
-/// `GET /v1/config`: the settings, or with `history=true` what they were before.
+/// `GET /v1/config`: the settings, or with `history=true` all their versions.
 pub(super) async fn settings(tables: &Tables, query: Option<&str>) -> Answered {
     let mut query = Query::parse(query)?;
     match query.take("history").as_deref() {
@@ -71,7 +71,7 @@ pub(super) async fn settings(tables: &Tables, query: Option<&str>) -> Answered {
 /// `GET /public/v1/trades`
 pub(super) async fn public_trades(tables: &Tables, query: Option<&str>) -> Answered {
     let mut query = Query::parse(query)?;
-    // What is not shown is not to be found out by asking for it either.
+    // The public list does not show this field, so nobody may search by it.
     if query.take("client_order_id").is_some() {
         return Err(BadQuery::Unknown("client_order_id".to_owned()).into());
     }
@@ -159,7 +159,7 @@ async fn list_history(tables: &Tables, mut query: Query) -> Result<Page<PastSett
         .await
 }
 
-/// Of a list nothing is stored, so what cannot be asked for is a parameter.
+/// The error of a list. A list stores nothing, so an invalid value is one of the parameters.
 fn list_refused(error: Error) -> ApplicationError {
     match error {
         Error::Invalid(reason) => ApplicationError::bad_request(reason),
@@ -167,7 +167,7 @@ fn list_refused(error: Error) -> ApplicationError {
     }
 }
 
-/// The part of the list that is asked for. Takes what is left of the parameters.
+/// The part of a list that a request asks for. Takes the remaining parameters, and refuses unknown ones.
 fn window(mut query: Query) -> Result<Window, ApplicationError> {
     let after = query.take("cursor").map(|text| text.parse()).transpose();
     let window = Window {

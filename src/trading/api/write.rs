@@ -60,7 +60,7 @@ pub(super) async fn put_setting(tables: &Tables, by: &str, key: &str, body: &[u8
     Ok(answer(setting.private(tables.redaction()), made))
 }
 
-/// 201 for what is new, 200 for what a first request has made.
+/// The answer to a creation: 201 if this request has made the row, 200 if it was there.
 fn answer(document: Document, made: Made) -> Answer {
     match made {
         Made::New => Answer::created(document),

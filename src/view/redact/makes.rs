@@ -1,5 +1,5 @@
-//! The table of makes: how the keys and tokens of well-known issuers begin, and what must follow. A test holds every row
-//! to examples of both kinds.
+//! The table of makes. A make is the format of the keys or tokens of one issuer: its beginnings, and the characters that must
+//! follow. A test checks every row with examples that match and examples that do not.
 
 use super::alphabet::{
     Alphabet, address, alnum, base58, base64, dotted, hex, lower_hex, path, tilde, token68, upper, url, word,
@@ -9,24 +9,24 @@ use super::alphabet::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
     AtLeast(usize),
-    /// So many and then none of a word.
+    /// Exactly this number, with no letter, digit or underscore behind.
     Exactly(usize),
-    /// So many before, and so many behind: the make is known by what stands within its keys.
+    /// This number before and that number behind: the fixed text stands in the middle of its keys.
     Within(usize, usize),
 }
 
 /// Where a key of this make is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stands {
-    /// Anywhere: behind a letter or digit too, if what follows the beginning looks random.
+    /// Anywhere, also behind a letter or digit if the rest looks random.
     Anywhere,
-    /// Where a word begins, since ordinary words end like its beginning.
+    /// Only at the start of a word, since ordinary words end like its beginning.
     AtWord,
 }
 
-/// One row: keys of this issuer begin with one of these, and so many characters of the alphabet follow.
+/// One row of the table: keys of this issuer begin with one of `begins`, and `length` characters of the alphabet `of` follow.
 pub(super) struct Make {
-    /// By which tests and people speak of it.
+    /// The name of the make in tests.
     #[cfg_attr(not(test), allow(dead_code, reason = "it is for the tests"))]
     pub(super) name: &'static str,
     pub(super) begins: &'static [&'static str],
@@ -45,7 +45,7 @@ const fn at_word(name: &'static str, begins: &'static [&'static str], length: Le
 
 use Length::{AtLeast, Exactly, Within};
 
-/// Keys that are made to be published (`pk_live_`) are none.
+/// All makes. Keys that are meant to be public (`pk_live_`) are not listed.
 #[rustfmt::skip]
 pub(super) const MAKES: &[Make] = &[
     // Code, packages, continuous integration.

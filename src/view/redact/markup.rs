@@ -1,4 +1,4 @@
-//! Secrets that are said otherwise than by a sign: elements of XML, options of a command, a name and a word in quotes.
+//! Secrets that follow their name without a colon or equals sign: in elements of XML, options of a command, and words in quotes.
 
 use std::ops::Range;
 
@@ -47,7 +47,7 @@ impl<'a> Finder<'a> {
         secret.then(|| Found { part: from..from + said.len(), quote: "" })
     }
 
-    /// The kind by an attribute of this tag: `<entry key="password">…`.
+    /// The secrecy by an attribute of this tag: `<entry key="password">…`.
     fn attribute_names(&self, open: usize, close: usize) -> Option<Secrecy> {
         let tag = self.text.get(open..close)?;
         NAMING.iter().find_map(|naming| {
@@ -56,7 +56,7 @@ impl<'a> Finder<'a> {
         })
     }
 
-    /// The kind by the name that stands before the key at this place: `name="api_key" value=…`, `'key': 'password', 'value': …`.
+    /// The secrecy by the name that stands before the key at this place: `name="api_key" value=…`, `'key': 'password', 'value': …`.
     pub(super) fn named_before(&self, key: usize) -> Option<Secrecy> {
         let quote = |b: &u8| matches!(b, b'"' | b'\'');
         let mut at =
@@ -97,7 +97,7 @@ impl<'a> Finder<'a> {
             || says_nothing(said)
             || TALK.contains(&said.trim_end_matches(['.', ',', ':']))
             || (secrecy < Secrecy::Certain && said.len() < 4);
-        // What is shown costs no more than what is hidden: a value is looked at by one option alone.
+        // Only one option looks at a value, so the cost stays linear.
         steps(length.min(LOOK_AHEAD));
         (!shows).then_some(from..from + length)
     }
@@ -128,12 +128,12 @@ impl<'a> Finder<'a> {
         steps(length);
         let closes = self.bytes.get(at + 1 + length) == Some(&mark);
         let said = closes.then(|| &self.text[at + 1..at + 1 + length])?;
-        // In a list of names, one follows the other.
+        // In a list of names, the second word is another name.
         let secret = !is_plain(said) && said != REDACTED && is_hidden(secrecy.min(Secrecy::Likely), said);
         secret.then_some(Found { part: at + 1..at + 1 + length, quote: "" })
     }
 
-    /// True if something in this text says that it holds a JSON Web Key.
+    /// True if the text holds a JSON Web Key, which has a `kty`.
     pub(super) fn has_jwk(&self) -> bool {
         let known = self.jwk.get().unwrap_or_else(|| {
             steps(self.text.len());

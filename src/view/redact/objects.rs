@@ -1,4 +1,4 @@
-//! Notes on the open objects of JSON while it is walked through: none, until one of them names a secret.
+//! Notes on the open objects of a JSON text. An object has notes only once it names a secret.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,11 +9,11 @@ use super::rewriting::REDACTED;
 /// Parts of a text and what replaces them.
 pub(super) type Edits = Vec<(Range<usize>, Cow<'static, str>)>;
 
-/// The objects that are open where the walk is.
+/// The objects that are open at the present place of the text.
 #[derive(Default)]
 pub(super) struct Objects {
     pub(super) depth: usize,
-    /// Those with something to remember, outermost first.
+    /// The notes on the open objects that have any, outermost first.
     noted: Vec<Noted>,
 }
 
@@ -47,7 +47,7 @@ impl Objects {
         self.noted.drain(..).for_each(|noted| noted.close(edits));
     }
 
-    /// The notes on the innermost, kept from now on.
+    /// The notes on the innermost object, which are made if there are none.
     pub(super) fn noted(&mut self) -> &mut Noted {
         let known = self.noted.last().is_some_and(|innermost| innermost.depth == self.depth);
         let nth = if known { self.noted.len() - 1 } else { self.noted.len() };

@@ -1,5 +1,5 @@
-//! The secrets of a text, found in one walk over its bytes: tokens of known make ([`super::makes`]), things of a certain
-//! shape ([`super::shapes`], [`super::coins`], [`super::mnemonic`]), and what is assigned to the name of a secret
+//! Hides the secrets of a text, in one pass over its bytes: keys and tokens of known issuers ([`super::makes`]), secrets of a certain
+//! shape ([`super::shapes`], [`super::coins`], [`super::mnemonic`]), and values that follow the name of a secret
 //! ([`super::assigned`], [`super::markup`]).
 
 use std::borrow::Cow;
@@ -13,14 +13,14 @@ use super::keys::Keys;
 use super::makes::{Length, Make, Stands};
 use super::rewriting::{REDACTED, Rewriting, steps};
 
-/// So often a text is gone over in which something was hidden.
+/// The most passes over a text in which something was hidden.
 const MOST_PASSES: usize = 4;
 
-/// So many layers of escapes are taken off a text, each of which may hold several of one kind.
+/// The most layers of escapes that are taken off a text.
 const MOST_LAYERS: usize = 3;
 
-/// The text without its secrets. What stood around a secret may make one when that is gone, so a text in which something
-/// was hidden is gone over again.
+/// The text without its secrets. Where a secret was replaced, the text around it may turn out to be another one, so there is one
+/// more pass after a pass that has hidden something.
 pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
     let mut clean = once(text, keys);
     for _ in 1..MOST_PASSES {
@@ -36,7 +36,7 @@ pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
     clean
 }
 
-/// True if anything in this text is to be hidden, in whatever escapes it stands.
+/// True if the text holds a secret, in any escapes.
 pub(super) fn hides(text: &str, keys: &Keys) -> bool {
     if Finder::new(text, keys).next().is_some() {
         return true;
@@ -64,7 +64,7 @@ fn once<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
     }
 }
 
-/// The text without the secrets that show only when its escapes are taken off; none if there are none.
+/// The text without the secrets that are found only once its escapes are taken off; `None` if there are none.
 fn within_escapes(text: &str, keys: &Keys) -> Option<String> {
     let mut layer = unescaped_anyhow(text)?;
     for _ in 0..MOST_LAYERS {
@@ -99,7 +99,7 @@ impl<'a> Iterator for Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    /// A secret that shows itself at this byte; it may begin before or after it.
+    /// The secret that is recognised at this byte. It may begin before or after the byte.
     fn secret_at(&mut self, at: usize) -> Option<Found<'a>> {
         let byte = self.bytes[at];
         let part = match byte {
@@ -119,7 +119,7 @@ impl<'a> Finder<'a> {
         part.map(|part| Found { part, quote: "" })
     }
 
-    /// A secret that shows itself at a letter or digit.
+    /// The secret that is recognised at this letter or digit.
     fn in_word(&mut self, at: usize, byte: u8) -> Option<Range<usize>> {
         if byte == b'e'
             && let Some(token) = self.jwt(at)
@@ -160,7 +160,7 @@ impl<'a> Finder<'a> {
         let (start, least) = match make.length {
             Length::Within(before, behind) => {
                 let length = self.run_before(at, make.of);
-                // More may stand before it than was counted, or than belongs to it.
+                // The run before the mark is counted up to a bound, and hidden as a whole.
                 (length >= before).then(|| (at - length.min(LOOK_AHEAD), behind))?
             }
             Length::AtLeast(least) | Length::Exactly(least) => (at, least),
@@ -176,7 +176,7 @@ impl<'a> Finder<'a> {
             return None;
         }
         if matches!(make.length, Length::Exactly(_)) {
-            // Not of a make, but somebody's own: `idempotency-key-…`.
+            // A beginning behind a hyphen is a part of a longer name: `idempotency-key-…`.
             let own = make.stands == Stands::AtWord && at > self.floor && self.bytes[at - 1] == b'-';
             let ends = !self.bytes.get(end).is_some_and(|b| word(*b) || *b == b'-');
             return (!own && ends && body.len() == least && looks_random(body)).then_some(at..end);
