@@ -19,13 +19,13 @@ use crate::shutdown::Shutdown;
 
 /// The time from the beginning of one look to that of the next. A revocation must hold within a second: the rest of the second
 /// is for the look itself and for the closing of sessions.
-const EVERY: Duration = Duration::from_millis(400);
+const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 /// A look that takes longer has failed, and so has its connection.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
 /// Asks for every row, if the fingerprint of the list differs from the known one ($1); else for one row with the fingerprint
 /// and no subject. The fingerprint is a sum, which needs no sort.
-const LOOK: &str = "with listed as materialized (
+const LOOK_SQL: &str = "with listed as materialized (
          select subject, floor(extract(epoch from revoked_at))::bigint as second from rowcast.revocations),
      prints as (
          select count(*) || ' ' || coalesce(sum(hashtextextended(second || ' ' || subject, 0)), 0) as print from listed)
@@ -33,7 +33,7 @@ const LOOK: &str = "with listed as materialized (
        from prints left join listed on prints.print is distinct from $1";
 
 /// Moves a revocation to a later second: a token that was let in before it claims that second as its `iat`.
-const MOVE: &str =
+const MOVE_SQL: &str =
     "update rowcast.revocations set revoked_at = greatest(revoked_at, to_timestamp($2::bigint)) where subject = $1";
 
 /// One revocation.
@@ -99,29 +99,29 @@ pub struct Follower {
     /// Makes a connection outside the pool, so that a busy pool does not delay the looks.
     connector: Connector,
     revoked: Revoked,
-    line: Option<(Client, JoinHandle<()>)>,
-    print: Option<String>,
+    connection: Option<(Client, JoinHandle<()>)>,
+    fingerprint: Option<String>,
 }
 
 impl Follower {
     /// A follower that has not looked yet.
     pub fn new(connector: Connector, revoked: Revoked) -> Self {
-        Self { connector, revoked, line: None, print: None }
+        Self { connector, revoked, connection: None, fingerprint: None }
     }
 
     /// Follows until the shutdown. While the database is away, the last known list goes on to hold.
     pub async fn run(mut self, shutdown: Shutdown) {
         let mut error = None;
         loop {
-            let next = Instant::now() + EVERY;
+            let next = Instant::now() + LOOK_INTERVAL;
             let looked = tokio::select! {
                 looked = self.look() => looked,
                 () = shutdown.cancelled() => return,
             };
             if looked.is_err() {
-                self.line = None;
+                self.connection = None;
             }
-            tell_changes(&mut error, looked.as_ref().err());
+            log_change(&mut error, looked.as_ref().err());
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
                 () = self.revoked.hurried() => {}
@@ -132,16 +132,16 @@ impl Follower {
 
     /// Looks once, and takes what has changed.
     async fn look(&mut self) -> Result<(), DatabaseError> {
-        let client = match &self.line {
+        let client = match &self.connection {
             Some((client, _)) => client,
-            None => &self.line.insert(self.connector.connect().await?).0,
+            None => &self.connection.insert(self.connector.connect().await?).0,
         };
-        let known: [(&(dyn ToSql + Sync), Type); 1] = [(&self.print, Type::TEXT)];
-        let asked = tokio::time::timeout(LOOK_LIMIT, client.query_typed(LOOK, &known));
+        let known: [(&(dyn ToSql + Sync), Type); 1] = [(&self.fingerprint, Type::TEXT)];
+        let asked = tokio::time::timeout(LOOK_LIMIT, client.query_typed(LOOK_SQL, &known));
         let rows = asked.await.map_err(|_| DatabaseError::Slow(LOOK_LIMIT))??;
         let Some(first) = rows.first() else { return Ok(()) };
-        let print: String = first.try_get(0)?;
-        if self.print.as_ref() == Some(&print) {
+        let fingerprint: String = first.try_get(0)?;
+        if self.fingerprint.as_ref() == Some(&fingerprint) {
             return Ok(());
         }
         let mut list = HashMap::with_capacity(rows.len());
@@ -155,17 +155,17 @@ impl Follower {
         let (closed, moved) = self.revoked.replace(list);
         for (subject, second) in &moved {
             let known: [(&(dyn ToSql + Sync), Type); 2] = [(&&**subject, Type::TEXT), (second, Type::INT8)];
-            let written = tokio::time::timeout(LOOK_LIMIT, client.execute_typed(MOVE, &known));
+            let written = tokio::time::timeout(LOOK_LIMIT, client.execute_typed(MOVE_SQL, &known));
             written.await.map_err(|_| DatabaseError::Slow(LOOK_LIMIT))??;
         }
-        self.print = Some(print);
+        self.fingerprint = Some(fingerprint);
         tracing::info!(subjects, closed, "the list of revoked subjects is read");
         Ok(())
     }
 }
 
 /// Logs when the error becomes another one, not at every look.
-fn tell_changes(before: &mut Option<&'static str>, now: Option<&DatabaseError>) {
+fn log_change(before: &mut Option<&'static str>, now: Option<&DatabaseError>) {
     let kind = now.map(DatabaseError::kind);
     match now {
         Some(error) if *before != kind => {

@@ -18,7 +18,7 @@ pub(super) const MOST_KEYS: usize = 65_536;
 const SHARDS: usize = 16;
 const SHARD_KEYS: usize = MOST_KEYS / SHARDS;
 /// The number of keys that a full shard forgets at once, so that the search for them is rare.
-const SWEPT: usize = SHARD_KEYS / 8;
+const KEYS_PER_SWEEP: usize = SHARD_KEYS / 8;
 
 /// The hash under which a key is kept, here and in Redis: of one length, and without the text it was made of. The rate is part
 /// of it: a debt under another rate means something else.
@@ -105,7 +105,7 @@ impl DebtTable {
     /// many keys of a flood, which owe one request each, cannot make the table forget a key that has used all.
     fn sweep(&self, shard: &mut Shard, now: u64) {
         shard.retain(|_, entry| self.debt_at(entry, now) > 0);
-        let mut too_many = (shard.len() + SWEPT).saturating_sub(SHARD_KEYS);
+        let mut too_many = (shard.len() + KEYS_PER_SWEEP).saturating_sub(SHARD_KEYS);
         if too_many == 0 {
             return;
         }

@@ -30,12 +30,12 @@ const PROBE_KEY: &str = "rowcast:limit:probe";
 /// The time that making a connection may take, with TLS and login.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The interval at which an idle connection is probed, so that the status is true also when no request is limited.
-const WATCH: Duration = Duration::from_secs(5);
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// The waits between two tries to come back: doubled each time, from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LAST_WAIT: Duration = Duration::from_secs(5);
 /// A connection that has lasted this long makes the waits begin anew.
-const STABLE: Duration = Duration::from_secs(30);
+const STABLE_AFTER: Duration = Duration::from_secs(30);
 
 /// The Redis of the configuration, connected or lost.
 pub(super) struct Redis {
@@ -136,7 +136,7 @@ impl Redis {
                         self.set_connected(Arc::new(connection));
                         found();
                         self.watch().await;
-                        if since.elapsed() >= STABLE {
+                        if since.elapsed() >= STABLE_AFTER {
                             wait = FIRST_WAIT;
                         }
                     }
@@ -169,7 +169,7 @@ impl Redis {
 
     /// Waits until the connection is lost, and probes it from time to time, since there may be no request that notices a loss.
     async fn watch(&self) {
-        while tokio::time::timeout(WATCH, self.lost.notified()).await.is_err() {
+        while tokio::time::timeout(PROBE_INTERVAL, self.lost.notified()).await.is_err() {
             let Some(connection) = self.connection() else { continue };
             if let Err(why) = within(self.timeout, probe(&connection)).await {
                 self.set_lost(&connection, &why);
