@@ -49,8 +49,8 @@ impl Api {
             Some(sender) if !sender.is_closed() => sender,
             _ => self.connect().await?,
         };
-        sender.ready().await.map_err(lost)?;
-        let response = sender.send_request(request).await.map_err(lost)?;
+        sender.ready().await.map_err(lost_connection)?;
+        let response = sender.send_request(request).await.map_err(lost_connection)?;
         let status = response.status().as_u16();
         let pause = retry_after(response.headers());
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
@@ -85,7 +85,7 @@ impl Api {
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Error> {
         let dialled = tokio::time::timeout(CONNECT_LIMIT, self.connector.dial()).await;
         let socket = dialled.map_err(|_| Error::Timeout(CONNECT_LIMIT))??;
-        let (sender, carrier) = handshake(TokioIo::new(socket)).await.map_err(lost)?;
+        let (sender, carrier) = handshake(TokioIo::new(socket)).await.map_err(lost_connection)?;
         // The task ends with the sender, and whoever waits for an answer gets its error.
         tokio::spawn(async move { carrier.await.is_ok() });
         Ok(sender)
@@ -93,7 +93,7 @@ impl Api {
 }
 
 /// The error for a lost connection. hyper's own sentence says little, so its source is told.
-fn lost(error: hyper::Error) -> Error {
+fn lost_connection(error: hyper::Error) -> Error {
     let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
     Error::Lost(why)
 }

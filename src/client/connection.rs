@@ -38,7 +38,7 @@ pub struct Connection {
     owes_sign: bool,
     /// The content of the last `error` frame.
     told: Told,
-    closed: Option<u16>,
+    close_code: Option<u16>,
     unknown: u64,
 }
 
@@ -64,7 +64,7 @@ impl Connection {
             patience: CONNECT_LIMIT,
             owes_sign: false,
             told: Told::default(),
-            closed: None,
+            close_code: None,
             unknown: 0,
         };
         let deadline = Instant::now() + CONNECT_LIMIT;
@@ -95,7 +95,7 @@ impl Connection {
     /// The next frame. No frame is lost if the future is dropped. After an error there is no other frame.
     pub async fn next(&mut self) -> Result<Frame, Error> {
         loop {
-            if let Some(code) = self.closed {
+            if let Some(code) = self.close_code {
                 return Err(Error::of_close(code, self.told.clone()));
             }
             let deadline = self.heard + self.patience;
@@ -104,11 +104,11 @@ impl Connection {
             match message {
                 Message::Text(text) => {
                     let frame = Frame::read(&text).map_err(|bad| Error::BadFrame(bad.to_string()))?;
-                    self.take(&frame)?;
+                    self.check(&frame)?;
                     return Ok(frame);
                 }
                 Message::Close(frame) => {
-                    self.closed = Some(frame.map_or(NO_CODE, |frame| frame.code.into()));
+                    self.close_code = Some(frame.map_or(NO_CODE, |frame| frame.code.into()));
                     // The answer to the close is on its way out; whether it arrives changes nothing.
                     let _gone = timeout(CLOSE_LIMIT, self.socket.flush()).await;
                 }
@@ -132,7 +132,7 @@ impl Connection {
     }
 
     /// Checks a frame against those before it, and takes notice of its content.
-    fn take(&mut self, frame: &Frame) -> Result<(), Error> {
+    fn check(&mut self, frame: &Frame) -> Result<(), Error> {
         match frame {
             Frame::Event(event) => self.ledger.take(event.seq)?,
             Frame::Hello(hello) => {

@@ -55,7 +55,7 @@ impl Connector {
         let tls = if endpoint.is_secure() {
             let host = endpoint.host().to_owned();
             let name = ServerName::try_from(host.clone()).map_err(|_| TrustError::Host(host))?;
-            Some((TlsConnector::from(Arc::new(trust(authorities)?)), name))
+            Some((TlsConnector::from(Arc::new(tls_config(authorities)?)), name))
         } else {
             None
         };
@@ -106,7 +106,7 @@ fn tls_error(error: std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::InvalidData { Error::Tls(error) } else { Error::Connect(error) }
 }
 
-fn trust(authorities: Option<&Path>) -> Result<ClientConfig, TrustError> {
+fn tls_config(authorities: Option<&Path>) -> Result<ClientConfig, TrustError> {
     let mut roots = machine_roots();
     if let Some(path) = authorities {
         add_roots(&mut roots, path)?;

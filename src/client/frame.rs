@@ -92,7 +92,7 @@ pub struct Event {
     /// How much it matters.
     pub level: Level,
     message: Utf8Bytes,
-    place: Range<usize>,
+    json_range: Range<usize>,
 }
 
 /// The rest of an event, read when asked for.
@@ -118,7 +118,7 @@ pub struct Details<'a> {
 impl Event {
     /// The event as JSON, byte for byte as the server sent it.
     pub fn json(&self) -> &str {
-        self.message.as_str().get(self.place.clone()).unwrap_or_default()
+        self.message.as_str().get(self.json_range.clone()).unwrap_or_default()
     }
 
     /// The cursor that stands on it.
@@ -154,7 +154,7 @@ struct Envelope<'a> {
 
 /// The part of an event that is always read.
 #[derive(Deserialize)]
-struct Head<'a> {
+struct EventMembers<'a> {
     seq: i64,
     id: Uuid,
     #[serde(borrow, rename = "type")]
@@ -164,30 +164,30 @@ struct Head<'a> {
 }
 
 #[derive(Deserialize)]
-struct Place {
+struct LiveBody {
     #[serde(deserialize_with = "cursor")]
     cursor: Cursor,
 }
 
 #[derive(Deserialize)]
-struct Draining {
+struct DrainBody {
     retry_ms: u64,
     #[serde(deserialize_with = "cursor")]
     cursor: Cursor,
 }
 
 #[derive(Deserialize)]
-struct Expiring {
+struct AuthExpiringBody {
     at: String,
 }
 
 #[derive(Deserialize)]
-struct Renewed {
+struct AuthOkBody {
     expires: String,
 }
 
 #[derive(Deserialize)]
-struct Complaint {
+struct ErrorBody {
     code: String,
     #[serde(default)]
     message: Option<String>,
@@ -203,17 +203,17 @@ impl Frame {
         let op = envelope.op.as_ref();
         Ok(match op {
             "event" => Self::Event(event(message, envelope.event)?),
-            "hello" => Self::Hello(part(op, text)?),
-            "live" => Self::Live(part::<Place>(op, text)?.cursor),
-            "heartbeat" => Self::Heartbeat(part(op, text)?),
-            "auth_expiring" => Self::AuthExpiring(part::<Expiring>(op, text)?.at),
-            "auth_ok" => Self::AuthOk(part::<Renewed>(op, text)?.expires),
+            "hello" => Self::Hello(parse_body(op, text)?),
+            "live" => Self::Live(parse_body::<LiveBody>(op, text)?.cursor),
+            "heartbeat" => Self::Heartbeat(parse_body(op, text)?),
+            "auth_expiring" => Self::AuthExpiring(parse_body::<AuthExpiringBody>(op, text)?.at),
+            "auth_ok" => Self::AuthOk(parse_body::<AuthOkBody>(op, text)?.expires),
             "drain" => {
-                let Draining { retry_ms, cursor } = part(op, text)?;
+                let DrainBody { retry_ms, cursor } = parse_body(op, text)?;
                 Self::Drain { retry: Duration::from_millis(retry_ms), cursor }
             }
             "error" => {
-                let Complaint { code, message, oldest } = part(op, text)?;
+                let ErrorBody { code, message, oldest } = parse_body(op, text)?;
                 Self::Error(Told { code: Some(code), message, oldest })
             }
             "pong" => Self::Pong,
@@ -222,21 +222,21 @@ impl Frame {
     }
 }
 
-fn part<'a, T: Deserialize<'a>>(op: &str, text: &'a str) -> Result<T, BadFrame> {
+fn parse_body<'a, T: Deserialize<'a>>(op: &str, text: &'a str) -> Result<T, BadFrame> {
     serde_json::from_str(text).map_err(|error| BadFrame::of(op, &error))
 }
 
 fn event(message: &Utf8Bytes, event: Option<&RawValue>) -> Result<Event, BadFrame> {
     let text = event.ok_or_else(|| BadFrame("event: there is none in it".to_owned()))?.get();
-    let Head { seq, id, kind, level } = part("event", text)?;
+    let EventMembers { seq, id, kind, level } = parse_body("event", text)?;
     if seq < 1 {
         return Err(BadFrame(format!("event: {seq} is no seq")));
     }
     let level = Level::parse(&level).ok_or_else(|| BadFrame(format!("event {seq}: its level is none")))?;
     // The text is a part of the message, so the message is kept and nothing copied.
     let begin = text.as_ptr().addr().saturating_sub(message.as_str().as_ptr().addr());
-    let place = begin..begin + text.len();
-    Ok(Event { seq, id, kind: kind.into_owned(), level, message: message.clone(), place })
+    let json_range = begin..begin + text.len();
+    Ok(Event { seq, id, kind: kind.into_owned(), level, message: message.clone(), json_range })
 }
 
 fn cursor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cursor, D::Error> {

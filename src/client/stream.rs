@@ -18,7 +18,7 @@ use crate::journal::Cursor;
 /// A connection that lasted this long has worked, even if no event came: the waits begin anew after it.
 const HEALTHY: Duration = Duration::from_secs(5);
 /// The longest pause that a server which shuts down may ask for.
-const MOST_DRAIN: Duration = Duration::from_secs(600);
+const MAX_DRAIN_WAIT: Duration = Duration::from_secs(600);
 
 /// The source of tokens: asked before each connect, and when the server says that the present one expires.
 #[derive(Clone)]
@@ -117,12 +117,12 @@ pub struct Stream {
     /// The token of the last connect.
     token: Option<Secret>,
     /// True if a token was refused since the last `hello`.
-    refused: bool,
+    token_refused: bool,
     /// The moment before which a server that shuts down does not want to be asked again.
-    drained: Option<Instant>,
+    retry_not_before: Option<Instant>,
     connections: u64,
     /// True if the present connection has brought an event.
-    fruitful: bool,
+    has_event: bool,
     /// Unknown frames of the connections before the present one.
     unknown: u64,
 }
@@ -138,10 +138,10 @@ impl Stream {
             cursor,
             backoff: Backoff::default(),
             token: None,
-            refused: false,
-            drained: None,
+            token_refused: false,
+            retry_not_before: None,
             connections: 0,
-            fruitful: false,
+            has_event: false,
             unknown: 0,
         }
     }
@@ -174,14 +174,14 @@ impl Stream {
                     self.connect().await.map(Some)
                 }
                 State::Open(connection, _) => match connection.next().await {
-                    Ok(frame) => Ok(self.take(frame).await),
+                    Ok(frame) => Ok(self.handle(frame).await),
                     Err(error) => Err(error),
                 },
             };
             match outcome {
                 Ok(Some(item)) => return Ok(item),
                 Ok(None) => {}
-                Err(error) => return self.lose(error),
+                Err(error) => return self.end_connection(error),
             }
         }
     }
@@ -204,15 +204,15 @@ impl Stream {
         // Until an event comes, the stream stands at the cursor of the first `hello`.
         self.cursor.get_or_insert(hello.cursor);
         self.state = State::Open(Box::new(connection), Instant::now());
-        (self.refused, self.fruitful, self.drained) = (false, false, None);
+        (self.token_refused, self.has_event, self.retry_not_before) = (false, false, None);
         self.connections += 1;
         Ok(if self.connections == 1 { Item::Connected(hello) } else { Item::Resumed(hello) })
     }
 
-    async fn take(&mut self, frame: Frame) -> Option<Item> {
+    async fn handle(&mut self, frame: Frame) -> Option<Item> {
         match frame {
             Frame::Event(event) => {
-                self.fruitful = true;
+                self.has_event = true;
                 self.cursor = Some(event.cursor());
                 Some(Item::Event(event))
             }
@@ -226,8 +226,8 @@ impl Stream {
             }
             Frame::Drain { retry, cursor } => {
                 self.advance(cursor);
-                let retry_in = retry.min(MOST_DRAIN);
-                self.drained = Some(Instant::now() + retry_in);
+                let retry_in = retry.min(MAX_DRAIN_WAIT);
+                self.retry_not_before = Some(Instant::now() + retry_in);
                 Some(Item::Draining { retry_in })
             }
             Frame::AuthExpiring(_) => {
@@ -260,10 +260,10 @@ impl Stream {
         }
     }
 
-    fn lose(&mut self, why: Error) -> Result<Item, Error> {
+    fn end_connection(&mut self, why: Error) -> Result<Item, Error> {
         if let State::Open(connection, since) = &self.state {
             self.unknown += connection.unknown_frames();
-            if self.fruitful || since.elapsed() >= HEALTHY {
+            if self.has_event || since.elapsed() >= HEALTHY {
                 self.backoff.reset();
             }
         }
@@ -272,7 +272,7 @@ impl Stream {
             return Err(why);
         }
         let now = Instant::now();
-        let until = match self.drained.take() {
+        let until = match self.retry_not_before.take() {
             // The server gives each client a wait of its own, so no jitter is needed.
             Some(then) => then.max(now),
             None => now + self.backoff.wait() + why.retry_after().unwrap_or_default(),
@@ -284,10 +284,10 @@ impl Stream {
     /// True if the token was refused and the source has another one, once per `hello`: a source that makes a new token each time
     /// must not try for ever.
     fn may_try_another_token(&mut self, why: &Error) -> bool {
-        if !matches!(why, Error::Unauthorized(_)) || self.refused {
+        if !matches!(why, Error::Unauthorized(_)) || self.token_refused {
             return false;
         }
-        self.refused = true;
+        self.token_refused = true;
         self.options.tokens.get().is_some_and(|fresh| self.token.as_ref() != Some(&fresh))
     }
 }

@@ -223,13 +223,13 @@ fn refuse_heavy(events: &[NewEvent]) -> Result<(), Refusal> {
 fn refusal(error: &Error, events: usize) -> Option<Refusal> {
     let db = error.as_db_error()?;
     let (column, reason) = explain(db)?;
-    let index = if events == 1 { Some(0) } else { db.detail().and_then(which) };
+    let index = if events == 1 { Some(0) } else { db.detail().and_then(index_from_detail) };
     Some(Refusal { index, column, reason, code: db.code().code().to_owned() })
 }
 
 /// The index of the event from the detail of an error, `event 3 of 7`, which counts from 1. There, 0 means that no event fails
 /// alone.
-fn which(detail: &str) -> Option<usize> {
+fn index_from_detail(detail: &str) -> Option<usize> {
     let number: usize = detail.strip_prefix("event ")?.split(' ').next()?.parse().ok()?;
     number.checked_sub(1)
 }

@@ -91,7 +91,7 @@ impl Filter {
             }
             seen.push(known);
             if value.is_empty() || value.len() > longest || value.contains('\0') {
-                return Err(refuse(length(known)));
+                return Err(refuse(requirement(known)));
             }
             filter.set(known, value).map_err(refuse)?;
         }
@@ -100,10 +100,10 @@ impl Filter {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
         match name {
-            "type" => self.types = types(value)?,
-            "level" => self.min_level = Some(Level::parse(value).ok_or(length("level"))?),
+            "type" => self.types = parse_types(value)?,
+            "level" => self.min_level = Some(Level::parse(value).ok_or(requirement("level"))?),
             "symbol" => self.symbol = Some(value.to_owned()),
-            "trade_id" => self.trade_id = Some(Uuid::try_parse(value).map_err(|_| length("trade_id"))?),
+            "trade_id" => self.trade_id = Some(Uuid::try_parse(value).map_err(|_| requirement("trade_id"))?),
             "subject" => self.subject = Some(value.to_owned()),
             _ => self.owner = Some(value.to_owned()),
         }
@@ -244,16 +244,16 @@ pub fn tellable(name: &str) -> &str {
     if name.len() <= 32 && !name.is_empty() && name.bytes().all(plain) { name } else { "a name" }
 }
 
-fn types(list: &str) -> Result<Vec<TypePattern>, &'static str> {
+fn parse_types(list: &str) -> Result<Vec<TypePattern>, &'static str> {
     let patterns: Option<Vec<_>> = list.split(',').map(|item| TypePattern::parse(item.trim())).collect();
-    let patterns = patterns.ok_or(length("type"))?;
+    let patterns = patterns.ok_or(requirement("type"))?;
     if patterns.len() > MAX_TYPES {
         return Err("must be at most 64 types");
     }
     Ok(patterns)
 }
 
-fn length(name: &str) -> &'static str {
+fn requirement(name: &str) -> &'static str {
     match name {
         "type" => "must be a comma list of at most 64 types: dotted lower-case words of at most 128 bytes, or prefix.*",
         "level" => "must be debug, info, warn, error or critical",

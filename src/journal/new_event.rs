@@ -109,7 +109,7 @@ fn no_payload() -> Box<RawValue> {
 }
 
 /// The name of the unknown field in an error of serde, and the rest of the sentence.
-fn unknown(said: &str) -> (&str, &str) {
+fn unknown_field(said: &str) -> (&str, &str) {
     let quoted = said.split_once('`').map_or("", |(_, rest)| rest);
     quoted.rfind("`, expected").map_or(("", ""), |at| (&quoted[..at], &quoted[at + 1..]))
 }
@@ -123,7 +123,7 @@ pub fn names_a_field(error: &serde_json::Error) -> Option<String> {
         return None;
     }
     if said.starts_with("unknown field") {
-        let (name, rest) = unknown(&said);
+        let (name, rest) = unknown_field(&said);
         return Some(if tellable(name) == name { said } else { format!("unknown field{rest}") });
     }
     Some(said)

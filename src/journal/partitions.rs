@@ -9,7 +9,7 @@ use crate::db::{Database, DatabaseError, Lane};
 use crate::shutdown::Shutdown;
 
 /// The interval at which the server makes the partitions that are missing ahead.
-const EVERY: Duration = Duration::from_secs(3600);
+const INTERVAL: Duration = Duration::from_secs(3600);
 /// The first wait after a failure; it doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(300);
@@ -87,20 +87,20 @@ pub async fn ensure_partitions(client: &Client) -> Result<i32, Error> {
 /// server, since inserts go on in the partitions that are already ahead.
 pub async fn keep_ahead(database: Database, shutdown: Shutdown) {
     let mut wait = RETRY_MIN;
-    let mut told = None;
+    let mut last_error = None;
     loop {
         let pause = match make(&database).await {
             Ok(made) => {
-                if made > 0 || told.is_some() {
+                if made > 0 || last_error.is_some() {
                     tracing::info!(made, "the journal has its partitions ahead");
                 }
-                (wait, told) = (RETRY_MIN, None);
-                EVERY
+                (wait, last_error) = (RETRY_MIN, None);
+                INTERVAL
             }
             Err(error) => {
-                if told.as_ref() != Some(&error) {
+                if last_error.as_ref() != Some(&error) {
                     tracing::warn!(reason = error.kind(), "partitions ahead could not be made: {error}");
-                    told = Some(error);
+                    last_error = Some(error);
                 }
                 let now = wait;
                 wait = (wait * 2).min(RETRY_MAX);

@@ -263,15 +263,15 @@ impl<'a> Trim<'a> {
         // No other detach can begin before a pending one is finished.
         for pending in partitions::attached(&self.client).await?.into_iter().filter(|p| p.detach_pending) {
             (self.tell)(Note::Finishing(pending.name.clone()));
-            self.waiting(&format!("alter table rowcast.events detach partition {} finalize", pending.name)).await?;
+            self.run_waiting(&format!("alter table rowcast.events detach partition {} finalize", pending.name)).await?;
         }
         for name in partitions::detached(&self.client).await? {
             self.drop_table(&name, None).await?;
         }
         let attached = partitions::attached(&self.client).await?;
-        let (used, last) = (self.used().await?, self.trimmed_through);
+        let (used, last) = (self.sequence_value().await?, self.trimmed_through);
         let mut default = attached.iter().filter(|p| p.is_default);
-        for partition in attached.iter().filter(|p| goes(p, last, used)) {
+        for partition in attached.iter().filter(|p| may_drop(p, last, used)) {
             if let Some(default) = default.next() {
                 return Err(TrimError::DefaultPartition(default.name.clone()));
             }
@@ -280,7 +280,7 @@ impl<'a> Trim<'a> {
                 (self.tell)(Note::Left(partition.name.clone(), why.to_owned()));
                 continue;
             }
-            self.waiting(&format!("alter table rowcast.events detach partition {} concurrently", partition.name))
+            self.run_waiting(&format!("alter table rowcast.events detach partition {} concurrently", partition.name))
                 .await?;
             self.drop_table(&partition.name, Some(partition.bytes)).await?;
         }
@@ -288,16 +288,16 @@ impl<'a> Trim<'a> {
     }
 
     async fn would_drop(&self) -> Result<Vec<(String, i64)>, TrimError> {
-        let used = self.used().await?;
+        let used = self.sequence_value().await?;
         let mut all: Vec<_> = partitions::detached(&self.client).await?.into_iter().map(|name| (name, 0)).collect();
         let attached = partitions::attached(&self.client).await?;
-        let going = attached.into_iter().filter(|p| p.ours && goes(p, self.trimmed_through, used));
+        let going = attached.into_iter().filter(|p| p.ours && may_drop(p, self.trimmed_through, used));
         all.extend(going.map(|p| (p.name, p.bytes)));
         Ok(all)
     }
 
     /// The last value of the sequence. Partitions below it take no new events.
-    async fn used(&self) -> Result<i64, TrimError> {
+    async fn sequence_value(&self) -> Result<i64, TrimError> {
         let sql = "select coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0)";
         Ok(self.client.query_typed_one(sql, &[]).await?.try_get(0)?)
     }
@@ -318,9 +318,9 @@ impl<'a> Trim<'a> {
                 drop table {name};
             end $do$"
         );
-        match self.waiting(&sql).await {
+        match self.run_waiting(&sql).await {
             Ok(()) => (self.tell)(Note::Dropped(name.to_owned(), bytes.unwrap_or(0))),
-            Err(TrimError::Postgres(error)) if stays(&error) => {
+            Err(TrimError::Postgres(error)) if must_stay(&error) => {
                 let why = error.as_db_error().map_or_else(String::new, |db| db.message().to_owned());
                 (self.tell)(Note::Left(name.to_owned(), why));
             }
@@ -331,12 +331,12 @@ impl<'a> Trim<'a> {
 }
 
 /// True if all of a partition is trimmed, and the sequence has left it.
-fn goes(partition: &Partition, trimmed_through: i64, used: i64) -> bool {
+fn may_drop(partition: &Partition, trimmed_through: i64, used: i64) -> bool {
     partition.upper.is_some_and(|upper| upper <= trimmed_through.saturating_add(1) && upper <= used)
 }
 
 /// True if an error means that the table must stay: a check of [`Trim::drop_table`] failed, or another object depends on it.
-fn stays(error: &Error) -> bool {
+fn must_stay(error: &Error) -> bool {
     let code = error.code();
     code == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE) || code == Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST)
 }

@@ -11,12 +11,12 @@ use super::blocker::Blocker;
 use super::{Note, Trim, TrimError};
 
 /// The interval at which the watcher looks whom the statement waits for.
-const LOOK: Duration = Duration::from_millis(500);
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Trim<'_> {
     /// Runs one statement that may wait, until it is done or the limit on all waits is reached. The server itself then ends the
     /// statement, so no lock stays behind even if this process is gone.
-    pub(super) async fn waiting(&mut self, sql: &str) -> Result<(), TrimError> {
+    pub(super) async fn run_waiting(&mut self, sql: &str) -> Result<(), TrimError> {
         let left = self.deadline.saturating_duration_since(Instant::now()).as_millis().clamp(1, 2_147_483_647);
         self.client.batch_execute(&format!("set statement_timeout = {left}")).await?;
         let mut seen = Vec::new();
@@ -24,7 +24,7 @@ impl Trim<'_> {
         let done = loop {
             tokio::select! {
                 done = &mut work => break done,
-                () = tokio::time::sleep(LOOK) => {
+                () = tokio::time::sleep(LOOK_INTERVAL) => {
                     // A look that fails must not end the statement.
                     let blockers = blockers(&self.watcher, self.pid).await.unwrap_or_default();
                     if !blockers.is_empty() && blockers != seen {
