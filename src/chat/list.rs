@@ -13,14 +13,14 @@ use crate::db::Timestamp;
 
 /// A page of a list, and whether more items follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed<T> {
+pub(super) struct ListPage<T> {
     /// The items, in the order of the list.
     pub(super) items: Vec<T>,
     /// True if others follow.
     pub(super) more: bool,
 }
 
-impl<T> Listed<T> {
+impl<T> ListPage<T> {
     /// A page of these items. The statement asks for one item more than the limit, which tells whether more follow.
     fn of(mut items: Vec<T>, limit: usize) -> Self {
         let more = items.len() > limit;
@@ -69,7 +69,7 @@ pub(super) async fn conversations(
     status: Option<Status>,
     after: Option<ListCursor>,
     limit: u16,
-) -> Result<Listed<Conversation>, Error> {
+) -> Result<ListPage<Conversation>, Error> {
     // Two statements, since each has an index of its own.
     let whose = if owner.is_some() {
         "c.speaker_id = (select s.id from chat.speakers s where s.subject = $1)"
@@ -93,7 +93,7 @@ pub(super) async fn conversations(
     ];
     let rows = client.query_typed(&sql, &parameters).await?;
     let items = rows.iter().map(Conversation::read).collect::<Result<_, _>>()?;
-    Ok(Listed::of(items, usize::from(limit)))
+    Ok(ListPage::of(items, usize::from(limit)))
 }
 
 /// A page of the utterances of a conversation after a position, in order; `None` if the conversation may not be seen.
@@ -103,7 +103,7 @@ pub(super) async fn utterances(
     conversation: Uuid,
     after: i32,
     limit: u16,
-) -> Result<Option<Listed<Utterance>>, Error> {
+) -> Result<Option<ListPage<Utterance>>, Error> {
     if find(client, owner, conversation).await?.is_none() {
         return Ok(None);
     }
@@ -115,7 +115,7 @@ pub(super) async fn utterances(
     let parameters = [(&conversation as _, Type::UUID), (&after as _, Type::INT4), (&one_more as _, Type::INT8)];
     let rows = client.query_typed(&sql, &parameters).await?;
     let items = rows.iter().map(Utterance::read).collect::<Result<_, _>>()?;
-    Ok(Some(Listed::of(items, usize::from(limit))))
+    Ok(Some(ListPage::of(items, usize::from(limit))))
 }
 
 /// Closes a conversation and returns it; a closed one stays as it is. `None` if the conversation may not be seen.

@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Error};
 
 use super::answer::ask;
 use super::responder::{Echo, Question, Responder};
-use super::store::{self, Kept};
+use super::store::{self, StoreOutcome};
 use super::{Exchange, Message, Status};
 use crate::db::{Database, DatabaseError, Lane, Requester};
 
@@ -59,18 +59,18 @@ impl Chat {
     /// Stores a message with its answer, or alone if there is no answer in time.
     pub(super) async fn say(&self, database: &Database, message: &Message) -> Result<Exchange, ChatError> {
         let question = match self.prepare(database, message).await? {
-            Prepared::Said(exchange) => return Ok(*exchange),
+            Prepared::Stored(exchange) => return Ok(*exchange),
             Prepared::Question(question) => question,
         };
         // No connection is held here: a slow responder must not keep others from the database.
         let answer = ask(&self.responder, question, self.limit).await;
         let keep = async |client: &mut Client| {
-            match store::keep(client, message, self.responder.name(), &answer).await? {
-                Kept::Yes(exchange) => Ok(*exchange),
-                Kept::Missing => Err(ChatError::NotFound),
-                Kept::Closed => Err(ChatError::Closed),
+            match store::store_exchange(client, message, self.responder.name(), &answer).await? {
+                StoreOutcome::Stored(exchange) => Ok(*exchange),
+                StoreOutcome::Missing => Err(ChatError::NotFound),
+                StoreOutcome::Closed => Err(ChatError::Closed),
                 // Another request of the same key was quicker.
-                Kept::Repeated => match &message.key {
+                StoreOutcome::Repeated => match &message.key {
                     Some(key) => self.said(client, message, key).await?.ok_or(ChatError::KeyReused),
                     None => Err(ChatError::KeyReused),
                 },
@@ -85,9 +85,9 @@ impl Chat {
             if let Some(key) = &message.key
                 && let Some(exchange) = self.said(client, message, key).await?
             {
-                return Ok(Prepared::Said(Box::new(exchange)));
+                return Ok(Prepared::Stored(Box::new(exchange)));
             }
-            let history = match store::place(client, message).await? {
+            let history = match store::find_conversation(client, message).await? {
                 None if message.conversation.is_some() => return Err(ChatError::NotFound),
                 Some(place) if place.status == Status::Closed => return Err(ChatError::Closed),
                 Some(place) => store::history(client, place.id).await?,
@@ -101,7 +101,7 @@ impl Chat {
 
     /// The exchange that was stored under this key; an error if its message was another.
     async fn said(&self, client: &Client, message: &Message, key: &str) -> Result<Option<Exchange>, ChatError> {
-        let Some(exchange) = store::said_before(client, &message.subject, key).await? else { return Ok(None) };
+        let Some(exchange) = store::find_exchange(client, &message.subject, key).await? else { return Ok(None) };
         let same_place = message.conversation.is_none_or(|id| id == exchange.conversation.id);
         if exchange.said.text == message.text.as_str() && same_place {
             return Ok(Some(exchange));
@@ -113,7 +113,7 @@ impl Chat {
 /// A message before it is answered.
 enum Prepared {
     /// An earlier request with this key has stored it.
-    Said(Box<Exchange>),
+    Stored(Box<Exchange>),
     /// The question for the responder.
     Question(Question),
 }

@@ -16,7 +16,7 @@ const HISTORY: i64 = 20;
 const KEY_RULE: &str = "utterances_key";
 
 /// The conversation of a message: the one that it names, or else the open one of its subject.
-pub(super) async fn place(client: &Client, message: &Message) -> Result<Option<Conversation>, Error> {
+pub(super) async fn find_conversation(client: &Client, message: &Message) -> Result<Option<Conversation>, Error> {
     let sql = format!(
         "select {CONVERSATION} from chat.conversations c
           where case when $2::uuid is null
@@ -42,7 +42,7 @@ pub(super) async fn history(client: &Client, conversation: Uuid) -> Result<Vec<T
 }
 
 /// The exchange that a subject has stored under an idempotency key.
-pub(super) async fn said_before(client: &Client, subject: &str, key: &str) -> Result<Option<Exchange>, Error> {
+pub(super) async fn find_exchange(client: &Client, subject: &str, key: &str) -> Result<Option<Exchange>, Error> {
     let sql = format!(
         "select {UTTERANCE}, {CONVERSATION}
            from chat.utterances q
@@ -67,9 +67,9 @@ fn exchange(rows: &[Row], repeated: bool) -> Result<Option<Exchange>, Error> {
 
 /// The outcome of storing an exchange.
 #[derive(Debug)]
-pub(super) enum Kept {
+pub(super) enum StoreOutcome {
     /// It is stored.
-    Yes(Box<Exchange>),
+    Stored(Box<Exchange>),
     /// Its key was used before.
     Repeated,
     /// The subject has no such conversation.
@@ -82,12 +82,12 @@ pub(super) enum Kept {
 ///
 /// The row of the conversation is locked from the first statement that touches it, so positions are given out one after
 /// the other, and a conversation is not closed in between. The tables' events come at the commit, all at once.
-pub(super) async fn keep(
+pub(super) async fn store_exchange(
     client: &mut Client,
     message: &Message,
     bot: &str,
     answer: &Result<Vec<String>, Outcome>,
-) -> Result<Kept, Error> {
+) -> Result<StoreOutcome, Error> {
     // Each statement must see what was committed while it waited.
     let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
     let speakers = "insert into chat.speakers (kind, subject, name) values ('user', $1, null), ('bot', null, $2)
@@ -108,21 +108,21 @@ pub(super) async fn keep(
         );
         transaction.query_typed_opt(&sql, &[(&message.subject, Type::TEXT)]).await?
     };
-    let Some(place) = place else { return Ok(Kept::Missing) };
+    let Some(place) = place else { return Ok(StoreOutcome::Missing) };
     let conversation = Conversation::read(&place)?;
     if conversation.status == super::Status::Closed {
-        return Ok(Kept::Closed);
+        return Ok(StoreOutcome::Closed);
     }
     let rows = match insert(&transaction, message, conversation.id, bot, answer).await {
-        Err(error) if is_repeated(&error) => return Ok(Kept::Repeated),
+        Err(error) if is_repeated(&error) => return Ok(StoreOutcome::Repeated),
         rows => rows?,
     };
     transaction.commit().await?;
     let mut said = rows.iter().map(Utterance::read);
     // The statement returns a row for the message, and one for each part of the answer.
-    let Some(first) = said.next().transpose()? else { return Ok(Kept::Missing) };
+    let Some(first) = said.next().transpose()? else { return Ok(StoreOutcome::Missing) };
     let answer = said.collect::<Result<_, _>>()?;
-    Ok(Kept::Yes(Box::new(Exchange { conversation, said: first, answer, repeated: false })))
+    Ok(StoreOutcome::Stored(Box::new(Exchange { conversation, said: first, answer, repeated: false })))
 }
 
 async fn insert(

@@ -4,7 +4,7 @@ use tokio_postgres::error::{DbError, SqlState};
 
 /// The reason for which a statement on the trading tables failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
+pub(super) enum TradingError {
     /// There is no such row.
     #[error("there is no such thing")]
     NotFound,
@@ -27,27 +27,27 @@ pub(super) enum Error {
     Postgres(#[source] tokio_postgres::Error),
 }
 
-impl From<tokio_postgres::Error> for Error {
+impl From<tokio_postgres::Error> for TradingError {
     fn from(error: tokio_postgres::Error) -> Self {
         error.as_db_error().and_then(explain).unwrap_or(Self::Postgres(error))
     }
 }
 
 /// The error of a request that an error of Postgres means; `None` if the database itself failed.
-fn explain(db: &DbError) -> Option<Error> {
+fn explain(db: &DbError) -> Option<TradingError> {
     Some(match *db.code() {
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
-            Error::State { state: db.detail()?.to_owned(), reason: db.message().to_owned() }
+            TradingError::State { state: db.detail()?.to_owned(), reason: db.message().to_owned() }
         }
-        SqlState::CHECK_VIOLATION => Error::Invalid(rule(db.table()?, db.constraint()?)),
-        SqlState::FOREIGN_KEY_VIOLATION => Error::Invalid("trade_id must name a trade that exists".to_owned()),
-        SqlState::NOT_NULL_VIOLATION => Error::Invalid(format!("{} must be given", db.column()?)),
+        SqlState::CHECK_VIOLATION => TradingError::Invalid(constraint_sentence(db.table()?, db.constraint()?)),
+        SqlState::FOREIGN_KEY_VIOLATION => TradingError::Invalid("trade_id must name a trade that exists".to_owned()),
+        SqlState::NOT_NULL_VIOLATION => TradingError::Invalid(format!("{} must be given", db.column()?)),
         SqlState::UNTRANSLATABLE_CHARACTER | SqlState::CHARACTER_NOT_IN_REPERTOIRE => {
-            Error::Invalid("a text must not hold a NUL character or an unpaired surrogate".to_owned())
+            TradingError::Invalid("a text must not hold a NUL character or an unpaired surrogate".to_owned())
         }
-        SqlState::STATEMENT_TOO_COMPLEX => Error::Invalid("JSON must be nested less deeply".to_owned()),
-        SqlState::PROGRAM_LIMIT_EXCEEDED => Error::Invalid("JSON must be smaller".to_owned()),
-        ref other if other.code().starts_with("22") => Error::Invalid("a value cannot be stored".to_owned()),
+        SqlState::STATEMENT_TOO_COMPLEX => TradingError::Invalid("JSON must be nested less deeply".to_owned()),
+        SqlState::PROGRAM_LIMIT_EXCEEDED => TradingError::Invalid("JSON must be smaller".to_owned()),
+        ref other if other.code().starts_with("22") => TradingError::Invalid("a value cannot be stored".to_owned()),
         _ => return None,
     })
 }
@@ -58,7 +58,7 @@ const SIGNED: &str = "must be between -1e20 and 1e20, with at most 18 decimal pl
 const WORDS: &str = "must be 1 to 4000 bytes";
 
 /// The sentence for a constraint that a request has broken.
-fn rule(table: &str, constraint: &str) -> String {
+fn constraint_sentence(table: &str, constraint: &str) -> String {
     let whole = match constraint {
         "orders_limit_has_price" => "limit_price must be given exactly for limit orders",
         "orders_fill_has_price" => "average_price must be given exactly when something was filled",

@@ -16,9 +16,9 @@ pub use api::APPLICATION;
 
 /// The outcome of a creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Made {
+enum Creation {
     /// This request has made the row.
     New,
     /// The row was there before this request.
-    Before,
+    Existing,
 }

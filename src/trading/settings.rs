@@ -4,8 +4,8 @@ use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::Made;
-use super::error::Error;
+use super::Creation;
+use super::error::TradingError;
 use super::page::{Page, Select, Window};
 use crate::db::Timestamp;
 
@@ -62,14 +62,14 @@ impl PastSetting {
 }
 
 /// Makes or changes a setting. Writing the value that it has changes nothing. If `version` is given, the setting must be at that
-/// version (at 0, must not exist), or else it is an [`Error::State`]: somebody has changed it in between.
+/// version (at 0, must not exist), or else it is a [`TradingError::State`]: somebody has changed it in between.
 pub(super) async fn put(
     client: &Client,
     by: &str,
     key: &str,
     value: &str,
     version: Option<i32>,
-) -> Result<(Setting, Made), Error> {
+) -> Result<(Setting, Creation), TradingError> {
     let sql = format!(
         "insert into trading.config as c (key, value, updated_by)
          select $1, $2::text::jsonb, $3 where coalesce($4, 0) = 0 or exists (select from trading.config where key = $1)
@@ -83,7 +83,7 @@ pub(super) async fn put(
         [(&key, Type::TEXT), (&value, Type::TEXT), (&by, Type::TEXT), (&version, Type::INT4)];
     if let Some(row) = client.query_typed(&sql, &values).await?.first() {
         let setting = Setting::read(row)?;
-        let made = if setting.version == 1 { Made::New } else { Made::Before };
+        let made = if setting.version == 1 { Creation::New } else { Creation::Existing };
         return Ok((setting, made));
     }
     // No row was written: the setting is at another version, or has this value already.
@@ -92,13 +92,17 @@ pub(super) async fn put(
     let rows = client.query_typed(&sql, &values[..2]).await?;
     let conflict = |state: String| {
         let reason = "the setting is at another version".to_owned();
-        Error::State { state, reason }
+        TradingError::State { state, reason }
     };
     let row = rows.first().ok_or_else(|| conflict("0".to_owned()))?;
     let setting = Setting::read(row)?;
     // A retry finds the setting one version after the one that it names.
     let meant = version.is_none_or(|version| [version, version.saturating_add(1)].contains(&setting.version));
-    if row.try_get("same")? && meant { Ok((setting, Made::Before)) } else { Err(conflict(setting.version.to_string())) }
+    if row.try_get("same")? && meant {
+        Ok((setting, Creation::Existing))
+    } else {
+        Err(conflict(setting.version.to_string()))
+    }
 }
 
 /// A page of the settings by key, behind the key `after`; with `only`, that setting alone.
@@ -107,7 +111,7 @@ pub(super) async fn list(
     only: Option<&str>,
     after: Option<&str>,
     limit: usize,
-) -> Result<Page<Setting>, Error> {
+) -> Result<Page<Setting>, TradingError> {
     let sql = format!(
         "select {COLUMNS} from trading.config where ($1::text is null or key = $1) and ($2::text is null or key > $2)
           order by key limit $3"
@@ -121,7 +125,11 @@ pub(super) async fn list(
 }
 
 /// A page of all versions of settings, by the time of the change; with `only`, of that setting alone.
-pub(super) async fn history(client: &Client, only: Option<&str>, window: &Window) -> Result<Page<PastSetting>, Error> {
+pub(super) async fn history(
+    client: &Client,
+    only: Option<&str>,
+    window: &Window,
+) -> Result<Page<PastSetting>, TradingError> {
     let columns = "id, key, version, value::text as value, changed_at, changed_by";
     let mut select = Select::new(columns, "trading.config_history");
     select.text("key", only);

@@ -5,7 +5,7 @@ use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::amount::Amount;
-use super::error::Error;
+use super::error::TradingError;
 use super::page::{Page, Select, Window};
 use crate::db::Timestamp;
 
@@ -52,7 +52,7 @@ pub(super) struct NewSnapshot {
 }
 
 /// Stores a snapshot.
-pub(super) async fn take(client: &Client, by: &str, new: &NewSnapshot) -> Result<Snapshot, Error> {
+pub(super) async fn take(client: &Client, by: &str, new: &NewSnapshot) -> Result<Snapshot, TradingError> {
     let sql = format!(
         "insert into trading.snapshots (equity, cash, unrealized_profit, positions, taken_by)
          values ($1::text::numeric, $2::text::numeric, coalesce($3::text::numeric, 0), coalesce($4::text::jsonb, '[]'), $5)
@@ -66,10 +66,10 @@ pub(super) async fn take(client: &Client, by: &str, new: &NewSnapshot) -> Result
         (&by, Type::TEXT),
     ];
     let rows = client.query_typed(&sql, &values).await?;
-    Ok(Snapshot::read(rows.first().ok_or(Error::NotFound)?)?)
+    Ok(Snapshot::read(rows.first().ok_or(TradingError::NotFound)?)?)
 }
 
 /// Snapshots by their time.
-pub(super) async fn list(client: &Client, window: &Window) -> Result<Page<Snapshot>, Error> {
+pub(super) async fn list(client: &Client, window: &Window) -> Result<Page<Snapshot>, TradingError> {
     Select::new(COLUMNS, "trading.snapshots").page(client, "taken_at", window, Snapshot::read).await
 }

@@ -14,7 +14,7 @@ use crate::db::Timestamp;
 use crate::view::{Document, Redaction, instant};
 
 /// Writes a point in time, or null.
-fn perhaps<S: serde::Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
+fn optional_instant<S: serde::Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => instant(at, serializer),
         None => serializer.serialize_none(),
@@ -38,7 +38,7 @@ struct PrivateTrade<'a> {
     opened_by: Option<&'a str>,
     #[serde(serialize_with = "instant")]
     opened_at: OffsetDateTime,
-    #[serde(serialize_with = "perhaps")]
+    #[serde(serialize_with = "optional_instant")]
     closed_at: Option<OffsetDateTime>,
 }
 
@@ -52,7 +52,7 @@ struct PublicTrade<'a> {
     exit_price: Option<&'a str>,
     #[serde(serialize_with = "instant")]
     opened_at: OffsetDateTime,
-    #[serde(serialize_with = "perhaps")]
+    #[serde(serialize_with = "optional_instant")]
     closed_at: Option<OffsetDateTime>,
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::application::{ApplicationError, names_a_field};
 use crate::refusals::{INVALID_ORDER, INVALID_SETTING, INVALID_SNAPSHOT, INVALID_TRADE, Refusal, sentence};
 use crate::trading::amount::Amount;
-use crate::trading::orders::{NewOrder, Report};
+use crate::trading::orders::{NewOrder, OrderReport};
 use crate::trading::snapshots::NewSnapshot;
 use crate::trading::trades::{Closing, NewTrade};
 use crate::view::redact::REDACTED;
@@ -91,7 +91,7 @@ pub(super) fn new_trade(body: &[u8]) -> Result<NewTrade, ApplicationError> {
         side: body.side,
         quantity: amount("quantity", &body.quantity, code)?,
         entry_price: amount("entry_price", &body.entry_price, code)?,
-        fees: perhaps("fees", body.fees.as_deref(), code)?,
+        fees: optional_amount("fees", body.fees.as_deref(), code)?,
         reason: body.reason,
     })
 }
@@ -102,7 +102,7 @@ pub(super) fn closing(body: &[u8]) -> Result<Closing, ApplicationError> {
     let body: ClosingBody = object(body, code)?;
     Ok(Closing {
         exit_price: amount("exit_price", &body.exit_price, code)?,
-        fees: perhaps("fees", body.fees.as_deref(), code)?,
+        fees: optional_amount("fees", body.fees.as_deref(), code)?,
         reason: body.reason,
     })
 }
@@ -118,20 +118,20 @@ pub(super) fn new_order(body: &[u8]) -> Result<NewOrder, ApplicationError> {
         side: body.side,
         kind: body.r#type,
         quantity: amount("quantity", &body.quantity, code)?,
-        limit_price: perhaps("limit_price", body.limit_price.as_deref(), code)?,
+        limit_price: optional_amount("limit_price", body.limit_price.as_deref(), code)?,
     })
 }
 
 /// Reads the body of a report, which gives an order a new state.
-pub(super) fn report(body: &[u8]) -> Result<Report, ApplicationError> {
+pub(super) fn report(body: &[u8]) -> Result<OrderReport, ApplicationError> {
     let code = INVALID_ORDER;
     let body: ReportBody = object(body, code)?;
-    let report = Report {
+    let report = OrderReport {
         trade_id: trade_id(body.trade_id.as_deref(), code)?,
         status: body.status,
-        filled_quantity: perhaps("filled_quantity", body.filled_quantity.as_deref(), code)?,
-        average_price: perhaps("average_price", body.average_price.as_deref(), code)?,
-        fees: perhaps("fees", body.fees.as_deref(), code)?,
+        filled_quantity: optional_amount("filled_quantity", body.filled_quantity.as_deref(), code)?,
+        average_price: optional_amount("average_price", body.average_price.as_deref(), code)?,
+        fees: optional_amount("fees", body.fees.as_deref(), code)?,
         reject_reason: body.reject_reason,
     };
     let nothing = report.trade_id.is_none()
@@ -150,7 +150,7 @@ pub(super) fn new_snapshot(body: &[u8]) -> Result<NewSnapshot, ApplicationError>
     Ok(NewSnapshot {
         equity: amount("equity", &body.equity, code)?,
         cash: amount("cash", &body.cash, code)?,
-        unrealized_profit: perhaps("unrealized_profit", body.unrealized_profit.as_deref(), code)?,
+        unrealized_profit: optional_amount("unrealized_profit", body.unrealized_profit.as_deref(), code)?,
         positions: body.positions.map(|positions| positions.get().to_owned()),
     })
 }
@@ -171,7 +171,7 @@ fn amount(name: &str, text: &str, code: &'static Refusal) -> Result<Amount, Appl
     Amount::parse(text).map_err(|bad| ApplicationError::because(code, sentence(&format!("{name} {bad}"))))
 }
 
-fn perhaps(name: &str, text: Option<&str>, code: &'static Refusal) -> Result<Option<Amount>, ApplicationError> {
+fn optional_amount(name: &str, text: Option<&str>, code: &'static Refusal) -> Result<Option<Amount>, ApplicationError> {
     text.map(|text| amount(name, text, code)).transpose()
 }
 
