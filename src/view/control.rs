@@ -100,12 +100,12 @@ pub struct Stall {
     since: String,
     reason: &'static str,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    blocker: Option<Blocker>,
+    blocker: Option<BlockerObject>,
 }
 
 /// The transaction that holds the stream back. Only administrators may see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Blocker {
+struct BlockerObject {
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -127,17 +127,17 @@ impl Stall {
             Reason::Database => ("database", None),
             Reason::Transaction(blockers) => ("transaction", blockers.first()),
         };
-        let blocker = oldest.filter(|_| name_blocker).map(|blocker| Blocker {
+        let blocker = oldest.filter(|_| name_blocker).map(|blocker| BlockerObject {
             pid: blocker.pid,
-            gid: blocker.gid.as_deref().map(shown),
-            application: blocker.application.as_deref().map(shown),
+            gid: blocker.gid.as_deref().map(without_secrets),
+            application: blocker.application.as_deref().map(without_secrets),
         });
         Some(Self { since: time_text(stalled.since), reason, blocker })
     }
 }
 
 /// A name without secrets. Whoever opened the transaction chose it.
-fn shown(name: &str) -> String {
+fn without_secrets(name: &str) -> String {
     Redaction::built_in().text(name).into_owned()
 }
 

@@ -16,7 +16,7 @@ const INSTANT: &[BorrowedFormatItem<'_>] =
 
 /// The JSON object of one event in one view.
 #[derive(Debug, Serialize)]
-pub(super) struct Object<'a> {
+pub(super) struct EventObject<'a> {
     pub(super) seq: i64,
     pub(super) id: Uuid,
     #[serde(serialize_with = "instant")]
@@ -57,7 +57,7 @@ pub fn instant_text(at: OffsetDateTime) -> String {
     at.to_offset(time::UtcOffset::UTC).format(INSTANT).unwrap_or_default()
 }
 
-impl Object<'_> {
+impl EventObject<'_> {
     /// Appends the JSON of the object.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let before = out.len();

@@ -16,7 +16,7 @@ use crate::shutdown::Shutdown;
 
 /// The time from the beginning of one look to that of the next. The rest of a second is for the look itself and for rendering the
 /// pages anew.
-const EVERY: Duration = Duration::from_millis(900);
+const LOOK_INTERVAL: Duration = Duration::from_millis(900);
 /// A look that takes longer has failed.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
 /// The first wait after a failed look; it doubles up to [`RETRY_MAX`]. That is about the interval of looks, since a type that was
@@ -25,7 +25,7 @@ const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
 /// Asks for all types, if their fingerprint differs from the known one ($1); else for one row with the fingerprint and no type.
-const LOOK: &str = "with types as materialized (select type, public_fields from rowcast.event_types),
+const LOOK_SQL: &str = "with types as materialized (select type, public_fields from rowcast.event_types),
          digests as (select type, sha256(convert_to(type || ' ' || public_fields::text, 'UTF8')) as digest from types),
          prints as (select sha256(coalesce(string_agg(digest, '' order by type), '')) as print from digests)
     select prints.print, types.type, types.public_fields
@@ -46,13 +46,13 @@ pub struct Follower {
     database: Database,
     known: watch::Sender<Known>,
     /// The fingerprint of the known taxonomy.
-    print: Option<Vec<u8>>,
+    fingerprint: Option<Vec<u8>>,
 }
 
 impl Follower {
     /// A follower that knows nothing yet.
     pub fn new(database: Database) -> Self {
-        Self { database, known: watch::Sender::default(), print: None }
+        Self { database, known: watch::Sender::default(), fingerprint: None }
     }
 
     /// The known taxonomy, now and after each change.
@@ -70,11 +70,11 @@ impl Follower {
                 looked = tokio::time::timeout(LOOK_LIMIT, self.look()) => looked.unwrap_or(Err(DatabaseError::Slow(LOOK_LIMIT))),
                 () = shutdown.cancelled() => return,
             };
-            tell_changes(&mut error, looked.as_ref().err());
+            log_change(&mut error, looked.as_ref().err());
             let next = match looked {
                 Ok(()) => {
                     retry = RETRY_MIN;
-                    begun + EVERY
+                    begun + LOOK_INTERVAL
                 }
                 Err(_) => {
                     let next = Instant::now() + retry.mul_f64(jitter());
@@ -91,12 +91,12 @@ impl Follower {
 
     /// Looks once, and publishes what has changed.
     async fn look(&mut self) -> Result<(), DatabaseError> {
-        let print = &self.print;
-        let look = async |client: &mut Client| client.query_typed(LOOK, &[(print, Type::BYTEA)]).await;
+        let fingerprint = &self.fingerprint;
+        let look = async |client: &mut Client| client.query_typed(LOOK_SQL, &[(fingerprint, Type::BYTEA)]).await;
         let rows = self.database.run(Lane::Housekeeping, look).await??;
         let Some(first) = rows.first() else { return Ok(()) };
-        let print: Vec<u8> = first.try_get(0)?;
-        if self.print.as_ref() == Some(&print) {
+        let fingerprint: Vec<u8> = first.try_get(0)?;
+        if self.fingerprint.as_ref() == Some(&fingerprint) {
             return Ok(());
         }
         let mut listed = Vec::with_capacity(rows.len());
@@ -107,7 +107,7 @@ impl Follower {
             }
         }
         let taxonomy: Taxonomy = listed.into_iter().collect();
-        self.print = Some(print);
+        self.fingerprint = Some(fingerprint);
         self.known.send_modify(|known| {
             known.version += 1;
             known.taxonomy = Arc::new(taxonomy);
@@ -118,7 +118,7 @@ impl Follower {
 }
 
 /// Logs when the error becomes another one, not at every look.
-fn tell_changes(before: &mut Option<&'static str>, now: Option<&DatabaseError>) {
+fn log_change(before: &mut Option<&'static str>, now: Option<&DatabaseError>) {
     let kind = now.map(DatabaseError::kind);
     match now {
         Some(error) if *before != kind => {

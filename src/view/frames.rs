@@ -112,7 +112,7 @@ impl Frames {
 
 /// Writes frames, event by event.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct FramesWriter {
     bytes: Vec<u8>,
     starts: Vec<usize>,
     tallies: Vec<Tally>,
@@ -120,7 +120,7 @@ pub(super) struct Writer {
     object: Vec<u8>,
 }
 
-impl Writer {
+impl FramesWriter {
     pub(super) fn new(events: usize) -> Self {
         let (mut starts, mut tallies) = (Vec::with_capacity(events + 1), Vec::with_capacity(events + 1));
         starts.push(0);
@@ -197,7 +197,7 @@ mod tests {
 
     /// Objects of these lengths, the second of which is hidden.
     fn frames(lengths: &[usize]) -> Frames {
-        let mut writer = Writer::new(lengths.len());
+        let mut writer = FramesWriter::new(lengths.len());
         for (index, length) in lengths.iter().enumerate() {
             let seq = i64::try_from(index).unwrap() + 1;
             if index == 1 {
@@ -249,7 +249,7 @@ mod tests {
         tally.add(Tally::of((1 << 40) + 2));
         assert_eq!(tally, Tally { events: 2, check: 1 });
         assert!(frames.is_common() && !frames.is_empty());
-        let mut writer = Writer::new(1);
+        let mut writer = FramesWriter::new(1);
         writer.show(1, true, |_| {});
         assert!(!writer.finish().is_common());
     }

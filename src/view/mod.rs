@@ -45,23 +45,23 @@ impl Views {
         self.known.taxonomy.shows(event)
     }
 
-    fn private<'a>(&self, event: &'a StoredEvent) -> event::Object<'a> {
+    fn private<'a>(&self, event: &'a StoredEvent) -> event::EventObject<'a> {
         let text = |text: &'a Option<String>| text.as_deref().map(|text| self.redaction.text(text));
-        event::Object {
+        event::EventObject {
             trade_id: event.trade_id,
             subject: text(&event.subject),
             ..self.common(event, event::Payload(self.redaction.json(&event.payload)))
         }
     }
 
-    fn public<'a>(&self, event: &'a StoredEvent) -> Option<event::Object<'a>> {
+    fn public<'a>(&self, event: &'a StoredEvent) -> Option<event::EventObject<'a>> {
         let payload = self.known.taxonomy.payload_of(event, &self.redaction)?;
         Some(self.common(event, event::Payload(payload.into())))
     }
 
     /// The members that both views show, around this payload.
-    fn common<'a>(&self, event: &'a StoredEvent, payload: event::Payload<'a>) -> event::Object<'a> {
-        event::Object {
+    fn common<'a>(&self, event: &'a StoredEvent, payload: event::Payload<'a>) -> event::EventObject<'a> {
+        event::EventObject {
             seq: event.seq,
             id: event.id,
             at: event.at,
@@ -85,7 +85,7 @@ impl Render for Views {
     }
 
     fn render(&self, view: View, events: &[StoredEvent]) -> Frames {
-        let mut writer = frames::Writer::new(events.len());
+        let mut writer = frames::FramesWriter::new(events.len());
         for event in events {
             let object = if view == PUBLIC { self.public(event) } else { Some(self.private(event)) };
             match object {

@@ -10,7 +10,7 @@ pub(super) fn alnum(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
 }
 
-pub(super) fn upper(byte: u8) -> bool {
+pub(super) fn upper_or_digit(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit()
 }
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::alphabet::{Alphabet, LOOK_AHEAD, alnum, url};
-use super::finder::{Finder, Found};
+use super::finder::{Finder, FoundSecret};
 use super::keys::Secrecy;
 use super::names::is_private_of_jwk;
 use super::plausible::{is_hidden, says_nothing};
@@ -19,7 +19,7 @@ const MOST_BLANKS: usize = 32;
 const LONGEST_INSIDE: usize = 512;
 
 /// The secret that the colon or equals sign at `at` assigns to a name.
-pub(super) fn found<'a>(finder: &mut Finder<'a>, at: usize) -> Option<Found<'a>> {
+pub(super) fn found<'a>(finder: &mut Finder<'a>, at: usize) -> Option<FoundSecret<'a>> {
     let assignment = Assignment { finder, at, colon: finder.bytes[at] == b':' };
     let (key, quote) = assignment.key()?;
     let (value, brackets) = match assignment.secrecy(key, quote) {
@@ -98,7 +98,7 @@ impl<'a> Assignment<'_, 'a> {
     }
 
     /// The value behind the sign, if it is to be hidden; and the end of brackets that hold no secret.
-    fn value(&self, key: &str, quote: &'a str, secrecy: Secrecy) -> (Option<Found<'a>>, Option<usize>) {
+    fn value(&self, key: &str, quote: &'a str, secrecy: Secrecy) -> (Option<FoundSecret<'a>>, Option<usize>) {
         let Finder { text, bytes, .. } = *self.finder;
         let Some(from) = self.value_start(!quote.is_empty()) else { return (None, None) };
         let backslashes = bytes[from..].iter().take(LOOK_AHEAD).take_while(|b| **b == b'\\').count();
@@ -121,7 +121,7 @@ impl<'a> Assignment<'_, 'a> {
             return (None, None);
         }
         let end = if said.len() + 4 >= LOOK_AHEAD { self.finder.run(behind, alphabet) } else { behind + said.len() };
-        (Some(Found { part: from..end, quote: "" }), None)
+        (Some(FoundSecret { part: from..end, quote: "" }), None)
     }
 
     /// True if a value without quotes is not a secret.
@@ -146,15 +146,15 @@ impl<'a> Assignment<'_, 'a> {
     }
 
     /// A secret in quotes that open before this place.
-    fn quoted(&self, from: usize, mark: u8, backslashes: usize, secrecy: Secrecy) -> Option<Found<'a>> {
+    fn quoted(&self, from: usize, mark: u8, backslashes: usize, secrecy: Secrecy) -> Option<FoundSecret<'a>> {
         let part = from..self.closing(from, mark, backslashes);
         let said = &self.finder.text[part.clone()];
         let inner = if backslashes == 0 { Cow::Borrowed(said) } else { unescaped(said) };
-        (said != REDACTED && is_hidden(secrecy, &inner)).then_some(Found { part, quote: "" })
+        (said != REDACTED && is_hidden(secrecy, &inner)).then_some(FoundSecret { part, quote: "" })
     }
 
     /// The brackets that open at `from`, if anything in them is a secret; else their end.
-    fn in_brackets(&self, from: usize, quote: &'a str, secrecy: Secrecy) -> (Option<Found<'a>>, Option<usize>) {
+    fn in_brackets(&self, from: usize, quote: &'a str, secrecy: Secrecy) -> (Option<FoundSecret<'a>>, Option<usize>) {
         if from < self.finder.no_brackets_before {
             return (None, None);
         }
@@ -171,13 +171,13 @@ impl<'a> Assignment<'_, 'a> {
         };
         if inside.any(tells) {
             let end = if certain { end } else { self.brackets_end(from, usize::MAX) };
-            return (Some(Found { part: from..end, quote }), None);
+            return (Some(FoundSecret { part: from..end, quote }), None);
         }
         (None, certain.then_some(end))
     }
 
     /// A private member of a JSON Web Key, if the text holds a `kty`.
-    fn member_of_jwk(&self, key: &str, quote: &str) -> Option<Found<'a>> {
+    fn member_of_jwk(&self, key: &str, quote: &str) -> Option<FoundSecret<'a>> {
         if quote.is_empty() || key.len() > 2 || !self.colon {
             return None;
         }
@@ -189,7 +189,7 @@ impl<'a> Assignment<'_, 'a> {
         }
         let end = self.finder.short_run(open + 1, url);
         let secret = is_private_of_jwk(key, &self.finder.text[open + 1..end]) && self.finder.has_jwk();
-        secret.then(|| Found { part: open + 1..self.finder.run(end, url), quote: "" })
+        secret.then(|| FoundSecret { part: open + 1..self.finder.run(end, url), quote: "" })
     }
 
     /// The start of the value; `None` if this is no assignment.

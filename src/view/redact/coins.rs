@@ -9,7 +9,7 @@ use super::finder::Finder;
 use super::rewriting::steps;
 
 /// A kind of key in base58check: its first character, its length, and the number of bytes that it encodes.
-struct Kind {
+struct CoinKeyKind {
     begins: &'static [u8],
     length: usize,
     bytes: usize,
@@ -18,12 +18,12 @@ struct Kind {
 }
 
 /// WIF, of the main network and of the one for tests, and BIP38.
-const KINDS: &[Kind] = &[
-    Kind { begins: b"5", length: 51, bytes: 37, by_looks: true },
-    Kind { begins: b"KL", length: 52, bytes: 38, by_looks: true },
-    Kind { begins: b"9", length: 51, bytes: 37, by_looks: false },
-    Kind { begins: b"c", length: 52, bytes: 38, by_looks: false },
-    Kind { begins: b"6", length: 58, bytes: 43, by_looks: true },
+const KINDS: &[CoinKeyKind] = &[
+    CoinKeyKind { begins: b"5", length: 51, bytes: 37, by_looks: true },
+    CoinKeyKind { begins: b"KL", length: 52, bytes: 38, by_looks: true },
+    CoinKeyKind { begins: b"9", length: 51, bytes: 37, by_looks: false },
+    CoinKeyKind { begins: b"c", length: 52, bytes: 38, by_looks: false },
+    CoinKeyKind { begins: b"6", length: 58, bytes: 43, by_looks: true },
 ];
 
 /// The most bytes of a word that are looked at.

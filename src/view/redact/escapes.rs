@@ -49,7 +49,7 @@ const ENTITIES: &[(&str, u8)] = &[
 ];
 
 /// The text without its escapes; none if it has none.
-pub(super) fn unescaped_anyhow(text: &str) -> Option<Layer> {
+pub(super) fn without_escapes(text: &str) -> Option<Layer> {
     let bytes = text.as_bytes();
     let marks = |b: &u8| matches!(b, b'\\' | b'%' | b'\x1b' | b'&');
     steps(text.len() / 8);

@@ -14,7 +14,7 @@ use super::rewriting::steps;
 
 /// A secret in a text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found<'a> {
+pub(super) struct FoundSecret<'a> {
     pub(super) part: Range<usize>,
     /// The quote to put around `[redacted]`, where it replaces an object of JSON; else empty.
     pub(super) quote: &'a str,

@@ -7,16 +7,16 @@ use std::ops::Range;
 use super::alphabet::LOOK_AHEAD;
 use super::keys::{Keys, Secrecy};
 use super::mnemonic::is_mnemonic_word;
-use super::names::{NAMING, is_private_of_jwk};
+use super::names::{NAME_KEYS, is_private_of_jwk};
 use super::objects::{Edits, Objects};
 use super::plausible::is_hidden;
 use super::rewriting::{REDACTED, Rewriting, steps};
 use super::scan::{blanks_end, string_end, unescaped, value_end};
-use super::text::{self, hides};
+use super::text::{self, holds_secret};
 
 /// The treatment of a string in which something looks like a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Strings {
+pub(super) enum StringMode {
     /// The whole string is replaced.
     Whole,
     /// Only the secret in the string is replaced.
@@ -31,12 +31,12 @@ const MNEMONIC_WORDS: usize = 12;
 const LONGEST_NAME: usize = 64;
 
 /// The JSON without its secrets; `None` if the text is found not to be JSON.
-pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys, strings: Strings) -> Option<Cow<'a, str>> {
+pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys, strings: StringMode) -> Option<Cow<'a, str>> {
     rewrite_nested(text, None, keys, strings, MOST_NESTED)
 }
 
 /// As [`rewrite`], for the value of a key.
-pub(super) fn rewrite_value<'a>(text: &'a str, key: &str, keys: &Keys, strings: Strings) -> Option<Cow<'a, str>> {
+pub(super) fn rewrite_value<'a>(text: &'a str, key: &str, keys: &Keys, strings: StringMode) -> Option<Cow<'a, str>> {
     rewrite_nested(text, keys.secrecy(key), keys, strings, MOST_NESTED)
 }
 
@@ -44,10 +44,10 @@ fn rewrite_nested<'a>(
     text: &'a str,
     secrecy: Option<Secrecy>,
     keys: &Keys,
-    strings: Strings,
+    strings: StringMode,
     nested: usize,
 ) -> Option<Cow<'a, str>> {
-    let mut walk = Walk {
+    let mut rewriter = JsonRewriter {
         text,
         keys,
         strings,
@@ -59,28 +59,28 @@ fn rewrite_nested<'a>(
         words: Vec::new(),
     };
     let mut at = match secrecy {
-        Some(secrecy) => walk.value(blanks_end(text, 0), secrecy)?,
+        Some(secrecy) => rewriter.value(blanks_end(text, 0), secrecy)?,
         None => 0,
     };
-    while let Some(open) = walk.quote_from(at) {
+    while let Some(open) = rewriter.quote_from(at) {
         let close = string_end(text, open)?;
         let next = blanks_end(text, close + 1);
         at = if text.as_bytes().get(next) == Some(&b':') {
-            walk.member(open, close, blanks_end(text, next + 1))?
+            rewriter.member(open, close, blanks_end(text, next + 1))?
         } else {
-            walk.element(open, close, next)
+            rewriter.element(open, close, next)
         };
     }
-    walk.end_of_words();
-    walk.objects.close_all(&mut walk.edits);
-    Some(walk.finish())
+    rewriter.end_of_words();
+    rewriter.objects.close_all(&mut rewriter.edits);
+    Some(rewriter.finish())
 }
 
 /// The walk over a text, and what is to be replaced in it.
-struct Walk<'a, 'k> {
+struct JsonRewriter<'a, 'k> {
     text: &'a str,
     keys: &'k Keys,
-    strings: Strings,
+    strings: StringMode,
     nested: usize,
     edits: Edits,
     objects: Objects,
@@ -92,7 +92,7 @@ struct Walk<'a, 'k> {
     words: Vec<Range<usize>>,
 }
 
-impl<'a> Walk<'a, '_> {
+impl<'a> JsonRewriter<'a, '_> {
     fn byte(&self, at: usize) -> Option<u8> {
         self.text.as_bytes().get(at).copied()
     }
@@ -119,20 +119,20 @@ impl<'a> Walk<'a, '_> {
     fn member(&mut self, open: usize, close: usize, value: usize) -> Option<usize> {
         self.end_of_words();
         let key = unescaped(&self.text[open + 1..close]);
-        if hides(&key, self.keys) {
-            let object = self.objects.noted();
+        if holds_secret(&key, self.keys) {
+            let object = self.objects.notes();
             object.hidden_keys += 1;
             // The number keeps two hidden keys of one object apart.
             let number = if object.hidden_keys == 1 { String::new() } else { format!(" {}", object.hidden_keys) };
             self.replace(open + 1..close, format!("{}{number}]", REDACTED.trim_end_matches(']')));
         }
-        if NAMING.iter().any(|naming| key.eq_ignore_ascii_case(naming))
+        if NAME_KEYS.iter().any(|naming| key.eq_ignore_ascii_case(naming))
             && let Some(secrecy) = named(self.text, value, self.keys)
         {
-            self.objects.noted().names_secret = Some(secrecy);
+            self.objects.notes().names_secret = Some(secrecy);
         }
         if key == "kty" {
-            self.objects.noted().is_jwk = true;
+            self.objects.notes().is_jwk = true;
         }
         let secrecy = self.keys.secrecy(&key).or_else(|| {
             let is_value = key.eq_ignore_ascii_case("value");
@@ -149,7 +149,7 @@ impl<'a> Walk<'a, '_> {
         let end = string_end(self.text, value)?;
         let said = &self.text[value + 1..end];
         if is_private_of_jwk(&key, said) {
-            self.objects.noted().of_jwk.push(value + 1..end);
+            self.objects.notes().of_jwk.push(value + 1..end);
         }
         let of_secret = value < self.likely_until && !is_of_thing(&key);
         if of_secret && is_hidden(Secrecy::Nested, &unescaped(said)) {
@@ -258,8 +258,8 @@ impl<'a> Walk<'a, '_> {
         let part = open + 1..close;
         let inner = self.json_within(&said);
         match self.strings {
-            Strings::Whole if inner.is_some() || hides(&said, self.keys) => self.replace(part, REDACTED),
-            Strings::Within => {
+            StringMode::Whole if inner.is_some() || holds_secret(&said, self.keys) => self.replace(part, REDACTED),
+            StringMode::Within => {
                 let inner = inner.map_or(said, Cow::Owned);
                 let clean = text::rewrite(&inner, self.keys);
                 if *clean != *unescaped(content) {
@@ -268,7 +268,7 @@ impl<'a> Walk<'a, '_> {
                     self.replace(part, inner.to_owned());
                 }
             }
-            Strings::Whole => {}
+            StringMode::Whole => {}
         }
     }
 
@@ -334,7 +334,7 @@ fn named_behind(text: &str, value: usize, keys: &Keys) -> Option<Secrecy> {
         }
         let value = blanks_end(members, colon + 1);
         let key = unescaped(&members[open + 1..close]);
-        if NAMING.iter().any(|naming| key.eq_ignore_ascii_case(naming))
+        if NAME_KEYS.iter().any(|naming| key.eq_ignore_ascii_case(naming))
             && let Some(secrecy) = named(members, value, keys)
         {
             return Some(secrecy);

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use super::names::{
-    ABOUT, ASKING, CERTAIN, FORMS, GLUED, LIKELY, ORDINARY_TOKENS, PASSING, PLACES, SERVICES, TELLING, WHOLE,
+    CERTAIN, FORMS, GLUED, LIKELY, MNEMONIC_PREFIX, ORDINARY_TOKENS, PLACES, QUESTION_WORDS, SERVICES, WHOLE_KEYS,
+    WORDS_ABOUT, WORDS_BEFORE_PASS,
 };
 
 /// The secrecy of a value, by its key, from the weakest to the strongest.
@@ -50,7 +51,7 @@ static LISTS: LazyLock<Lists> = LazyLock::new(|| Lists {
     certain: CERTAIN.iter().copied().collect(),
     likely: LIKELY.iter().copied().collect(),
     services: SERVICES.iter().copied().collect(),
-    about: ABOUT.iter().copied().collect(),
+    about: WORDS_ABOUT.iter().copied().collect(),
 });
 
 impl Keys {
@@ -67,12 +68,12 @@ impl Keys {
         }
         let key = Squeezed::of(tail(key));
         super::rewriting::steps(key.text.len());
-        if key.starts.iter().any(|&start| key.text[start..].starts_with(TELLING)) {
+        if key.starts.iter().any(|&start| key.text[start..].starts_with(MNEMONIC_PREFIX)) {
             return Some(Secrecy::Certain);
         }
         let found = self.by_last_words(&key).or_else(|| certain_before(&key));
         // `has_password` says yes or no.
-        let asks = || key.starts.len() > 1 && ASKING.contains(&key.word(0));
+        let asks = || key.starts.len() > 1 && QUESTION_WORDS.contains(&key.word(0));
         found.filter(|secrecy| *secrecy == Secrecy::Named || !asks())
     }
 
@@ -100,7 +101,7 @@ impl Keys {
     /// The secrecy by the words that end at `end`, in the singular or plural.
     fn name_at(&self, key: &Squeezed, end: usize) -> Option<Secrecy> {
         let text = &key.text[..end];
-        if WHOLE.contains(&text) {
+        if WHOLE_KEYS.contains(&text) {
             return Some(Secrecy::Certain);
         }
         let plural = text.strip_suffix('s').filter(|one| !one.is_empty());
@@ -121,7 +122,8 @@ impl Keys {
         if begins().any(|(_, name)| lists.certain.contains(name)) || glued(GLUED) {
             return Some(Secrecy::Certain);
         }
-        let passes = |start| key.last_word(start).is_some_and(|word| PASSING.contains(&&key.text[word..start]));
+        let passes =
+            |start| key.last_word(start).is_some_and(|word| WORDS_BEFORE_PASS.contains(&&key.text[word..start]));
         let likely = begins().any(|(start, name)| lists.likely.contains(name) && (name != "pass" || !passes(start)));
         if likely || glued(&["token", "cookie"]) {
             return Some(Secrecy::Likely);
@@ -219,33 +221,33 @@ struct Squeezed {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum CharKind {
     Gap,
     Digit,
     Upper,
     Lower,
 }
 
-fn kind(char: char) -> Kind {
+fn kind(char: char) -> CharKind {
     match char {
-        c if c.is_uppercase() => Kind::Upper,
-        c if c.is_alphabetic() => Kind::Lower,
-        c if c.is_numeric() => Kind::Digit,
-        _ => Kind::Gap,
+        c if c.is_uppercase() => CharKind::Upper,
+        c if c.is_alphabetic() => CharKind::Lower,
+        c if c.is_numeric() => CharKind::Digit,
+        _ => CharKind::Gap,
     }
 }
 
 impl Squeezed {
     fn of(key: &str) -> Self {
         let mut squeezed = Self { text: String::with_capacity(key.len()), starts: Vec::with_capacity(8) };
-        let mut before = Kind::Gap;
+        let mut before = CharKind::Gap;
         let mut chars = key.chars().peekable();
         while let Some(char) = chars.next() {
             let now = kind(char);
-            if now != Kind::Gap {
+            if now != CharKind::Gap {
                 // The `K` of `APIKey` begins a word, the `P` does not.
-                let begins = now != before && !(before == Kind::Upper && now == Kind::Lower);
-                let turns = now == Kind::Upper && chars.peek().is_some_and(|next| kind(*next) == Kind::Lower);
+                let begins = now != before && !(before == CharKind::Upper && now == CharKind::Lower);
+                let turns = now == CharKind::Upper && chars.peek().is_some_and(|next| kind(*next) == CharKind::Lower);
                 if begins || turns {
                     squeezed.starts.push(squeezed.text.len());
                 }

@@ -56,7 +56,7 @@ impl Redaction {
     /// This JSON with `"[redacted]"` for every value whose key names a secret, and for every string or key in which something looks
     /// like a secret. Text that is not JSON becomes `"[redacted]"` as a whole, since nobody knows what it holds.
     pub fn json<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        json::rewrite(text, &self.keys, json::Strings::Whole).unwrap_or(Cow::Borrowed("\"[redacted]\""))
+        json::rewrite(text, &self.keys, json::StringMode::Whole).unwrap_or(Cow::Borrowed("\"[redacted]\""))
     }
 
     /// This text with `[redacted]` for everything that looks like a secret, or stands behind the name of one, as in `password=…`
@@ -68,12 +68,12 @@ impl Redaction {
     /// A line of JSON from the log, redacted as by [`Self::json`], but only the secret in a string is replaced, as by
     /// [`Self::text`]. A line that is not JSON is redacted as text.
     pub fn json_line<'a>(&self, line: &'a str) -> Cow<'a, str> {
-        json::rewrite(line, &self.keys, json::Strings::Within).unwrap_or_else(|| self.text(line))
+        json::rewrite(line, &self.keys, json::StringMode::Within).unwrap_or_else(|| self.text(line))
     }
 
     /// The JSON of the value of a key, redacted as by [`Self::json`]. The key may name a secret.
     pub fn json_under<'a>(&self, key: &str, value: &'a str) -> Cow<'a, str> {
-        let clean = json::rewrite_value(value, key, &self.keys, json::Strings::Whole);
+        let clean = json::rewrite_value(value, key, &self.keys, json::StringMode::Whole);
         clean.unwrap_or(Cow::Borrowed("\"[redacted]\""))
     }
 }

@@ -35,10 +35,10 @@ pub(super) const GLUED: &[&str] = &[
 ];
 
 /// Names that are too short or too common to count unless they are the whole key.
-pub(super) const WHOLE: &[&str] = &["pin", "pw"];
+pub(super) const WHOLE_KEYS: &[&str] = &["pin", "pw"];
 
 /// A key with a word that begins like this is that of a secret, whatever follows.
-pub(super) const TELLING: &str = "mnemonic";
+pub(super) const MNEMONIC_PREFIX: &str = "mnemonic";
 
 /// Words that may follow the name of a secret, for another form of it: `password_hash`.
 #[rustfmt::skip]
@@ -77,7 +77,7 @@ pub(super) const SERVICES: &[&str] = &[
 
 /// Words that make a key one about a secret, whose value is shown: `password_policy`.
 #[rustfmt::skip]
-pub(super) const ABOUT: &[&str] = &[
+pub(super) const WORDS_ABOUT: &[&str] = &[
     "id", "ids", "name", "names", "type", "kind", "at", "on", "by", "count", "length", "len", "size", "policy", "policies",
     "rule", "rules", "reset", "resets", "change", "changed", "changes", "updated", "created", "expires", "expired", "expiry",
     "expiration", "expire", "age", "hint", "hints", "strength", "score", "required", "requested", "enabled", "disabled",
@@ -109,13 +109,13 @@ pub(super) const ORDINARY_TOKENS: &[&str] = &[
 ];
 
 /// Words before `pass` with which it is not a password: `boarding_pass`.
-pub(super) const PASSING: &[&str] = &[
+pub(super) const WORDS_BEFORE_PASS: &[&str] = &[
     "boarding", "season", "first", "second", "single", "forward", "backward", "low", "high", "band", "by", "tests",
     "checks", "test", "check", "ci", "build", "all", "multi", "two", "one", "render", "last", "to", "did",
 ];
 
 /// First words that make a key a question, whose value is shown: `has_password`.
-pub(super) const ASKING: &[&str] = &[
+pub(super) const QUESTION_WORDS: &[&str] = &[
     "has", "is", "was", "had", "needs", "requires", "require", "allows", "allow", "supports", "forgot", "can",
     "should", "no", "num", "count", "missing", "without",
 ];
@@ -126,7 +126,7 @@ const PRIVATE_OF_JWK: &[&str] = &["d", "k", "p", "q", "dp", "dq", "qi"];
 const SHORTEST_OF_JWK: usize = 16;
 
 /// Keys and attributes whose value is the name of the value beside them: `"name": "password", "value": "…"`.
-pub(super) const NAMING: &[&str] = &["key", "name", "field", "header"];
+pub(super) const NAME_KEYS: &[&str] = &["key", "name", "field", "header"];
 
 /// True if this can be a private member of a JSON Web Key.
 pub(super) fn is_private_of_jwk(key: &str, value: &str) -> bool {

@@ -14,11 +14,11 @@ pub(super) type Edits = Vec<(Range<usize>, Cow<'static, str>)>;
 pub(super) struct Objects {
     pub(super) depth: usize,
     /// The notes on the open objects that have any, outermost first.
-    noted: Vec<Noted>,
+    noted: Vec<ObjectNotes>,
 }
 
 #[derive(Default)]
-pub(super) struct Noted {
+pub(super) struct ObjectNotes {
     depth: usize,
     pub(super) names_secret: Option<Secrecy>,
     pub(super) hidden_keys: usize,
@@ -27,7 +27,7 @@ pub(super) struct Noted {
     pub(super) of_jwk: Vec<Range<usize>>,
 }
 
-impl Noted {
+impl ObjectNotes {
     fn close(self, edits: &mut Edits) {
         if self.is_jwk {
             edits.extend(self.of_jwk.into_iter().map(|part| (part, REDACTED.into())));
@@ -48,11 +48,11 @@ impl Objects {
     }
 
     /// The notes on the innermost object, which are made if there are none.
-    pub(super) fn noted(&mut self) -> &mut Noted {
+    pub(super) fn notes(&mut self) -> &mut ObjectNotes {
         let known = self.noted.last().is_some_and(|innermost| innermost.depth == self.depth);
         let nth = if known { self.noted.len() - 1 } else { self.noted.len() };
         if !known {
-            self.noted.push(Noted { depth: self.depth, ..Noted::default() });
+            self.noted.push(ObjectNotes { depth: self.depth, ..ObjectNotes::default() });
         }
         &mut self.noted[nth]
     }

@@ -84,19 +84,23 @@ fn can_be_secret(value: &str, shortest: usize) -> bool {
         return true;
     }
     if value.contains(char::is_whitespace) {
-        return value.split_whitespace().any(|word| wild(word, shortest.max(SHORTEST_KEY)));
+        return value.split_whitespace().any(|word| looks_secret(word, shortest.max(SHORTEST_KEY)));
     }
-    wild(value, shortest)
+    looks_secret(value, shortest)
 }
 
 /// True if this is ordinary words.
 fn is_prose(text: &str) -> bool {
-    text.split_whitespace().all(|word| word.len() > 2 && tame(word))
+    text.split_whitespace().all(|word| word.len() > 2 && is_readable(word))
 }
 
 /// True if this is no symbol, address, location, word, number or time, and long enough for a secret.
-fn wild(value: &str, shortest: usize) -> bool {
-    value.len() >= shortest && !is_symbol(value) && !is_public_address(value) && !is_location(value) && !tame(value)
+fn looks_secret(value: &str, shortest: usize) -> bool {
+    value.len() >= shortest
+        && !is_symbol(value)
+        && !is_public_address(value)
+        && !is_location(value)
+        && !is_readable(value)
 }
 
 /// True for a symbol such as `BTCUSDT` or `ETH/USD`.
@@ -121,7 +125,7 @@ fn is_location(value: &str) -> bool {
 }
 
 /// True if all parts of this are words, numbers or times.
-fn tame(value: &str) -> bool {
+fn is_readable(value: &str) -> bool {
     let separates = |c: char| "-_./:,;|+~()[]{}<>!?'\"@#%*=&$\u{2019}\u{2026}".contains(c);
     let punctuated = value.chars().filter(|c| "@#%*=&$+~|!?".contains(*c)).count();
     let trailing = value.ends_with(['!', '?', '%']);
@@ -129,7 +133,7 @@ fn tame(value: &str) -> bool {
     if punctuated > usize::from(trailing) && !is_mail_address(value) {
         return value.chars().all(|c| !c.is_alphabetic());
     }
-    value.split(separates).all(is_tame_part)
+    value.split(separates).all(is_readable_part)
 }
 
 fn is_mail_address(value: &str) -> bool {
@@ -137,7 +141,7 @@ fn is_mail_address(value: &str) -> bool {
     !name.is_empty() && host.contains('.') && host.bytes().all(|b| b.is_ascii_lowercase() || b"-.".contains(&b))
 }
 
-fn is_tame_part(part: &str) -> bool {
+fn is_readable_part(part: &str) -> bool {
     if part.bytes().all(|b| b.is_ascii_digit()) {
         return part.len() <= 20;
     }

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::alphabet::{Alphabet, LOOK_AHEAD, alnum, base64, in_authority, token68, upper, url};
-use super::finder::{Finder, Found, looks_random};
+use super::alphabet::{Alphabet, LOOK_AHEAD, alnum, base64, in_authority, token68, upper_or_digit, url};
+use super::finder::{Finder, FoundSecret, looks_random};
 use super::rewriting::REDACTED;
 use super::rewriting::steps;
 
@@ -88,7 +88,7 @@ impl<'a> Finder<'a> {
     }
 
     /// The signature of a URL of Azure: `sig=…`, with the version or the end of what is granted before or behind it.
-    pub(super) fn shared_access_signature(&self, at: usize) -> Option<Found<'a>> {
+    pub(super) fn shared_access_signature(&self, at: usize) -> Option<FoundSecret<'a>> {
         let parameter = |at: usize, name: &str| {
             let starts = at.checked_sub(1).is_none_or(|before| !url(self.bytes[before]));
             starts && self.begins(at, name)
@@ -98,7 +98,7 @@ impl<'a> Finder<'a> {
         let nearby = name.saturating_sub(LOOK_AHEAD)..(end + LOOK_AHEAD).min(self.bytes.len());
         steps(nearby.len());
         let granted = nearby.into_iter().any(|at| parameter(at, "sv=") || parameter(at, "se="));
-        (granted && end - at > 20).then_some(Found { part: at + 1..end, quote: "" })
+        (granted && end - at > 20).then_some(FoundSecret { part: at + 1..end, quote: "" })
     }
 
     /// A private key in PEM or in the format of SSH2, up to its last line or, if that is missing, the end of the text.
@@ -108,7 +108,7 @@ impl<'a> Finder<'a> {
             return None;
         }
         let last_line = if pem { "-----END" } else { "---- END" };
-        let label = self.short_run(at + 11, |b| b == b' ' || upper(b));
+        let label = self.short_run(at + 11, |b| b == b' ' || upper_or_digit(b));
         steps(label - at);
         if !self.text[at + 11..label].contains("PRIVATE KEY") {
             return None;
@@ -119,7 +119,7 @@ impl<'a> Finder<'a> {
             end += 1;
         }
         if self.begins(end, last_line) {
-            end = self.run(self.short_run(end + 8, |b| b == b' ' || upper(b)), |b| b == b'-');
+            end = self.run(self.short_run(end + 8, |b| b == b' ' || upper_or_digit(b)), |b| b == b'-');
         }
         steps(end - label);
         Some(at..end)

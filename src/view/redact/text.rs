@@ -7,10 +7,10 @@ use std::ops::Range;
 
 use super::alphabet::{LOOK_AHEAD, alnum, word};
 use super::assigned;
-use super::escapes::unescaped_anyhow;
-use super::finder::{Finder, Found, looks_random};
+use super::escapes::without_escapes;
+use super::finder::{Finder, FoundSecret, looks_random};
 use super::keys::Keys;
-use super::makes::{Length, Make, Stands};
+use super::makes::{Length, Make, Position};
 use super::rewriting::{REDACTED, Rewriting, steps};
 
 /// The most passes over a text in which something was hidden.
@@ -22,10 +22,10 @@ const MOST_LAYERS: usize = 3;
 /// The text without its secrets. Where a secret was replaced, the text around it may turn out to be another one, so there is one
 /// more pass after a pass that has hidden something.
 pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
-    let mut clean = once(text, keys);
+    let mut clean = rewrite_once(text, keys);
     for _ in 1..MOST_PASSES {
         let again = match &clean {
-            Cow::Owned(hidden) => match once(hidden, keys) {
+            Cow::Owned(hidden) => match rewrite_once(hidden, keys) {
                 Cow::Owned(more) => more,
                 Cow::Borrowed(_) => break,
             },
@@ -37,24 +37,24 @@ pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
 }
 
 /// True if the text holds a secret, in any escapes.
-pub(super) fn hides(text: &str, keys: &Keys) -> bool {
+pub(super) fn holds_secret(text: &str, keys: &Keys) -> bool {
     if Finder::new(text, keys).next().is_some() {
         return true;
     }
-    let mut layer = unescaped_anyhow(text);
+    let mut layer = without_escapes(text);
     for _ in 0..MOST_LAYERS {
         let Some(inner) = layer else { break };
         if Finder::new(&inner.text, keys).next().is_some() {
             return true;
         }
-        layer = unescaped_anyhow(&inner.text);
+        layer = without_escapes(&inner.text);
     }
     false
 }
 
-fn once<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
+fn rewrite_once<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
     let mut out = Rewriting::of(text);
-    for Found { part, quote } in Finder::new(text, keys) {
+    for FoundSecret { part, quote } in Finder::new(text, keys) {
         out.replace(part, [quote, REDACTED, quote]);
     }
     let clean = out.finish();
@@ -66,24 +66,24 @@ fn once<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
 
 /// The text without the secrets that are found only once its escapes are taken off; `None` if there are none.
 fn within_escapes(text: &str, keys: &Keys) -> Option<String> {
-    let mut layer = unescaped_anyhow(text)?;
+    let mut layer = without_escapes(text)?;
     for _ in 0..MOST_LAYERS {
         let mut out = Rewriting::of(text);
-        for Found { part, .. } in Finder::new(&layer.text, keys) {
+        for FoundSecret { part, .. } in Finder::new(&layer.text, keys) {
             out.replace(layer.written(part), ["", REDACTED, ""]);
         }
         if let Cow::Owned(clean) = out.finish() {
             return Some(clean);
         }
-        layer = unescaped_anyhow(&layer.text)?.after(&layer);
+        layer = without_escapes(&layer.text)?.after(&layer);
     }
     None
 }
 
 impl<'a> Iterator for Finder<'a> {
-    type Item = Found<'a>;
+    type Item = FoundSecret<'a>;
 
-    fn next(&mut self) -> Option<Found<'a>> {
+    fn next(&mut self) -> Option<FoundSecret<'a>> {
         while self.at < self.bytes.len() {
             steps(1);
             let at = self.at;
@@ -100,7 +100,7 @@ impl<'a> Iterator for Finder<'a> {
 
 impl<'a> Finder<'a> {
     /// The secret that is recognised at this byte. It may begin before or after the byte.
-    fn secret_at(&mut self, at: usize) -> Option<Found<'a>> {
+    fn secret_at(&mut self, at: usize) -> Option<FoundSecret<'a>> {
         let byte = self.bytes[at];
         let part = match byte {
             b':' if self.begins(at, "://") => self.url_password(at + 3),
@@ -116,7 +116,7 @@ impl<'a> Finder<'a> {
             _ if alnum(byte) => self.in_word(at, byte),
             _ => None,
         };
-        part.map(|part| Found { part, quote: "" })
+        part.map(|part| FoundSecret { part, quote: "" })
     }
 
     /// The secret that is recognised at this letter or digit.
@@ -166,7 +166,7 @@ impl<'a> Finder<'a> {
             Length::AtLeast(least) | Length::Exactly(least) => (at, least),
         };
         let glued = at > self.floor && alnum(self.bytes[at - 1]);
-        if make.stands == Stands::AtWord && at > self.floor && word(self.bytes[at - 1]) {
+        if make.stands == Position::AtWord && at > self.floor && word(self.bytes[at - 1]) {
             return None;
         }
         let end = self.short_run(from, make.of);
@@ -177,7 +177,7 @@ impl<'a> Finder<'a> {
         }
         if matches!(make.length, Length::Exactly(_)) {
             // A beginning behind a hyphen is a part of a longer name: `idempotency-key-…`.
-            let own = make.stands == Stands::AtWord && at > self.floor && self.bytes[at - 1] == b'-';
+            let own = make.stands == Position::AtWord && at > self.floor && self.bytes[at - 1] == b'-';
             let ends = !self.bytes.get(end).is_some_and(|b| word(*b) || *b == b'-');
             return (!own && ends && body.len() == least && looks_random(body)).then_some(at..end);
         }
@@ -185,7 +185,7 @@ impl<'a> Finder<'a> {
     }
 
     /// The secret that this colon or equals sign assigns to a name.
-    fn assigned(&mut self, at: usize) -> Option<Found<'a>> {
+    fn assigned(&mut self, at: usize) -> Option<FoundSecret<'a>> {
         assigned::found(self, at)
     }
 }
