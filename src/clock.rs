@@ -1,4 +1,4 @@
-//! The wall clock, as a thing that is passed in: what depends on time takes a `Clock`, so that a test can hold it still.
+//! The wall clock as a value: code that depends on the time of day takes a [`Clock`], so that a test can fix it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -45,8 +45,8 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// Time in which this process was able to run. While it is stopped or starved, others cannot reach it either, so their silence
-/// must not be counted by a clock that went on meanwhile.
+/// Counts the time in which this process was able to run. While the process is stopped or starved, nobody can reach it, so that
+/// time must not count as silence of a client.
 #[derive(Debug, Clone)]
 pub struct Awake {
     nanos: Arc<AtomicU64>,
@@ -59,12 +59,12 @@ impl Awake {
         Self { nanos: Arc::default(), step }
     }
 
-    /// Time since the beginning, exact to a step.
+    /// The time counted so far, exact to a step.
     pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
     }
 
-    /// How often the clock moves.
+    /// The interval at which the clock moves.
     pub fn step(&self) -> Duration {
         self.step
     }
@@ -82,8 +82,8 @@ impl Awake {
     }
 }
 
-/// What a wait between two tries is multiplied by: between 0.5 and 1.0, so that nodes that lost the database together do
-/// not come back together.
+/// A random factor for the wait between two tries, between 0.5 and 1.0: nodes that lost the database together must not all come
+/// back at once.
 pub fn jitter() -> f64 {
     let random = getrandom::u32().unwrap_or(u32::MAX);
     0.5 + f64::from(random) / f64::from(u32::MAX) / 2.0

@@ -26,13 +26,13 @@ impl Query {
         Ok(Self(pairs))
     }
 
-    /// Takes a parameter out.
+    /// Takes a parameter out, if it is there.
     pub fn take(&mut self, name: &str) -> Option<String> {
         let at = self.0.iter().position(|(known, _)| known == name)?;
         Some(self.0.swap_remove(at).1)
     }
 
-    /// Takes out how much is asked for at once.
+    /// Takes out `limit`, the number of items that are asked for; `usual` if it is not given.
     pub fn limit(&mut self, usual: u16, most: u16) -> Result<u16, BadQuery> {
         Ok(self.number("limit", "whole number", 1..=most)?.unwrap_or(usual))
     }
@@ -72,12 +72,13 @@ impl Query {
     /// Takes out a time, if it is there.
     pub fn time(&mut self, name: &'static str) -> Result<Option<OffsetDateTime>, BadQuery> {
         let at = self.take(name).map(|text| OffsetDateTime::parse(&text, &Rfc3339)).transpose();
-        // West of Greenwich the year 9999 ends later than any time that can be written in UTC; to go there would panic.
+        // The year 9999 of a zone west of Greenwich ends in the year 10000 of UTC, which cannot be written.
         let utc = |at: OffsetDateTime| at.checked_to_offset(UtcOffset::UTC);
         Ok(at.map_err(|_| BadQuery::Time(name))?.map(|at| utc(at).unwrap_or(PrimitiveDateTime::MAX.assume_utc())))
     }
 
-    /// Nothing else may be there: a token in an address must not go unnoticed. Plain names are told, values never.
+    /// Fails if a parameter was not taken: a token in an address must not go unnoticed. The error repeats plain names, and never
+    /// a value.
     pub fn none(&self) -> Result<(), BadQuery> {
         match self.0.first() {
             Some((name, _)) if is_token(name) => Err(BadQuery::Token(tellable(name).to_owned())),
@@ -100,7 +101,7 @@ pub fn no_parameters(query: Option<&str>) -> Result<(), BadQuery> {
     }
 }
 
-/// Parameters that make no sense.
+/// The error in the parameters of an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadQuery {
     /// An escape is broken, or the bytes are no UTF-8.
@@ -121,7 +122,7 @@ pub enum BadQuery {
     /// A text is empty, or cannot be stored.
     #[error("{0} must be some text without a NUL character")]
     Text(&'static str),
-    /// A word is none of those that it may be.
+    /// The value is not one of the allowed words.
     #[error("{name} must be one of {}", words.join(", "))]
     #[allow(missing_docs, reason = "the sentence says what each is")]
     Word { name: &'static str, words: &'static [&'static str] },
@@ -134,7 +135,7 @@ pub enum BadQuery {
     Number { name: &'static str, kind: &'static str, low: u16, high: u16 },
 }
 
-/// The words behind the name of a parameter by which somebody tries to send a token.
+/// The end of the error for a parameter that may hold a token; its name stands before it.
 pub const TOKEN_IN_ADDRESS: &str = "is not taken from the address, which proxies and logs keep: send the token in \
      the header Authorization: Bearer, or for a WebSocket in a browser as the sub-protocols rowcast.v1, bearer.<token>, \
      or as the first message {\"op\":\"auth\",\"token\":\"…\"}";
@@ -146,12 +147,12 @@ pub fn is_token(name: &str) -> bool {
         .any(|word| name.eq_ignore_ascii_case(word))
 }
 
-/// A path as a log should have it: what is hidden there must be readable to be found.
+/// A path without its percent-encoding, for the log, so that redaction finds the secrets in it.
 pub fn readable(path: &str) -> String {
     decode(path).unwrap_or_else(|| path.to_owned())
 }
 
-/// `%20` and `+` are spaces.
+/// Decodes percent-encoding, and `+` as a space; `None` if an escape is broken or the bytes are not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();

@@ -30,7 +30,7 @@ macro_rules! table {
         $(pub const $name: &Refusal =
             &Refusal { code: $code, status: number!($status), close: number!($close), sentence: $sentence };)*
 
-        /// All of them.
+        /// All refusals of the table.
         #[cfg(test)]
         pub static REFUSALS: &[&Refusal] = &[$($name),*];
     };
@@ -79,7 +79,7 @@ table! {
     DATABASE_UNAVAILABLE   "database_unavailable"   503 1011 "The database does not answer."
 }
 
-/// A reason as the sentences of the table are written, with a full stop.
+/// A reason with a full stop, as the sentences of the table have it.
 pub fn sentence(reason: &str) -> String {
     format!("{reason}.")
 }
@@ -89,7 +89,7 @@ pub fn not_json(line: usize, column: usize) -> String {
     format!("The body is not JSON at line {line}, column {column}.")
 }
 
-/// The close code for what no stream is foreseen to end with: a fault of the server.
+/// The close code of a stream that ends with an error of the server itself, or with a refusal that has no close code.
 pub const CLOSE_INTERNAL: u16 = 1011;
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Long-lived tasks and how they end: each has a name and an owner, none can vanish unnoticed, and the drain has a
-//! deadline that says who did not make it.
+//! Long-lived tasks and their end. Each has a name and an owner, none ends unnoticed, and a drain names the tasks that missed its
+//! deadline.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -20,12 +20,12 @@ pub struct Tasks {
     names: HashMap<Id, &'static str>,
 }
 
-/// How a task ended.
+/// The end of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// The name it was started under.
+    /// The name that the task was started under.
     pub name: &'static str,
-    /// The message of its panic, if that is what ended it.
+    /// The message of the panic that ended the task; `None` if it ended by itself.
     pub panic: Option<String>,
 }
 
@@ -51,12 +51,12 @@ impl Tasks {
         Some(self.named(end))
     }
 
-    /// How many are running or not yet joined.
+    /// The number of tasks that are running or not yet joined.
     pub fn len(&self) -> usize {
         self.set.len()
     }
 
-    /// Whether none is left.
+    /// True if no task is left.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty()
     }
@@ -99,16 +99,16 @@ fn panic_message(error: JoinError) -> String {
     }
 }
 
-/// SIGTERM and SIGINT, as they come. Clones see the same ones.
+/// Counts SIGTERM and SIGINT. Clones share the count.
 #[derive(Debug, Clone)]
 pub struct Signals(watch::Receiver<(usize, Signal)>);
 
 /// A signal that asks a program to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// From a service manager.
+    /// SIGTERM, as service managers send it.
     Terminate,
-    /// From a terminal.
+    /// SIGINT, as a terminal sends it.
     Interrupt,
 }
 
@@ -121,7 +121,7 @@ impl Signal {
         }
     }
 
-    /// What a shell calls the end of a program by this signal.
+    /// The exit code that a shell reports for a program which this signal ended.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Terminate => 143,
@@ -131,12 +131,12 @@ impl Signal {
 }
 
 impl Signals {
-    /// Waits until as many have come; says which was the last.
+    /// Waits until `many` signals have come, and returns the last.
     pub async fn count(&self, many: usize) -> Signal {
         let mut seen = self.0.clone();
         match seen.wait_for(|(count, _)| *count >= many).await {
             Ok(seen) => seen.1,
-            // Whoever counts them is gone with the runtime.
+            // The task that counts signals ends only with the runtime.
             Err(_) => std::future::pending().await,
         }
     }
@@ -162,7 +162,7 @@ pub fn listen() -> std::io::Result<Signals> {
     Ok(Signals(seen))
 }
 
-/// Waits for the first SIGTERM or SIGINT and says which came. Listens from now on.
+/// Listens from now on; the future waits for the first SIGTERM or SIGINT and returns its name.
 pub fn signals() -> std::io::Result<impl Future<Output = &'static str>> {
     let signals = listen()?;
     Ok(async move { signals.count(1).await.name() })

@@ -12,20 +12,19 @@ use tracing_subscriber::fmt::MakeWriter;
 pub use histogram::{Histogram, HistogramSnapshot};
 pub use throttle::LogThrottle;
 
-/// Modules that write into the log as it is what passes through them: tungstenite every WebSocket message, with the tokens and
-/// events in it, and `tokio_postgres` the parameters of every statement, with payloads that are escaped in their own ways.
-/// Named one by one, so that no filter that names them says otherwise.
+/// Modules that log user data below `info`: tungstenite every WebSocket message, with its tokens and events, and
+/// `tokio_postgres` the parameters of every statement, escaped in a way that redaction does not know. Each module has a
+/// directive of its own, so that no filter of the user can override it.
 const QUIET: [(&str, &[&str]); 2] = [
     ("tungstenite", &["", "::protocol", "::protocol::frame"]),
     ("tokio_postgres", &["", "::query", "::simple_query", "::prepare"]),
 ];
 
-/// Each command says itself which migrations it has applied.
+/// Keeps refinery from logging migrations: each command prints itself which ones it has applied.
 const SAID_ELSEWHERE: &str = "refinery_core=warn";
 
-/// Starts the log of this process, with an env-filter that `config` has checked. Every line passes through
-/// the guard, so that no secret gets out by being logged; it lends a line back in which nothing is to be hidden. A second
-/// start in one process changes nothing.
+/// Starts the log of this process, with an env-filter that `config` has checked. Every line passes through `guard`, which hides
+/// secrets in it; a line without secrets comes back borrowed. A second start in one process changes nothing.
 pub fn start<G>(filter: &str, json: bool, guard: G)
 where
     G: Fn(&str) -> Cow<'_, str> + Send + Sync + 'static,
@@ -59,7 +58,7 @@ where
     }
 }
 
-/// The formatter hands over each event whole, in one call.
+/// Passes each line through the guard. The formatter writes each event in one call, so no secret is cut in two.
 struct GuardedWriter<'a, G, W> {
     guard: &'a G,
     inner: W,

@@ -10,7 +10,7 @@ use super::rejection::{Reason, Refused, Rejection};
 /// The last second of the year 9999. Later ones have no date, and are no times that somebody meant.
 const LAST_SECOND: u64 = 253_402_300_799;
 
-/// The claims that the tokens of one key or source must make.
+/// The issuer and audience that the tokens of one key or provider must name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Policy {
     pub(super) issuer: Option<String>,
@@ -27,7 +27,7 @@ impl Policy {
         let issued = time(&claims, "iat", "iat is not a time")?.ok_or("iat is missing")?;
         let not_before = time(&claims, "nbf", "nbf is not a time")?;
         text(&claims, "jti", "jti is not a text")?;
-        // The same moment at which `Identity::ends_at` ends a live session.
+        // `Identity::ends_at` ends a live session at this moment too.
         if now >= expires.saturating_add(LEEWAY) {
             return Err("it has expired".into());
         }
@@ -74,8 +74,8 @@ impl Policy {
     }
 }
 
-/// `role`, else the strongest known one of `roles`, else that of everybody. A word that is not known may mean less than
-/// any that is, so it lets nobody in.
+/// The role of a token: `role`, else the strongest known one of `roles`, else [`Role::User`]. An unknown role may mean less
+/// than any known one, so it is refused.
 fn role(claims: &Object) -> Result<Role, Rejection> {
     let unknown = Rejection { refused: Refused::Forbidden, why: "no role in it is known", genuine: true };
     let several = match claims.get("roles") {
@@ -96,7 +96,7 @@ fn text<'a>(claims: &'a Object, name: &str, why: Reason) -> Result<Option<&'a st
     claims.get(name).map(|value| value.as_str().ok_or(why)).transpose()
 }
 
-/// Whole seconds since 1970. Fractions are allowed by the standard and made by nobody who is careful.
+/// A claim in whole seconds since 1970. The standard allows fractions too; they are refused here.
 fn time(claims: &Object, name: &str, why: Reason) -> Result<Option<u64>, Reason> {
     let read = |value: &Value| value.as_u64().filter(|time| *time <= LAST_SECOND).ok_or(why);
     claims.get(name).map(read).transpose()

@@ -8,12 +8,12 @@ use super::rejection::Reason;
 
 /// The longest token, in bytes. One with a name and a dozen roles has about a thousand.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// The members that a header must not hold: keys or places of keys, since a token does not choose what it is checked with;
-/// critical extensions, since none is known here; other encodings of the rest.
-const REFUSED: &[&str] = &["crit", "jwk", "jku", "x5u", "x5c", "b64", "zip"];
+/// The members that a header must not hold: keys and URLs of keys, since a token must not choose its key; critical extensions
+/// (`crit`), since none is supported; other encodings of the payload (`b64`, `zip`).
+const REFUSED_MEMBERS: &[&str] = &["crit", "jwk", "jku", "x5u", "x5c", "b64", "zip"];
 /// The types of token that let somebody in. Others, such as logout tokens, may be signed by the same issuer
 /// for the same audience.
-const TYPES: &[&str] = &["jwt", "at+jwt"];
+const ACCEPTED_TYPES: &[&str] = &["jwt", "at+jwt"];
 
 /// A token taken apart. Nothing in it is believed yet.
 pub(super) struct Parts<'a> {
@@ -58,7 +58,7 @@ impl<'a> Parts<'a> {
 impl Header {
     fn parse(bytes: &[u8]) -> Result<Self, Reason> {
         let header = json::object(bytes).ok_or("its header is not an object")?;
-        if REFUSED.iter().any(|name| header.contains_key(*name)) {
+        if REFUSED_MEMBERS.iter().any(|name| header.contains_key(*name)) {
             return Err("its header holds what is not taken from a token");
         }
         let text = |name: &str, why: Reason| match header.get(name) {
@@ -66,7 +66,7 @@ impl Header {
             Some(value) => value.as_str().map(Some).ok_or(why),
         };
         let kind = text("typ", "typ is not a text")?.unwrap_or("JWT").to_ascii_lowercase();
-        if !TYPES.contains(&kind.strip_prefix("application/").unwrap_or(&kind)) {
+        if !ACCEPTED_TYPES.contains(&kind.strip_prefix("application/").unwrap_or(&kind)) {
             return Err("it is a token of another kind");
         }
         let algorithm = text("alg", "alg is not a text")?.ok_or("alg is missing")?.to_owned();

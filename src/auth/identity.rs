@@ -25,7 +25,7 @@ impl Identity {
         Self { subject: subject.into(), role, issued_at, expires_at }
     }
 
-    /// Whose token it is.
+    /// The subject of the token.
     pub fn subject(&self) -> &Arc<str> {
         &self.subject
     }

@@ -1,7 +1,7 @@
-//! JSON that says each thing once.
+//! JSON objects in which no name is repeated.
 //!
-//! serde keeps the last of two members of one name, other readers the first. A token that two programs read in two ways
-//! is how one gets past the other, so a repeated name is an error here, at any depth.
+//! Of two members with one name, serde keeps the last and other parsers the first. A token that two programs understand
+//! differently can pass the checks of one and deceive the other. So a repeated name is an error here, at any depth.
 
 use std::fmt;
 
@@ -14,23 +14,23 @@ pub(super) type Object = Map<String, Value>;
 /// Reads one object, and nothing after it.
 pub(super) fn object(bytes: &[u8]) -> Option<Object> {
     match serde_json::from_slice(bytes) {
-        Ok(Once(Value::Object(members))) => Some(members),
+        Ok(UniqueNames(Value::Object(members))) => Some(members),
         Ok(_) | Err(_) => None,
     }
 }
 
 /// A value in which no object repeats a name.
-struct Once(Value);
+struct UniqueNames(Value);
 
-impl<'de> Deserialize<'de> for Once {
+impl<'de> Deserialize<'de> for UniqueNames {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OnceVisitor).map(Self)
+        deserializer.deserialize_any(UniqueNamesVisitor).map(Self)
     }
 }
 
-struct OnceVisitor;
+struct UniqueNamesVisitor;
 
-impl<'de> Visitor<'de> for OnceVisitor {
+impl<'de> Visitor<'de> for UniqueNamesVisitor {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -63,7 +63,7 @@ impl<'de> Visitor<'de> for OnceVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(Once(value)) = members.next_element()? {
+        while let Some(UniqueNames(value)) = members.next_element()? {
             values.push(value);
         }
         Ok(Value::Array(values))
@@ -71,7 +71,7 @@ impl<'de> Visitor<'de> for OnceVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
-        while let Some((name, Once(value))) = members.next_entry::<String, Once>()? {
+        while let Some((name, UniqueNames(value))) = members.next_entry::<String, UniqueNames>()? {
             if map.insert(name, value).is_some() {
                 return Err(A::Error::custom("a name is repeated"));
             }

@@ -24,11 +24,11 @@ const MIN_MODULUS_BYTES: usize = 256;
 /// The points of Ed25519 whose order divides 8, by their y with the sign of x cleared, in the two ways of writing 0 and 1 too:
 /// one signature under such a key is good for any message.
 const SMALL_ORDER: [[u8; 32]; 7] = [
-    number(0, 0, 0),
-    number(1, 0, 0),
-    number(0xec, 0xff, 0x7f),
-    number(0xed, 0xff, 0x7f),
-    number(0xee, 0xff, 0x7f),
+    bytes32(0, 0, 0),
+    bytes32(1, 0, 0),
+    bytes32(0xec, 0xff, 0x7f),
+    bytes32(0xed, 0xff, 0x7f),
+    bytes32(0xee, 0xff, 0x7f),
     [
         0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
         0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
@@ -39,8 +39,8 @@ const SMALL_ORDER: [[u8; 32]; 7] = [
     ],
 ];
 
-/// 32 bytes: the first, so many in the middle, and the last.
-const fn number(first: u8, middle: u8, last: u8) -> [u8; 32] {
+/// A number of 32 bytes: the first byte, thirty times the middle one, and the last.
+const fn bytes32(first: u8, middle: u8, last: u8) -> [u8; 32] {
     let mut bytes = [middle; 32];
     bytes[0] = first;
     bytes[31] = last;
@@ -146,8 +146,8 @@ impl Key {
         Some(Self { algorithm, material: Material::Public(parsed) })
     }
 
-    /// The RSA key for RS256 of a PEM certificate, as Google publishes them. Its chain, name and dates say nothing here:
-    /// what makes it believed is where it was fetched.
+    /// The RSA key for RS256 of a PEM certificate, as Google publishes them. Its chain, name and dates are not checked: it is
+    /// trusted because of the URL that it was fetched from.
     pub(super) fn certificate(pem: &str) -> Option<Self> {
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
         let info = ParsedCertificate::try_from(&certificate).ok()?.subject_public_key_info();
@@ -179,7 +179,7 @@ impl Key {
         Some(Self { algorithm: Algorithm::EdDsa, material: Material::Public(parsed) })
     }
 
-    /// The only algorithm that it is used for.
+    /// The only algorithm that the key is used for.
     pub(super) fn algorithm(&self) -> Algorithm {
         self.algorithm
     }

@@ -16,7 +16,7 @@ pub(super) struct KeySet(BTreeMap<String, Arc<Key>>);
 
 /// The reason for which a published document holds no key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum NoKeys {
+pub(super) enum KeySetError {
     #[error("it is neither a JWKS nor a map of certificates")]
     Form,
     #[error("it holds no key that tokens can be checked with")]
@@ -24,16 +24,16 @@ pub(super) enum NoKeys {
 }
 
 impl KeySet {
-    /// Reads what was published. Keys that are not for checking signatures, that have no `kid`, or of a kind that is not
-    /// known here are passed over, since a provider may publish others for others. Of several usable ones with one `kid`
-    /// none is taken: which was meant, nobody can say.
-    pub(super) fn parse(bytes: &[u8]) -> Result<Self, NoKeys> {
-        let published = json::object(bytes).ok_or(NoKeys::Form)?;
+    /// Reads the document of a provider. Keys that are not for signatures, have no `kid` or are of an unsupported type are
+    /// skipped, since a provider may publish keys for other purposes. Usable keys that share a `kid` are all skipped, since
+    /// nobody can tell which one a token means.
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, KeySetError> {
+        let published = json::object(bytes).ok_or(KeySetError::Form)?;
         let keys = match published.get("keys") {
             Some(Value::Array(keys)) => jwks(keys),
             _ => certificates(&published)?,
         };
-        if keys.is_empty() { Err(NoKeys::Usable) } else { Ok(Self(keys)) }
+        if keys.is_empty() { Err(KeySetError::Usable) } else { Ok(Self(keys)) }
     }
 
     pub(super) fn get(&self, kid: &str) -> Option<Arc<Key>> {
@@ -54,7 +54,7 @@ fn jwks(keys: &[Value]) -> BTreeMap<String, Arc<Key>> {
     let mut named: BTreeMap<String, Option<Arc<Key>>> = BTreeMap::new();
     for jwk in keys.iter().filter_map(Value::as_object) {
         let Some(kid) = text(jwk, "kid").filter(|kid| !kid.is_empty()) else { continue };
-        let Some(key) = usable(jwk) else { continue };
+        let Some(key) = verifying_key(jwk) else { continue };
         named
             .entry(kid.to_owned())
             .and_modify(|known| {
@@ -66,10 +66,10 @@ fn jwks(keys: &[Value]) -> BTreeMap<String, Arc<Key>> {
     named.into_iter().filter_map(|(kid, key)| Some((kid, key?))).collect()
 }
 
-fn certificates(published: &Object) -> Result<BTreeMap<String, Arc<Key>>, NoKeys> {
+fn certificates(published: &Object) -> Result<BTreeMap<String, Arc<Key>>, KeySetError> {
     let mut keys = BTreeMap::new();
     for (kid, pem) in published {
-        let pem = pem.as_str().filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----")).ok_or(NoKeys::Form)?;
+        let pem = pem.as_str().filter(|pem| pem.contains("-----BEGIN CERTIFICATE-----")).ok_or(KeySetError::Form)?;
         if let Some(key) = Key::certificate(pem).filter(|_| !kid.is_empty()) {
             keys.insert(kid.clone(), Arc::new(key));
         }
@@ -78,7 +78,7 @@ fn certificates(published: &Object) -> Result<BTreeMap<String, Arc<Key>>, NoKeys
 }
 
 /// The key of a JWK, if it is one that checks signatures.
-fn usable(jwk: &Object) -> Option<Key> {
+fn verifying_key(jwk: &Object) -> Option<Key> {
     let for_signatures = jwk.get("use").is_none_or(|purpose| purpose == "sig");
     let may_verify = jwk.get("key_ops").is_none_or(|operations| {
         operations.as_array().is_some_and(|operations| operations.iter().any(|operation| operation == "verify"))
@@ -100,7 +100,7 @@ fn usable(jwk: &Object) -> Option<Key> {
             Key::ec(curve, &bytes(jwk, "x")?, &bytes(jwk, "y")?)?
         }
         "OKP" if text(jwk, "crv")? == "Ed25519" => Key::ed25519(&bytes(jwk, "x")?)?,
-        // Above all "oct": a secret that is published is none.
+        // "oct" above all: a published secret is not secret.
         _ => return None,
     };
     let as_stated = jwk.get("alg").is_none_or(|name| name == key.algorithm().as_str());
@@ -130,7 +130,7 @@ mod tests {
         URL_SAFE_NO_PAD.encode(vec![0xc5; bytes])
     }
 
-    fn set(keys: &[Value]) -> Result<KeySet, NoKeys> {
+    fn set(keys: &[Value]) -> Result<KeySet, KeySetError> {
         KeySet::parse(json!({ "keys": keys }).to_string().as_bytes())
     }
 
@@ -233,11 +233,11 @@ mod tests {
     #[test]
     fn what_holds_no_key_is_refused_with_the_reason() {
         for form in ["", "[]", "{\"keys\":{}}", "{\"keys\":[],\"keys\":[]}", "{\"a\":7}", "{\"a\":\"PEM\"}", "<html>"] {
-            assert_eq!(KeySet::parse(form.as_bytes()).err(), Some(NoKeys::Form), "{form}");
+            assert_eq!(KeySet::parse(form.as_bytes()).err(), Some(KeySetError::Form), "{form}");
         }
         let broken = json!({ "a": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" }).to_string();
         for nothing in ["{}", "{\"keys\":[]}", "{\"keys\":[{}]}", &broken] {
-            assert_eq!(KeySet::parse(nothing.as_bytes()).err(), Some(NoKeys::Usable), "{nothing}");
+            assert_eq!(KeySet::parse(nothing.as_bytes()).err(), Some(KeySetError::Usable), "{nothing}");
         }
     }
 

@@ -31,19 +31,19 @@ pub enum FetchError {
     /// The URL is not one that can be asked.
     #[error("its address makes no sense")]
     Address,
-    /// No connection, or no TLS, or no such file.
+    /// There is no connection, no TLS, or no such file.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
     /// A redirect, an error, or anything else that is not 200.
     #[error("it answers with status {0}")]
     Status(u16),
-    /// More than keys can be.
+    /// The answer is longer than [`MAX_KEYS_BYTES`].
     #[error("it sends more than {MAX_KEYS_BYTES} bytes")]
     TooLarge,
-    /// Not within the limit.
+    /// The source did not answer within [`FETCH_LIMIT`].
     #[error("it did not answer within {FETCH_LIMIT:?}")]
     Late,
-    /// Not HTTP, or not to its end, or not keys.
+    /// The answer is not HTTP, is cut off, or holds no keys.
     #[error("what it sends is broken: {0}")]
     Broken(String),
 }

@@ -1,9 +1,9 @@
 //! The keys of an identity provider, kept fresh.
 //!
-//! They are fetched at the first need, and renewed before they are stale while checks go on with the keys there are. They are
-//! kept for as long as their source fails, which says nothing against them. A `kid` that is not among them may be new, so it
-//! has them fetched anew; but anybody can send such tokens, so that happens once in a window for all of them together. There
-//! is never more than one fetch under way.
+//! Keys are fetched when the first token needs them, and renewed before they are stale; meanwhile tokens are checked with the
+//! keys at hand. While the source fails, the last keys stay valid. An unknown `kid` may be a new key, so it causes a fetch; but
+//! anybody can send one, so all unknown `kid`s together cause at most one fetch in [`UNKNOWN_KID_WINDOW`]. Never more than one
+//! fetch is under way.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,7 +37,7 @@ pub(super) struct Keys(Arc<Shared>);
 
 struct Shared {
     source: KeySource,
-    /// A std lock over sections that look or swap: none awaits.
+    /// A lock of std, since no section that holds it awaits.
     state: Mutex<State>,
 }
 
@@ -59,7 +59,7 @@ type Fetch = watch::Receiver<()>;
 /// The result of a search for a key.
 enum KeySearch {
     Found(Arc<Key>),
-    /// The fetch may bring it.
+    /// The key is unknown, but the fetch that is under way may bring it.
     Fetching(Fetch),
     Unknown,
 }
@@ -79,7 +79,7 @@ impl Keys {
         Ok(Self(Arc::new(Shared { source, state: Mutex::new(state) })))
     }
 
-    /// The key of this `kid`. Waits only where it is not there and a fetch may bring it.
+    /// The key of this `kid`. Waits only if the key is not there and a fetch may bring it.
     pub(super) async fn get(&self, kid: &str) -> Option<Arc<Key>> {
         match Shared::search(&self.0, kid) {
             KeySearch::Found(key) => Some(key),

@@ -3,7 +3,7 @@
 /// The reason for which a token is refused, in words for the log. Nothing of the token itself.
 pub(super) type Reason = &'static str;
 
-/// The sentence for every refused token. It tells no more than that.
+/// The error that the sender of a refused token is told. It does not tell the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// The token is not good, for whatever reason.
@@ -21,7 +21,7 @@ pub struct Rejection {
     pub refused: Refused,
     /// The reason, for the log alone.
     pub why: &'static str,
-    /// True if the signature is of a key that is believed: of an expired token, say, which nobody has guessed.
+    /// True if the signature is valid, as that of an expired token: its sender has not guessed it.
     pub genuine: bool,
 }
 

@@ -1,8 +1,8 @@
 //! The list of revoked subjects in the database, and how a node keeps up with it.
 //!
-//! It is polled and not listened to: a bell can be lost (by a pooler, by a connection that breaks), and a second is too
-//! short to find that out and make up for it. One statement a look answers with a fingerprint alone while nothing changes,
-//! and however a row comes to be there (the interface, the command, psql, a restore), the next look sees it.
+//! The list is polled. A bell would not do: it can be lost (by a pooler, by a connection that breaks), and a second is too short
+//! to notice that. While nothing changes, a look is one statement that returns a fingerprint alone. The next look sees a row
+//! whichever way it was written: by the interface, the command, psql or a restore.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,30 +17,31 @@ use super::Revoked;
 use crate::db::{Connector, DatabaseError, Timestamp};
 use crate::shutdown::Shutdown;
 
-/// From the beginning of one look to the next. What lies between this and a second is for the look and for the closing.
-const EVERY: Duration = Duration::from_millis(400);
+/// The time from the beginning of one look to that of the next. A revocation must hold within a second: the rest of the second
+/// is for the look itself and for the closing of sessions.
+const LOOK_INTERVAL: Duration = Duration::from_millis(400);
 /// A look that takes longer has failed, and so has its connection.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
-/// Every row, if the fingerprint is not the one that is known; else one row with the fingerprint and no subject. A sum
-/// needs no order, and so no sort.
-const LOOK: &str = "with listed as materialized (
+/// Asks for every row, if the fingerprint of the list differs from the known one ($1); else for one row with the fingerprint
+/// and no subject. The fingerprint is a sum, which needs no sort.
+const LOOK_SQL: &str = "with listed as materialized (
          select subject, floor(extract(epoch from revoked_at))::bigint as second from rowcast.revocations),
      prints as (
          select count(*) || ' ' || coalesce(sum(hashtextextended(second || ' ' || subject, 0)), 0) as print from listed)
      select prints.print, listed.subject, listed.second
        from prints left join listed on prints.print is distinct from $1";
 
-/// A token of the subject was let in before the revocation and claims a later second: it was issued before all the same.
-const MOVE: &str =
+/// Moves a revocation to a later second: a token that was let in before it claims that second as its `iat`.
+const MOVE_SQL: &str =
     "update rowcast.revocations set revoked_at = greatest(revoked_at, to_timestamp($2::bigint)) where subject = $1";
 
 /// One revocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
-    /// Whose tokens.
+    /// The subject whose tokens are refused.
     pub subject: String,
-    /// Those that were issued until then.
+    /// The time through which its tokens are refused, by their `iat`.
     pub revoked_at: OffsetDateTime,
     /// The subject that revoked.
     pub revoked_by: Option<String>,
@@ -67,7 +68,7 @@ pub fn is_reason(text: &str) -> bool {
     (1..=MAX_REASON_BYTES).contains(&text.len()) && !text.contains('\0')
 }
 
-/// Refuses every token of a subject that was issued until now. Once more, the later time counts.
+/// Refuses every token of a subject that was issued until now. If the subject was revoked before, the later time counts.
 pub async fn revoke(
     client: &Client,
     subject: &str,
@@ -84,7 +85,7 @@ pub async fn revoke(
     Revocation::of(&row)
 }
 
-/// The revocations of the subjects after one, in their order, at most so many.
+/// The revocations of the subjects after `after`, by subject, at most `limit`.
 pub async fn list(client: &Client, after: &str, limit: i64) -> Result<Vec<Revocation>, Error> {
     let sql = "select subject, revoked_at, revoked_by, reason from rowcast.revocations
                 where subject > $1 order by subject limit $2";
@@ -95,32 +96,32 @@ pub async fn list(client: &Client, after: &str, limit: i64) -> Result<Vec<Revoca
 /// Keeps a node's knowledge of the list.
 #[derive(Debug)]
 pub struct Follower {
-    /// A connection of its own: however busy the pool is, this goes on.
+    /// Makes a connection outside the pool, so that a busy pool does not delay the looks.
     connector: Connector,
     revoked: Revoked,
-    line: Option<(Client, JoinHandle<()>)>,
-    print: Option<String>,
+    connection: Option<(Client, JoinHandle<()>)>,
+    fingerprint: Option<String>,
 }
 
 impl Follower {
-    /// One that has not looked yet.
+    /// A follower that has not looked yet.
     pub fn new(connector: Connector, revoked: Revoked) -> Self {
-        Self { connector, revoked, line: None, print: None }
+        Self { connector, revoked, connection: None, fingerprint: None }
     }
 
-    /// Follows until the shutdown. While the database is away, what was known last goes on to hold.
+    /// Follows until the shutdown. While the database is away, the last known list goes on to hold.
     pub async fn run(mut self, shutdown: Shutdown) {
         let mut error = None;
         loop {
-            let next = Instant::now() + EVERY;
+            let next = Instant::now() + LOOK_INTERVAL;
             let looked = tokio::select! {
                 looked = self.look() => looked,
                 () = shutdown.cancelled() => return,
             };
             if looked.is_err() {
-                self.line = None;
+                self.connection = None;
             }
-            tell_changes(&mut error, looked.as_ref().err());
+            log_change(&mut error, looked.as_ref().err());
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
                 () = self.revoked.hurried() => {}
@@ -131,21 +132,21 @@ impl Follower {
 
     /// Looks once, and takes what has changed.
     async fn look(&mut self) -> Result<(), DatabaseError> {
-        let client = match &self.line {
+        let client = match &self.connection {
             Some((client, _)) => client,
-            None => &self.line.insert(self.connector.connect().await?).0,
+            None => &self.connection.insert(self.connector.connect().await?).0,
         };
-        let known: [(&(dyn ToSql + Sync), Type); 1] = [(&self.print, Type::TEXT)];
-        let asked = tokio::time::timeout(LOOK_LIMIT, client.query_typed(LOOK, &known));
+        let known: [(&(dyn ToSql + Sync), Type); 1] = [(&self.fingerprint, Type::TEXT)];
+        let asked = tokio::time::timeout(LOOK_LIMIT, client.query_typed(LOOK_SQL, &known));
         let rows = asked.await.map_err(|_| DatabaseError::Slow(LOOK_LIMIT))??;
         let Some(first) = rows.first() else { return Ok(()) };
-        let print: String = first.try_get(0)?;
-        if self.print.as_ref() == Some(&print) {
+        let fingerprint: String = first.try_get(0)?;
+        if self.fingerprint.as_ref() == Some(&fingerprint) {
             return Ok(());
         }
         let mut list = HashMap::with_capacity(rows.len());
         for row in &rows {
-            // A row without a subject is what an empty list comes as.
+            // An empty list is one row without a subject.
             if let Some(subject) = row.try_get::<_, Option<&str>>(1)? {
                 list.insert(Box::from(subject), row.try_get(2)?);
             }
@@ -154,17 +155,17 @@ impl Follower {
         let (closed, moved) = self.revoked.replace(list);
         for (subject, second) in &moved {
             let known: [(&(dyn ToSql + Sync), Type); 2] = [(&&**subject, Type::TEXT), (second, Type::INT8)];
-            let written = tokio::time::timeout(LOOK_LIMIT, client.execute_typed(MOVE, &known));
+            let written = tokio::time::timeout(LOOK_LIMIT, client.execute_typed(MOVE_SQL, &known));
             written.await.map_err(|_| DatabaseError::Slow(LOOK_LIMIT))??;
         }
-        self.print = Some(print);
+        self.fingerprint = Some(fingerprint);
         tracing::info!(subjects, closed, "the list of revoked subjects is read");
         Ok(())
     }
 }
 
 /// Logs when the error becomes another one, not at every look.
-fn tell_changes(before: &mut Option<&'static str>, now: Option<&DatabaseError>) {
+fn log_change(before: &mut Option<&'static str>, now: Option<&DatabaseError>) {
     let kind = now.map(DatabaseError::kind);
     match now {
         Some(error) if *before != kind => {

@@ -19,30 +19,30 @@ pub struct Revoked(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     /// Subjects, and the second (since 1970) through which their tokens are refused.
-    out: RwLock<HashMap<Box<str>, i64>>,
-    here: Mutex<Here>,
-    /// Tokens that were let in although their `iat` lay ahead of this node's clock: the latest such second of each subject.
+    refused_through: RwLock<HashMap<Box<str>, i64>>,
+    registrations: Mutex<Registrations>,
+    /// For each subject the latest `iat` of its tokens that were let in while that lay ahead of this node's clock.
     ahead: Mutex<HashMap<Box<str>, i64>>,
-    numbers: AtomicU64,
+    next_number: AtomicU64,
     /// The number of lists that were read.
     reads: watch::Sender<u64>,
     closed: AtomicU64,
     hurry: Notify,
 }
 
-/// The most subjects with tokens from ahead of the clock that are remembered. Each is forgotten when the clock has come there,
-/// a minute later at most.
+/// The most subjects that are remembered for an `iat` ahead of the clock. They are forgotten once the clock has passed it, which
+/// takes a minute at most.
 const MOST_AHEAD: usize = 65_536;
 
 /// The registered sessions of each subject, by a number.
-type Here = HashMap<Arc<str>, HashMap<u64, Arc<Guest>>>;
+type Registrations = HashMap<Arc<str>, HashMap<u64, Arc<Registration>>>;
 
 /// A registered session or waiting request.
 #[derive(Debug)]
-struct Guest {
+struct Registration {
     issued_at: u64,
-    out: AtomicBool,
-    bell: Notify,
+    is_revoked: AtomicBool,
+    wake: Notify,
 }
 
 /// The presence of one session or waiting request, until it is dropped.
@@ -51,7 +51,7 @@ pub struct Presence {
     of: Revoked,
     subject: Arc<str>,
     number: u64,
-    guest: Arc<Guest>,
+    registration: Arc<Registration>,
 }
 
 impl Revoked {
@@ -62,23 +62,26 @@ impl Revoked {
     }
 
     fn refuses(&self, subject: &str, issued_at: u64) -> bool {
-        let out = self.0.out.read().unwrap_or_else(PoisonError::into_inner);
-        out.get(subject).is_some_and(|second| i64::try_from(issued_at).is_ok_and(|issued| issued <= *second))
+        let list = self.0.refused_through.read().unwrap_or_else(PoisonError::into_inner);
+        list.get(subject).is_some_and(|second| i64::try_from(issued_at).is_ok_and(|issued| issued <= *second))
     }
 
     /// Registers a session or a waiting request; `None` if its subject is revoked already.
     pub fn enter(&self, identity: &Identity) -> Option<Presence> {
-        let guest =
-            Arc::new(Guest { issued_at: identity.issued_at(), out: AtomicBool::new(false), bell: Notify::new() });
-        let number = self.0.numbers.fetch_add(1, Ordering::Relaxed);
+        let registration = Arc::new(Registration {
+            issued_at: identity.issued_at(),
+            is_revoked: AtomicBool::new(false),
+            wake: Notify::new(),
+        });
+        let number = self.0.next_number.fetch_add(1, Ordering::Relaxed);
         let subject = Arc::clone(identity.subject());
-        self.here().entry(Arc::clone(&subject)).or_default().insert(number, Arc::clone(&guest));
-        let presence = Presence { of: self.clone(), subject, number, guest };
+        self.registrations().entry(Arc::clone(&subject)).or_default().insert(number, Arc::clone(&registration));
+        let presence = Presence { of: self.clone(), subject, number, registration };
         // After the registration: a revocation that comes between the two finds the session registered.
         (!self.holds(identity)).then_some(presence)
     }
 
-    /// Remembers a token that was let in while its `iat` lay ahead of the clock: it was issued by now, whatever it says.
+    /// Remembers a token that is let in while its `iat` lies ahead of the clock, so that a later revocation covers it.
     pub fn let_in(&self, identity: &Identity, now: u64) {
         if identity.issued_at() <= now {
             return;
@@ -94,10 +97,10 @@ impl Revoked {
         }
     }
 
-    /// Moves what is new in a list behind every token of its subject that was let in before. Returns what was moved: it must
-    /// be written down, for the other nodes and for a restart.
-    fn cover(&self, list: &mut HashMap<Box<str>, i64>) -> Vec<(Box<str>, i64)> {
-        let known = self.0.out.read().unwrap_or_else(PoisonError::into_inner);
+    /// Moves each new revocation of a list to the latest `iat` that was let in for its subject. Returns the moved ones, which
+    /// the caller must write to the database, for the other nodes and for a restart.
+    fn move_behind_early_tokens(&self, list: &mut HashMap<Box<str>, i64>) -> Vec<(Box<str>, i64)> {
+        let known = self.0.refused_through.read().unwrap_or_else(PoisonError::into_inner);
         let ahead = self.0.ahead.lock().unwrap_or_else(PoisonError::into_inner);
         let mut moved = Vec::new();
         for (subject, latest) in ahead.iter() {
@@ -115,20 +118,22 @@ impl Revoked {
     /// Takes a new list, and ends the sessions of its subjects. Returns how many sessions those were, and the subjects whose
     /// tokens are refused through a later second than the list says.
     pub(super) fn replace(&self, mut list: HashMap<Box<str>, i64>) -> (usize, Vec<(Box<str>, i64)>) {
-        let moved = self.cover(&mut list);
-        *self.0.out.write().unwrap_or_else(PoisonError::into_inner) = list;
-        let mut shown_out = 0;
-        for (subject, guests) in self.here().iter() {
-            for guest in guests.values().filter(|guest| self.refuses(subject, guest.issued_at)) {
-                if !guest.out.swap(true, Ordering::AcqRel) {
-                    guest.bell.notify_one();
-                    shown_out += 1;
+        let moved = self.move_behind_early_tokens(&mut list);
+        *self.0.refused_through.write().unwrap_or_else(PoisonError::into_inner) = list;
+        let mut ended = 0;
+        for (subject, registrations) in self.registrations().iter() {
+            for registration in
+                registrations.values().filter(|registration| self.refuses(subject, registration.issued_at))
+            {
+                if !registration.is_revoked.swap(true, Ordering::AcqRel) {
+                    registration.wake.notify_one();
+                    ended += 1;
                 }
             }
         }
-        self.0.closed.fetch_add(u64::try_from(shown_out).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.0.closed.fetch_add(u64::try_from(ended).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.0.reads.send_modify(|reads| *reads += 1);
-        (shown_out, moved)
+        (ended, moved)
     }
 
     /// Waits until a first list was read, since nobody can be let in before that. Returns false if the limit has passed.
@@ -145,8 +150,8 @@ impl Revoked {
         let mut reads = self.0.reads.subscribe();
         self.0.hurry.notify_one();
         let refuses = |_: &u64| {
-            let out = self.0.out.read().unwrap_or_else(PoisonError::into_inner);
-            out.get(subject).is_some_and(|known| *known >= second)
+            let list = self.0.refused_through.read().unwrap_or_else(PoisonError::into_inner);
+            list.get(subject).is_some_and(|known| *known >= second)
         };
         // Beyond the limit the revocation is known a little later, as on every other node.
         let _in_time = tokio::time::timeout(limit, reads.wait_for(refuses)).await;
@@ -158,7 +163,7 @@ impl Revoked {
 
     /// The number of subjects on the list.
     pub fn len(&self) -> usize {
-        self.0.out.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.0.refused_through.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// True if no subject is on the list.
@@ -171,8 +176,8 @@ impl Revoked {
         self.0.closed.load(Ordering::Relaxed)
     }
 
-    fn here(&self) -> MutexGuard<'_, Here> {
-        self.0.here.lock().unwrap_or_else(PoisonError::into_inner)
+    fn registrations(&self) -> MutexGuard<'_, Registrations> {
+        self.0.registrations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -180,23 +185,23 @@ impl Presence {
     /// Waits until the subject is revoked. Can be dropped and called again.
     pub async fn revoked(&self) {
         while !self.is_revoked() {
-            self.guest.bell.notified().await;
+            self.registration.wake.notified().await;
         }
     }
 
     /// True if the subject is revoked.
     pub fn is_revoked(&self) -> bool {
-        self.guest.out.load(Ordering::Acquire)
+        self.registration.is_revoked.load(Ordering::Acquire)
     }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        let mut here = self.of.here();
-        if let Some(guests) = here.get_mut(&self.subject) {
-            guests.remove(&self.number);
-            if guests.is_empty() {
-                here.remove(&self.subject);
+        let mut all = self.of.registrations();
+        if let Some(registrations) = all.get_mut(&self.subject) {
+            registrations.remove(&self.number);
+            if registrations.is_empty() {
+                all.remove(&self.subject);
             }
         }
     }
@@ -220,7 +225,7 @@ mod tests {
         revoked.replace(HashMap::from([("a".into(), 100)]));
         assert!(revoked.holds(&who("a", 99)) && revoked.holds(&who("a", 100)));
         assert!(!revoked.holds(&who("a", 101)) && !revoked.holds(&who("b", 1)));
-        assert!(revoked.enter(&who("a", 100)).is_none() && revoked.here().is_empty());
+        assert!(revoked.enter(&who("a", 100)).is_none() && revoked.registrations().is_empty());
         assert!(!revoked.holds(&who("a", u64::MAX)));
     }
 
@@ -251,7 +256,7 @@ mod tests {
         assert!(new.revoked().now_or_never().is_none() && other.revoked().now_or_never().is_none());
         assert_eq!((revoked.replace(HashMap::from([("a".into(), 10)])).0, revoked.closed_total()), (0, 1));
         drop((old, new, other));
-        assert!(revoked.here().is_empty());
+        assert!(revoked.registrations().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,11 +5,11 @@ use super::Role;
 /// The extent to which a role may do something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extent {
-    /// Nothing.
+    /// The role may not do it.
     No,
-    /// One's own.
+    /// The role may do it with the rows of its own subject.
     Own,
-    /// All of it.
+    /// The role may do it with all rows.
     All,
 }
 
@@ -53,7 +53,7 @@ impl Role {
         }
     }
 
-    /// True if the role may do any of it.
+    /// True if the role may do this at least with its own rows.
     pub fn may(self, action: Action) -> bool {
         self.extent(action) > Extent::No
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Sees own rows and chats: what a valid token without a role is.
+    /// Sees own rows and chats. A valid token without a role has this one.
     User,
     /// Sees every event that is for everyone.
     Viewer,

@@ -42,7 +42,7 @@ pub enum MintError {
 /// A token to mint.
 #[derive(Debug, Clone, Copy)]
 pub struct Mint<'a> {
-    /// Whose token.
+    /// The subject of the token.
     pub subject: &'a str,
     /// The role of the subject.
     pub role: Role,
@@ -57,7 +57,7 @@ pub struct Mint<'a> {
 impl Mint<'_> {
     /// Signs the token with the secret.
     pub fn sign(&self, secret: &Secret, clock: &Clock) -> Result<Secret, MintError> {
-        // What is minted here must be believed here.
+        // The server must accept the tokens that it mints.
         if !is_subject(self.subject) {
             return Err(MintError::Subject);
         }

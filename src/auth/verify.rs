@@ -1,4 +1,4 @@
-//! Checking tokens: from a text that somebody sent to who it speaks for.
+//! Checking tokens: from the text that a client sent to the identity that it stands for.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ struct Rules {
 struct Published {
     keys: Keys,
     policy: Policy,
-    /// The only algorithm, where the provider has one.
+    /// The only algorithm of the provider, if it has one alone.
     only: Option<Algorithm>,
 }
 
@@ -119,7 +119,7 @@ impl Published {
     }
 
     async fn check(&self, kid: &str, parts: &Parts<'_>) -> Result<(), Reason> {
-        // Before any fetch: what cannot be good must not have keys fetched.
+        // Checked before the key is looked for, since an unknown `kid` causes a fetch.
         if self.only.is_some_and(|only| only.as_str() != parts.header.algorithm) {
             return Err("alg is not that of the key");
         }
@@ -128,7 +128,7 @@ impl Published {
     }
 }
 
-/// The token must name the algorithm of the key, and be signed by it.
+/// Checks that the token names the algorithm of the key and is signed by the key.
 fn check(key: &Key, parts: &Parts<'_>) -> Result<(), Reason> {
     if key.algorithm().as_str() != parts.header.algorithm {
         return Err("alg is not that of the key");

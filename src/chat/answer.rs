@@ -1,4 +1,4 @@
-//! Asking a responder: bounded in time, and harmless if it fails, panics or says what cannot be stored.
+//! Asking a responder, within a limit of time. A responder that fails, panics or answers what cannot be stored does no harm.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use super::{Outcome, Question, Responder};
 
 /// The most characters of one part of an answer, which is one event.
 const PART_CHARS: usize = 4_000;
-/// The most characters of an answer. What is longer counts as a failure: somebody must have meant something else.
+/// The most characters of an answer. A longer answer counts as a failure of the responder.
 const MAX_ANSWER_CHARS: usize = 64_000;
-/// The most parts that this makes: none but the last is shorter than half a part.
+/// The most parts of an answer: [`MAX_ANSWER_CHARS`] in parts of at least half of [`PART_CHARS`].
 pub(super) const MAX_PARTS: i32 = 32;
 
-/// The parts of the answer, at least one; or what became of it instead.
+/// Asks a responder. Returns the parts of its answer, at least one, or the outcome without an answer.
 pub(super) async fn ask(
     responder: &Arc<dyn Responder>,
     question: Question,
@@ -41,8 +41,8 @@ fn failed(why: &dyn std::fmt::Display) -> Outcome {
     Outcome::Failed
 }
 
-/// Cuts an answer where a blank is, if there is one in the second half of a part. Put together again the parts are the
-/// answer. `None` if it may not be said.
+/// Cuts an answer into parts, at the last blank in the second half of a part, if there is one. The parts joined are the answer.
+/// `None` if the answer cannot be stored.
 fn parts(answer: &str) -> Option<Vec<String>> {
     let answer = answer.replace("\r\n", "\n");
     text::check(&answer).ok()?;

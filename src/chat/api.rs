@@ -1,5 +1,5 @@
-//! The endpoints of the chat: saying something, reading what was said, closing a conversation. Nobody learns here that another's
-//! conversation exists.
+//! The endpoints of the chat: sending a message, reading conversations, closing one. Nobody learns that a conversation of somebody
+//! else exists.
 
 use serde::Deserialize;
 use serde_json::error::Category;
@@ -19,7 +19,7 @@ use crate::limit::Class;
 use crate::query::{BadQuery, Query};
 use crate::refusals::{self, sentence};
 
-/// The chat, with whoever answers in it.
+/// The chat as an application, with its responder.
 pub static APPLICATION: Application<(Chat, Tables)> =
     Application { types: &["chat."], endpoints: ENDPOINTS, away: "the chat cannot reach its tables" };
 
@@ -35,13 +35,13 @@ static ENDPOINTS: &[Endpoint<(Chat, Tables)>] = &[
     right(Action::Chat, Post, "/v1/conversations/{id}/close", PRIVATE, known!((_, tables), who, r => close(&tables, &who, r.id()?, r.query()))),
 ];
 
-/// The most items of one answer, and how many there are if nothing is said.
+/// The most items of one page, and the number of items if no limit is given.
 const MAX_LIMIT: u16 = 200;
 const USUAL_LIMIT: u16 = 50;
-/// How many bytes of text the rate limit counts as one message.
+/// The bytes of text that the rate limit counts as one message.
 const COUNTED_BYTES: usize = 4096;
 
-/// Whose conversations one may see: one's own, or as an administrator everybody's.
+/// The only owner whose conversations this identity may see; `None` for an administrator, who may see all.
 fn seen_by(identity: &Identity) -> Option<&str> {
     (identity.role().extent(Action::Chat) < Extent::All).then(|| identity.subject().as_ref())
 }
@@ -59,26 +59,26 @@ struct MessageBody {
     conversation: Option<Uuid>,
 }
 
-/// The number of messages that a body counts as. One that makes no sense costs as a short one: reading it cost something too.
+/// The number of messages that a body counts as. A malformed body counts as one, since reading it costs something too.
 fn cost(body: &[u8]) -> u32 {
     let cost = parse_message(body).map_or(1, |said| said.text.len().div_ceil(COUNTED_BYTES).max(1));
     u32::try_from(cost).unwrap_or(u32::MAX)
 }
 
-/// `POST /v1/chat`: keeps a message of a client, and answers it.
+/// `POST /v1/chat`: stores a message of a client, and answers it.
 async fn say(chat: Chat, tables: &Tables, subject: &str, key: Option<String>, body: &[u8]) -> Answered {
     let said = parse_message(body)?;
     let text = Text::parse(&said.text)
         .map_err(|bad| ApplicationError::because(refusals::INVALID_TEXT, sentence(&bad.to_string())))?;
     let message = Message { subject: subject.to_owned(), text, conversation: said.conversation, key };
     let database = tables.database().clone();
-    // A task of its own: what was said is kept, and answered, also when the one who said it is gone meanwhile.
+    // A task of its own, so that the message is stored and answered even if the client goes away.
     let saying = tokio::spawn(async move { chat.say(&database, &message).await });
     let exchange = saying.await.map_err(|_| ApplicationError::of(refusals::INTERNAL))??;
     Ok(Answer::created(view::exchange(&exchange, tables.redaction())))
 }
 
-/// The message of a body. An object and nothing else: left to itself serde would take a list of its values too.
+/// The message of a body, which must be an object; the derived function would take a list of its values too.
 fn parse_message(body: &[u8]) -> Result<MessageBody, ApplicationError> {
     let invalid = || ApplicationError::of(refusals::INVALID_MESSAGE);
     let said = serde_json::from_slice(body).map_err(|error| match error.classify() {
@@ -99,7 +99,7 @@ async fn conversations(tables: &Tables, identity: &Identity, query: Option<&str>
         None | Some("0") => None,
         Some(cursor) => Some(cursor.parse().map_err(bad_cursor)?),
     };
-    // Only who may see everybody's can ask for somebody's.
+    // Only those who may see all conversations may choose an owner.
     let asked = if identity.role().may(Action::OthersRows) { query.take("owner") } else { None };
     if asked.as_ref().is_some_and(|owner| owner.contains('\0')) {
         return Err(ApplicationError::bad_request("owner must not hold a NUL character"));
@@ -111,7 +111,7 @@ async fn conversations(tables: &Tables, identity: &Identity, query: Option<&str>
     Ok(Answer::ok(view::conversations(&found, after, tables.redaction())))
 }
 
-/// `GET /v1/conversations/{id}/utterances`: a page of what was said in one conversation.
+/// `GET /v1/conversations/{id}/utterances`: a page of the utterances of one conversation.
 async fn utterances(tables: &Tables, identity: &Identity, id: Uuid, query: Option<&str>) -> Answered {
     let mut query = Query::parse(query)?;
     let limit = query.limit(USUAL_LIMIT, MAX_LIMIT)?;

@@ -1,4 +1,4 @@
-//! Reading conversations and closing them. `owner` says whose may be seen; none means everybody's.
+//! Reading conversations and closing them. `owner` is the only owner whose conversations may be seen; `None` allows all.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,17 +11,17 @@ use super::model::{CONVERSATION, UTTERANCE};
 use super::{Conversation, Status, Utterance};
 use crate::db::Timestamp;
 
-/// Some of a list, and whether there are more.
+/// A page of a list, and whether more items follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Listed<T> {
-    /// In order.
+pub(super) struct ListPage<T> {
+    /// The items, in the order of the list.
     pub(super) items: Vec<T>,
-    /// Whether others follow.
+    /// True if others follow.
     pub(super) more: bool,
 }
 
-impl<T> Listed<T> {
-    /// One more than asked for tells whether there are more.
+impl<T> ListPage<T> {
+    /// A page of these items. The statement asks for one item more than the limit, which tells whether more follow.
     fn of(mut items: Vec<T>, limit: usize) -> Self {
         let more = items.len() > limit;
         items.truncate(limit);
@@ -29,7 +29,7 @@ impl<T> Listed<T> {
     }
 }
 
-/// A place in the list of conversations: that of the last one that was seen.
+/// A cursor of the list of conversations: the time and id of the last one that was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ListCursor {
     opened_at: Timestamp,
@@ -37,7 +37,7 @@ pub(super) struct ListCursor {
 }
 
 impl ListCursor {
-    /// The place of this conversation.
+    /// The cursor that stands on this conversation.
     pub(super) fn of(conversation: &Conversation) -> Self {
         Self { opened_at: conversation.opened_at, id: conversation.id }
     }
@@ -57,19 +57,19 @@ impl FromStr for ListCursor {
         let opened_at = micros.parse().map_err(|_| ())?;
         let id = Uuid::parse_str(id).map_err(|_| ())?;
         let cursor = Self { opened_at, id };
-        // A cursor has one form.
+        // Only one way to write a cursor is accepted.
         if cursor.to_string() == text { Ok(cursor) } else { Err(()) }
     }
 }
 
-/// Conversations, newest first, after a place in that order.
+/// A page of the conversations, newest first, after a cursor.
 pub(super) async fn conversations(
     client: &Client,
     owner: Option<&str>,
     status: Option<Status>,
     after: Option<ListCursor>,
     limit: u16,
-) -> Result<Listed<Conversation>, Error> {
+) -> Result<ListPage<Conversation>, Error> {
     // Two statements, since each has an index of its own.
     let whose = if owner.is_some() {
         "c.speaker_id = (select s.id from chat.speakers s where s.subject = $1)"
@@ -93,17 +93,17 @@ pub(super) async fn conversations(
     ];
     let rows = client.query_typed(&sql, &parameters).await?;
     let items = rows.iter().map(Conversation::read).collect::<Result<_, _>>()?;
-    Ok(Listed::of(items, usize::from(limit)))
+    Ok(ListPage::of(items, usize::from(limit)))
 }
 
-/// What was said in a conversation after a position, in order; `None` if it may not be seen.
+/// A page of the utterances of a conversation after a position, in order; `None` if the conversation may not be seen.
 pub(super) async fn utterances(
     client: &Client,
     owner: Option<&str>,
     conversation: Uuid,
     after: i32,
     limit: u16,
-) -> Result<Option<Listed<Utterance>>, Error> {
+) -> Result<Option<ListPage<Utterance>>, Error> {
     if find(client, owner, conversation).await?.is_none() {
         return Ok(None);
     }
@@ -115,16 +115,16 @@ pub(super) async fn utterances(
     let parameters = [(&conversation as _, Type::UUID), (&after as _, Type::INT4), (&one_more as _, Type::INT8)];
     let rows = client.query_typed(&sql, &parameters).await?;
     let items = rows.iter().map(Utterance::read).collect::<Result<_, _>>()?;
-    Ok(Some(Listed::of(items, usize::from(limit))))
+    Ok(Some(ListPage::of(items, usize::from(limit))))
 }
 
-/// Closes a conversation and returns it; one that is closed stays as it is. `None` if it may not be seen.
+/// Closes a conversation and returns it; a closed one stays as it is. `None` if the conversation may not be seen.
 pub(super) async fn close(
     client: &Client,
     owner: Option<&str>,
     conversation: Uuid,
 ) -> Result<Option<Conversation>, Error> {
-    // A clock that went back must not keep it open.
+    // The table refuses a closing before the opening, as a clock that was set back would make it.
     let sql = format!(
         "update chat.conversations c set status = 'closed', closed_at = greatest(clock_timestamp(), c.opened_at)
           where c.id = $1 and ($2::text is null or c.owner = $2) and c.status = 'open'

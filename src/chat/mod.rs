@@ -1,14 +1,13 @@
-//! The chat: an application on the journal. Users talk to a bot, and whatever is said is a row of a published table.
+//! The chat: an application on the journal. Users talk to a bot, and each utterance is a row of a published table.
 //!
-//! What clients see of it is in `view.rs`, its endpoints are in `api.rs`.
+//! The documents for clients are in `view.rs`, the endpoints in `api.rs`.
 //!
 //! Nothing here appends to the journal. The rows become events when their transaction commits, by the mapping functions of
 //! `sql/migrations/V12__chat.sql`, with the user as their owner.
 //!
-//! A user's words and the answer to them are stored in one transaction, so that nobody ever sees the one without the
-//! other, or something else between them. The answer is there before that transaction begins: no transaction waits for a
-//! responder or for a client. What it may wait for is another message of the same user, for the time of a few
-//! statements, and it then holds nothing that another user or the journal needs.
+//! A message and its answer are stored in one transaction, so that nobody sees one without the other, or something else between
+//! them. The transaction begins after the answer has come, so it does not wait for a responder or a client. It may wait for another
+//! message of the same user, for the time of a few statements, and then holds no lock that another user or the journal needs.
 
 mod answer;
 mod api;

@@ -1,4 +1,4 @@
-//! What there is: conversations and what was said in them.
+//! The model of the chat: conversations, and the utterances in them.
 
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
@@ -8,29 +8,29 @@ use crate::db::Timestamp;
 
 /// The columns of a conversation, in the order in which [`Conversation::read`] takes them.
 pub(super) const CONVERSATION: &str = "c.id, c.owner, c.status, c.opened_at, c.closed_at";
-/// The same of an utterance `u` and its speaker `s`.
+/// The columns of an utterance `u` and its speaker `s`, in the order in which [`Utterance::read`] takes them.
 pub(super) const UTTERANCE: &str =
     "u.id, u.conversation_id, u.position, s.kind, s.name, u.text, u.said_at, u.answers, u.final, u.outcome";
 
-/// Something that a user says.
+/// A message that a user sends.
 #[derive(Debug, Clone)]
 pub(super) struct Message {
     /// The subject of the user.
     pub(super) subject: String,
     /// The words.
     pub(super) text: Text,
-    /// Where it is to be said; if nothing is named, in the open conversation, which is made if there is none.
+    /// The conversation that the message goes into. If `None`, the user's open conversation, which is made if there is none.
     pub(super) conversation: Option<Uuid>,
-    /// The name of this message for retries.
+    /// The idempotency key of this message.
     pub(super) key: Option<String>,
 }
 
-/// Whether something may still be said in a conversation.
+/// The status of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
-    /// The one in which a user's next message goes.
+    /// Takes messages. A user has at most one open conversation.
     Open,
-    /// Over.
+    /// Takes no messages any more.
     Closed,
 }
 
@@ -52,15 +52,15 @@ impl Status {
 /// A conversation of one user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Conversation {
-    /// Its name.
+    /// The id of the conversation.
     pub(super) id: Uuid,
     /// The subject of the user.
     pub(super) owner: String,
-    /// Whether it is over.
+    /// Open or closed.
     pub(super) status: Status,
-    /// When it began.
+    /// The time at which it was opened.
     pub(super) opened_at: Timestamp,
-    /// When it ended.
+    /// The time at which it was closed.
     pub(super) closed_at: Option<Timestamp>,
 }
 
@@ -69,7 +69,7 @@ impl Conversation {
         Self::read_after(row, 0)
     }
 
-    /// The same from a row in which so many other columns come first.
+    /// Reads a conversation from a row in which `others` other columns come first.
     pub(super) fn read_after(row: &Row, others: usize) -> Result<Self, Error> {
         let status: &str = row.try_get(others + 2)?;
         Ok(Self {
@@ -83,12 +83,12 @@ impl Conversation {
     }
 }
 
-/// What a speaker is.
+/// The kind of a speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// The one whose conversation it is.
+    /// The owner of the conversation.
     User,
-    /// Whoever answers.
+    /// A responder.
     Bot,
 }
 
@@ -102,10 +102,10 @@ impl Kind {
     }
 }
 
-/// What became of something that a user said.
+/// The outcome of a message of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// The answer stands behind it.
+    /// An answer follows the message.
     Answered,
     /// The responder took too long.
     Timeout,
@@ -126,28 +126,28 @@ impl Outcome {
     }
 }
 
-/// Something that was said.
+/// A message, or a part of an answer, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Utterance {
-    /// Its name.
+    /// The id of the utterance.
     pub(super) id: Uuid,
-    /// Where it was said.
+    /// The conversation that it belongs to.
     pub(super) conversation_id: Uuid,
-    /// Its place there, from 1.
+    /// Its position in the conversation, from 1.
     pub(super) position: i32,
-    /// What said it.
+    /// The kind of its speaker.
     pub(super) speaker: Kind,
-    /// What the speaker is called, if anything.
+    /// The name of the speaker, if there is one.
     pub(super) name: Option<String>,
     /// The words.
     pub(super) text: String,
-    /// When.
+    /// The time at which it was stored.
     pub(super) said_at: Timestamp,
-    /// What this answers.
+    /// The id of the message that this is an answer to.
     pub(super) answers: Option<Uuid>,
-    /// Whether no other part of the same answer follows.
+    /// True if no other part of this answer follows.
     pub(super) is_final: bool,
-    /// Of what a user says: what became of it.
+    /// For a message of a user, its outcome.
     pub(super) outcome: Option<Outcome>,
 }
 
@@ -170,15 +170,15 @@ impl Utterance {
     }
 }
 
-/// A message and what came of it.
+/// A message and its answer, as they are stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Exchange {
-    /// Where it was said, as it is now.
+    /// The conversation of the message.
     pub(super) conversation: Conversation,
-    /// What the user said.
+    /// The message of the user.
     pub(super) said: Utterance,
-    /// The parts of the answer, none if there is no answer.
+    /// The parts of the answer; empty if there is no answer.
     pub(super) answer: Vec<Utterance>,
-    /// Whether it was said by an earlier request of the same key.
+    /// True if an earlier request with this key has stored it.
     pub(super) repeated: bool,
 }

@@ -1,4 +1,4 @@
-//! Whoever answers. The built-in one is a stand-in: a model or a desk of people takes its place behind the same trait.
+//! Responders, which answer the messages of users. The built-in [`Echo`] is a stand-in for a model or a desk of people.
 
 use std::fmt;
 use std::future::Future;
@@ -11,42 +11,42 @@ pub type Answering = Pin<Box<dyn Future<Output = Result<String, Unanswered>> + S
 
 /// Answers what users say.
 ///
-/// It is asked before anything is stored, and has a few seconds: what it has not said by then it need not say. Its answer
-/// is text as a user's is, though it may be longer; what cannot be stored counts as a failure.
+/// A responder is asked before anything is stored, and has a few seconds; a later answer is dropped. The rules for its text are
+/// those for a user's, but it may be longer. An answer that cannot be stored counts as a failure.
 pub trait Responder: fmt::Debug + Send + Sync + 'static {
-    /// What the bot is called in the conversation. Not blank, and at most 200 characters.
+    /// The name of the bot in the conversation: not blank, and at most 200 characters.
     fn name(&self) -> &str;
 
     /// Begins to answer.
     fn answer(&self, question: Question) -> Answering;
 }
 
-/// What is to be answered.
+/// A message to answer, with the conversation before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// The subject of the user.
     pub subject: String,
-    /// What the user says now.
+    /// The message of the user.
     pub text: String,
-    /// What was said last in the same conversation, oldest first; none of it if the conversation is new.
+    /// The last utterances of the conversation, oldest first; empty in a new conversation.
     pub history: Vec<Turn>,
 }
 
-/// Something said before.
+/// An earlier utterance of the conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Turn {
-    /// Who said it.
+    /// The kind of its speaker.
     pub speaker: Kind,
     /// The words.
     pub text: String,
 }
 
-/// There is no answer. The reason goes to the log and nowhere else.
+/// The reason for which there is no answer. It goes to the log alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unanswered(pub String);
 
-/// The stand-in: says again what it hears. The same words get the same answer, always.
+/// A stand-in that repeats the message of the user.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Echo;
 

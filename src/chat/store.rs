@@ -1,5 +1,5 @@
-//! The statements behind a message. They are unnamed, so that they pass through a pooler that hands every transaction to
-//! another server connection.
+//! The statements that store a message. They are unnamed, so that they pass through a pooler that hands every transaction to another
+//! server connection.
 
 use postgres_types::Type;
 use tokio_postgres::error::SqlState;
@@ -10,13 +10,13 @@ use super::answer::MAX_PARTS;
 use super::model::{CONVERSATION, UTTERANCE};
 use super::{Conversation, Exchange, Kind, Message, Outcome, Turn, Utterance};
 
-/// How much of the talk a responder is told.
+/// The number of earlier utterances that a responder is told.
 const HISTORY: i64 = 20;
-/// The rule that a key is used once.
+/// The unique constraint on idempotency keys.
 const KEY_RULE: &str = "utterances_key";
 
-/// Where a message would go now: the conversation that it names, or else the open one of its subject.
-pub(super) async fn place(client: &Client, message: &Message) -> Result<Option<Conversation>, Error> {
+/// The conversation of a message: the one that it names, or else the open one of its subject.
+pub(super) async fn find_conversation(client: &Client, message: &Message) -> Result<Option<Conversation>, Error> {
     let sql = format!(
         "select {CONVERSATION} from chat.conversations c
           where case when $2::uuid is null
@@ -28,7 +28,7 @@ pub(super) async fn place(client: &Client, message: &Message) -> Result<Option<C
     row.as_ref().map(Conversation::read).transpose()
 }
 
-/// What was said last in a conversation, oldest first.
+/// The last utterances of a conversation, oldest first.
 pub(super) async fn history(client: &Client, conversation: Uuid) -> Result<Vec<Turn>, Error> {
     let sql = "select s.kind, u.text from chat.utterances u join chat.speakers s on s.id = u.speaker_id
                 where u.conversation_id = $1 order by u.position desc limit $2";
@@ -41,8 +41,8 @@ pub(super) async fn history(client: &Client, conversation: Uuid) -> Result<Vec<T
     rows.iter().rev().map(turn).collect()
 }
 
-/// What a subject has said under a key, with its answer.
-pub(super) async fn said_before(client: &Client, subject: &str, key: &str) -> Result<Option<Exchange>, Error> {
+/// The exchange that a subject has stored under an idempotency key.
+pub(super) async fn find_exchange(client: &Client, subject: &str, key: &str) -> Result<Option<Exchange>, Error> {
     let sql = format!(
         "select {UTTERANCE}, {CONVERSATION}
            from chat.utterances q
@@ -65,29 +65,29 @@ fn exchange(rows: &[Row], repeated: bool) -> Result<Option<Exchange>, Error> {
     Ok(Some(Exchange { conversation, said: Utterance::read(first)?, answer, repeated }))
 }
 
-/// What became of a message.
+/// The outcome of storing an exchange.
 #[derive(Debug)]
-pub(super) enum Kept {
-    /// It was.
-    Yes(Box<Exchange>),
+pub(super) enum StoreOutcome {
+    /// It is stored.
+    Stored(Box<Exchange>),
     /// Its key was used before.
     Repeated,
-    /// There is no such conversation of this subject.
+    /// The subject has no such conversation.
     Missing,
-    /// The conversation is over.
+    /// The conversation is closed.
     Closed,
 }
 
-/// Stores what was said and the answer to it, one behind the other, in one transaction.
+/// Stores a message and its answer, one behind the other, in one transaction.
 ///
 /// The row of the conversation is locked from the first statement that touches it, so positions are given out one after
 /// the other, and a conversation is not closed in between. The tables' events come at the commit, all at once.
-pub(super) async fn keep(
+pub(super) async fn store_exchange(
     client: &mut Client,
     message: &Message,
     bot: &str,
     answer: &Result<Vec<String>, Outcome>,
-) -> Result<Kept, Error> {
+) -> Result<StoreOutcome, Error> {
     // Each statement must see what was committed while it waited.
     let transaction = client.build_transaction().isolation_level(IsolationLevel::ReadCommitted).start().await?;
     let speakers = "insert into chat.speakers (kind, subject, name) values ('user', $1, null), ('bot', null, $2)
@@ -108,21 +108,21 @@ pub(super) async fn keep(
         );
         transaction.query_typed_opt(&sql, &[(&message.subject, Type::TEXT)]).await?
     };
-    let Some(place) = place else { return Ok(Kept::Missing) };
+    let Some(place) = place else { return Ok(StoreOutcome::Missing) };
     let conversation = Conversation::read(&place)?;
     if conversation.status == super::Status::Closed {
-        return Ok(Kept::Closed);
+        return Ok(StoreOutcome::Closed);
     }
     let rows = match insert(&transaction, message, conversation.id, bot, answer).await {
-        Err(error) if is_repeated(&error) => return Ok(Kept::Repeated),
+        Err(error) if is_repeated(&error) => return Ok(StoreOutcome::Repeated),
         rows => rows?,
     };
     transaction.commit().await?;
     let mut said = rows.iter().map(Utterance::read);
-    // The statement returns a row for what was said, and one for each part of the answer.
-    let Some(first) = said.next().transpose()? else { return Ok(Kept::Missing) };
+    // The statement returns a row for the message, and one for each part of the answer.
+    let Some(first) = said.next().transpose()? else { return Ok(StoreOutcome::Missing) };
     let answer = said.collect::<Result<_, _>>()?;
-    Ok(Kept::Yes(Box::new(Exchange { conversation, said: first, answer, repeated: false })))
+    Ok(StoreOutcome::Stored(Box::new(Exchange { conversation, said: first, answer, repeated: false })))
 }
 
 async fn insert(

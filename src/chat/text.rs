@@ -1,15 +1,15 @@
-//! What a user may say: a text that can be stored, shown and read by a person, and that is about as long as it looks.
+//! The texts of messages: they can be stored, shown and read by a person, and are about as long as they look.
 
 /// The most characters (Unicode scalar values).
 pub(super) const MAX_CHARS: usize = 10_000;
 /// The most bytes of UTF-8, as the table has it. Only texts of mostly four-byte characters meet this first.
 const MAX_BYTES: usize = 32 * 1024;
 
-/// A text that may be said.
+/// A text that a message may hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Text(String);
 
-/// Why a text may not be said. The message repeats nothing of it.
+/// The reason for which a text is refused. It repeats nothing of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadText {
     /// There is nothing to see.
@@ -30,9 +30,9 @@ pub(super) enum BadText {
 }
 
 impl Text {
-    /// Takes what a client sent. Line ends of the form CR LF become LF; everything else is kept as it is.
+    /// Checks the text of a client. CR LF becomes LF; everything else is kept as it is.
     pub(super) fn parse(text: &str) -> Result<Self, BadText> {
-        // Counting no further than the limit keeps this linear in the limit and not in the body.
+        // A long body is refused by its length, before any work that grows with it.
         if text.len() > 2 * MAX_BYTES {
             return Err(BadText::TooLong);
         }
@@ -50,7 +50,7 @@ impl Text {
     }
 }
 
-/// Whether each character may stand in a text, and one of them can be seen.
+/// Checks that each character is allowed, and that at least one can be seen.
 pub(super) fn check(text: &str) -> Result<(), BadText> {
     for c in text.chars() {
         match c {
@@ -65,13 +65,13 @@ pub(super) fn check(text: &str) -> Result<(), BadText> {
     if text.chars().all(is_unseen) { Err(BadText::Blank) } else { Ok(()) }
 }
 
-/// U+FDD0 to U+FDEF and the last two of every plane.
+/// True for the noncharacters of Unicode: U+FDD0 to U+FDEF, and the last two of every plane.
 fn is_no_character(c: char) -> bool {
     let c = u32::from(c);
     (0xfdd0..=0xfdef).contains(&c) || c & 0xfffe == 0xfffe
 }
 
-/// Blanks, and what takes no room on its own: a message of these alone would look like none.
+/// True for blanks and for characters without a width of their own. A text of these alone would look empty.
 fn is_unseen(c: char) -> bool {
     c.is_whitespace()
         || matches!(c,

@@ -1,11 +1,11 @@
-//! The chat as its users see it: the only types here that serialize. The objects are those of the events, field by field, and pass through the same redaction:
-//! what a tab reads is what another tab was told.
+//! The documents of the chat: the only types here that serialize. Their objects have the fields of the chat's events, and pass
+//! through the same redaction, so that a page shows the same whether it reads a list or follows the stream.
 
 use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::list::{ListCursor, Listed};
+use super::list::{ListCursor, ListPage};
 use super::model::{Conversation, Exchange, Kind, Outcome, Status, Utterance};
 use crate::view::{Document, Redaction, instant_text};
 
@@ -77,7 +77,7 @@ struct ExchangeObject<'a> {
     outcome: &'static str,
 }
 
-/// Some of a list.
+/// A page of a list.
 #[derive(Debug, Serialize)]
 struct Page<T> {
     items: Vec<T>,
@@ -102,14 +102,14 @@ pub(super) fn exchange(of: &Exchange, redaction: &Redaction) -> Document {
 }
 
 /// A page of conversations as a document. The cursor of one without items is that of the request.
-pub(super) fn conversations(of: &Listed<Conversation>, after: Option<ListCursor>, redaction: &Redaction) -> Document {
+pub(super) fn conversations(of: &ListPage<Conversation>, after: Option<ListCursor>, redaction: &Redaction) -> Document {
     let cursor = of.items.last().map(ListCursor::of).or(after).map_or_else(|| "0".to_owned(), |c| c.to_string());
     let items = of.items.iter().map(ConversationObject::from).collect();
     Document::of(&Page { items, cursor, more: of.more }, redaction)
 }
 
 /// A page of utterances as a document. The cursor of one without items is that of the request.
-pub(super) fn utterances(of: &Listed<Utterance>, after: i32, redaction: &Redaction) -> Document {
+pub(super) fn utterances(of: &ListPage<Utterance>, after: i32, redaction: &Redaction) -> Document {
     let cursor = of.items.last().map_or(after, |last| last.position).to_string();
     let items = of.items.iter().map(UtteranceObject::from).collect();
     Document::of(&Page { items, cursor, more: of.more }, redaction)

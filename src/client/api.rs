@@ -28,12 +28,12 @@ pub struct Api {
 }
 
 impl Api {
-    /// Asks this server, with these tokens. Nothing is connected before the first request.
+    /// A client of this server, with these tokens. It connects with the first request.
     pub fn new(connector: Connector, tokens: Tokens) -> Self {
         Self { connector, tokens, sender: None }
     }
 
-    /// One request, and the JSON of its answer. An answer that is no success is the error that its status means.
+    /// Sends one request and returns the JSON of its answer. An answer without a status of 2xx is an error.
     pub async fn send(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value, Error> {
         let asked = tokio::time::timeout(CONNECT_LIMIT + ANSWER_LIMIT, self.ask(method, path, body)).await;
         let answer = asked.unwrap_or(Err(Error::Timeout(CONNECT_LIMIT + ANSWER_LIMIT)));
@@ -49,8 +49,8 @@ impl Api {
             Some(sender) if !sender.is_closed() => sender,
             _ => self.connect().await?,
         };
-        sender.ready().await.map_err(lost)?;
-        let response = sender.send_request(request).await.map_err(lost)?;
+        sender.ready().await.map_err(lost_connection)?;
+        let response = sender.send_request(request).await.map_err(lost_connection)?;
         let status = response.status().as_u16();
         let pause = retry_after(response.headers());
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
@@ -85,15 +85,15 @@ impl Api {
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Error> {
         let dialled = tokio::time::timeout(CONNECT_LIMIT, self.connector.dial()).await;
         let socket = dialled.map_err(|_| Error::Timeout(CONNECT_LIMIT))??;
-        let (sender, carrier) = handshake(TokioIo::new(socket)).await.map_err(lost)?;
-        // It ends with the sender; how is told to whoever waits for an answer.
+        let (sender, carrier) = handshake(TokioIo::new(socket)).await.map_err(lost_connection)?;
+        // The task ends with the sender, and whoever waits for an answer gets its error.
         tokio::spawn(async move { carrier.await.is_ok() });
         Ok(sender)
     }
 }
 
-/// hyper's own word for it says little; what it stands on says more.
-fn lost(error: hyper::Error) -> Error {
+/// The error for a lost connection. hyper's own sentence says little, so its source is told.
+fn lost_connection(error: hyper::Error) -> Error {
     let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
     Error::Lost(why)
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::clock::jitter;
 
 /// The first wait lies between this and its double.
-pub(super) const LEAST: Duration = Duration::from_millis(100);
-/// No wait is longer, unless the server asks for it.
-pub(super) const MOST: Duration = Duration::from_secs(10);
+pub(super) const MIN_WAIT: Duration = Duration::from_millis(100);
+/// The longest wait, unless the server asks for a longer one.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// The waits between tries.
 #[derive(Debug, Default)]
@@ -19,12 +19,12 @@ impl Backoff {
     /// The next wait.
     pub(super) fn wait(&mut self) -> Duration {
         // Jitter takes up to half away, so the first wait is at least the least.
-        let wait = LEAST.saturating_mul(2_u32.saturating_pow(self.tries.saturating_add(1))).min(MOST);
+        let wait = MIN_WAIT.saturating_mul(2_u32.saturating_pow(self.tries.saturating_add(1))).min(MAX_WAIT);
         self.tries = self.tries.saturating_add(1);
         wait.mul_f64(jitter())
     }
 
-    /// After a connection that was worth its name.
+    /// Begins anew with the shortest wait, after a connection that worked.
     pub(super) fn reset(&mut self) {
         self.tries = 0;
     }
@@ -42,8 +42,8 @@ mod tests {
             assert!(wait >= whole / 2 && wait <= whole, "{wait:?} of {whole:?}");
         }
         backoff.tries = u32::MAX;
-        assert!(backoff.wait() <= MOST);
+        assert!(backoff.wait() <= MAX_WAIT);
         backoff.reset();
-        assert!(backoff.wait() <= LEAST * 2);
+        assert!(backoff.wait() <= MIN_WAIT * 2);
     }
 }

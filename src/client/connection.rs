@@ -34,11 +34,11 @@ pub struct Connection {
     heard: Instant,
     /// The time after which silence counts as a loss.
     patience: Duration,
-    /// A sign of life to send: the server closes whoever gives none for two heartbeats.
+    /// True if a pong must be sent as a sign of life. The server closes a session that sends nothing for two heartbeats.
     owes_sign: bool,
     /// The content of the last `error` frame.
     told: Told,
-    closed: Option<u16>,
+    close_code: Option<u16>,
     unknown: u64,
 }
 
@@ -64,7 +64,7 @@ impl Connection {
             patience: CONNECT_LIMIT,
             owes_sign: false,
             told: Told::default(),
-            closed: None,
+            close_code: None,
             unknown: 0,
         };
         let deadline = Instant::now() + CONNECT_LIMIT;
@@ -72,7 +72,7 @@ impl Connection {
             loop {
                 match connection.next().await? {
                     Frame::Hello(_) => return Ok(()),
-                    // The reason of the close that follows, or what a later version says before its hello.
+                    // An error tells the reason of the close that follows. An unknown frame may be of a later version.
                     Frame::Error(_) | Frame::Unknown(_) => {}
                     other => return Err(Error::BadFrame(format!("before the hello came {}", name(&other)))),
                 }
@@ -92,10 +92,10 @@ impl Connection {
         self.unknown
     }
 
-    /// The next frame. Nothing is lost when this is dropped before it is done. After an error there is no other frame.
+    /// The next frame. No frame is lost if the future is dropped. After an error there is no other frame.
     pub async fn next(&mut self) -> Result<Frame, Error> {
         loop {
-            if let Some(code) = self.closed {
+            if let Some(code) = self.close_code {
                 return Err(Error::of_close(code, self.told.clone()));
             }
             let deadline = self.heard + self.patience;
@@ -104,16 +104,16 @@ impl Connection {
             match message {
                 Message::Text(text) => {
                     let frame = Frame::read(&text).map_err(|bad| Error::BadFrame(bad.to_string()))?;
-                    self.take(&frame)?;
+                    self.check(&frame)?;
                     return Ok(frame);
                 }
                 Message::Close(frame) => {
-                    self.closed = Some(frame.map_or(NO_CODE, |frame| frame.code.into()));
+                    self.close_code = Some(frame.map_or(NO_CODE, |frame| frame.code.into()));
                     // The answer to the close is on its way out; whether it arrives changes nothing.
                     let _gone = timeout(CLOSE_LIMIT, self.socket.flush()).await;
                 }
                 Message::Binary(_) => return Err(Error::BadFrame("a binary message".to_owned())),
-                // Answered by the socket itself, and that answer is a sign of life.
+                // The socket answers pings itself, and the answer is a sign of life.
                 Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
             }
         }
@@ -121,7 +121,7 @@ impl Connection {
 
     async fn read(&mut self) -> Result<Message, Error> {
         if self.owes_sign {
-            // An unasked pong wants no answer. If it cannot be sent, what is still to be read says why.
+            // A pong needs no answer. If it cannot be sent, the frames that are still to be read tell the reason.
             let _unsent = self.socket.feed(Message::Pong(Bytes::new())).await;
             self.owes_sign = false;
         }
@@ -131,8 +131,8 @@ impl Connection {
         }
     }
 
-    /// Holds a frame to what came before it.
-    fn take(&mut self, frame: &Frame) -> Result<(), Error> {
+    /// Checks a frame against those before it, and takes notice of its content.
+    fn check(&mut self, frame: &Frame) -> Result<(), Error> {
         match frame {
             Frame::Event(event) => self.ledger.take(event.seq)?,
             Frame::Hello(hello) => {

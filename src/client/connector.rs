@@ -21,17 +21,17 @@ use crate::tls::{PemError, add_roots, client_config, machine_roots};
 
 /// The largest message: an event of 256 KiB with all that may stand around it fits.
 const MAX_MESSAGE: usize = 1 << 20;
-/// Small, since a load test has thousands of connections; larger messages get their room when they come.
+/// The size of the read buffer: small, since a load test has thousands of connections. It grows for a larger message.
 const READ_BUFFER: usize = 4 << 10;
 
-/// Knows where a server is and whom to trust. Cloning shares the certificates.
+/// Connects to one server, with the authorities that may vouch for its certificate. Clones share the authorities.
 #[derive(Clone)]
 pub struct Connector {
     endpoint: Endpoint,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
-/// The reason for which no server's certificate could be checked.
+/// The reason for which TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The file of authorities cannot be used.
@@ -55,7 +55,7 @@ impl Connector {
         let tls = if endpoint.is_secure() {
             let host = endpoint.host().to_owned();
             let name = ServerName::try_from(host.clone()).map_err(|_| TrustError::Host(host))?;
-            Some((TlsConnector::from(Arc::new(trust(authorities)?)), name))
+            Some((TlsConnector::from(Arc::new(tls_config(authorities)?)), name))
         } else {
             None
         };
@@ -80,7 +80,7 @@ impl Connector {
         let (socket, read_ahead) = opened.map_err(|_| Error::Timeout(CONNECT_LIMIT))??;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
-            // What is sent is small and rare: it goes out at once.
+            // Messages of a client are small and rare, so each is written at once.
             .write_buffer_size(0)
             .max_message_size(Some(MAX_MESSAGE))
             .max_frame_size(Some(MAX_MESSAGE));
@@ -101,12 +101,12 @@ impl Connector {
     }
 }
 
-/// A refused certificate will be refused again; a broken connection may not break again.
+/// The error of a TLS handshake. A refused certificate is final; a broken connection is worth another try.
 fn tls_error(error: std::io::Error) -> Error {
     if error.kind() == std::io::ErrorKind::InvalidData { Error::Tls(error) } else { Error::Connect(error) }
 }
 
-fn trust(authorities: Option<&Path>) -> Result<ClientConfig, TrustError> {
+fn tls_config(authorities: Option<&Path>) -> Result<ClientConfig, TrustError> {
     let mut roots = machine_roots();
     if let Some(path) = authorities {
         add_roots(&mut roots, path)?;

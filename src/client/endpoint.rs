@@ -86,7 +86,7 @@ impl FromStr for Endpoint {
             _ => return Err(BadEndpoint("must begin with http://, https://, ws:// or wss://")),
         };
         let authority = uri.authority().map_or("", |authority| authority.as_str());
-        // What stands in a URL ends up in histories and logs.
+        // A URL ends up in histories and logs, so it must not hold a password.
         if authority.contains('@') {
             return Err(BadEndpoint("must not hold a user or password"));
         }
@@ -122,7 +122,7 @@ impl fmt::Display for Endpoint {
 /// The place in the stream at which to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Start {
-    /// With what comes from now on.
+    /// With the events that come from now on.
     #[default]
     Latest,
     /// With the oldest event that is kept.
@@ -159,7 +159,7 @@ pub struct Selection {
     pub subject: Option<String>,
 }
 
-/// Writes a value of the query. What stays as it is has no meaning in a query.
+/// Writes a value of the query, percent-encoded but for characters without a meaning in a query.
 fn encode(value: &str, into: &mut String) {
     for byte in value.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~*,".contains(&byte) {

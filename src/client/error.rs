@@ -24,11 +24,11 @@ impl fmt::Display for Told {
     }
 }
 
-/// The reason for which there is no stream.
+/// The reason for which a connection, a stream or a request failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Nobody answers there, or the name is unknown.
+    /// The server does not answer, or its name is unknown.
     #[error("cannot connect: {0}")]
     Connect(#[source] std::io::Error),
     /// The certificate is not believed.
@@ -43,7 +43,7 @@ pub enum Error {
     /// The server there is no WebSocket server.
     #[error("this is no WebSocket server: {0}")]
     NotWebSocket(&'static str),
-    /// 401 or 4401: no token, a bad one, or its end.
+    /// 401 or 4401: there is no token, or it is bad or has expired.
     #[error("not authorized ({0})")]
     Unauthorized(Told),
     /// 403 or 4403: the role does not allow it, or the subject was revoked.
@@ -61,7 +61,7 @@ pub enum Error {
     /// 4411: the cursor is ahead of the head, or of another history.
     #[error("the cursor is not of this history ({0})")]
     CursorInvalid(Told),
-    /// 429 or 4429: too many connects.
+    /// 429 or 4429: a rate limit is reached.
     #[error("too many connections ({told})")]
     RateLimited {
         /// In the server's words.
@@ -69,7 +69,7 @@ pub enum Error {
         /// The pause that the server asks for.
         retry_after: Option<Duration>,
     },
-    /// 502, 503 and their like: not now.
+    /// Any 5xx: not available now.
     #[error("not available, status {status} ({told})")]
     Unavailable {
         /// The HTTP status.
@@ -87,7 +87,7 @@ pub enum Error {
         /// In the server's words.
         told: Told,
     },
-    /// The server closed: 1000, 1011, 1012, 4408, 4409 and others that say nothing against coming back.
+    /// The server closed with 1000, 1011, 1012, 4408, 4409 or another code after which a client may come back.
     #[error("the server closed with {code} ({told})")]
     Closed {
         /// The close code; 1005 if none was given.
@@ -101,7 +101,7 @@ pub enum Error {
     /// Not even a heartbeat came.
     #[error("nothing was heard for {0:?}")]
     Silent(Duration),
-    /// The server has sent other events than those that came.
+    /// Count and sum of the events that came differ from those of the server.
     #[error(
         "events are missing: the server has sent {sent} with the sum {check}, and {received} with the sum {sum} came"
     )]
@@ -131,7 +131,7 @@ pub enum Error {
         /// The cursor at which the connection began.
         cursor: i64,
     },
-    /// A frame that the interface does not know, or over 1 MiB.
+    /// A message is malformed, or longer than 1 MiB.
     #[error("not a frame of the interface: {0}")]
     BadFrame(String),
     /// The stream has ended with an error before.

@@ -1,4 +1,4 @@
-//! The frames of the server. An event keeps its own JSON text as it came; what every reader needs of it is read at once.
+//! The frames of the server. An event keeps its JSON as it came; the members that every reader needs are read at once.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -16,7 +16,7 @@ use crate::journal::{Cursor, Level};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Frame {
-    /// The first, after authentication.
+    /// The first frame after authentication.
     Hello(Hello),
     /// An event that matches and may be seen.
     Event(Event),
@@ -39,7 +39,7 @@ pub enum Frame {
     Error(Told),
     /// The answer to a ping.
     Pong,
-    /// One that this version does not know.
+    /// A frame with an `op` that this version does not know.
     Unknown(String),
 }
 
@@ -51,20 +51,20 @@ pub struct Hello {
     /// The cursor at which the session begins.
     #[serde(deserialize_with = "cursor")]
     pub cursor: Cursor,
-    /// The newest event.
+    /// The seq of the newest event.
     pub head: i64,
-    /// The oldest event that is kept.
+    /// The seq of the oldest event that is kept.
     pub oldest: i64,
     /// The interval of heartbeats, in milliseconds.
     pub heartbeat_ms: u64,
-    /// Whose eyes this session has.
+    /// `private` or `public`.
     pub view: String,
 }
 
 /// The server's account of what it has sent.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Heartbeat {
-    /// Everything up to here was sent or filtered out.
+    /// The cursor up to which every event was sent or filtered out.
     #[serde(deserialize_with = "cursor")]
     pub cursor: Cursor,
     /// The newest event.
@@ -80,7 +80,7 @@ pub struct Heartbeat {
     pub stalled: Option<serde_json::Value>,
 }
 
-/// An event as it came.
+/// An event with its JSON as it came.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// Its place in the order.
@@ -92,7 +92,7 @@ pub struct Event {
     /// How much it matters.
     pub level: Level,
     message: Utf8Bytes,
-    place: Range<usize>,
+    json_range: Range<usize>,
 }
 
 /// The rest of an event, read when asked for.
@@ -118,7 +118,7 @@ pub struct Details<'a> {
 impl Event {
     /// The event as JSON, byte for byte as the server sent it.
     pub fn json(&self) -> &str {
-        self.message.as_str().get(self.place.clone()).unwrap_or_default()
+        self.message.as_str().get(self.json_range.clone()).unwrap_or_default()
     }
 
     /// The cursor that stands on it.
@@ -126,7 +126,7 @@ impl Event {
         Cursor::of(self.seq, self.id)
     }
 
-    /// What else it says.
+    /// The members that are not read at once.
     pub fn details(&self) -> Result<Details<'_>, BadFrame> {
         serde_json::from_str(self.json()).map_err(|error| BadFrame::of("event", &error))
     }
@@ -143,7 +143,7 @@ impl BadFrame {
     }
 }
 
-/// The member that tells the frames apart, and the event, which must not be read twice.
+/// The members of a frame that are read first: the `op`, and the event, whose text is kept.
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow)]
@@ -154,7 +154,7 @@ struct Envelope<'a> {
 
 /// The part of an event that is always read.
 #[derive(Deserialize)]
-struct Head<'a> {
+struct EventMembers<'a> {
     seq: i64,
     id: Uuid,
     #[serde(borrow, rename = "type")]
@@ -164,30 +164,30 @@ struct Head<'a> {
 }
 
 #[derive(Deserialize)]
-struct Place {
+struct LiveBody {
     #[serde(deserialize_with = "cursor")]
     cursor: Cursor,
 }
 
 #[derive(Deserialize)]
-struct Draining {
+struct DrainBody {
     retry_ms: u64,
     #[serde(deserialize_with = "cursor")]
     cursor: Cursor,
 }
 
 #[derive(Deserialize)]
-struct Expiring {
+struct AuthExpiringBody {
     at: String,
 }
 
 #[derive(Deserialize)]
-struct Renewed {
+struct AuthOkBody {
     expires: String,
 }
 
 #[derive(Deserialize)]
-struct Complaint {
+struct ErrorBody {
     code: String,
     #[serde(default)]
     message: Option<String>,
@@ -203,17 +203,17 @@ impl Frame {
         let op = envelope.op.as_ref();
         Ok(match op {
             "event" => Self::Event(event(message, envelope.event)?),
-            "hello" => Self::Hello(part(op, text)?),
-            "live" => Self::Live(part::<Place>(op, text)?.cursor),
-            "heartbeat" => Self::Heartbeat(part(op, text)?),
-            "auth_expiring" => Self::AuthExpiring(part::<Expiring>(op, text)?.at),
-            "auth_ok" => Self::AuthOk(part::<Renewed>(op, text)?.expires),
+            "hello" => Self::Hello(parse_body(op, text)?),
+            "live" => Self::Live(parse_body::<LiveBody>(op, text)?.cursor),
+            "heartbeat" => Self::Heartbeat(parse_body(op, text)?),
+            "auth_expiring" => Self::AuthExpiring(parse_body::<AuthExpiringBody>(op, text)?.at),
+            "auth_ok" => Self::AuthOk(parse_body::<AuthOkBody>(op, text)?.expires),
             "drain" => {
-                let Draining { retry_ms, cursor } = part(op, text)?;
+                let DrainBody { retry_ms, cursor } = parse_body(op, text)?;
                 Self::Drain { retry: Duration::from_millis(retry_ms), cursor }
             }
             "error" => {
-                let Complaint { code, message, oldest } = part(op, text)?;
+                let ErrorBody { code, message, oldest } = parse_body(op, text)?;
                 Self::Error(Told { code: Some(code), message, oldest })
             }
             "pong" => Self::Pong,
@@ -222,21 +222,21 @@ impl Frame {
     }
 }
 
-fn part<'a, T: Deserialize<'a>>(op: &str, text: &'a str) -> Result<T, BadFrame> {
+fn parse_body<'a, T: Deserialize<'a>>(op: &str, text: &'a str) -> Result<T, BadFrame> {
     serde_json::from_str(text).map_err(|error| BadFrame::of(op, &error))
 }
 
 fn event(message: &Utf8Bytes, event: Option<&RawValue>) -> Result<Event, BadFrame> {
     let text = event.ok_or_else(|| BadFrame("event: there is none in it".to_owned()))?.get();
-    let Head { seq, id, kind, level } = part("event", text)?;
+    let EventMembers { seq, id, kind, level } = parse_body("event", text)?;
     if seq < 1 {
         return Err(BadFrame(format!("event: {seq} is no seq")));
     }
     let level = Level::parse(&level).ok_or_else(|| BadFrame(format!("event {seq}: its level is none")))?;
     // The text is a part of the message, so the message is kept and nothing copied.
     let begin = text.as_ptr().addr().saturating_sub(message.as_str().as_ptr().addr());
-    let place = begin..begin + text.len();
-    Ok(Event { seq, id, kind: kind.into_owned(), level, message: message.clone(), place })
+    let json_range = begin..begin + text.len();
+    Ok(Event { seq, id, kind: kind.into_owned(), level, message: message.clone(), json_range })
 }
 
 fn cursor<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Cursor, D::Error> {

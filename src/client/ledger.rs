@@ -7,19 +7,19 @@ use super::Error;
 pub(super) struct Ledger {
     /// The cursor that the connection began after, if it named one.
     resumed_after: Option<i64>,
-    /// Everything up to here has passed.
+    /// The seq up to which every event was sent or filtered out.
     passed: i64,
     events: u32,
     check: u32,
 }
 
 impl Ledger {
-    /// A connection that asked for what comes after this cursor.
+    /// The account of a connection that asked for the events after this seq, if it named one.
     pub(super) fn new(resumed_after: Option<i64>) -> Self {
         Self { resumed_after, passed: 0, events: 0, check: 0 }
     }
 
-    /// The server counts anew.
+    /// Begins the count and the sum anew, as the server does with each `hello`.
     pub(super) fn begin(&mut self) {
         (self.events, self.check) = (0, 0);
     }
@@ -38,7 +38,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// The server says that everything up to here has passed, sent or filtered out.
+    /// Takes notice that the server has sent or filtered out every event up to this seq.
     pub(super) fn pass(&mut self, seq: i64) {
         self.passed = self.passed.max(seq);
     }

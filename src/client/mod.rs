@@ -1,9 +1,8 @@
-//! The client: what `rowcast tail` and the load generator follow a stream with, and [`Api`], by which `rowcast demo` writes.
+//! The client: `rowcast tail` and the load generator follow a stream with it, and `rowcast demo` writes with [`Api`].
 //!
-//! [`Stream`] is the whole of it: it comes back after every loss and goes on behind the last event. [`Connection`] is one
-//! attempt. Both hold the server to what it promises: seqs that only grow, and a count and a sum in every heartbeat that
-//! must be those of the events that came. A break of that is an error and never passed over, since a client that hides
-//! it is no witness. Nothing is known here of the database or of tokens but how to send one.
+//! [`Stream`] connects again after every loss and goes on behind the last event. [`Connection`] is one connection. Both check what
+//! the server promises: seqs only grow, and the count and the sum in every heartbeat are those of the events that came. A breach
+//! is an error and never hidden, since this client is the witness of tests. The module knows nothing of the database.
 
 mod api;
 mod backoff;

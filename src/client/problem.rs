@@ -18,7 +18,7 @@ struct Problem {
     oldest: Option<i64>,
 }
 
-/// Reads a problem document. A body that is none says nothing.
+/// Reads a problem document. Any other body gives no reason.
 pub(super) fn told(body: &[u8]) -> Told {
     serde_json::from_slice::<Problem>(body).map_or_else(
         |_| Told::default(),

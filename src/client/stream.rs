@@ -15,10 +15,10 @@ use super::frame::{Event, Frame, Heartbeat, Hello};
 use crate::config::Secret;
 use crate::journal::Cursor;
 
-/// A connection that lived so long was worth its name, even if no event came.
+/// A connection that lasted this long has worked, even if no event came: the waits begin anew after it.
 const HEALTHY: Duration = Duration::from_secs(5);
 /// The longest pause that a server which shuts down may ask for.
-const MOST_DRAIN: Duration = Duration::from_secs(600);
+const MAX_DRAIN_WAIT: Duration = Duration::from_secs(600);
 
 /// The source of tokens: asked before each connect, and when the server says that the present one expires.
 #[derive(Clone)]
@@ -30,12 +30,12 @@ impl Tokens {
         Self::from_source(|| None)
     }
 
-    /// Always the same; its end is the end of the stream.
+    /// Always the same token. The stream ends when it expires.
     pub fn fixed(token: Secret) -> Self {
         Self::from_source(move || Some(token.clone()))
     }
 
-    /// Whatever this answers. It must not block.
+    /// The token that this function returns. It must not block.
     pub fn from_source(source: impl Fn() -> Option<Secret> + Send + Sync + 'static) -> Self {
         Self(Arc::new(source))
     }
@@ -74,15 +74,15 @@ impl Default for Options {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Item {
-    /// The first connection stands.
+    /// The first connection is open.
     Connected(Hello),
-    /// Another connection stands, and goes on behind the cursor.
+    /// Another connection is open, and goes on behind the cursor.
     Resumed(Hello),
     /// The next event.
     Event(Event),
     /// The backlog was read; what comes now is new.
     Live(Cursor),
-    /// A sign of life. Count and sum were right, or it would not have come to here.
+    /// A sign of life, whose count and sum were right.
     Heartbeat(Heartbeat),
     /// The server shuts down and asks to come back after this time.
     Draining {
@@ -99,11 +99,11 @@ pub enum Item {
 }
 
 enum State {
-    /// To be connected, at once or then.
+    /// Not connected; the next connect is due at this moment, or at once.
     Waiting(Option<Instant>),
-    /// Connected, since then.
+    /// Connected, since this moment.
     Open(Box<Connection>, Instant),
-    /// An error that no other try would change has been told.
+    /// A final error was returned.
     Ended,
 }
 
@@ -116,13 +116,13 @@ pub struct Stream {
     backoff: Backoff,
     /// The token of the last connect.
     token: Option<Secret>,
-    /// Tokens refused since the last `hello`.
-    refused: bool,
-    /// The moment at which a server that shuts down wants to be asked again.
-    drained: Option<Instant>,
+    /// True if a token was refused since the last `hello`.
+    token_refused: bool,
+    /// The moment before which a server that shuts down does not want to be asked again.
+    retry_not_before: Option<Instant>,
     connections: u64,
     /// True if the present connection has brought an event.
-    fruitful: bool,
+    has_event: bool,
     /// Unknown frames of the connections before the present one.
     unknown: u64,
 }
@@ -138,20 +138,20 @@ impl Stream {
             cursor,
             backoff: Backoff::default(),
             token: None,
-            refused: false,
-            drained: None,
+            token_refused: false,
+            retry_not_before: None,
             connections: 0,
-            fruitful: false,
+            has_event: false,
             unknown: 0,
         }
     }
 
-    /// The place at which a stream has to begin that goes on after this one; `None` before the first `hello`.
+    /// The cursor with which another stream can go on after this one; `None` before the first `hello`.
     pub fn cursor(&self) -> Option<Cursor> {
         self.cursor
     }
 
-    /// The number of connections that stood so far.
+    /// The number of connections so far that got a `hello`.
     pub fn connections(&self) -> u64 {
         self.connections
     }
@@ -161,9 +161,8 @@ impl Stream {
         self.unknown + if let State::Open(connection, _) = &self.state { connection.unknown_frames() } else { 0 }
     }
 
-    /// The next item. An error is the end: it is one that no other try would change, or a loss while
-    /// [`Options::reconnect`] is off. Nothing is lost when this is dropped before it is done, but a connect that was
-    /// under way begins anew.
+    /// The next item. An error ends the stream: another try would not help, or [`Options::reconnect`] is off. If the future is
+    /// dropped, no item is lost, but a connect that was under way begins anew.
     pub async fn next(&mut self) -> Result<Item, Error> {
         loop {
             let outcome = match &mut self.state {
@@ -175,14 +174,14 @@ impl Stream {
                     self.connect().await.map(Some)
                 }
                 State::Open(connection, _) => match connection.next().await {
-                    Ok(frame) => Ok(self.take(frame).await),
+                    Ok(frame) => Ok(self.handle(frame).await),
                     Err(error) => Err(error),
                 },
             };
             match outcome {
                 Ok(Some(item)) => return Ok(item),
                 Ok(None) => {}
-                Err(error) => return self.lose(error),
+                Err(error) => return self.end_connection(error),
             }
         }
     }
@@ -202,18 +201,18 @@ impl Stream {
         };
         let connection = self.connector.connect(&start, &self.options.selection, self.token.as_ref()).await?;
         let hello = connection.hello().clone();
-        // Without an event of its own yet, the stream begins where the server says.
+        // Until an event comes, the stream stands at the cursor of the first `hello`.
         self.cursor.get_or_insert(hello.cursor);
         self.state = State::Open(Box::new(connection), Instant::now());
-        (self.refused, self.fruitful, self.drained) = (false, false, None);
+        (self.token_refused, self.has_event, self.retry_not_before) = (false, false, None);
         self.connections += 1;
         Ok(if self.connections == 1 { Item::Connected(hello) } else { Item::Resumed(hello) })
     }
 
-    async fn take(&mut self, frame: Frame) -> Option<Item> {
+    async fn handle(&mut self, frame: Frame) -> Option<Item> {
         match frame {
             Frame::Event(event) => {
-                self.fruitful = true;
+                self.has_event = true;
                 self.cursor = Some(event.cursor());
                 Some(Item::Event(event))
             }
@@ -227,20 +226,20 @@ impl Stream {
             }
             Frame::Drain { retry, cursor } => {
                 self.advance(cursor);
-                let retry_in = retry.min(MOST_DRAIN);
-                self.drained = Some(Instant::now() + retry_in);
+                let retry_in = retry.min(MAX_DRAIN_WAIT);
+                self.retry_not_before = Some(Instant::now() + retry_in);
                 Some(Item::Draining { retry_in })
             }
             Frame::AuthExpiring(_) => {
                 self.renew().await;
                 None
             }
-            // A `hello` in the middle begins the server's account anew; the rest is for nobody here.
+            // The connection has taken notice of these itself.
             Frame::Hello(_) | Frame::AuthOk(_) | Frame::Error(_) | Frame::Pong | Frame::Unknown(_) => None,
         }
     }
 
-    /// Never back: a resume there would bring what came already.
+    /// Moves the cursor on, and never back: resuming from an earlier cursor would repeat events.
     fn advance(&mut self, to: Cursor) {
         let stands = self.cursor.is_some_and(|at| at.seq > to.seq || (at.seq == to.seq && at.tag.is_some()));
         if !stands {
@@ -261,10 +260,10 @@ impl Stream {
         }
     }
 
-    fn lose(&mut self, why: Error) -> Result<Item, Error> {
+    fn end_connection(&mut self, why: Error) -> Result<Item, Error> {
         if let State::Open(connection, since) = &self.state {
             self.unknown += connection.unknown_frames();
-            if self.fruitful || since.elapsed() >= HEALTHY {
+            if self.has_event || since.elapsed() >= HEALTHY {
                 self.backoff.reset();
             }
         }
@@ -273,8 +272,8 @@ impl Stream {
             return Err(why);
         }
         let now = Instant::now();
-        let until = match self.drained.take() {
-            // The server has spread its clients over time itself.
+        let until = match self.retry_not_before.take() {
+            // The server gives each client a wait of its own, so no jitter is needed.
             Some(then) => then.max(now),
             None => now + self.backoff.wait() + why.retry_after().unwrap_or_default(),
         };
@@ -282,12 +281,13 @@ impl Stream {
         Ok(Item::Lost { why, retry_in: until - now })
     }
 
-    /// One other token, and only one: a source that makes a new one each time must not knock for ever.
+    /// True if the token was refused and the source has another one, once per `hello`: a source that makes a new token each time
+    /// must not try for ever.
     fn may_try_another_token(&mut self, why: &Error) -> bool {
-        if !matches!(why, Error::Unauthorized(_)) || self.refused {
+        if !matches!(why, Error::Unauthorized(_)) || self.token_refused {
             return false;
         }
-        self.refused = true;
+        self.token_refused = true;
         self.options.tokens.get().is_some_and(|fresh| self.token.as_ref() != Some(&fresh))
     }
 }

@@ -1,7 +1,7 @@
 //! The HTTP exchange that a WebSocket begins with.
 //!
-//! hyper makes it and not tungstenite, for three reasons: that one writes the whole head, with the token, to the log at
-//! level `trace`; it does not read the body of a refusal, where the reason stands; and it has no limit on the head.
+//! hyper makes it and not tungstenite, for three reasons. Tungstenite logs the whole head, with the token, at level `trace`; it does
+//! not read the body of a refusal, where the reason stands; and it has no limit on the head.
 
 use std::io;
 use std::time::Duration;
@@ -69,19 +69,20 @@ impl UpgradeRequest {
     pub(super) async fn send(self, socket: Box<dyn Socket>) -> Result<Upgraded, Error> {
         let mut builder = http1::Builder::new();
         builder.max_headers(MAX_HEADERS).max_header_size(MAX_HEAD);
-        let (mut sender, connection) = builder.handshake(TokioIo::new(socket)).await.map_err(broken)?;
+        let (mut sender, connection) = builder.handshake(TokioIo::new(socket)).await.map_err(exchange_error)?;
         let Self { request, key } = self;
         let answer = Box::pin(async move {
-            let response = sender.send_request(request).await.map_err(broken)?;
+            let response = sender.send_request(request).await.map_err(exchange_error)?;
             if response.status() != StatusCode::SWITCHING_PROTOCOLS {
                 return Err(refusal(response).await);
             }
-            check(&response, &key)?;
-            let parts = hyper::upgrade::on(response).await.map_err(broken)?.downcast::<TokioIo<Box<dyn Socket>>>();
+            check_upgrade(&response, &key)?;
+            let parts =
+                hyper::upgrade::on(response).await.map_err(exchange_error)?.downcast::<TokioIo<Box<dyn Socket>>>();
             let parts = parts.map_err(|_| Error::NotWebSocket("its socket is lost"))?;
             Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
         });
-        // The connection must be driven for the answer to come. An upgrade ends the connection first, and so may its peer.
+        // The answer comes only while the connection is polled. The connection ends before the answer if it is upgraded or closed.
         match select(answer, connection.with_upgrades()).await {
             Either::Left((answer, _connection)) => answer,
             Either::Right((_ended, answer)) => answer.await,
@@ -100,7 +101,7 @@ fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
     Ok(value)
 }
 
-fn check(response: &Response<Incoming>, key: &str) -> Result<(), Error> {
+fn check_upgrade(response: &Response<Incoming>, key: &str) -> Result<(), Error> {
     let header = |name| response.headers().get(name).map(HeaderValue::as_bytes).unwrap_or_default();
     if !header(UPGRADE).eq_ignore_ascii_case(b"websocket") {
         return Err(Error::NotWebSocket("it upgraded to something else"));
@@ -120,7 +121,7 @@ async fn refusal(response: Response<Incoming>) -> Error {
 }
 
 /// The error that a failure of the exchange means.
-fn broken(error: hyper::Error) -> Error {
+fn exchange_error(error: hyper::Error) -> Error {
     if error.is_parse_too_large() {
         return Error::NotWebSocket("the head of its answer is too long");
     }

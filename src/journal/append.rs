@@ -1,7 +1,7 @@
 //! Appending: one event or a batch, in one round trip and one transaction, in the order given.
 //!
-//! The events are all here before the statement begins, so no transaction ever waits for a client. The statements are
-//! unnamed, so that they pass through a pooler that hands every transaction to another server connection.
+//! All events are in memory before the statement begins, so no transaction waits for a client. The statements are unnamed, so
+//! that they pass through a pooler that hands every transaction to another server connection.
 
 use std::fmt;
 
@@ -15,23 +15,24 @@ use super::weight::{MAX_PAYLOAD, weight};
 
 /// The most events of one batch.
 pub const MAX_BATCH: usize = 1000;
-/// The longest key of a request, in bytes: with the place of an event it must still be a dedupe key.
+/// The longest key of a request, in bytes. The database appends the index of an event to it, and the result must still fit a
+/// dedupe key.
 pub const MAX_REQUEST_KEY: usize = 240;
 /// The scope of the dedupe keys that come by SQL or from the command line.
 pub const SQL_SCOPE: &str = "";
 
-/// What an event became.
+/// An event that was appended, or found by its dedupe key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Appended {
     /// Its place in the stream.
     pub seq: i64,
     /// Its identity.
     pub id: Uuid,
-    /// Whether its dedupe key was seen before: then this is the first event of that key, and nothing was inserted.
+    /// True if the dedupe key was used before: this is then the first event of that key, and nothing was inserted.
     pub repeated: bool,
 }
 
-/// Why nothing was appended.
+/// The reason for which nothing was appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// One of the events cannot be stored; none of the batch was.
@@ -45,16 +46,17 @@ pub enum AppendError {
     Postgres(#[source] Error),
 }
 
-/// What is wrong with which event. The message repeats nothing of its content.
+/// The reason for which an event cannot be stored. It repeats nothing of the event's content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct Refusal {
-    /// Which event of the batch, from 0. Unknown only if the database refused the batch and none of it alone.
+    /// The index of the event in its batch, from 0. `None` if the key or scope of the request is at fault, or if the database
+    /// refused the batch but none of its events alone.
     pub index: Option<usize>,
-    /// The column, where it is known.
+    /// The column, if it is known.
     pub column: Option<String>,
     /// A sentence that names the column and the limit.
     pub reason: String,
-    /// SQLSTATE.
+    /// The SQLSTATE of the error.
     pub code: String,
 }
 
@@ -86,7 +88,7 @@ pub async fn append_batch(client: &Client, scope: &str, events: &[NewEvent]) -> 
     let columns = Columns::of(events);
     let keys: Vec<Option<&str>> = events.iter().map(|e| e.dedupe_key.as_deref()).collect();
     let keys: Parameter<'_> = (&keys, Type::TEXT_ARRAY);
-    // A plain writer may use the scope of SQL alone, and so another function.
+    // Plain writers may only use the scope of SQL, through a function of its own.
     if scope == SQL_SCOPE {
         let sql = "select seq, id, repeated from rowcast.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         columns.send(client, sql, &[], &[keys]).await
@@ -96,8 +98,8 @@ pub async fn append_batch(client: &Client, scope: &str, events: &[NewEvent]) -> 
     }
 }
 
-/// Appends the events of a request that carries one key for all of them: the same request again gets the first answer, and
-/// the same key with another one is refused.
+/// Appends the events of a request that carries one key for all of them. A repeated request gets the answer of the first; the key
+/// with other events is refused.
 ///
 /// The key is 1 to [`MAX_REQUEST_KEY`] bytes, and unique within the scope. The events have no dedupe keys of their own.
 pub async fn append_once(
@@ -131,7 +133,7 @@ fn unfit_key(index: Option<usize>, reason: String) -> AppendError {
 
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
 
-/// Events column by column, as the functions take them; without the keys.
+/// Events column by column, as the SQL functions take them, without their dedupe keys.
 struct Columns<'a> {
     types: Vec<&'a str>,
     payloads: Vec<&'a str>,
@@ -187,7 +189,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// A NUL would fail the whole statement before the database looks at any event, so it is found here.
+/// Refuses events with a NUL character. Postgres would fail the whole statement without naming the event.
 fn refuse_nul(scope: &str, events: &[NewEvent]) -> Result<(), Refusal> {
     let refused = |index, column: &str| Refusal {
         index,
@@ -206,7 +208,7 @@ fn refuse_nul(scope: &str, events: &[NewEvent]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Postgres would have to print such a payload before it could refuse it, which may be a gigabyte of digits.
+/// Refuses payloads above [`MAX_PAYLOAD`]. Postgres would first print such a payload, which may take a gigabyte of digits.
 fn refuse_heavy(events: &[NewEvent]) -> Result<(), Refusal> {
     let Some(index) = events.iter().position(|event| weight(event.payload.get()) > MAX_PAYLOAD) else { return Ok(()) };
     Err(Refusal {
@@ -217,27 +219,28 @@ fn refuse_heavy(events: &[NewEvent]) -> Result<(), Refusal> {
     })
 }
 
-/// What the database found wrong with an event, if that is what its error says.
+/// The refusal that an error of the database means; `None` if the error says nothing of an event.
 fn refusal(error: &Error, events: usize) -> Option<Refusal> {
     let db = error.as_db_error()?;
     let (column, reason) = explain(db)?;
-    let index = if events == 1 { Some(0) } else { db.detail().and_then(which) };
+    let index = if events == 1 { Some(0) } else { db.detail().and_then(index_from_detail) };
     Some(Refusal { index, column, reason, code: db.code().code().to_owned() })
 }
 
-/// `event 3 of 7`, counted from 1; 0 means that none of them fails alone.
-fn which(detail: &str) -> Option<usize> {
+/// The index of the event from the detail of an error, `event 3 of 7`, which counts from 1. There, 0 means that no event fails
+/// alone.
+fn index_from_detail(detail: &str) -> Option<usize> {
     let number: usize = detail.strip_prefix("event ")?.split(' ').next()?.parse().ok()?;
     number.checked_sub(1)
 }
 
-/// The column and the sentence. The names of the journal's constraints are sentences that begin with the column; of
-/// another's constraint the name is all that may be told.
+/// The column and the sentence for an error. The journal's constraints have sentences for names, which begin with the column. Of
+/// a constraint that somebody else added, only the name is told.
 fn explain(db: &DbError) -> Option<(Option<String>, String)> {
     let constraint = db.constraint().filter(|name| !name.is_empty());
     let payload = |what: &str| Some((Some("payload".to_owned()), format!("payload {what}")));
     match *db.code() {
-        // Without a name it is no constraint: the journal has no partition for the seq.
+        // A violation without a constraint's name means that the journal has no partition for the seq.
         SqlState::CHECK_VIOLATION => constraint.map(|name| {
             let sentence = name.contains(" must be ");
             let column = name.split(' ').next().filter(|_| sentence).map(str::to_owned);

@@ -6,11 +6,11 @@ use std::str::FromStr;
 use aws_lc_rs::digest::{SHA256, digest};
 use uuid::Uuid;
 
-/// `<seq>` or `<seq>.<tag>`; `0` is before everything. An event has two tags, and each proves its history: the last 8 hex digits
-/// of its id, for those who may see the event, and the first 8 of a hash of the id, for all others.
+/// A cursor, written `<seq>` or `<seq>.<tag>`; `0` is before everything. An event has two tags, and each proves its history: the
+/// last 8 hex digits of its id, for readers who may see the event, and the first 8 of a hash of the id, for all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// The event it stands on. "After a cursor" means strictly greater.
+    /// The seq of the event that the cursor stands on. "After a cursor" means strictly greater.
     pub seq: i64,
     /// One of the two tags of that event.
     pub tag: Option<u32>,
@@ -22,10 +22,10 @@ pub struct Cursor {
 pub struct BadCursor;
 
 impl Cursor {
-    /// Before everything.
+    /// The cursor before everything.
     pub const START: Self = Self::bare(0);
 
-    /// A seq alone.
+    /// A cursor without a tag.
     pub const fn bare(seq: i64) -> Self {
         Self { seq, tag: None }
     }
@@ -36,14 +36,14 @@ impl Cursor {
         Self { seq, tag: Some(u32::from_be_bytes([a, b, c, d])) }
     }
 
-    /// The cursor of an event, for those who may not see the event. The tag proves the event and shows no digit of its id. Who
-    /// guesses the whole id can check the guess, which a random id does not allow.
+    /// The cursor of an event, for those who may not see the event. The tag is of a hash, so it proves the event and shows no digit
+    /// of its id. It could only confirm a guess of the whole id, and a random id cannot be guessed.
     pub fn of_hidden(seq: i64, id: Uuid) -> Self {
         let hash = digest(&SHA256, id.as_bytes());
         Self { seq, tag: hash.as_ref().first_chunk().map(|first| u32::from_be_bytes(*first)) }
     }
 
-    /// Whether the tag, if there is one, is one of the two tags of the event with this id.
+    /// True if the cursor has no tag, or one of the two tags of the event with this id.
     pub fn agrees_with(self, id: Uuid) -> bool {
         self.tag.is_none() || self == Self::of(self.seq, id) || self == Self::of_hidden(self.seq, id)
     }

@@ -11,15 +11,15 @@ use crate::db::Timestamp;
 /// How much an event matters, from the least to the most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
-    /// For whoever looks for a fault.
+    /// A detail for finding an error.
     Debug,
-    /// What happens all the time.
+    /// A normal event.
     Info,
-    /// What somebody should look at some time.
+    /// An event that somebody should look at some time.
     Warn,
-    /// What somebody should look at now.
+    /// An event that somebody should look at now.
     Error,
-    /// What cannot wait.
+    /// An emergency.
     Critical,
 }
 
@@ -51,7 +51,8 @@ pub struct StoredEvent {
     pub seq: i64,
     /// Its identity, by which a cursor proves its history.
     pub id: Uuid,
-    /// When it was inserted, by the database's clock; if that cannot be written, the nearest time that can.
+    /// The time of the insert by the database's clock; a time that cannot be written in four digits of a year is moved to the
+    /// nearest one that can.
     pub at: OffsetDateTime,
     /// Dotted lower-case words.
     pub kind: String,
@@ -71,7 +72,7 @@ pub struct StoredEvent {
     pub payload: String,
 }
 
-/// What of an event decides who may see it, and what its cursors are made of.
+/// The columns of an event that decide who may see it, and of which its cursors are made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EventHeader<'a> {
     /// Its place in the order of the stream.
@@ -101,7 +102,7 @@ impl EventHeader<'_> {
         })
     }
 
-    /// A copy that needs the event no more.
+    /// A header that borrows nothing from the event.
     pub fn into_owned(self) -> EventHeader<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         let Self { seq, id, kind, public_safe, owner } = self;
@@ -110,7 +111,7 @@ impl EventHeader<'_> {
 }
 
 impl StoredEvent {
-    /// The columns that [`Self::from_row`] reads, in its order; the payload it reads as text.
+    /// The columns that [`Self::from_row`] reads, in its order. A statement must cast the payload to text.
     pub const COLUMNS: &str = "seq, id, at, type, level, public_safe, symbol, trade_id, subject, owner, payload";
 
     /// Reads a row of [`Self::COLUMNS`].
@@ -131,7 +132,7 @@ impl StoredEvent {
         })
     }
 
-    /// What decides who may see it, without a copy.
+    /// The header of the event, which borrows from it.
     pub fn header(&self) -> EventHeader<'_> {
         EventHeader {
             seq: self.seq,
@@ -142,7 +143,7 @@ impl StoredEvent {
         }
     }
 
-    /// Roughly what it takes in memory, for caches that count bytes.
+    /// The bytes that the event takes in memory, roughly, for caches that count bytes.
     pub fn weight(&self) -> usize {
         let texts = [&self.symbol, &self.subject, &self.owner].into_iter().flatten().map(String::len).sum::<usize>();
         size_of::<Self>() + self.kind.len() + texts + self.payload.len()

@@ -1,5 +1,5 @@
-//! What a reader wants to see: checked once, then asked of the database as SQL or of an event in memory. A test holds
-//! that both answer alike.
+//! Filters of readers. A filter is parsed once, then applied by the database, as SQL, or to an event in memory. A test holds both
+//! to the same results.
 
 use postgres_types::Type;
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use super::{Level, StoredEvent};
 /// The most types of one filter.
 pub const MAX_TYPES: usize = 64;
 
-/// The names of [`Filter::parse`], each with the longest value in bytes that the table could hold.
+/// The names that [`Filter::parse`] takes, each with the length of the longest value, in bytes, that the table could hold.
 const NAMES: [(&str, usize); 6] = [
     ("type", MAX_TYPES * (MAX_TYPE_BYTES + 3)),
     ("level", 8),
@@ -21,7 +21,7 @@ const NAMES: [(&str, usize); 6] = [
     ("owner", 256),
 ];
 
-/// Conditions that an event must meet, all of them. The default is none.
+/// Conditions that an event must all meet. The default has no condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     types: Vec<TypePattern>,
@@ -33,23 +33,22 @@ pub struct Filter {
     owners: Owners,
 }
 
-/// Whose events a reader may see: a filter that is not the reader's to choose.
+/// The owners whose events a reader may see. The server sets them, not the reader.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Owners {
-    /// Everybody's.
+    /// The events of all owners, and of nobody.
     #[default]
     Any,
-    /// Those that belong to nobody and are marked public: what a public view may show. Which types it lists and which
-    /// fields, only the view knows.
+    /// Nobody's events that are marked public. The public view decides further which types and fields it shows.
     Nobody,
-    /// Those that belong to nobody, and this one's.
+    /// Nobody's events, and those of this owner.
     NobodyOr(String),
-    /// This one's alone.
+    /// The events of this owner alone.
     Only(String),
 }
 
-/// What an event must have to be worth a closer look: the narrowest condition of a filter, by which those who wait for an
-/// event are found without asking all of them.
+/// The narrowest condition of a filter. Readers wait under their keys, so that an event finds those who may want it without
+/// asking every filter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Key {
     /// This trade.
@@ -62,17 +61,17 @@ pub enum Key {
     Symbol(String),
     /// This type, or types under this prefix (with the dot).
     Type(String),
-    /// Nothing in particular.
+    /// No condition: every event.
     Any,
 }
 
-/// The reason for which a filter is refused: which of its names, and what that must be.
+/// The error in a filter: the name, and what its value must be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{name} {reason}")]
 pub struct FilterError {
     /// `type`, `level`, … or what was given instead.
     pub name: String,
-    /// Completes the sentence.
+    /// The rest of the sentence that begins with the name.
     pub reason: &'static str,
 }
 
@@ -92,7 +91,7 @@ impl Filter {
             }
             seen.push(known);
             if value.is_empty() || value.len() > longest || value.contains('\0') {
-                return Err(refuse(length(known)));
+                return Err(refuse(requirement(known)));
             }
             filter.set(known, value).map_err(refuse)?;
         }
@@ -101,46 +100,47 @@ impl Filter {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), &'static str> {
         match name {
-            "type" => self.types = types(value)?,
-            "level" => self.min_level = Some(Level::parse(value).ok_or(length("level"))?),
+            "type" => self.types = parse_types(value)?,
+            "level" => self.min_level = Some(Level::parse(value).ok_or(requirement("level"))?),
             "symbol" => self.symbol = Some(value.to_owned()),
-            "trade_id" => self.trade_id = Some(Uuid::try_parse(value).map_err(|_| length("trade_id"))?),
+            "trade_id" => self.trade_id = Some(Uuid::try_parse(value).map_err(|_| requirement("trade_id"))?),
             "subject" => self.subject = Some(value.to_owned()),
             _ => self.owner = Some(value.to_owned()),
         }
         Ok(())
     }
 
-    /// The same, for the events of this owner alone.
+    /// This filter, restricted to the events of this owner.
     #[must_use]
     pub fn owned_by(mut self, owner: &str) -> Self {
         self.owner = Some(owner.to_owned());
         self
     }
 
-    /// The same, for a reader who may see no more than this.
+    /// This filter for a reader who may see the events of these owners alone.
     #[must_use]
     pub fn seen_by(mut self, owners: Owners) -> Self {
         self.owners = owners;
         self
     }
 
-    /// Whether every event meets it.
+    /// True if every event meets the filter.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether it asks for nothing, so that it passes all that its reader may see.
+    /// True if the filter has no condition but its owners, so that it passes all that its reader may see.
     pub fn is_unrestricted(&self) -> bool {
         Self { owners: Owners::Any, ..self.clone() }.is_empty()
     }
 
-    /// Whose events its reader may see.
+    /// The owners whose events its reader may see.
     pub fn owners(&self) -> &Owners {
         &self.owners
     }
 
-    /// Its narrowest condition; several if any of several types will do. An event that meets the filter has one of them.
+    /// The narrowest condition of the filter, or one key for each type of a list of types. An event that meets the filter has one of
+    /// these keys.
     pub fn keys(&self) -> Vec<Key> {
         let owner = self.owner.as_ref().or(match &self.owners {
             Owners::Only(owner) => Some(owner),
@@ -157,13 +157,13 @@ impl Filter {
         }
     }
 
-    /// Whether its narrowest condition names one thing of many: a trade, a subject, an owner, a symbol; or the few events that
-    /// everybody may see, which have an index of their own.
+    /// True if an index serves the filter well: its narrowest condition is a trade, a subject, an owner or a symbol, or it asks for
+    /// the few public events, which have an index of their own.
     pub fn is_narrow(&self) -> bool {
         self.owners == Owners::Nobody || !self.keys().iter().any(|key| matches!(key, Key::Type(_) | Key::Any))
     }
 
-    /// Whether this event meets it.
+    /// True if this event meets the filter.
     pub fn matches(&self, event: &StoredEvent) -> bool {
         let is = |wanted: &Option<String>, value: &Option<String>| wanted.is_none() || wanted == value;
         (self.types.is_empty() || self.types.iter().any(|t| t.matches(&event.kind)))
@@ -176,8 +176,8 @@ impl Filter {
             && (event.public_safe || self.owners != Owners::Nobody)
     }
 
-    /// The conditions as SQL, with the values in `values`. Only what is asked for stands there, so that the planner
-    /// sees which index fits.
+    /// The conditions as SQL, with the values in `values`. A condition that the filter does not have is left out, so that the
+    /// planner sees which index fits.
     pub(super) fn conditions(&self, values: &mut Values) -> String {
         let mut sql = String::new();
         if !self.types.is_empty() {
@@ -198,7 +198,7 @@ impl Filter {
         }
         sql.push_str(&match &self.owners {
             Owners::Any => String::new(),
-            // So that the newest ten are ten that are shown.
+            // With the list of types, since `last=10` must count events that are shown.
             Owners::Nobody => {
                 " and owner is null and public_safe and type in (select type from rowcast.event_types)".to_owned()
             }
@@ -212,7 +212,7 @@ impl Filter {
 }
 
 impl Owners {
-    /// Whether an event of this owner may be seen.
+    /// True if an event of this owner may be seen.
     pub fn include(&self, owner: Option<&str>) -> bool {
         match self {
             Self::Any => true,
@@ -224,7 +224,7 @@ impl Owners {
 }
 
 impl Key {
-    /// Every key by which somebody may wait for this event.
+    /// Every key under which a reader may wait for this event.
     pub fn of(event: &StoredEvent) -> Vec<Self> {
         let mut keys = vec![Self::Any, Self::Type(event.kind.clone())];
         keys.extend(event.trade_id.map(Self::Trade));
@@ -237,23 +237,23 @@ impl Key {
     }
 }
 
-/// A name that somebody gave, as it may be repeated in a message. One that is no plain word may be a secret in the wrong place,
-/// and is not repeated.
+/// The name that a client gave, or `a name` if it is not a plain word. Such a name may be a secret in the wrong place, so messages
+/// do not repeat it.
 pub fn tellable(name: &str) -> &str {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     if name.len() <= 32 && !name.is_empty() && name.bytes().all(plain) { name } else { "a name" }
 }
 
-fn types(list: &str) -> Result<Vec<TypePattern>, &'static str> {
+fn parse_types(list: &str) -> Result<Vec<TypePattern>, &'static str> {
     let patterns: Option<Vec<_>> = list.split(',').map(|item| TypePattern::parse(item.trim())).collect();
-    let patterns = patterns.ok_or(length("type"))?;
+    let patterns = patterns.ok_or(requirement("type"))?;
     if patterns.len() > MAX_TYPES {
         return Err("must be at most 64 types");
     }
     Ok(patterns)
 }
 
-fn length(name: &str) -> &'static str {
+fn requirement(name: &str) -> &'static str {
     match name {
         "type" => "must be a comma list of at most 64 types: dotted lower-case words of at most 128 bytes, or prefix.*",
         "level" => "must be debug, info, warn, error or critical",

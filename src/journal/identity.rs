@@ -1,9 +1,8 @@
-//! Which journal a connection stands on: which server, since when it runs, and which table of which database.
+//! The identity of the journal behind a connection: the server, the start of its process, the database and the table.
 //!
-//! A connection says nothing of that by itself. Behind a pooler, a proxy or several hosts it may lead to a standby, to a server
-//! that lost commits in a failover, or to a table that a restore has made anew, and each of them answers. So whoever decides
-//! what a reader gets proves it with every read: the tail publishes the identity that it follows ([`CurrentJournal`]), and
-//! [`read_from`] accepts an answer from no other.
+//! Behind a pooler, a proxy or several hosts a connection may lead to a standby, to a server that lost commits in a failover, or
+//! to a table that a restore has made anew. So every read that decides what a reader gets proves its journal: the tail publishes
+//! the identity that it follows ([`CurrentJournal`]), and [`read_from`] accepts an answer from no other.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -12,16 +11,15 @@ use tokio_postgres::{Client, Error, Row};
 
 use crate::db::DatabaseError;
 
-/// One journal on one running server. Two that are equal share all that was ever committed: it is the same process that
-/// answers, or one that it has started.
+/// One journal on one running server. Reads with equal identities see the same commits, since one postmaster has answered them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JournalIdentity {
     system: i64,
     timeline: i32,
-    /// A restored or promoted server was started again, and so was one that crashed with its postmaster.
+    /// The start of the postmaster. It differs after a restore, a promotion by restart, and a crash of the postmaster.
     started: OffsetDateTime,
     database: u32,
-    /// 0 if there is none.
+    /// The oid of the table; 0 if there is none.
     journal: u32,
     sequence: u32,
     is_standby: bool,
@@ -37,17 +35,18 @@ impl JournalIdentity {
         (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()), \
         coalesce(named.journal::oid, 0), coalesce(named.sequence::oid, 0), pg_catalog.pg_is_in_recovery(), \
         coalesce(pg_catalog.pg_sequence_last_value(named.sequence), 0)";
-    /// Names are looked up when the statement runs: a table that a restore has made anew has another number.
+    /// The oids of table and sequence. The names are looked up when the statement runs, since a table that a restore has made anew
+    /// has another oid.
     pub const FROM: &str = "(select pg_catalog.to_regclass('rowcast.events') as journal, \
                                     pg_catalog.to_regclass('rowcast.events_seq_seq') as sequence) named";
-    /// How many columns they are.
+    /// The number of columns in [`Self::COLUMNS`].
     pub const WIDTH: usize = 8;
 
-    /// From the row of a statement that begins with [`Self::COLUMNS`]: the identity, and how far its sequence was drawn.
+    /// Reads the identity and the last value of the sequence from a row that begins with [`Self::COLUMNS`].
     ///
-    /// The sequence is read with `pg_sequence_last_value`, never with `select last_value from` it: that reads without the
-    /// buffer's lock, and every 32 numbers `nextval` writes there for a moment what it logs, which is 32 more than anybody
-    /// has drawn.
+    /// The sequence is read with `pg_sequence_last_value`, never with `select last_value from` it. That reads without the
+    /// buffer's lock, and every 32 numbers `nextval` writes there for a moment the value that it logs, which is 32 more than
+    /// anybody has drawn.
     pub fn from_row(row: &Row) -> Result<(Self, i64), Error> {
         let identity = Self {
             system: row.try_get(0)?,
@@ -61,41 +60,41 @@ impl JournalIdentity {
         Ok((identity, row.try_get(7)?))
     }
 
-    /// Asks a connection.
+    /// Asks a connection for its identity, and for the last value of the sequence.
     pub async fn of(client: &Client) -> Result<(Self, i64), Error> {
         let sql = format!("select {} from {}", Self::COLUMNS, Self::FROM);
         Self::from_row(&client.query_typed_one(&sql, &[]).await?)
     }
 
-    /// The number of the journal's table in the lock table; 0 if there is no journal.
+    /// The oid of the journal's table, as in `pg_locks`; 0 if there is no journal.
     pub fn journal(&self) -> u32 {
         self.journal
     }
 
-    /// The number of the database in the lock table.
+    /// The oid of the database, as in `pg_locks`.
     pub fn database(&self) -> u32 {
         self.database
     }
 
-    /// When the server was started.
+    /// The time at which the server was started.
     pub fn started(&self) -> OffsetDateTime {
         self.started
     }
 
-    /// Whether both are of one history as far as a server can tell: the same journal, though the server may have been started
-    /// again, and may have lost commits in doing so.
+    /// True if both have the same system, timeline, database, table and sequence. The server may have been restarted between them,
+    /// and may have lost commits in doing so.
     pub fn is_same_history(&self, other: &Self) -> bool {
         let history = |of: &Self| (of.system, of.timeline, of.database, of.journal, of.sequence);
         history(self) == history(other)
     }
 
-    /// A standby's sequence runs ahead of its rows and its lock table is not the primary's.
+    /// True for a standby. Its sequence runs ahead of its rows, and its lock table is not the primary's, so it cannot be followed.
     pub fn is_standby(&self) -> bool {
         self.is_standby
     }
 }
 
-/// The journal that the tail of this node follows, as everyone who reads may ask. None before the tail has found it.
+/// The journal that the tail of this node follows, shared with all readers. `None` until the tail has found it.
 #[derive(Debug, Clone, Default)]
 pub struct CurrentJournal(Arc<RwLock<Option<JournalIdentity>>>);
 
@@ -105,12 +104,12 @@ impl CurrentJournal {
         *self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The journal at this moment, without which nothing can be read.
+    /// The journal at this moment, or an error if there is none.
     pub fn known(&self) -> Result<JournalIdentity, DatabaseError> {
         self.get().ok_or(DatabaseError::Elsewhere)
     }
 
-    /// The tail has found this one.
+    /// Publishes the journal that the tail has found, or that it has lost it.
     pub fn set(&self, identity: Option<JournalIdentity>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity;
     }
@@ -122,9 +121,9 @@ pub const BEGIN: &str = "begin isolation level read committed read only";
 
 /// Reads in one transaction, and returns what was read with the identity of the journal that it was read from.
 ///
-/// The identity is asked for after the reading, while its locks on the tables are still held: so it is that of the very tables
-/// that were read, and nobody can have replaced them in between. `read` uses this client. If this
-/// fails or is dropped halfway, the connection is to be given up: its transaction is open.
+/// The identity is asked for after `read`, while the locks on its tables are still held, so nobody can have replaced the tables
+/// in between. `read` must use this client. If `read` fails, the transaction is rolled back. If anything else fails, or the
+/// future is dropped halfway, give up the connection: its transaction may be open.
 pub async fn read_identified<T, E: From<Error>>(
     client: &Client,
     read: impl Future<Output = Result<T, E>>,
@@ -134,7 +133,7 @@ pub async fn read_identified<T, E: From<Error>>(
     let read = match read {
         Ok(read) => read,
         Err(error) => {
-            // The connection may be used again; one on which this fails is closed.
+            // The connection may be used again. If the rollback fails, the connection is closed.
             client.batch_execute("rollback").await?;
             return Err(error);
         }
@@ -151,7 +150,7 @@ async fn identity_at_end(client: &Client) -> Result<(JournalIdentity, i64), Erro
     Ok(identity)
 }
 
-/// Reads from one journal, and answers `None` if it was another one that answered, or it has not come as far as `upto`.
+/// Reads from one journal. Returns `None` if another journal has answered, or a standby, or a sequence that is below `upto`.
 pub async fn read_from<T, E: From<Error>>(
     client: &Client,
     journal: &JournalIdentity,

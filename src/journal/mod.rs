@@ -1,5 +1,5 @@
-//! The journal as the rest of the program sees it: events as they are stored, and the statements that read and write
-//! them. Who may see what is not known here; a stored event cannot be sent to anyone. `docs/JOURNAL.md` specifies it.
+//! The journal for the rest of the program: events as they are stored, and the statements that read and write them. Views decide
+//! who may see what, so a stored event does not serialize. `docs/JOURNAL.md` specifies the journal.
 
 mod append;
 mod cursor;

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::filter::tellable;
 
-/// One event to append. What its fields may hold, the database judges: see `docs/JOURNAL.md`.
+/// One event to append. The database checks its fields: see `docs/JOURNAL.md`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, remote = "Self")]
 pub struct NewEvent {
@@ -24,7 +24,7 @@ pub struct NewEvent {
     /// `info` if none is given.
     #[serde(default)]
     pub level: Option<String>,
-    /// Whether public views may show it.
+    /// True if public views may show the event.
     #[serde(default)]
     pub public_safe: bool,
     /// What it is about, for a trading system.
@@ -36,15 +36,15 @@ pub struct NewEvent {
     /// What it is about.
     #[serde(default)]
     pub subject: Option<String>,
-    /// Who alone may see it.
+    /// The only subject that may see the event; `None` for everyone.
     #[serde(default)]
     pub owner: Option<String>,
-    /// The name of this event for retries: seen before, the first event is the answer.
+    /// The key of this event for retries. If it was used before, the first event of that key is returned and nothing is appended.
     #[serde(default)]
     pub dedupe_key: Option<String>,
 }
 
-/// An object and nothing else: left to itself serde would take `["note.added"]` too, by the order of the fields.
+/// Reads an object and nothing else. The derived function would take `["note.added"]` too, by the order of the fields.
 impl<'de> Deserialize<'de> for NewEvent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for NewEvent {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<NewEvent, A::Error> {
-                // The derived one, which `remote` has made a function of the type.
+                // The derived function, which `remote` has put on the type.
                 NewEvent::deserialize(MapAccessDeserializer::new(map))
             }
         }
@@ -64,7 +64,7 @@ impl<'de> Deserialize<'de> for NewEvent {
     }
 }
 
-/// A text that is no event. The message repeats nothing of the text but the names of fields.
+/// The error in the JSON of an event. It repeats nothing of the JSON but the names of fields.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadEvent(String);
@@ -90,7 +90,7 @@ impl NewEvent {
         serde_json::from_slice(text).map_err(|e| BadEvent(describe(&e)))
     }
 
-    /// The texts of it, by column.
+    /// The text fields of the event, by column.
     pub(super) fn texts(&self) -> [(&'static str, Option<&str>); 6] {
         [
             ("type", Some(&self.kind)),
@@ -104,18 +104,18 @@ impl NewEvent {
 }
 
 fn no_payload() -> Box<RawValue> {
-    // The macro-free way to an empty object; serializing nothing into one cannot fail.
+    // `{}` is JSON, so the fallback is never used.
     RawValue::from_string("{}".to_owned()).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
-/// The field that serde does not know, and what it says behind it.
-fn unknown(said: &str) -> (&str, &str) {
+/// The name of the unknown field in an error of serde, and the rest of the sentence.
+fn unknown_field(said: &str) -> (&str, &str) {
     let quoted = said.split_once('`').map_or("", |(_, rest)| rest);
     quoted.rfind("`, expected").map_or(("", ""), |at| (&quoted[..at], &quoted[at + 1..]))
 }
 
-/// What serde says of a field that is unknown, missing or twice; nothing of other errors. A name that may be a secret in the
-/// wrong place is not repeated.
+/// The sentence of serde about a field that is unknown, missing or given twice; `None` for other errors. A name that may be a
+/// secret in the wrong place is left out.
 pub fn names_a_field(error: &serde_json::Error) -> Option<String> {
     let said = error.to_string();
     let named = ["unknown field", "missing field", "duplicate field"].iter().any(|s| said.starts_with(s));
@@ -123,13 +123,13 @@ pub fn names_a_field(error: &serde_json::Error) -> Option<String> {
         return None;
     }
     if said.starts_with("unknown field") {
-        let (name, rest) = unknown(&said);
+        let (name, rest) = unknown_field(&said);
         return Some(if tellable(name) == name { said } else { format!("unknown field{rest}") });
     }
     Some(said)
 }
 
-/// What is wrong, without a value: of one of the wrong kind serde would repeat it.
+/// A sentence for an error, without any value; serde would repeat a value of the wrong type.
 fn describe(error: &serde_json::Error) -> String {
     if let Some(named) = names_a_field(error) {
         return named;
@@ -137,7 +137,7 @@ fn describe(error: &serde_json::Error) -> String {
     let said = error.to_string();
     match error.classify() {
         Category::Data => format!("a value is not of the kind that its field needs, before column {}", error.column()),
-        // As JSON goes it is well formed; no text of Postgres can hold it.
+        // An unpaired surrogate is well-formed JSON, but no text of Postgres can hold it.
         Category::Syntax if said.contains("surrogate") || said.starts_with("unexpected end of hex escape") => {
             format!("a text holds an unpaired surrogate, before column {}", error.column())
         }

@@ -1,5 +1,5 @@
-//! The partitions of the journal: those ahead of need, those that retention may take, and what was left behind when a
-//! trim ended early.
+//! The partitions of the journal: those made ahead of need, those that retention may drop, and tables that a trim detached and did
+//! not drop.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use tokio_postgres::{Client, Error};
 use crate::db::{Database, DatabaseError, Lane};
 use crate::shutdown::Shutdown;
 
-/// How often the server looks whether there are enough partitions ahead.
-const EVERY: Duration = Duration::from_secs(3600);
-/// The first wait after that failed; it doubles up to [`RETRY_MAX`].
+/// The interval at which the server makes the partitions that are missing ahead.
+const INTERVAL: Duration = Duration::from_secs(3600);
+/// The first wait after a failure; it doubles up to [`RETRY_MAX`].
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(300);
 
-/// A partition that is attached, or half detached.
+/// A partition that is attached, or whose detaching is not finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Partition {
     /// Its name, quoted where it must be, with its schema.
@@ -23,16 +23,16 @@ pub struct Partition {
     pub upper: Option<i64>,
     /// A DETACH CONCURRENTLY was begun and not finished.
     pub detach_pending: bool,
-    /// Whether it is surely one that `rowcast.ensure_partitions` made: by its schema and name, its owner, and its
-    /// trigger, and a plain table.
+    /// True if `rowcast.ensure_partitions` has surely made it: its schema, name, owner and trigger say so, and it is a plain table.
     pub ours: bool,
-    /// Whether it takes what is in no other.
+    /// True if it is the DEFAULT partition.
     pub is_default: bool,
-    /// What it takes on disk, with its indexes.
+    /// Its size on disk with its indexes, in bytes.
     pub bytes: i64,
 }
 
-/// What makes a table surely ours. Whoever wants to keep a table that was detached by hand renames it.
+/// The condition in SQL for a table that `rowcast.ensure_partitions` has surely made. To keep a table that was detached by hand,
+/// rename it.
 const OURS: &str = r"(c.relkind = 'r' and n.nspname = 'rowcast' and c.relname ~ '^events_p[0-9]+$'
     and c.relowner = parent.relowner
     and exists (select from pg_trigger t where t.tgrelid = c.oid and t.tgname = 'append_only' and t.tgenabled = 'A'
@@ -65,8 +65,7 @@ pub async fn attached(client: &Client) -> Result<Vec<Partition>, Error> {
     client.query_typed(&sql, &[]).await?.iter().map(read).collect()
 }
 
-/// Tables that were partitions, are surely ours, and are attached no more: what a trim leaves that ends between
-/// detaching and dropping.
+/// Tables that are surely ours and no longer attached. A trim leaves them if it ends between detaching and dropping.
 pub(super) async fn detached(client: &Client) -> Result<Vec<String>, Error> {
     let sql = format!(
         "select format('%I.%I', n.nspname, c.relname)
@@ -79,29 +78,29 @@ pub(super) async fn detached(client: &Client) -> Result<Vec<String>, Error> {
     client.query_typed(&sql, &[]).await?.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Makes the partitions that lie ahead of the sequence, and says how many it made.
+/// Makes the partitions that are missing ahead of the sequence, and returns how many it made.
 pub async fn ensure_partitions(client: &Client) -> Result<i32, Error> {
     client.query_typed_one("select rowcast.ensure_partitions()", &[]).await?.try_get(0)
 }
 
-/// Keeps partitions ahead of need, now and every hour. A failure is tried again and told when it changes; it never
-/// ends the server, whose journal has a year's worth ahead.
+/// Makes partitions ahead of need, now and every hour. A failure is retried, and logged when it changes. It does not end the
+/// server, since inserts go on in the partitions that are already ahead.
 pub async fn keep_ahead(database: Database, shutdown: Shutdown) {
     let mut wait = RETRY_MIN;
-    let mut told = None;
+    let mut last_error = None;
     loop {
         let pause = match make(&database).await {
             Ok(made) => {
-                if made > 0 || told.is_some() {
+                if made > 0 || last_error.is_some() {
                     tracing::info!(made, "the journal has its partitions ahead");
                 }
-                (wait, told) = (RETRY_MIN, None);
-                EVERY
+                (wait, last_error) = (RETRY_MIN, None);
+                INTERVAL
             }
             Err(error) => {
-                if told.as_ref() != Some(&error) {
+                if last_error.as_ref() != Some(&error) {
                     tracing::warn!(reason = error.kind(), "partitions ahead could not be made: {error}");
-                    told = Some(error);
+                    last_error = Some(error);
                 }
                 let now = wait;
                 wait = (wait * 2).min(RETRY_MAX);

@@ -1,9 +1,8 @@
-//! Reading the journal by seq. What lies beyond the safe head is the caller's to leave out: these statements read what
-//! they are asked for.
+//! Reading the journal by seq. These statements do not look at the safe head: the caller must not ask for more.
 //!
-//! Every statement is unnamed, so that it is planned for its very bounds (which prunes the partitions, those ahead
-//! included) and works through a pooler that hands every transaction to another server connection. A test shows the
-//! plan of each at a million rows.
+//! Every statement is unnamed, so that Postgres plans it for its actual bounds, which prunes the other partitions, and so that it
+//! works through a pooler that hands every transaction to another server connection. A test checks the plan of each at a million
+//! rows.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -22,19 +21,19 @@ pub const MAX_ROWS: i64 = 4096;
 /// takes.
 pub const SILENCE: Duration = Duration::from_secs(5);
 
-/// The next event after a seq, up to another; through a burnt range too.
+/// Asks for the seq of the next event in a range. It skips a burnt range, in which no event exists.
 pub const NEXT_SQL: &str = "select seq from rowcast.events where seq > $1 and seq <= $2 order by seq limit 1";
-/// The newest event after a seq, up to another.
+/// Asks for the header of the newest event in a range.
 pub const NEWEST_SQL: &str = "select seq, id, type, public_safe, owner from rowcast.events \
      where seq > $1 and seq <= $2 order by seq desc limit 1";
 
-/// What the payloads of a range weigh as they are sent.
+/// Asks for the seqs of a range and the length of each payload as it is sent.
 pub const SIZES_SQL: &str = "select seq, pg_catalog.octet_length(payload::text) from \
      (select seq, payload from rowcast.events where seq > $1 and seq <= $2 order by seq limit $3) as limited order by seq";
 
 const TRIMMED_SQL: &str = "select trimmed_through from rowcast.journal_state";
 
-/// Between which seqs the journal can be read now.
+/// The seqs between which the journal can be read now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bounds {
     /// The seq of the newest event that retention took; 0 if none.
@@ -43,7 +42,7 @@ pub struct Bounds {
     pub head: i64,
 }
 
-/// Why a query has no answer.
+/// The reason for which a query fails.
 #[derive(Debug, thiserror::Error)]
 pub enum QueryError {
     /// Events after the cursor were trimmed.
@@ -57,7 +56,7 @@ pub enum QueryError {
     Postgres(#[from] Error),
 }
 
-/// How much one statement may return. Events end with the one that reaches either limit, so at least one comes.
+/// The limits on one statement. The result ends with the event that reaches either limit, so at least one event comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
     /// Rows; never more than [`MAX_ROWS`].
@@ -82,7 +81,7 @@ impl Budget {
 pub struct Batch {
     /// The events.
     pub events: Vec<StoredEvent>,
-    /// There are no others up to this seq: the last seq that was asked for, or that of the last event if a limit ended them.
+    /// The seq up to which the batch is complete: the end of the range that was asked for, or the last event if a limit cut it.
     pub reached: i64,
 }
 
@@ -100,25 +99,25 @@ impl Batch {
     }
 }
 
-/// What payloads weighed in the read before. Postgres weighs every row that a statement asks for, so the next one asks for few
-/// more than it will get.
+/// The average size of a payload in the last read. Postgres measures every row that a statement asks for, so the next statement
+/// asks for few more rows than it will get.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Typical {
     bytes: i64,
 }
 
 impl Typical {
-    /// Few as they are, the next payloads may be lighter.
+    /// The fewest rows that are asked for, since the next payloads may be smaller.
     const FEWEST: i64 = 8;
 
-    /// Takes notice of what came.
+    /// Takes the average from this batch.
     pub fn learn(&mut self, batch: &Batch) {
         if let Ok(count @ 1..) = i64::try_from(batch.events.len()) {
             self.bytes = batch.bytes() / count;
         }
     }
 
-    /// The same bytes, and twice the rows that they are likely to be.
+    /// This budget, with rows limited to twice the number that its bytes are likely to hold.
     #[must_use]
     pub fn fit(self, budget: Budget) -> Budget {
         let likely = budget.bytes.saturating_mul(2) / self.bytes.max(1);
@@ -130,7 +129,7 @@ fn bytes_of(events: &[StoredEvent]) -> i64 {
     events.iter().map(|event| i64::try_from(event.payload.len()).unwrap_or(i64::MAX)).sum()
 }
 
-/// Those of the events that `rows` selects (in order, limited) that a limit on bytes lets through.
+/// A statement for the first events that `rows` selects, as many as the limit on bytes allows. `rows` must be ordered and limited.
 ///
 /// Payloads become text after the rows are sorted and limited, once each: a planner without statistics may choose to sort,
 /// and would sort the texts of everything in the range, on disk. `order by` in every step says that the order is the same
@@ -154,7 +153,7 @@ pub fn range_sql() -> String {
     within_bytes(&rows, "$4")
 }
 
-/// The events with `after < seq <= upto`, in order, as many as the budget allows. The limit on silence holds.
+/// The events with `after < seq <= upto`, in order, as many as the budget allows. Fails if a row takes longer than [`SILENCE`].
 pub async fn read_range(client: &Client, after: i64, upto: i64, budget: Budget) -> Result<Batch, DatabaseError> {
     let Budget { bytes, .. } = budget;
     let rows = budget.row_limit();
@@ -179,8 +178,8 @@ pub async fn collect(
     Ok(Batch::new(events, upto, budget))
 }
 
-/// The seqs at which the events with `after < seq <= upto` are to be cut so that the payloads between two of them reach this
-/// many bytes, each seq the last one before a cut. Postgres weighs them; they are not sent.
+/// The last seq before each cut, if the events with `after < seq <= upto` are cut whenever their payloads reach this many bytes.
+/// Postgres measures the payloads and does not send them.
 pub async fn cuts(client: &Client, after: i64, upto: i64, bytes: i64) -> Result<Vec<i64>, Error> {
     let values = [(&after as _, Type::INT8), (&upto as _, Type::INT8), (&MAX_ROWS as _, Type::INT8)];
     let (mut cuts, mut sum) = (Vec::new(), 0);
@@ -196,8 +195,8 @@ pub async fn cuts(client: &Client, after: i64, upto: i64, bytes: i64) -> Result<
 
 /// The events of a filter with `after < seq <= upto`, in order, as many as the budget allows.
 ///
-/// The next page begins after the last event of this one. What was trimmed is looked up after the rows were read, in
-/// the same round trip: so a page is never short of events without an error.
+/// The next page begins after the last event of this one. The trimmed seq is read after the rows, in the same round trip, so that a
+/// page which lacks trimmed events is an error.
 pub async fn query(
     client: &Client,
     filter: &Filter,
@@ -227,7 +226,7 @@ fn query_sql(filter: &Filter, after: i64, upto: i64, budget: Budget) -> (String,
     (within_bytes(&rows, &bytes), values)
 }
 
-/// How Postgres would answer [`query`], as `EXPLAIN (FORMAT JSON)` tells it.
+/// The plan of [`query`] as `EXPLAIN (FORMAT JSON)` shows it.
 pub async fn explain_query(
     client: &Client,
     filter: &Filter,
@@ -255,13 +254,13 @@ pub async fn newest(client: &Client, after: i64, upto: i64) -> Result<Option<Eve
 /// The newest events of a filter in a range, at most as many as were asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Newest {
-    /// How many they are.
+    /// The number of events that were found.
     pub count: i64,
-    /// The seq of the oldest of them.
+    /// The seq of the oldest event that was found.
     pub oldest: Option<i64>,
 }
 
-/// Where the newest `n` events of a filter with `after < seq <= upto` begin.
+/// Counts the newest events of a filter with `after < seq <= upto`, up to `n`, and finds the oldest of them.
 pub async fn nth_newest(client: &Client, filter: &Filter, after: i64, upto: i64, n: i64) -> Result<Newest, Error> {
     let (sql, values) = nth_newest_sql(filter, after, upto, n);
     let row = client.query_typed_one(&sql, &values.all()).await?;
@@ -279,7 +278,7 @@ fn nth_newest_sql(filter: &Filter, after: i64, upto: i64, n: i64) -> (String, Va
     (format!("select min(seq), count(*) from ({newest}) as newest"), values)
 }
 
-/// How Postgres would answer [`nth_newest`], as `EXPLAIN (FORMAT JSON)` tells it.
+/// The plan of [`nth_newest`] as `EXPLAIN (FORMAT JSON)` shows it.
 pub async fn explain_nth_newest(
     client: &Client,
     filter: &Filter,
@@ -291,10 +290,10 @@ pub async fn explain_nth_newest(
     client.query_typed_one(&format!("explain (format json) {sql}"), &values.all()).await?.try_get(0)
 }
 
-/// What there is beyond a head.
+/// An event beyond the head, and the last value of the sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Beyond {
-    /// How far the sequence has been drawn.
+    /// The last value of the sequence.
     pub drawn: i64,
     /// The event that was asked for, if it is committed.
     pub event: Option<EventHeader<'static>>,
@@ -319,16 +318,17 @@ pub async fn trimmed_through(client: &Client) -> Result<i64, Error> {
     client.query_typed_one(TRIMMED_SQL, &[]).await?.try_get(0)
 }
 
-/// Between which seqs the journal can be read now.
+/// The seqs between which the journal can be read now.
 pub async fn bounds(client: &Client) -> Result<Bounds, Error> {
-    // The head first: it is looked up while the statement runs, and what was trimmed never lies above it.
+    // `trimmed_through` comes from the snapshot of the statement. The head is found later, while the statement runs, so it is not
+    // below.
     let sql = "select rowcast.safe_head(), trimmed_through from rowcast.journal_state";
     let row = client.query_typed_one(sql, &[]).await?;
     let (head, trimmed_through): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     Ok(Bounds { trimmed_through, head: head.max(trimmed_through) })
 }
 
-/// The seq of the oldest event that is kept; the head and one if there is none.
+/// The seq of the oldest event that is kept; the seq after the head if there is none.
 pub async fn oldest(client: &Client) -> Result<i64, Error> {
     let Bounds { trimmed_through, head } = bounds(client).await?;
     // A statement of its own: its snapshot is newer than the look that found everything up to the head decided.

@@ -11,7 +11,7 @@ pub(super) const MAX_TYPE_BYTES: usize = 128;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum TypePattern {
     Exact(String),
-    /// With the dot: `trade.`
+    /// All types with this beginning, which includes the dot: `trade.`.
     Prefix(String),
 }
 
@@ -33,7 +33,7 @@ impl TypePattern {
         }
     }
 
-    /// The type, or the beginning of the types with its dot.
+    /// The type, or the prefix with its dot.
     pub(super) fn words(&self) -> &str {
         match self {
             Self::Exact(words) | Self::Prefix(words) => words,

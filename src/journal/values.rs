@@ -1,4 +1,4 @@
-//! The values of a statement that is put together.
+//! The values of a statement that is built piece by piece.
 
 use postgres_types::{ToSql, Type};
 
@@ -7,7 +7,7 @@ use postgres_types::{ToSql, Type};
 pub(super) struct Values(Vec<(Box<dyn ToSql + Sync + Send>, Type)>);
 
 impl Values {
-    /// Adds a value and says how the statement calls it.
+    /// Adds a value and returns its placeholder, as `$3`.
     pub(super) fn push(&mut self, value: impl ToSql + Sync + Send + 'static, kind: Type) -> String {
         self.0.push((Box::new(value), kind));
         format!("${}", self.0.len())

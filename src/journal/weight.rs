@@ -1,5 +1,5 @@
-//! What a payload weighs when it is sent. Postgres stores a number such as `1e131000` in a dozen bytes and prints all of its digits,
-//! so the text of a payload may be ten thousand times as long as the text that was written.
+//! The weight of a payload: its length as Postgres sends it. Postgres stores a number such as `1e131000` in a dozen bytes and prints
+//! all of its digits, so the text of a payload may be ten thousand times as long as the text that was written.
 
 /// The most bytes of a payload, as the text that Postgres prints. `rowcast.check_event` holds every writer to it.
 pub const MAX_PAYLOAD: usize = 262_144;
@@ -53,7 +53,7 @@ fn escape(text: &[u8]) -> (usize, usize) {
         Some(0..=0x1F) => 2,
         Some(0x20..=0x7F) => 1,
         Some(0x80..=0x7FF) => 2,
-        // One of a pair, which is four bytes.
+        // Half of a surrogate pair, which is four bytes together.
         Some(0xD800..=0xDFFF) => 2,
         _ => 3,
     };
@@ -69,7 +69,7 @@ fn number(text: &[u8]) -> (usize, usize) {
     (length, printed.unwrap_or(length))
 }
 
-/// Nothing for a number that Postgres refuses, or that prints as it is written.
+/// The number of characters that Postgres prints for a number; `None` if Postgres refuses it or prints it as it is written.
 fn printed_length(written: &[u8]) -> Option<u64> {
     let at = written.iter().position(|byte| matches!(byte, b'e' | b'E'))?;
     let exponent: i64 = std::str::from_utf8(written.get(at + 1..)?).ok()?.parse().ok()?;

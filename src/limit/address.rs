@@ -1,4 +1,4 @@
-//! Whose address counts, and by how much of it.
+//! The address of a client behind trusted proxies, and the part of an address by which requests are counted.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,9 +21,9 @@ pub fn address_key(address: IpAddr) -> String {
 
 /// The address of the client, from that of the peer and the values of all `X-Forwarded-For` fields, in their order.
 ///
-/// The header is believed only where a trusted proxy has sent it. It is read from the right, for each proxy appends the peer
-/// that it saw: past those that are trusted themselves, up to the first that is not. What stands left of that, the client
-/// may have written. Something that is no address ends the walk at the last one that was.
+/// The header counts only if the peer is a trusted proxy. It is read from the right, since each proxy appends the peer that it
+/// saw. Trusted addresses are skipped, and the first other one is the client; the client itself may have written whatever stands
+/// left of it. At a member that is not an address the reading ends, and the last address read is the answer.
 pub fn client_address<'a>(peer: IpAddr, forwarded_for: impl Iterator<Item = &'a str>, trusted: &[IpNet]) -> IpAddr {
     let mut last = peer.to_canonical();
     if !is_trusted(last, trusted) {
@@ -47,7 +47,7 @@ pub fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// An address, perhaps with a port, an IPv6 one perhaps in brackets.
+/// Reads an address, with or without a port; an IPv6 address may stand in brackets.
 fn parse(text: &str) -> Option<IpAddr> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     let address = bare.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));

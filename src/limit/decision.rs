@@ -1,4 +1,4 @@
-//! The classes of requests that are limited, and what is decided of one.
+//! The classes of limited requests, and the decision on one request.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub enum LimitError {
     /// A class without a rate: the configuration always has one.
     #[error("ROWCAST_RATE_LIMITS has no rate for {0}")]
     NoRate(&'static str),
-    /// The URL of Redis makes no sense. What it says is not repeated: it may hold a password.
+    /// The URL of Redis is malformed. The message does not repeat it, since it may hold a password.
     #[error("ROWCAST_REDIS_URL is not a URL of a Redis server: {0}")]
     Url(String),
 }
@@ -58,6 +58,6 @@ pub struct Decision {
     pub remaining: u32,
     /// The time until the quota is whole again, if nothing else is asked.
     pub reset: Duration,
-    /// The time until the same request would be allowed; zero if it was.
+    /// The time until the same request would be allowed; zero if this one is.
     pub retry_after: Duration,
 }

@@ -58,7 +58,7 @@ impl Quota {
         Taken { allowed, debt: if allowed { wanted } else { debt } }
     }
 
-    /// The decision that a result means.
+    /// The decision for this result, with the numbers that a client is told.
     pub(super) fn decide(self, taken: Taken, cost: u32) -> Decision {
         let left = self.most().saturating_sub(taken.debt);
         let missing = self.price(cost).saturating_sub(left);

@@ -8,12 +8,12 @@ use crate::config::Rate;
 /// The values of header fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Headers {
-    /// `RateLimit`: what is left (`r`), and in how many seconds (`t`) all is back or, where it was refused, the same would
-    /// pass: the draft wants that to be the moment of `Retry-After`.
+    /// `RateLimit`: the requests that are left (`r`) and a time in seconds (`t`). After an allowed request `t` is the time until
+    /// the whole quota is back; after a refused one it is `Retry-After`, as the draft demands.
     pub rate_limit: String,
     /// `RateLimit-Policy`: the quota (`q`) and its window in seconds (`w`).
     pub policy: String,
-    /// `Retry-After`, where it was refused: whole seconds, rounded up, at least one.
+    /// `Retry-After`, for a refused request: whole seconds, rounded up, at least one.
     pub retry_after: Option<String>,
 }
 
@@ -36,7 +36,7 @@ impl Decision {
     }
 }
 
-/// Rounded up: who waits so long has waited long enough.
+/// Whole seconds, rounded up, so that a client which waits that long has waited long enough.
 fn seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

@@ -12,13 +12,13 @@ use super::decision::{Class, Decision};
 use super::gcra::{Quota, micros};
 use crate::config::Rate;
 
-/// The most keys of one class that are held, in some 4 MB. Beyond it, those go that owe least.
+/// The most keys of one class that are held, in some 4 MB. Beyond that, the keys with the least debt are forgotten.
 pub(super) const MOST_KEYS: usize = 65_536;
 /// A key is in the shard of its first byte; each has a lock of its own.
 const SHARDS: usize = 16;
 const SHARD_KEYS: usize = MOST_KEYS / SHARDS;
-/// A full shard loses this part at once, so that the search for them is rare.
-const SWEPT: usize = SHARD_KEYS / 8;
+/// The number of keys that a full shard forgets at once, so that the search for them is rare.
+const KEYS_PER_SWEEP: usize = SHARD_KEYS / 8;
 
 /// The hash under which a key is kept, here and in Redis: of one length, and without the text it was made of. The rate is part
 /// of it: a debt under another rate means something else.
@@ -105,7 +105,7 @@ impl DebtTable {
     /// many keys of a flood, which owe one request each, cannot make the table forget a key that has used all.
     fn sweep(&self, shard: &mut Shard, now: u64) {
         shard.retain(|_, entry| self.debt_at(entry, now) > 0);
-        let mut too_many = (shard.len() + SWEPT).saturating_sub(SHARD_KEYS);
+        let mut too_many = (shard.len() + KEYS_PER_SWEEP).saturating_sub(SHARD_KEYS);
         if too_many == 0 {
             return;
         }
@@ -139,7 +139,7 @@ impl fmt::Debug for DebtTable {
     }
 }
 
-/// A panic elsewhere leaves a shard as it was between two changes.
+/// Locks a shard. A poisoned lock is taken too: a panic leaves a shard consistent, since each change is one insert or retain.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
-//! Rate limits: who may ask how often, counted in memory or, through Redis, by all nodes together.
+//! Rate limits: how often a subject or address may ask, counted in memory or, through Redis, by all nodes together.
 //!
 //! A quota is a bucket that leaks (GCRA): all of it may be used at once, and it comes back evenly, one by one. Nothing here
-//! knows about HTTP: a door asks [`Limits::check`] and renders the [`Decision`].
+//! knows about HTTP: a handler asks [`Limits::check`] and renders the [`Decision`].
 //!
 //! With Redis, each decision is one round trip. When Redis fails, a node counts in a memory of its own, which begins empty,
 //! until Redis is back.
@@ -113,8 +113,8 @@ impl Limits {
 
     /// Asks for `cost` of the quota of a class for this key: an address ([`address_key`]) or a subject.
     ///
-    /// A cost beyond the whole quota counts as the whole quota: it passes only when nothing of it is used, instead of
-    /// never. A cost of 0 looks and takes nothing. What is refused costs nothing.
+    /// A cost above the whole quota counts as the whole quota, so that it passes while nothing of the quota is used. A cost of 0
+    /// takes nothing. A refused request costs nothing.
     ///
     /// Never fails: without Redis, memory decides.
     pub async fn check(&self, class: Class, key: &str, cost: u32) -> Decision {

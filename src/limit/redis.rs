@@ -2,8 +2,8 @@
 //!
 //! There is one connection, which all decisions share. When one of them fails or takes too long, Redis is lost: the
 //! connection is dropped, and all requests are decided in memory at once, instead of each waiting for Redis by itself. A task
-//! brings Redis back by asking what the limits would ask; so a Redis that answers but must not write, or has no memory left,
-//! stays lost.
+//! connects again, and takes Redis for back only after a decision on a probe key; so a Redis that answers but cannot write stays
+//! lost.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,12 +30,12 @@ const PROBE_KEY: &str = "rowcast:limit:probe";
 /// The time that making a connection may take, with TLS and login.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The interval at which an idle connection is probed, so that the status is true also when no request is limited.
-const WATCH: Duration = Duration::from_secs(5);
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
 /// The waits between two tries to come back: doubled each time, from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LAST_WAIT: Duration = Duration::from_secs(5);
 /// A connection that has lasted this long makes the waits begin anew.
-const STABLE: Duration = Duration::from_secs(30);
+const STABLE_AFTER: Duration = Duration::from_secs(30);
 
 /// The Redis of the configuration, connected or lost.
 pub(super) struct Redis {
@@ -125,7 +125,7 @@ impl Redis {
         }
     }
 
-    /// Keeps a connection to Redis as far as there can be one, until the shutdown. `found` is called whenever there is one again.
+    /// Connects to Redis, again after each loss, until the shutdown. `found` is called after each connect.
     pub(super) async fn run(&self, shutdown: Shutdown, found: impl Fn()) {
         let keep = async {
             let mut wait = FIRST_WAIT;
@@ -136,7 +136,7 @@ impl Redis {
                         self.set_connected(Arc::new(connection));
                         found();
                         self.watch().await;
-                        if since.elapsed() >= STABLE {
+                        if since.elapsed() >= STABLE_AFTER {
                             wait = FIRST_WAIT;
                         }
                     }
@@ -167,9 +167,9 @@ impl Redis {
         Ok(RedisConnection { multiplexed, script_hash })
     }
 
-    /// Waits until the connection is lost, and probes it for the case that no request does.
+    /// Waits until the connection is lost, and probes it from time to time, since there may be no request that notices a loss.
     async fn watch(&self) {
-        while tokio::time::timeout(WATCH, self.lost.notified()).await.is_err() {
+        while tokio::time::timeout(PROBE_INTERVAL, self.lost.notified()).await.is_err() {
             let Some(connection) = self.connection() else { continue };
             if let Err(why) = within(self.timeout, probe(&connection)).await {
                 self.set_lost(&connection, &why);
@@ -213,7 +213,7 @@ impl Redis {
     }
 }
 
-/// Asks a Redis once what the limits would ask it. Returns its address, or an error that names it; neither holds a secret.
+/// Asks a Redis for one decision on the probe key. Returns its address, or an error with the address; neither holds a secret.
 pub async fn probe_redis(url: &Secret) -> Result<String, String> {
     let redis = Redis::new(url, CONNECT_TIMEOUT).map_err(|error| error.to_string())?;
     let address = redis.client.get_connection_info().addr().to_string();

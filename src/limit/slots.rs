@@ -23,7 +23,7 @@ pub struct ConnectionSlot {
 }
 
 impl ConnectionSlots {
-    /// Gives each subject or address at most so many slots.
+    /// Gives each subject or address at most `most` slots.
     pub fn new(most: usize) -> Self {
         Self(Arc::new(Inner { most, taken: Mutex::default() }))
     }

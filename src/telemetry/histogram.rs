@@ -17,15 +17,15 @@ pub struct Histogram {
 /// The content of a [`Histogram`] at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HistogramSnapshot {
-    /// For each bucket its upper bound in seconds, and how many durations were no longer. The last bound is infinite, so its
-    /// count is that of all durations.
+    /// For each bucket its upper bound in seconds, and the number of durations up to it. The last bound is infinite, so its count
+    /// is that of all durations.
     pub buckets: [(f64, u64); BUCKETS],
     /// The sum of all durations, in seconds.
     pub sum: f64,
 }
 
 impl HistogramSnapshot {
-    /// How many durations were counted.
+    /// The number of durations that were counted.
     pub fn count(&self) -> u64 {
         self.buckets[BUCKETS - 1].1
     }

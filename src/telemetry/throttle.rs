@@ -1,4 +1,4 @@
-//! Log lines that anybody outside can cause: one a second goes out, and says how many it stands for.
+//! Limits log lines that anybody outside can cause to one a second, which says how many occasions it stands for.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ struct State {
 }
 
 impl LogThrottle {
-    /// Counts an occasion. `Some` says that its line is due, and how many occasions it stands for, this one included.
+    /// Counts an occasion. If a line is due, returns the number of occasions since the last line, this one included.
     pub fn due(&self) -> Option<u64> {
         self.due_at(Instant::now())
     }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// The most characters of one: more than any value that the database takes.
+/// The most characters of an amount: more than any value that the database takes.
 const MAX_LENGTH: usize = 64;
 
 /// A decimal number as it was written. Its limits are the database's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Amount(String);
 
-/// A text that is none.
+/// The text is not an amount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a decimal number in a string, as \"0.25\"")]
 pub(super) struct BadAmount;

@@ -1,25 +1,25 @@
-//! Why something was not done, in words that a client may be told.
+//! The errors of the trading tables, in sentences that a client may be told.
 
 use tokio_postgres::error::{DbError, SqlState};
 
-/// Why something was not done.
+/// The reason for which a statement on the trading tables failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Error {
-    /// There is no such thing.
+pub(super) enum TradingError {
+    /// There is no such row.
     #[error("there is no such thing")]
     NotFound,
-    /// Its present state does not allow it.
+    /// The present state of the row does not allow the change.
     #[error("{reason}")]
     State {
-        /// What state it is in.
+        /// The present state of the row.
         state: String,
-        /// A sentence.
+        /// A sentence for the client.
         reason: String,
     },
-    /// The client order id stands for something else already.
+    /// The client order id was used for another trade or order.
     #[error("client_order_id was used before with another content")]
     Reused,
-    /// Something that was sent cannot be stored. The sentence names it and repeats nothing of it.
+    /// A value cannot be stored. The sentence names its column and does not repeat the value.
     #[error("{0}")]
     Invalid(String),
     /// The database could not be asked, or failed.
@@ -27,27 +27,27 @@ pub(super) enum Error {
     Postgres(#[source] tokio_postgres::Error),
 }
 
-impl From<tokio_postgres::Error> for Error {
+impl From<tokio_postgres::Error> for TradingError {
     fn from(error: tokio_postgres::Error) -> Self {
         error.as_db_error().and_then(explain).unwrap_or(Self::Postgres(error))
     }
 }
 
-/// What an error says of the request; none if it says something of the database instead.
-fn explain(db: &DbError) -> Option<Error> {
+/// The error of a request that an error of Postgres means; `None` if the database itself failed.
+fn explain(db: &DbError) -> Option<TradingError> {
     Some(match *db.code() {
         SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE => {
-            Error::State { state: db.detail()?.to_owned(), reason: db.message().to_owned() }
+            TradingError::State { state: db.detail()?.to_owned(), reason: db.message().to_owned() }
         }
-        SqlState::CHECK_VIOLATION => Error::Invalid(rule(db.table()?, db.constraint()?)),
-        SqlState::FOREIGN_KEY_VIOLATION => Error::Invalid("trade_id must name a trade that exists".to_owned()),
-        SqlState::NOT_NULL_VIOLATION => Error::Invalid(format!("{} must be given", db.column()?)),
+        SqlState::CHECK_VIOLATION => TradingError::Invalid(constraint_sentence(db.table()?, db.constraint()?)),
+        SqlState::FOREIGN_KEY_VIOLATION => TradingError::Invalid("trade_id must name a trade that exists".to_owned()),
+        SqlState::NOT_NULL_VIOLATION => TradingError::Invalid(format!("{} must be given", db.column()?)),
         SqlState::UNTRANSLATABLE_CHARACTER | SqlState::CHARACTER_NOT_IN_REPERTOIRE => {
-            Error::Invalid("a text must not hold a NUL character or an unpaired surrogate".to_owned())
+            TradingError::Invalid("a text must not hold a NUL character or an unpaired surrogate".to_owned())
         }
-        SqlState::STATEMENT_TOO_COMPLEX => Error::Invalid("JSON must be nested less deeply".to_owned()),
-        SqlState::PROGRAM_LIMIT_EXCEEDED => Error::Invalid("JSON must be smaller".to_owned()),
-        ref other if other.code().starts_with("22") => Error::Invalid("a value cannot be stored".to_owned()),
+        SqlState::STATEMENT_TOO_COMPLEX => TradingError::Invalid("JSON must be nested less deeply".to_owned()),
+        SqlState::PROGRAM_LIMIT_EXCEEDED => TradingError::Invalid("JSON must be smaller".to_owned()),
+        ref other if other.code().starts_with("22") => TradingError::Invalid("a value cannot be stored".to_owned()),
         _ => return None,
     })
 }
@@ -57,8 +57,8 @@ const FROM_ZERO: &str = "must be 0 or more and below 1e20, with at most 18 decim
 const SIGNED: &str = "must be between -1e20 and 1e20, with at most 18 decimal places";
 const WORDS: &str = "must be 1 to 4000 bytes";
 
-/// A constraint as a sentence.
-fn rule(table: &str, constraint: &str) -> String {
+/// The sentence for a constraint that a request has broken.
+fn constraint_sentence(table: &str, constraint: &str) -> String {
     let whole = match constraint {
         "orders_limit_has_price" => "limit_price must be given exactly for limit orders",
         "orders_fill_has_price" => "average_price must be given exactly when something was filled",

@@ -1,7 +1,6 @@
 //! The trading application: trades, orders, snapshots and settings of a trading engine, with the statements that read and write
-//! them, what clients see of them (`view.rs`), and the endpoints (`api/`). The rules are those of the database
-//! (`sql/migrations/V11__trading.sql`), for plain SQL as for HTTP; what changed goes on the stream by `rowcast.publish` alone, so
-//! nothing here appends an event.
+//! them, the documents for clients (`view.rs`), and the endpoints (`api/`). The database holds the rules, for SQL as for HTTP
+//! (`sql/migrations/V11__trading.sql`). Changes reach the stream because the tables are published; nothing here appends an event.
 
 mod amount;
 mod api;
@@ -15,11 +14,11 @@ mod view;
 
 pub use api::APPLICATION;
 
-/// Whether a creation made something, or a retry found what the first one had made.
+/// The outcome of a creation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Made {
-    /// Now.
+enum Creation {
+    /// This request has made the row.
     New,
-    /// Before.
-    Before,
+    /// The row was there before this request.
+    Existing,
 }

@@ -1,12 +1,12 @@
-//! Orders: placed once for each client order id, then reported on until they end.
+//! Orders. Each is placed once under its client order id, and then changed by reports until it ends.
 
 use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::Made;
+use super::Creation;
 use super::amount::Amount;
-use super::error::Error;
+use super::error::TradingError;
 use super::page::{Page, Select, Window};
 use crate::db::Timestamp;
 
@@ -71,10 +71,10 @@ pub(super) struct NewOrder {
     pub(super) limit_price: Option<Amount>,
 }
 
-/// What became of an order. What is not said stays; numbers are those of the whole order.
+/// A report on an order. Fields that are `None` stay as they are. Numbers are totals of the whole order.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
-pub(super) struct Report {
+pub(super) struct OrderReport {
     pub(super) trade_id: Option<Uuid>,
     pub(super) status: Option<String>,
     pub(super) filled_quantity: Option<Amount>,
@@ -83,7 +83,7 @@ pub(super) struct Report {
     pub(super) reject_reason: Option<String>,
 }
 
-/// Which orders. Null: whichever.
+/// The filter of a list of orders. A field that is `None` is no condition.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
 pub(super) struct OrderFilter {
@@ -95,8 +95,8 @@ pub(super) struct OrderFilter {
     pub(super) client_order_id: Option<String>,
 }
 
-/// Places an order; or finds the one that this client order id has placed before.
-pub(super) async fn place(client: &Client, by: &str, new: &NewOrder) -> Result<(Order, Made), Error> {
+/// Places an order, or returns the one that was placed under this client order id before.
+pub(super) async fn place(client: &Client, by: &str, new: &NewOrder) -> Result<(Order, Creation), TradingError> {
     // Numbers count by their value: 1.0 asks for the same as 1.00.
     let asked = "sha256(convert_to(jsonb_build_array($2::uuid, $3::text, $4::text, $5::text, \
                  trim_scale($6::text::numeric)::text, trim_scale($7::text::numeric)::text)::text, 'UTF8'))";
@@ -118,19 +118,19 @@ pub(super) async fn place(client: &Client, by: &str, new: &NewOrder) -> Result<(
          on conflict (client_order_id) do nothing returning {COLUMNS}"
     );
     if let Some(row) = client.query_typed(&insert, &values).await?.first() {
-        return Ok((Order::read(row)?, Made::New));
+        return Ok((Order::read(row)?, Creation::New));
     }
     let find = format!(
         "select {COLUMNS}, created_with is not distinct from {asked} as same from trading.orders where client_order_id = $1"
     );
     let rows = client.query_typed(&find, &values[..7]).await?;
-    let row = rows.first().ok_or(Error::Reused)?;
-    if row.try_get("same")? { Ok((Order::read(row)?, Made::Before)) } else { Err(Error::Reused) }
+    let row = rows.first().ok_or(TradingError::Reused)?;
+    if row.try_get("same")? { Ok((Order::read(row)?, Creation::Existing)) } else { Err(TradingError::Reused) }
 }
 
-/// Writes down what became of an order. The same report again changes nothing; one that its state does not allow is an
-/// [`Error::State`].
-pub(super) async fn report(client: &Client, id: Uuid, report: &Report) -> Result<Order, Error> {
+/// Applies a report to an order. A repeated report changes nothing. A report that the state of the order does not allow is an
+/// [`TradingError::State`].
+pub(super) async fn report(client: &Client, id: Uuid, report: &OrderReport) -> Result<Order, TradingError> {
     let sql = format!(
         "update trading.orders
             set trade_id = coalesce($2, trade_id), status = coalesce($3, status),
@@ -150,11 +150,11 @@ pub(super) async fn report(client: &Client, id: Uuid, report: &Report) -> Result
         (&report.reject_reason, Type::TEXT),
     ];
     let rows = client.query_typed(&sql, &values).await?;
-    Ok(Order::read(rows.first().ok_or(Error::NotFound)?)?)
+    Ok(Order::read(rows.first().ok_or(TradingError::NotFound)?)?)
 }
 
 /// Orders by the time that they were placed.
-pub(super) async fn list(client: &Client, filter: &OrderFilter, window: &Window) -> Result<Page<Order>, Error> {
+pub(super) async fn list(client: &Client, filter: &OrderFilter, window: &Window) -> Result<Page<Order>, TradingError> {
     let mut select = Select::new(COLUMNS, "trading.orders");
     select.id("trade_id", filter.trade_id);
     select.text("symbol", filter.symbol.as_deref());

@@ -1,5 +1,5 @@
-//! Lists in pages: every row has a place, the time that it is listed by and its id, and a page begins behind a place. Rows that
-//! come or go meanwhile neither shift nor repeat the others.
+//! Lists in pages. The cursor of a row is the time that the list is ordered by, and its id. A page begins behind a cursor, so rows
+//! that are added or removed meanwhile neither shift nor repeat the others.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,103 +10,103 @@ use time::OffsetDateTime;
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::error::Error;
+use super::error::TradingError;
 use crate::db::Timestamp;
 
-/// Where a row stands in its list.
+/// A cursor: the position of a row in its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ListCursor {
     /// The time that the list is ordered by.
     pub(super) at: Timestamp,
-    /// What decides between rows of the same time: the id.
-    pub(super) row: RowName,
+    /// The row among those of the same time.
+    pub(super) row: RowKey,
 }
 
-/// Which row of its time.
+/// Identifies a row among those of the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RowName {
+pub(super) enum RowKey {
     /// By its id.
     Id(Uuid),
-    /// By a digest of its id, for those who may not know ids.
+    /// By a digest of its id, for clients that may not see ids.
     Digest(Uuid),
 }
 
-impl Place {
-    /// The place of a row.
+impl ListCursor {
+    /// The cursor that stands on a row.
     pub(super) fn new(at: Timestamp, id: Uuid) -> Self {
-        Self { at, row: RowName::Id(id) }
+        Self { at, row: RowKey::Id(id) }
     }
 
-    /// The same, without the id.
+    /// This cursor with a digest in place of the id.
     #[must_use]
     pub(super) fn anonymous(self) -> Self {
-        let RowName::Id(id) = self.row else { return self };
+        let RowKey::Id(id) = self.row else { return self };
         let sum = digest(&SHA256, id.as_bytes());
         let mut bytes = [0; 16];
         bytes.iter_mut().zip(sum.as_ref()).for_each(|(to, from)| *to = *from);
-        Self { row: RowName::Digest(Uuid::from_bytes(bytes)), ..self }
+        Self { row: RowKey::Digest(Uuid::from_bytes(bytes)), ..self }
     }
 }
 
-/// A text that is no place.
+/// The text is not a cursor of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("cursor must be one that a list has answered with")]
-pub(super) struct BadPlace;
+pub(super) struct BadListCursor;
 
 /// Microseconds since 1970, as the database keeps them, and the id, or `~` and its digest.
-impl fmt::Display for Place {
+impl fmt::Display for ListCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let at = self.at;
         match self.row {
-            RowName::Id(id) => write!(f, "{at}.{}", id.simple()),
-            RowName::Digest(digest) => write!(f, "{at}.~{}", digest.simple()),
+            RowKey::Id(id) => write!(f, "{at}.{}", id.simple()),
+            RowKey::Digest(digest) => write!(f, "{at}.~{}", digest.simple()),
         }
     }
 }
 
-impl FromStr for Place {
-    type Err = BadPlace;
+impl FromStr for ListCursor {
+    type Err = BadListCursor;
 
-    fn from_str(text: &str) -> Result<Self, BadPlace> {
-        let (micros, row) = text.split_once('.').ok_or(BadPlace)?;
-        let at = micros.parse().map_err(|_| BadPlace)?;
+    fn from_str(text: &str) -> Result<Self, BadListCursor> {
+        let (micros, row) = text.split_once('.').ok_or(BadListCursor)?;
+        let at = micros.parse().map_err(|_| BadListCursor)?;
         let row = match row.strip_prefix('~') {
-            Some(digest) => Uuid::try_parse(digest).map(RowName::Digest),
-            None => Uuid::try_parse(row).map(RowName::Id),
+            Some(digest) => Uuid::try_parse(digest).map(RowKey::Digest),
+            None => Uuid::try_parse(row).map(RowKey::Id),
         };
-        let place = Self { at, row: row.map_err(|_| BadPlace)? };
-        // One way to write it, so that a cursor that comes back is the one that went out.
-        if place.to_string() == text { Ok(place) } else { Err(BadPlace) }
+        let cursor = Self { at, row: row.map_err(|_| BadListCursor)? };
+        // Only one way to write a cursor is accepted.
+        if cursor.to_string() == text { Ok(cursor) } else { Err(BadListCursor) }
     }
 }
 
-/// Which part of a list.
+/// The part of a list that a request asks for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Window {
-    /// Behind this place.
-    pub(super) after: Option<Place>,
-    /// At most so many rows.
+    /// Only rows behind this cursor.
+    pub(super) after: Option<ListCursor>,
+    /// The most rows of the page.
     pub(super) limit: usize,
-    /// From the oldest to the newest, instead of the other way.
+    /// True for the oldest row first, false for the newest first.
     pub(super) oldest_first: bool,
-    /// Not before this time.
+    /// Only rows at or after this time.
     pub(super) since: Option<OffsetDateTime>,
-    /// Before this time.
+    /// Only rows before this time.
     pub(super) until: Option<OffsetDateTime>,
 }
 
-/// Some rows of a list, in its order.
+/// A page of a list.
 #[derive(Debug, Clone)]
 pub(super) struct Page<T> {
-    /// The rows.
+    /// The rows, in the order of the list.
     pub(super) items: Vec<T>,
-    /// Whether others follow.
+    /// True if others follow.
     pub(super) more: bool,
 }
 
 type Value = Box<dyn ToSql + Sync + Send>;
 
-/// A statement that grows with what is asked for.
+/// A select statement that is built condition by condition.
 pub(super) struct Select {
     table: &'static str,
     sql: String,
@@ -114,7 +114,7 @@ pub(super) struct Select {
 }
 
 impl Select {
-    /// All rows of a table, as far as its text says.
+    /// A statement for these columns of all rows of a table.
     pub(super) fn new(columns: &str, table: &'static str) -> Self {
         Self { table, sql: format!("select {columns} from {table} where true"), values: Vec::new() }
     }
@@ -124,7 +124,7 @@ impl Select {
         self.values.len()
     }
 
-    /// Only rows with this text there, if there is one.
+    /// Adds the condition that a column holds this text, if there is one.
     pub(super) fn text(&mut self, column: &str, value: Option<&str>) {
         if let Some(value) = value {
             let at = self.bind(value.to_owned(), Type::TEXT);
@@ -132,7 +132,7 @@ impl Select {
         }
     }
 
-    /// Only rows with this id there, if there is one.
+    /// Adds the condition that a column holds this id, if there is one.
     pub(super) fn id(&mut self, column: &str, value: Option<Uuid>) {
         if let Some(value) = value {
             let at = self.bind(value, Type::UUID);
@@ -147,24 +147,24 @@ impl Select {
         }
     }
 
-    /// The window over it, by this column.
+    /// Runs the statement for a window of the list, ordered by the time in this column and by id.
     pub(super) async fn page<T>(
         mut self,
         client: &Client,
         by: &str,
         window: &Window,
         read: impl Fn(&Row) -> Result<T, tokio_postgres::Error>,
-    ) -> Result<Page<T>, Error> {
+    ) -> Result<Page<T>, TradingError> {
         self.time(by, ">=", window.since);
         self.time(by, "<", window.until);
         let (comparison, direction) = if window.oldest_first { (">", "asc") } else { ("<", "desc") };
-        if let Some(place) = window.after {
-            let at = self.bind(place.at, Type::TIMESTAMPTZ);
-            let id = match place.row {
-                RowName::Id(id) => format!("${}", self.bind(id, Type::UUID)),
-                RowName::Digest(digest) => {
+        if let Some(cursor) = window.after {
+            let at = self.bind(cursor.at, Type::TIMESTAMPTZ);
+            let id = match cursor.row {
+                RowKey::Id(id) => format!("${}", self.bind(id, Type::UUID)),
+                RowKey::Digest(digest) => {
                     let digest = self.bind(digest, Type::UUID);
-                    // If its row is gone, the others of its time are passed.
+                    // If the row of the cursor is gone, the other rows of its time are skipped.
                     let beyond = if window.oldest_first { Uuid::max() } else { Uuid::nil() };
                     format!(
                         "coalesce((select id from {table} where {by} = ${at} \
@@ -195,10 +195,10 @@ mod tests {
     #[test]
     fn a_place_is_written_in_one_way_and_read_back() {
         let at = time::macros::datetime!(2026-01-27 10:00:00.123456 UTC).into();
-        let place = Place::new(at, Uuid::from_u128(7));
-        assert_eq!(place.to_string(), "1769508000123456.00000000000000000000000000000007");
-        assert_eq!(place.to_string().parse(), Ok(place));
-        let anonymous = place.anonymous();
+        let cursor = ListCursor::new(at, Uuid::from_u128(7));
+        assert_eq!(cursor.to_string(), "1769508000123456.00000000000000000000000000000007");
+        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        let anonymous = cursor.anonymous();
         assert_eq!(anonymous.to_string(), "1769508000123456.~6bae426822df52caf9dc36c8319247d6");
         assert_eq!((anonymous.to_string().parse(), anonymous.anonymous()), (Ok(anonymous), anonymous));
         for bad in [
@@ -215,7 +215,7 @@ mod tests {
             "1.~",
             "1.~~00000000000000000000000000000007",
         ] {
-            assert_eq!(bad.parse::<Place>(), Err(BadPlace), "{bad}");
+            assert_eq!(bad.parse::<ListCursor>(), Err(BadListCursor), "{bad}");
         }
     }
 }

@@ -1,17 +1,17 @@
-//! Settings of the engine: what they are, what they were, and who changed them.
+//! Settings of the engine, and their history: each version, and who wrote it.
 
 use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::Made;
-use super::error::Error;
+use super::Creation;
+use super::error::TradingError;
 use super::page::{Page, Select, Window};
 use crate::db::Timestamp;
 
 const COLUMNS: &str = "key, value::text as value, version, updated_at, updated_by";
 
-/// One setting as it is.
+/// The current version of a setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
 pub(super) struct Setting {
@@ -23,14 +23,14 @@ pub(super) struct Setting {
     pub(super) updated_by: Option<String>,
 }
 
-/// One setting as it was, or is.
+/// One version of a setting, current or past.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
 pub(super) struct PastSetting {
     pub(super) id: Uuid,
     pub(super) key: String,
     pub(super) version: i32,
-    /// JSON; none: it was removed.
+    /// JSON; `None` if this version is the removal of the setting.
     pub(super) value: Option<String>,
     pub(super) changed_at: Timestamp,
     pub(super) changed_by: Option<String>,
@@ -61,15 +61,15 @@ impl PastSetting {
     }
 }
 
-/// Makes or changes a setting. The same value again changes nothing. With a version, the setting must be at it (0: must not
-/// be there), or else it is an [`Error::State`]: then another has changed it in between.
+/// Makes or changes a setting. Writing the value that it has changes nothing. If `version` is given, the setting must be at that
+/// version (at 0, must not exist), or else it is a [`TradingError::State`]: somebody has changed it in between.
 pub(super) async fn put(
     client: &Client,
     by: &str,
     key: &str,
     value: &str,
     version: Option<i32>,
-) -> Result<(Setting, Made), Error> {
+) -> Result<(Setting, Creation), TradingError> {
     let sql = format!(
         "insert into trading.config as c (key, value, updated_by)
          select $1, $2::text::jsonb, $3 where coalesce($4, 0) = 0 or exists (select from trading.config where key = $1)
@@ -83,31 +83,35 @@ pub(super) async fn put(
         [(&key, Type::TEXT), (&value, Type::TEXT), (&by, Type::TEXT), (&version, Type::INT4)];
     if let Some(row) = client.query_typed(&sql, &values).await?.first() {
         let setting = Setting::read(row)?;
-        let made = if setting.version == 1 { Made::New } else { Made::Before };
+        let made = if setting.version == 1 { Creation::New } else { Creation::Existing };
         return Ok((setting, made));
     }
-    // It is at another version, or has this value already.
+    // No row was written: the setting is at another version, or has this value already.
     let sql =
         format!("select {COLUMNS}, value::text = $2::text::jsonb::text as same from trading.config where key = $1");
     let rows = client.query_typed(&sql, &values[..2]).await?;
     let conflict = |state: String| {
         let reason = "the setting is at another version".to_owned();
-        Error::State { state, reason }
+        TradingError::State { state, reason }
     };
     let row = rows.first().ok_or_else(|| conflict("0".to_owned()))?;
     let setting = Setting::read(row)?;
-    // A retry finds the version after the one that it compares with.
+    // A retry finds the setting one version after the one that it names.
     let meant = version.is_none_or(|version| [version, version.saturating_add(1)].contains(&setting.version));
-    if row.try_get("same")? && meant { Ok((setting, Made::Before)) } else { Err(conflict(setting.version.to_string())) }
+    if row.try_get("same")? && meant {
+        Ok((setting, Creation::Existing))
+    } else {
+        Err(conflict(setting.version.to_string()))
+    }
 }
 
-/// The settings by their keys, behind this one. With a key, that one alone.
+/// A page of the settings by key, behind the key `after`; with `only`, that setting alone.
 pub(super) async fn list(
     client: &Client,
     only: Option<&str>,
     after: Option<&str>,
     limit: usize,
-) -> Result<Page<Setting>, Error> {
+) -> Result<Page<Setting>, TradingError> {
     let sql = format!(
         "select {COLUMNS} from trading.config where ($1::text is null or key = $1) and ($2::text is null or key > $2)
           order by key limit $3"
@@ -120,8 +124,12 @@ pub(super) async fn list(
     Ok(Page { items, more })
 }
 
-/// Every version that settings have had, by the time of the change. With a key, those of that one alone.
-pub(super) async fn history(client: &Client, only: Option<&str>, window: &Window) -> Result<Page<PastSetting>, Error> {
+/// A page of all versions of settings, by the time of the change; with `only`, of that setting alone.
+pub(super) async fn history(
+    client: &Client,
+    only: Option<&str>,
+    window: &Window,
+) -> Result<Page<PastSetting>, TradingError> {
     let columns = "id, key, version, value::text as value, changed_at, changed_by";
     let mut select = Select::new(columns, "trading.config_history");
     select.text("key", only);

@@ -1,11 +1,11 @@
-//! Snapshots: the account as it stood at one moment. Taken, and never changed.
+//! Snapshots: the state of the account at one moment. They are stored and never changed.
 
 use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
 use super::amount::Amount;
-use super::error::Error;
+use super::error::TradingError;
 use super::page::{Page, Select, Window};
 use crate::db::Timestamp;
 
@@ -40,19 +40,19 @@ impl Snapshot {
     }
 }
 
-/// A snapshot that is to be written down.
+/// A snapshot to store.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
 pub(super) struct NewSnapshot {
     pub(super) equity: Amount,
     pub(super) cash: Amount,
     pub(super) unrealized_profit: Option<Amount>,
-    /// JSON; the database sees to it that it is an array.
+    /// JSON; the database checks that it is an array.
     pub(super) positions: Option<String>,
 }
 
-/// Writes one down.
-pub(super) async fn take(client: &Client, by: &str, new: &NewSnapshot) -> Result<Snapshot, Error> {
+/// Stores a snapshot.
+pub(super) async fn take(client: &Client, by: &str, new: &NewSnapshot) -> Result<Snapshot, TradingError> {
     let sql = format!(
         "insert into trading.snapshots (equity, cash, unrealized_profit, positions, taken_by)
          values ($1::text::numeric, $2::text::numeric, coalesce($3::text::numeric, 0), coalesce($4::text::jsonb, '[]'), $5)
@@ -66,10 +66,10 @@ pub(super) async fn take(client: &Client, by: &str, new: &NewSnapshot) -> Result
         (&by, Type::TEXT),
     ];
     let rows = client.query_typed(&sql, &values).await?;
-    Ok(Snapshot::read(rows.first().ok_or(Error::NotFound)?)?)
+    Ok(Snapshot::read(rows.first().ok_or(TradingError::NotFound)?)?)
 }
 
 /// Snapshots by their time.
-pub(super) async fn list(client: &Client, window: &Window) -> Result<Page<Snapshot>, Error> {
+pub(super) async fn list(client: &Client, window: &Window) -> Result<Page<Snapshot>, TradingError> {
     Select::new(COLUMNS, "trading.snapshots").page(client, "taken_at", window, Snapshot::read).await
 }

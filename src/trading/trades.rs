@@ -1,12 +1,12 @@
-//! Trades: opened with an entry price, closed with an exit price. Profit is the database's to compute.
+//! Trades. Each is opened with an entry price and closed with an exit price. The database computes the profit.
 
 use postgres_types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 use uuid::Uuid;
 
-use super::Made;
+use super::Creation;
 use super::amount::Amount;
-use super::error::Error;
+use super::error::TradingError;
 use super::page::{Page, Select, Window};
 use crate::db::Timestamp;
 
@@ -69,18 +69,18 @@ pub(super) struct NewTrade {
     pub(super) reason: Option<String>,
 }
 
-/// How a trade ends.
+/// The end of a trade.
 #[derive(Debug, Clone)]
 pub(super) struct Closing {
-    /// The price of it.
+    /// The price at which the trade was closed.
     pub(super) exit_price: Amount,
-    /// The fees of the whole trade; without, they stay what they are.
+    /// The fees of the whole trade; `None` keeps those that it has.
     pub(super) fees: Option<Amount>,
-    /// Why.
+    /// The reason for closing it.
     pub(super) reason: Option<String>,
 }
 
-/// Which trades. Null: whichever.
+/// The filter of a list of trades. A field that is `None` is no condition.
 #[derive(Debug, Clone, Default)]
 #[allow(missing_docs, reason = "docs/04_DB_SCHEMA.md says what each column means")]
 pub(super) struct TradeFilter {
@@ -90,8 +90,8 @@ pub(super) struct TradeFilter {
     pub(super) client_order_id: Option<String>,
 }
 
-/// Opens a trade; or finds the one that this client order id has opened before.
-pub(super) async fn open(client: &Client, by: &str, new: &NewTrade) -> Result<(Trade, Made), Error> {
+/// Opens a trade, or returns the one that was opened under this client order id before.
+pub(super) async fn open(client: &Client, by: &str, new: &NewTrade) -> Result<(Trade, Creation), TradingError> {
     // Numbers count by their value: 1.0 asks for the same as 1.00.
     let asked = "sha256(convert_to(jsonb_build_array($2::text, $3::text, trim_scale($4::text::numeric)::text, \
                  trim_scale($5::text::numeric)::text, trim_scale($6::text::numeric)::text, $7::text)::text, 'UTF8'))";
@@ -113,25 +113,25 @@ pub(super) async fn open(client: &Client, by: &str, new: &NewTrade) -> Result<(T
          on conflict (client_order_id) do nothing returning {COLUMNS}"
     );
     if let Some(row) = client.query_typed(&insert, &values).await?.first() {
-        return Ok((Trade::read(row)?, Made::New));
+        return Ok((Trade::read(row)?, Creation::New));
     }
     let find = format!(
         "select {COLUMNS}, created_with is not distinct from {asked} as same from trading.trades where client_order_id = $1"
     );
     let rows = client.query_typed(&find, &values[..7]).await?;
-    let row = rows.first().ok_or(Error::Reused)?;
-    if row.try_get("same")? { Ok((Trade::read(row)?, Made::Before)) } else { Err(Error::Reused) }
+    let row = rows.first().ok_or(TradingError::Reused)?;
+    if row.try_get("same")? { Ok((Trade::read(row)?, Creation::Existing)) } else { Err(TradingError::Reused) }
 }
 
 /// One trade.
-pub(super) async fn get(client: &Client, id: Uuid) -> Result<Trade, Error> {
+pub(super) async fn get(client: &Client, id: Uuid) -> Result<Trade, TradingError> {
     let sql = format!("select {COLUMNS} from trading.trades where id = $1");
     let rows = client.query_typed(&sql, &[(&id, Type::UUID)]).await?;
-    Ok(Trade::read(rows.first().ok_or(Error::NotFound)?)?)
+    Ok(Trade::read(rows.first().ok_or(TradingError::NotFound)?)?)
 }
 
-/// Closes a trade. The same closing again changes nothing; another one is an [`Error::State`].
-pub(super) async fn close(client: &Client, id: Uuid, closing: &Closing) -> Result<Trade, Error> {
+/// Closes a trade. Closing it again in the same way changes nothing; in another way, it is a [`TradingError::State`].
+pub(super) async fn close(client: &Client, id: Uuid, closing: &Closing) -> Result<Trade, TradingError> {
     let sql = format!(
         "update trading.trades
             set status = 'closed', exit_price = $2::text::numeric, fees = coalesce($3::text::numeric, fees), close_reason = $4,
@@ -145,11 +145,11 @@ pub(super) async fn close(client: &Client, id: Uuid, closing: &Closing) -> Resul
         (&closing.reason, Type::TEXT),
     ];
     let rows = client.query_typed(&sql, &values).await?;
-    Ok(Trade::read(rows.first().ok_or(Error::NotFound)?)?)
+    Ok(Trade::read(rows.first().ok_or(TradingError::NotFound)?)?)
 }
 
 /// Trades by the time of their opening.
-pub(super) async fn list(client: &Client, filter: &TradeFilter, window: &Window) -> Result<Page<Trade>, Error> {
+pub(super) async fn list(client: &Client, filter: &TradeFilter, window: &Window) -> Result<Page<Trade>, TradingError> {
     let mut select = Select::new(COLUMNS, "trading.trades");
     select.text("symbol", filter.symbol.as_deref());
     select.text("side", filter.side.as_deref());

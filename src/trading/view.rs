@@ -1,5 +1,5 @@
-//! The documents of the trading application: the only types here that serialize. As in an event, secrets are hidden: in
-//! everything that is text, in the positions of a snapshot, and in settings both by the name of the setting and by what is in it.
+//! The documents of the trading application: the only types here that serialize. Secrets are hidden as in events: in all texts, in the
+//! positions of a snapshot, and in settings, by their key and by their content.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -13,8 +13,8 @@ use super::trades::Trade;
 use crate::db::Timestamp;
 use crate::view::{Document, Redaction, instant};
 
-/// A point in time that may not have come yet.
-fn perhaps<S: serde::Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes a point in time, or null.
+fn optional_instant<S: serde::Serializer>(at: &Option<OffsetDateTime>, serializer: S) -> Result<S::Ok, S::Error> {
     match at {
         Some(at) => instant(at, serializer),
         None => serializer.serialize_none(),
@@ -38,11 +38,11 @@ struct PrivateTrade<'a> {
     opened_by: Option<&'a str>,
     #[serde(serialize_with = "instant")]
     opened_at: OffsetDateTime,
-    #[serde(serialize_with = "perhaps")]
+    #[serde(serialize_with = "optional_instant")]
     closed_at: Option<OffsetDateTime>,
 }
 
-/// What was done, and nothing of how much or why: `docs/03_API_SPEC.md` says of each field why it may be seen.
+/// The public fields of a trade: not its quantity, fees, profit or reasons. `docs/03_API_SPEC.md` says why each is public.
 #[derive(Serialize)]
 struct PublicTrade<'a> {
     symbol: &'a str,
@@ -52,7 +52,7 @@ struct PublicTrade<'a> {
     exit_price: Option<&'a str>,
     #[serde(serialize_with = "instant")]
     opened_at: OffsetDateTime,
-    #[serde(serialize_with = "perhaps")]
+    #[serde(serialize_with = "optional_instant")]
     closed_at: Option<OffsetDateTime>,
 }
 
@@ -90,7 +90,7 @@ struct PrivateSnapshot<'a> {
     taken_by: Option<&'a str>,
 }
 
-/// The curve, and nothing of what it is made of.
+/// The public fields of a snapshot: a point of the equity curve, not its parts.
 #[derive(Serialize)]
 struct PublicSnapshot<'a> {
     #[serde(serialize_with = "instant")]
@@ -111,7 +111,7 @@ struct ShownSetting<'a> {
 #[derive(Serialize)]
 struct ShownPast<'a> {
     key: &'a str,
-    /// Null in the database too where the setting was removed; then it says so.
+    /// Null if the setting was removed; `removed` is then true.
     value: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     removed: bool,
@@ -121,19 +121,19 @@ struct ShownPast<'a> {
     changed_by: Option<&'a str>,
 }
 
-/// A thing as those see it who have shown who they are.
+/// A row with a document for clients with a token.
 pub(super) trait Private {
     /// Its document.
     fn private(&self, redaction: &Redaction) -> Document;
 }
 
-/// A thing as everyone may see it.
+/// A row with a document for everyone.
 pub(super) trait Public {
     /// Its document, with the listed fields alone.
     fn public(&self, redaction: &Redaction) -> Document;
 }
 
-/// JSON that goes out as it is. What is none is not shown.
+/// JSON to send as it is; `None` for a text that is not JSON.
 fn raw(text: &str) -> Option<&RawValue> {
     serde_json::from_str(text).ok()
 }
@@ -221,7 +221,7 @@ impl Public for Snapshot {
     }
 }
 
-/// The value of a setting, without what its key says to be a secret.
+/// The value of a setting without its secrets, which its key may tell too.
 fn setting_value(key: &str, value: &str, redaction: &Redaction) -> String {
     redaction.json_under(key, value).into_owned()
 }

@@ -1,4 +1,4 @@
-//! What a session says besides events.
+//! The messages of a session besides events.
 
 use std::time::SystemTime;
 
@@ -11,75 +11,75 @@ use super::event::instant_text;
 use super::frames::{Tally, message};
 use crate::tail::{Reason, Status};
 
-/// One object that is not an event. Cursors and times are texts already.
+/// A message of a session that is not an event. Cursors and times are texts already.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Control {
-    /// Before anything else, to a client whose upgrade had no token.
+    /// The first message to a client whose upgrade had no token.
     AuthRequired {
-        /// How long it may take.
+        /// The time in which the client must send a token.
         within_ms: u64,
-        /// What to do, for a person.
+        /// A sentence for a person that says how.
         message: &'static str,
     },
-    /// The first after authentication, and again after every `subscribe`.
+    /// The first message after authentication and after every `subscribe`.
     Hello {
-        /// A name for the log.
+        /// The name of the session in the log.
         session: String,
-        /// Where it begins.
+        /// The cursor at which the session begins.
         cursor: String,
         /// The seq of the newest event.
         head: i64,
         /// The seq of the oldest event.
         oldest: i64,
-        /// How often to expect a sign of life, and to give one.
+        /// The interval at which server and client each give a sign of life.
         heartbeat_ms: u64,
         /// `private` or `public`.
         view: &'static str,
     },
     /// The backlog has been sent.
     Live {
-        /// Where that is.
+        /// The cursor at the end of the backlog.
         cursor: String,
     },
-    /// The session lives.
+    /// A sign of life.
     Heartbeat {
-        /// Past everything that was sent or passed by.
+        /// The cursor after everything that was sent or filtered out.
         cursor: String,
         /// The seq of the newest event.
         head: i64,
-        /// When.
+        /// The time of the heartbeat.
         at: String,
-        /// What was sent since the last `hello`.
+        /// The count and sum of the events sent since the last `hello`.
         #[serde(flatten)]
         tally: Tally,
-        /// What holds the stream back.
+        /// The reason for which the stream stands still, if it does.
         stalled: Option<Stall>,
     },
-    /// The token is about to end.
+    /// The token is about to expire.
     AuthExpiring {
-        /// When.
+        /// The time at which it expires.
         at: String,
     },
-    /// Another token has taken its place.
+    /// Another token was accepted for this session.
     AuthOk {
-        /// Until when.
+        /// The time at which the new token expires.
         expires: String,
     },
     /// The server is about to close.
     Drain {
-        /// How long to stay away.
+        /// The time for which the client should stay away.
         retry_ms: u64,
-        /// What to come back with.
+        /// The cursor to come back with.
         cursor: String,
     },
-    /// Why the session is about to be closed.
+    /// The reason of the close that follows.
     Error(Fault),
     /// The answer to `ping`.
     Pong,
 }
 
-/// Why a session ends.
+/// The reason for which a session ends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Fault {
     /// A stable word.
@@ -89,23 +89,23 @@ pub struct Fault {
     /// The seq of the oldest event, when the cursor has expired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest: Option<i64>,
-    /// After how many seconds the same would be allowed, when a rate limit was reached.
+    /// The seconds after which the request would be allowed, when a rate limit was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<u64>,
 }
 
-/// What holds the stream back.
+/// The reason for which the stream stands still, and since when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Stall {
     since: String,
     reason: &'static str,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    blocker: Option<Blocker>,
+    blocker: Option<BlockerObject>,
 }
 
-/// Whose transaction it is. For administrators alone.
+/// The transaction that holds the stream back. Only administrators may see it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Blocker {
+struct BlockerObject {
     #[serde(skip_serializing_if = "Option::is_none")]
     pid: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,40 +115,40 @@ struct Blocker {
 }
 
 impl Stall {
-    /// That the database has not answered since then.
+    /// The database has not answered since then.
     pub fn database(since: SystemTime) -> Self {
         Self { since: time_text(since), reason: "database", blocker: None }
     }
 
-    /// What the tail knows, for somebody who may know the blocker or may not.
+    /// The stall that the tail reports, if there is one, with its blocker if `name_blocker` is set.
     pub fn of(status: &Status, name_blocker: bool) -> Option<Self> {
         let stalled = status.stalled.as_ref()?;
         let (reason, oldest) = match &stalled.reason {
             Reason::Database => ("database", None),
             Reason::Transaction(blockers) => ("transaction", blockers.first()),
         };
-        let blocker = oldest.filter(|_| name_blocker).map(|blocker| Blocker {
+        let blocker = oldest.filter(|_| name_blocker).map(|blocker| BlockerObject {
             pid: blocker.pid,
-            gid: blocker.gid.as_deref().map(shown),
-            application: blocker.application.as_deref().map(shown),
+            gid: blocker.gid.as_deref().map(without_secrets),
+            application: blocker.application.as_deref().map(without_secrets),
         });
         Some(Self { since: time_text(stalled.since), reason, blocker })
     }
 }
 
-/// Whoever opened the transaction chose these.
-fn shown(name: &str) -> String {
+/// A name without secrets. Whoever opened the transaction chose it.
+fn without_secrets(name: &str) -> String {
     Redaction::built_in().text(name).into_owned()
 }
 
 impl Control {
-    /// As JSON.
+    /// The JSON of this message.
     pub fn json(&self) -> Vec<u8> {
         // Texts and numbers always serialize.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// As a message on the wire of a WebSocket.
+    /// This message as a WebSocket frame.
     pub fn message(&self) -> Bytes {
         Bytes::from(message(&self.json()))
     }

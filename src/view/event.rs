@@ -1,4 +1,4 @@
-//! The event object: the same everywhere, a field that is null left out.
+//! The JSON object of an event, which is the same on every interface. Fields that are null are left out.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -14,9 +14,9 @@ use uuid::Uuid;
 const INSTANT: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
-/// The object of one event, as a view has decided to show it.
+/// The JSON object of one event in one view.
 #[derive(Debug, Serialize)]
-pub(super) struct Object<'a> {
+pub(super) struct EventObject<'a> {
     pub(super) seq: i64,
     pub(super) id: Uuid,
     #[serde(serialize_with = "instant")]
@@ -39,7 +39,7 @@ pub(super) struct Payload<'a>(pub(super) Cow<'a, str>);
 
 impl Serialize for Payload<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // It comes from a jsonb column; should it ever be no JSON, an empty object is better than a broken frame.
+        // The text comes from a jsonb column. If it ever were not JSON, an empty string would keep the frame intact.
         match serde_json::from_str::<&RawValue>(&self.0) {
             Ok(raw) => raw.serialize(serializer),
             Err(_) => serializer.serialize_str(""),
@@ -52,13 +52,13 @@ pub fn instant<S: serde::Serializer>(at: &OffsetDateTime, serializer: S) -> Resu
     serializer.serialize_str(&instant_text(*at))
 }
 
-/// The same as text.
+/// A point in time as text, as every object that is sent shows it.
 pub fn instant_text(at: OffsetDateTime) -> String {
     at.to_offset(time::UtcOffset::UTC).format(INSTANT).unwrap_or_default()
 }
 
-impl Object<'_> {
-    /// Writes the object. Into memory, which cannot fail.
+impl EventObject<'_> {
+    /// Appends the JSON of the object.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let before = out.len();
         if serde_json::to_writer(&mut *out, self).is_err() {

@@ -1,5 +1,5 @@
-//! Keeps the taxonomy as it is in the database. It changes by plain SQL and must hold within a second on every node, so
-//! each asks for it about once a second, in one statement that answers with a fingerprint alone while nothing changes.
+//! Keeps up with the public taxonomy in the database. Plain SQL changes it, and a change must hold on every node within a second.
+//! So each node asks about once a second, in one statement that returns a fingerprint alone while nothing changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,29 +14,29 @@ use crate::clock::jitter;
 use crate::db::{Database, DatabaseError, Lane};
 use crate::shutdown::Shutdown;
 
-/// From the beginning of one look to the next: what lies between this and a second is for the look itself and for the
-/// pages to be rendered anew.
-const EVERY: Duration = Duration::from_millis(900);
+/// The time from the beginning of one look to that of the next. The rest of a second is for the look itself and for rendering the
+/// pages anew.
+const LOOK_INTERVAL: Duration = Duration::from_millis(900);
 /// A look that takes longer has failed.
 const LOOK_LIMIT: Duration = Duration::from_secs(5);
-/// The first wait after that; it doubles up to the longest. No longer than [`EVERY`] by much: a type that was taken off
-/// the list must not stay public.
+/// The first wait after a failed look; it doubles up to [`RETRY_MAX`]. That is about the interval of looks, since a type that was
+/// taken off the list must not stay public.
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
-/// All types, if their fingerprint is not the one that is known; else one row with the fingerprint and no type.
-const LOOK: &str = "with types as materialized (select type, public_fields from rowcast.event_types),
+/// Asks for all types, if their fingerprint differs from the known one ($1); else for one row with the fingerprint and no type.
+const LOOK_SQL: &str = "with types as materialized (select type, public_fields from rowcast.event_types),
          digests as (select type, sha256(convert_to(type || ' ' || public_fields::text, 'UTF8')) as digest from types),
          prints as (select sha256(coalesce(string_agg(digest, '' order by type), '')) as print from digests)
     select prints.print, types.type, types.public_fields
       from prints left join types on prints.print is distinct from $1";
 
-/// The taxonomy as far as it is known.
+/// The taxonomy as this node knows it.
 #[derive(Debug, Clone, Default)]
 pub struct Known {
     /// 0 before the first look, when nothing is public yet; then it grows with every change.
     pub version: u64,
-    /// What is listed.
+    /// The public types and fields.
     pub taxonomy: Arc<Taxonomy>,
 }
 
@@ -45,22 +45,22 @@ pub struct Known {
 pub struct Follower {
     database: Database,
     known: watch::Sender<Known>,
-    /// The fingerprint of what is known.
-    print: Option<Vec<u8>>,
+    /// The fingerprint of the known taxonomy.
+    fingerprint: Option<Vec<u8>>,
 }
 
 impl Follower {
     /// A follower that knows nothing yet.
     pub fn new(database: Database) -> Self {
-        Self { database, known: watch::Sender::default(), print: None }
+        Self { database, known: watch::Sender::default(), fingerprint: None }
     }
 
-    /// What is known, now and later.
+    /// The known taxonomy, now and after each change.
     pub fn subscribe(&self) -> watch::Receiver<Known> {
         self.known.subscribe()
     }
 
-    /// Follows until the shutdown. While the database is away, what was known last goes on to hold.
+    /// Follows until the shutdown. While the database is away, the last known taxonomy goes on to hold.
     pub async fn run(mut self, shutdown: Shutdown) {
         let mut retry = RETRY_MIN;
         let mut error = None;
@@ -70,11 +70,11 @@ impl Follower {
                 looked = tokio::time::timeout(LOOK_LIMIT, self.look()) => looked.unwrap_or(Err(DatabaseError::Slow(LOOK_LIMIT))),
                 () = shutdown.cancelled() => return,
             };
-            tell_changes(&mut error, looked.as_ref().err());
+            log_change(&mut error, looked.as_ref().err());
             let next = match looked {
                 Ok(()) => {
                     retry = RETRY_MIN;
-                    begun + EVERY
+                    begun + LOOK_INTERVAL
                 }
                 Err(_) => {
                     let next = Instant::now() + retry.mul_f64(jitter());
@@ -91,23 +91,23 @@ impl Follower {
 
     /// Looks once, and publishes what has changed.
     async fn look(&mut self) -> Result<(), DatabaseError> {
-        let print = &self.print;
-        let look = async |client: &mut Client| client.query_typed(LOOK, &[(print, Type::BYTEA)]).await;
+        let fingerprint = &self.fingerprint;
+        let look = async |client: &mut Client| client.query_typed(LOOK_SQL, &[(fingerprint, Type::BYTEA)]).await;
         let rows = self.database.run(Lane::Housekeeping, look).await??;
         let Some(first) = rows.first() else { return Ok(()) };
-        let print: Vec<u8> = first.try_get(0)?;
-        if self.print.as_ref() == Some(&print) {
+        let fingerprint: Vec<u8> = first.try_get(0)?;
+        if self.fingerprint.as_ref() == Some(&fingerprint) {
             return Ok(());
         }
         let mut listed = Vec::with_capacity(rows.len());
         for row in &rows {
-            // A row without a type is what an empty list comes as.
+            // An empty list is one row without a type.
             if let Some(name) = row.try_get::<_, Option<String>>(1)? {
                 listed.push((name, row.try_get::<_, Vec<String>>(2)?));
             }
         }
         let taxonomy: Taxonomy = listed.into_iter().collect();
-        self.print = Some(print);
+        self.fingerprint = Some(fingerprint);
         self.known.send_modify(|known| {
             known.version += 1;
             known.taxonomy = Arc::new(taxonomy);
@@ -118,7 +118,7 @@ impl Follower {
 }
 
 /// Logs when the error becomes another one, not at every look.
-fn tell_changes(before: &mut Option<&'static str>, now: Option<&DatabaseError>) {
+fn log_change(before: &mut Option<&'static str>, now: Option<&DatabaseError>) {
     let kind = now.map(DatabaseError::kind);
     match now {
         Some(error) if *before != kind => {

@@ -1,7 +1,7 @@
-//! Events as they go out: written once for a view, and then shared by every session, whatever its door.
+//! Rendered events: written once for each view, and shared by all sessions, over WebSocket, SSE or HTTP.
 //!
-//! What lies in memory is what a WebSocket puts on the wire: whole messages, one after the other, so that a run of events
-//! is one slice. The event's object stands in the middle of its message, for the doors that frame it otherwise.
+//! The bytes are those of WebSocket messages, one after the other, so that a run of events is one slice. SSE and HTTP take the JSON
+//! object of an event out of the middle of its message.
 
 use std::fmt;
 use std::ops::Range;
@@ -19,10 +19,10 @@ pub(super) const INDEX: usize = size_of::<usize>() + size_of::<Tally>();
 /// The first byte of a message in one frame: final, text.
 const TEXT: u8 = 0x81;
 
-/// What a client is told so that it can add up the same and know that it has missed nothing.
+/// The count and sum of events that were sent. A client adds up the same, and so knows that it has missed nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Tally {
-    /// How many events.
+    /// The number of events.
     pub events: u64,
     /// The sum of their seqs, modulo 2^32.
     pub check: u32,
@@ -37,7 +37,7 @@ impl Tally {
 
     /// Counts one event.
     pub fn of(seq: i64) -> Self {
-        // Modulo 2^32 is what the low four bytes are.
+        // The low four bytes are the seq modulo 2^32.
         let [.., a, b, c, d] = seq.to_be_bytes();
         Self { events: 1, check: u32::from_be_bytes([a, b, c, d]) }
     }
@@ -49,11 +49,11 @@ pub struct Frames(Arc<Inner>);
 
 struct Inner {
     bytes: Bytes,
-    /// Where the message of each event begins, and after the last one where it ends. Of what the view does not show, nothing.
+    /// The start of the message of each event, and at the end the length of all messages. The message of a hidden event is empty.
     starts: Box<[usize]>,
-    /// What had been shown before each event, and after the last one in all.
+    /// The tally before each event, and at the end that of all events. Hidden events do not count.
     tallies: Box<[Tally]>,
-    /// Whether all of it is for everyone who has this view.
+    /// True if no shown event has an owner.
     common: bool,
 }
 
@@ -64,17 +64,17 @@ impl fmt::Debug for Frames {
 }
 
 impl Frames {
-    /// How many events it is made of, shown or not.
+    /// The number of events, shown or hidden.
     pub fn len(&self) -> usize {
         self.0.starts.len().saturating_sub(1)
     }
 
-    /// Whether it is made of no event.
+    /// True if there are no events.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether none of its events has an owner.
+    /// True if no shown event has an owner, so that everyone who has this view may see all of it.
     pub fn is_common(&self) -> bool {
         self.0.common
     }
@@ -102,7 +102,7 @@ impl Frames {
         Some(message.slice(header + OPENING.len()..message.len() - CLOSING.len()))
     }
 
-    /// What of these events the view shows.
+    /// The tally of those of these events that the view shows.
     pub fn tally(&self, events: Range<usize>) -> Tally {
         let at = |index: usize| self.0.tallies.get(index).or(self.0.tallies.last()).copied().unwrap_or_default();
         let (from, to) = (at(events.start), at(events.end));
@@ -112,7 +112,7 @@ impl Frames {
 
 /// Writes frames, event by event.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct FramesWriter {
     bytes: Vec<u8>,
     starts: Vec<usize>,
     tallies: Vec<Tally>,
@@ -120,7 +120,7 @@ pub(super) struct Writer {
     object: Vec<u8>,
 }
 
-impl Writer {
+impl FramesWriter {
     pub(super) fn new(events: usize) -> Self {
         let (mut starts, mut tallies) = (Vec::with_capacity(events + 1), Vec::with_capacity(events + 1));
         starts.push(0);
@@ -197,7 +197,7 @@ mod tests {
 
     /// Objects of these lengths, the second of which is hidden.
     fn frames(lengths: &[usize]) -> Frames {
-        let mut writer = Writer::new(lengths.len());
+        let mut writer = FramesWriter::new(lengths.len());
         for (index, length) in lengths.iter().enumerate() {
             let seq = i64::try_from(index).unwrap() + 1;
             if index == 1 {
@@ -249,7 +249,7 @@ mod tests {
         tally.add(Tally::of((1 << 40) + 2));
         assert_eq!(tally, Tally { events: 2, check: 1 });
         assert!(frames.is_common() && !frames.is_empty());
-        let mut writer = Writer::new(1);
+        let mut writer = FramesWriter::new(1);
         writer.show(1, true, |_| {});
         assert!(!writer.finish().is_common());
     }

@@ -1,5 +1,5 @@
-//! What clients see: the only types that serialize to them; a stored event cannot. Secrets are hidden everywhere, and the
-//! public sees only what is listed.
+//! Views: the only types that serialize to clients; a stored event does not. Secrets are hidden in every view, and the public view
+//! shows listed types and fields alone.
 
 mod control;
 mod document;
@@ -22,12 +22,12 @@ pub use frames::{Frames, Tally, message};
 pub use public::Taxonomy;
 pub use redact::Redaction;
 
-/// What those see who have shown who they are.
+/// The view of clients with a token.
 pub const PRIVATE: View = View(0);
-/// What everyone may see.
+/// The view of everyone.
 pub const PUBLIC: View = View(1);
 
-/// What every view shows, at one time.
+/// The rules of both views at one time.
 #[derive(Debug, Clone, Default)]
 pub struct Views {
     redaction: Redaction,
@@ -35,33 +35,33 @@ pub struct Views {
 }
 
 impl Views {
-    /// By these rules, and what is known of the taxonomy.
+    /// Views with these rules of redaction and this taxonomy.
     pub fn new(redaction: Redaction, known: Known) -> Self {
         Self { redaction, known }
     }
 
-    /// Whether the public sees this event at all.
+    /// True if the public view shows this event.
     pub fn public_shows(&self, event: &EventHeader<'_>) -> bool {
         self.known.taxonomy.shows(event)
     }
 
-    fn private<'a>(&self, event: &'a StoredEvent) -> event::Object<'a> {
+    fn private<'a>(&self, event: &'a StoredEvent) -> event::EventObject<'a> {
         let text = |text: &'a Option<String>| text.as_deref().map(|text| self.redaction.text(text));
-        event::Object {
+        event::EventObject {
             trade_id: event.trade_id,
             subject: text(&event.subject),
             ..self.common(event, event::Payload(self.redaction.json(&event.payload)))
         }
     }
 
-    fn public<'a>(&self, event: &'a StoredEvent) -> Option<event::Object<'a>> {
+    fn public<'a>(&self, event: &'a StoredEvent) -> Option<event::EventObject<'a>> {
         let payload = self.known.taxonomy.payload_of(event, &self.redaction)?;
         Some(self.common(event, event::Payload(payload.into())))
     }
 
-    /// What both have in common.
-    fn common<'a>(&self, event: &'a StoredEvent, payload: event::Payload<'a>) -> event::Object<'a> {
-        event::Object {
+    /// The members that both views show, around this payload.
+    fn common<'a>(&self, event: &'a StoredEvent, payload: event::Payload<'a>) -> event::EventObject<'a> {
+        event::EventObject {
             seq: event.seq,
             id: event.id,
             at: event.at,
@@ -85,7 +85,7 @@ impl Render for Views {
     }
 
     fn render(&self, view: View, events: &[StoredEvent]) -> Frames {
-        let mut writer = frames::Writer::new(events.len());
+        let mut writer = frames::FramesWriter::new(events.len());
         for event in events {
             let object = if view == PUBLIC { self.public(event) } else { Some(self.private(event)) };
             match object {
@@ -97,14 +97,13 @@ impl Render for Views {
     }
 
     fn weight(event: &StoredEvent) -> usize {
-        // The public shows nothing of what is not marked for it. Where each event begins and what was counted before it stands
-        // beside the text of each view.
+        // An event that is not marked public is in one view alone. Each view has an index entry for every event.
         let shown = if event.public_safe { Self::VIEWS } else { 1 };
         shown * (event.weight() + frames::OVERHEAD) + Self::VIEWS * frames::INDEX
     }
 }
 
-/// The views, kept as the taxonomy says: whoever reads after a change sees by the new rules.
+/// Gives the pages new views after each change of the taxonomy, so that later reads follow the new rules.
 pub async fn keep(pages: Pages<Views>, redaction: Redaction, mut known: watch::Receiver<Known>) {
     while known.changed().await.is_ok() {
         let known = known.borrow_and_update().clone();

@@ -1,4 +1,5 @@
-//! What the public may see of an event: nothing, unless its writer, the taxonomy and the list of fields agree on it.
+//! The public view of events. It shows a field only if the writer has marked the event public and the taxonomy lists the type and
+//! the field.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +7,7 @@ use super::redact::Redaction;
 use super::redact::scan::members;
 use crate::journal::{EventHeader, StoredEvent};
 
-/// The types that are listed, each with the fields of its payload that are public. Immutable; empty, it shows nothing.
+/// The public types, each with the fields of its payload that are public. An empty taxonomy shows nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Taxonomy {
     types: HashMap<String, HashSet<String>>,
@@ -19,28 +20,28 @@ impl FromIterator<(String, Vec<String>)> for Taxonomy {
 }
 
 impl Taxonomy {
-    /// How many types are listed.
+    /// The number of types that are listed.
     pub fn len(&self) -> usize {
         self.types.len()
     }
 
-    /// Whether none is.
+    /// True if no type is listed.
     pub fn is_empty(&self) -> bool {
         self.types.is_empty()
     }
 
-    /// Whether the public sees this event at all. What belongs to somebody is not for everybody, whatever it is marked.
+    /// True if the public view shows this event. An event with an owner is never public, even if it is marked so.
     pub fn shows(&self, event: &EventHeader<'_>) -> bool {
         event.public_safe && event.owner.is_none() && self.types.contains_key(&*event.kind)
     }
 
-    /// The public payload of this event; none if the public does not see it.
+    /// The public payload of this event; `None` if the public view does not show it.
     pub fn payload_of(&self, event: &StoredEvent, redaction: &Redaction) -> Option<String> {
         self.payload(&event.kind, event.public_safe && event.owner.is_none(), &event.payload, redaction)
     }
 
-    /// The listed fields of a payload, without what is secret in them; none if the type is not listed, the row not
-    /// public or the payload no object.
+    /// The listed fields of a payload, without secrets; `None` if the type is not listed, the row is not public, or the payload is
+    /// not an object.
     pub fn payload(
         &self,
         event_type: &str,
@@ -49,7 +50,7 @@ impl Taxonomy {
         redaction: &Redaction,
     ) -> Option<String> {
         let fields = self.types.get(event_type).filter(|_| public_safe)?;
-        // Before anything is chosen: what says that a field is secret may stand in one that is not shown.
+        // Redaction comes before the choice of fields: a field that is not shown may say that another one is secret.
         let redacted = redaction.json(payload_text);
         let members = members(&redacted)?;
         let listed: Vec<_> =

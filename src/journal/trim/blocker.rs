@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-/// Somebody whose transaction must end first.
+/// A transaction that must end first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blocker {
-    /// Its process on the server; none for a prepared transaction.
+    /// The pid of its server process; `None` for a prepared transaction.
     pub pid: Option<i32>,
-    /// Who it says it is; for a prepared transaction, its gid.
+    /// Its application name and the state of its session; for a prepared transaction, its gid.
     pub application: String,
-    /// Since when its transaction is open, in words, where privileges show it.
+    /// The start of the transaction as text, if this role may see it.
     pub since: Option<String>,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for Blocker {
     }
 }
 
-/// All of them in one line.
+/// All blockers in one line.
 pub(super) fn list(blockers: &[Blocker]) -> String {
     if blockers.is_empty() {
         return "other transactions".to_owned();

@@ -1,4 +1,4 @@
-//! Which event is the last to go. It exists, lies at or below the safe head, and no event up to it is to be kept.
+//! Finds the last event to trim. It exists, lies at or below the safe head, and no event up to it is to be kept.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use crate::db::Timestamp;
 use crate::journal::Cursor;
 use crate::journal::read::{self, Bounds};
 
-/// How many events one statement looks at: short, so that no snapshot holds back vacuum.
-const WINDOW: i64 = 100_000;
+/// The number of events that one statement looks at, small, so that no long snapshot holds back vacuum.
+const EVENTS_AT_ONCE: i64 = 100_000;
 
 impl Trim<'_> {
-    /// What is gone already, and the last event to go: the same if none has to.
+    /// The seq through which events are trimmed already, and the last seq to trim; both are equal if there is nothing to do.
     pub(super) async fn decide(&mut self, until: Until) -> Result<(i64, i64), TrimError> {
         let bounds = read::bounds(&self.client).await?;
         let last = match until {
-            Until::Before(cursor) => self.before(cursor, bounds).await?,
-            Until::Keep(keep) => self.older_than(keep, bounds).await?,
+            Until::Before(cursor) => self.last_before(cursor, bounds).await?,
+            Until::Keep(keep) => self.last_older_than(keep, bounds).await?,
         };
         Ok((bounds.trimmed_through, last))
     }
 
-    async fn before(&mut self, cursor: Cursor, bounds: Bounds) -> Result<i64, TrimError> {
+    async fn last_before(&mut self, cursor: Cursor, bounds: Bounds) -> Result<i64, TrimError> {
         let Bounds { trimmed_through, head } = bounds;
-        // What is gone cannot be checked, and need not be.
+        // Events before this cursor are trimmed already, and its tag can no longer be checked.
         if cursor.seq <= trimmed_through {
             return Ok(trimmed_through);
         }
@@ -35,7 +35,7 @@ impl Trim<'_> {
             let rows = self.client.query_typed(sql, &[(&cursor.seq, Type::INT8)]).await?;
             rows.first().is_some_and(|row| row.try_get(0).is_ok_and(|id| cursor.agrees_with(id)))
         } else {
-            cursor.seq <= self.used().await?.saturating_add(1)
+            cursor.seq <= self.sequence_value().await?.saturating_add(1)
         };
         if !known {
             return Err(TrimError::Unknown(cursor));
@@ -44,23 +44,22 @@ impl Trim<'_> {
             (self.tell)(Note::HeldBack(head));
         }
         let newest = read::newest(&self.client, trimmed_through, head.min(cursor.seq - 1)).await?;
-        Ok(newest.map_or(trimmed_through, |cursor| cursor.seq))
+        Ok(newest.map_or(trimmed_through, |event| event.seq))
     }
 
-    /// `at` follows seq only roughly: a transaction may draw its seq and wait, and a clock may be set back. So the
-    /// place is found by bisection over the primary key, which costs a few dozen looks, and then every event that
-    /// would go is looked at once, in order: the first that is too young ends it. What is lost in time, no one loses
-    /// in events.
-    async fn older_than(&mut self, keep: Duration, bounds: Bounds) -> Result<i64, TrimError> {
+    /// `at` follows seq only roughly: a transaction may draw its seq and wait, and a clock may be set back. So a candidate
+    /// is found by bisection over the primary key, in a few dozen statements. Then every event up to it is looked at, in order,
+    /// and the first one that is too young ends the trim before it.
+    async fn last_older_than(&mut self, keep: Duration, bounds: Bounds) -> Result<i64, TrimError> {
         let Bounds { trimmed_through, head } = bounds;
         let row = self.client.query_typed_one("select clock_timestamp()", &[]).await?;
         let now: OffsetDateTime = row.try_get(0)?;
         let cutoff = time::Duration::try_from(keep).ok().and_then(|keep| now.checked_sub(keep));
-        // Nothing is older than the clocks of these machines can say.
+        // No event is older than 1970.
         let Some(cutoff) = cutoff.filter(|at| *at > OffsetDateTime::UNIX_EPOCH) else { return Ok(trimmed_through) };
 
         let candidate = self.bisect(cutoff, bounds).await?;
-        if candidate == head && head < self.used().await? {
+        if candidate == head && head < self.sequence_value().await? {
             (self.tell)(Note::HeldBack(head));
         }
         let sql = "select max(seq), min(seq) filter (where at >= $3), min(at) filter (where at >= $3), count(*)
@@ -72,14 +71,14 @@ impl Trim<'_> {
                 (&last as _, Type::INT8),
                 (&candidate as _, Type::INT8),
                 (&cutoff as _, Type::TIMESTAMPTZ),
-                (&WINDOW as _, Type::INT8),
+                (&EVENTS_AT_ONCE as _, Type::INT8),
             ];
             let row = self.client.query_typed_one(sql, &values).await?;
             let Some(upto) = row.try_get::<_, Option<i64>>(0)? else { return Ok(last) };
             if let Some(young) = row.try_get::<_, Option<i64>>(1)? {
                 (self.tell)(Note::Young(young, row.try_get::<_, Timestamp>(2)?.shown()));
                 let newest = read::newest(&self.client, trimmed_through, young - 1).await?;
-                return Ok(newest.map_or(trimmed_through, |cursor| cursor.seq));
+                return Ok(newest.map_or(trimmed_through, |event| event.seq));
             }
             looked += row.try_get::<_, i64>(3)?;
             (self.tell)(Note::Looked(looked));

@@ -1,8 +1,9 @@
-//! Retention. A trim moves `journal_state.trimmed_through` and rings, and with that the older events are gone: for SQL at once,
-//! for every node that reaches the database before the trim ends. Then it takes their dedupe keys, and frees the space by whole partitions.
+//! Retention. A trim moves `journal_state.trimmed_through` and rings the bell. With that the older events are gone: for SQL at
+//! once, and for every node that reaches the database before the trim ends. Then the trim deletes their dedupe keys and frees the
+//! space by dropping whole partitions.
 //!
-//! Only the last of these may wait, for transactions that were open before it, and it blocks no writer meanwhile.
-//! Every step can be repeated: what one trim leaves undone, the next one does.
+//! Only the dropping may wait, for transactions that were open before it, and it blocks no writer meanwhile. Every step can be
+//! repeated: the next trim does what this one leaves undone.
 
 mod blocker;
 mod decide;
@@ -21,98 +22,98 @@ use crate::db::{Connector, DatabaseError};
 
 pub use blocker::Blocker;
 
-/// How long after what is gone was written down every node has looked: at once by the bell that says so, and where no bell comes
-/// by the poll once a second, which takes a moment.
+/// The time after the update of `trimmed_through` within which every node has seen it: at once by the bell, or by the poll once a
+/// second, which takes a moment.
 const NOTICED_WITHIN: Duration = Duration::from_millis(1200);
-/// How many dedupe keys one statement takes.
+/// The number of dedupe keys that one statement deletes.
 const KEYS_AT_ONCE: i64 = 10_000;
 
-/// Which events are to go.
+/// The events to trim.
 #[derive(Debug, Clone, Copy)]
 pub enum Until {
-    /// All that are older than this, up to the first that is not.
+    /// All events that are older than this, up to the first that is not.
     Keep(Duration),
-    /// All before this one, which stays.
+    /// All events before this cursor, whose event stays.
     Before(Cursor),
 }
 
-/// What to do, and how long to wait for others.
+/// The options of a trim.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
-    /// Which events are to go.
+    /// The events to trim.
     pub until: Until,
-    /// Only say what would be done.
+    /// True to report what a trim would do, and change nothing.
     pub dry_run: bool,
-    /// How long all waiting for open transactions may take.
+    /// The time that all waits for open transactions may take together.
     pub wait: Duration,
 }
 
-/// What a trim tells while it goes on.
+/// The progress of a trim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Note {
-    /// So many events were looked at, of those up to the candidate.
+    /// The number of events looked at so far.
     Looked(i64),
-    /// This event is too young, and so it and all after it stay, although some after it are old enough.
+    /// The event at this seq is too young. It and all after it stay, even those that are old enough.
     Young(i64, OffsetDateTime),
-    /// Transactions are under way, so nothing after this seq can go yet.
+    /// The safe head. Open transactions hold it back, so nothing after it can be trimmed yet.
     HeldBack(i64),
-    /// Events up to this one are gone for every reader; or would be.
+    /// Events through this seq are gone for every reader, or would be in a dry run.
     Trimmed(i64),
-    /// Nothing more had to go; what is gone already goes up to here.
+    /// There was nothing to trim. Events through this seq were gone already.
     Nothing(i64),
-    /// So many dedupe keys went with their events.
+    /// The number of dedupe keys that were deleted with their events.
     Keys(u64),
-    /// A detach that was cut short is being finished.
+    /// The detach of this partition, which an earlier trim began, is being finished.
     Finishing(String),
-    /// Who is being waited for.
+    /// The trim waits for these transactions.
     Waiting(Vec<Blocker>),
-    /// A partition went, with so many bytes; or would go.
+    /// A partition was dropped, or would be in a dry run; with its size in bytes.
     Dropped(String, i64),
-    /// A table stays, and why.
+    /// A table was not dropped, and the reason.
     Left(String, String),
 }
 
-/// Why a trim failed.
+/// The reason for which a trim failed.
 #[derive(Debug, thiserror::Error)]
 pub enum TrimError {
     /// The database could not be asked.
     #[error("{}", DatabaseError::from(.0))]
     Postgres(#[from] Error),
-    /// The role may not.
+    /// The role is not the owner of the journal.
     #[error("only the owner of rowcast.events may trim: that is {owner}, and this login is {user}")]
     NotOwner {
-        /// Who owns the journal.
+        /// The owner of the journal.
         owner: String,
-        /// Who asked.
+        /// The role of this login.
         user: String,
     },
-    /// There is another one.
+    /// Another trim is running, with this pid if it is known.
     #[error("another rowcast trim is running{}", .0.map_or_else(String::new, |pid| format!(" (pid {pid} of the server)")))]
     Running(Option<i32>),
     /// The cursor's event is not in this history, or not yet.
     #[error("cursor {0} names no event of this journal")]
     Unknown(Cursor),
-    /// The cursor makes no sense.
+    /// The cursor is malformed.
     #[error(transparent)]
     Cursor(#[from] BadCursor),
-    /// Others took too long.
+    /// Open transactions of others took too long.
     #[error(
         "gave up after waiting {limit:?} for {}: events through {trimmed_through} are gone for every reader, their \
          space follows with the next rowcast trim",
         blocker::list(blockers)
     )]
     Waited {
-        /// How long it was allowed to wait.
+        /// The time that the trim was allowed to wait.
         limit: Duration,
-        /// For whom.
+        /// The transactions that it waited for.
         blockers: Vec<Blocker>,
-        /// What is gone in any case.
+        /// The seq through which events are gone in any case.
         trimmed_through: i64,
     },
-    /// It was told to end.
+    /// A signal has ended the trim.
     #[error("stopped: what is left undone is done by the next rowcast trim")]
     Stopped,
-    /// Postgres refuses to detach concurrently beside it.
+    /// There is a DEFAULT partition, beside which Postgres refuses to detach concurrently.
     #[error(
         "{0} is a DEFAULT partition, beside which Postgres cannot detach without blocking writers: detach it, then \
          trim again for the space"
@@ -120,7 +121,7 @@ pub enum TrimError {
     DefaultPartition(String),
 }
 
-/// A trim under way: one session that works, and one that watches whom it waits for.
+/// A trim under way: a session that works, and a session that looks which transactions the first one waits for.
 struct Trim<'a> {
     client: Client,
     watcher: Client,
@@ -131,7 +132,7 @@ struct Trim<'a> {
     tell: &'a mut (dyn FnMut(Note) + Send),
 }
 
-/// Trims, or says what it would do. Returns the seq through which events are gone, or would be.
+/// Trims, or reports what it would do. Returns the seq through which events are gone, or would be.
 pub async fn trim(
     connector: &Connector,
     options: Options,
@@ -162,7 +163,7 @@ impl<'a> Trim<'a> {
                  set default_transaction_isolation = 'read committed'",
             )
             .await?;
-        // So that a trim that was killed does not go on waiting. Not every platform has it.
+        // The server then notices that a trim was killed, and stops waiting for it. Not every platform supports this.
         let _unsupported = client.batch_execute("set client_connection_check_interval = '2s'").await;
         let sql =
             "select pg_backend_pid(), pg_has_role(c.relowner, 'usage'), c.relowner::regrole::text, current_user::text
@@ -179,8 +180,8 @@ impl<'a> Trim<'a> {
         Ok(trim)
     }
 
-    /// One trim at a time, for as long as this session lives. Any login can take an advisory lock, so one that is held by somebody
-    /// who could not trim stops nobody; every step bears another trim beside it.
+    /// Takes the advisory lock that keeps trims from running at once, for the life of this session. Any login can take it, so a
+    /// holder that may not trim is ignored; every step is correct with another trim beside it.
     async fn lock(&self) -> Result<(), TrimError> {
         let sql = "select pg_try_advisory_lock(hashtextextended('rowcast.trim', 0))";
         if self.client.query_typed_one(sql, &[]).await?.try_get(0)? {
@@ -200,7 +201,7 @@ impl<'a> Trim<'a> {
     }
 
     async fn run(&mut self, options: Options) -> Result<i64, TrimError> {
-        // Before anything goes: the sequence must have somewhere to go on.
+        // Before anything is dropped, since new events need a partition.
         if !options.dry_run {
             partitions::ensure_partitions(&self.client).await?;
         }
@@ -226,18 +227,18 @@ impl<'a> Trim<'a> {
         Ok(last)
     }
 
-    /// From the commit of this statement on the events are gone for everybody who reads by the rules: for SQL at once, for a node
-    /// as soon as it has looked.
+    /// Moves `trimmed_through` and rings the bell. From this commit on the events are gone: for the functions of SQL at once, for
+    /// a node as soon as it has looked.
     async fn move_to(&self, last: i64) -> Result<(), TrimError> {
         let sql = "update rowcast.journal_state set trimmed_through = $1, head = greatest(head, $1)
                     where trimmed_through < $1";
         self.client.execute_typed(sql, &[(&last, postgres_types::Type::INT8)]).await?;
-        // What nodes have in memory stays there: they are told to look.
+        // Nodes still have the events in memory, so the bell tells them to look.
         self.client.batch_execute("select pg_catalog.pg_notify('rowcast', '')").await?;
         Ok(())
     }
 
-    /// A key is kept as long as its event. Short statements, each a transaction: nobody waits long for one of them.
+    /// Deletes the dedupe keys of trimmed events, in short transactions, so that no append waits long for one.
     async fn take_keys(&mut self) -> Result<(), TrimError> {
         let sql = "delete from rowcast.dedupe_keys where ctid = any (array(
                        select ctid from rowcast.dedupe_keys where seq <= $1 order by seq limit $2))";
@@ -262,15 +263,15 @@ impl<'a> Trim<'a> {
         // No other detach can begin before a pending one is finished.
         for pending in partitions::attached(&self.client).await?.into_iter().filter(|p| p.detach_pending) {
             (self.tell)(Note::Finishing(pending.name.clone()));
-            self.waiting(&format!("alter table rowcast.events detach partition {} finalize", pending.name)).await?;
+            self.run_waiting(&format!("alter table rowcast.events detach partition {} finalize", pending.name)).await?;
         }
         for name in partitions::detached(&self.client).await? {
             self.drop_table(&name, None).await?;
         }
         let attached = partitions::attached(&self.client).await?;
-        let (used, last) = (self.used().await?, self.trimmed_through);
+        let (used, last) = (self.sequence_value().await?, self.trimmed_through);
         let mut default = attached.iter().filter(|p| p.is_default);
-        for partition in attached.iter().filter(|p| goes(p, last, used)) {
+        for partition in attached.iter().filter(|p| may_drop(p, last, used)) {
             if let Some(default) = default.next() {
                 return Err(TrimError::DefaultPartition(default.name.clone()));
             }
@@ -279,7 +280,7 @@ impl<'a> Trim<'a> {
                 (self.tell)(Note::Left(partition.name.clone(), why.to_owned()));
                 continue;
             }
-            self.waiting(&format!("alter table rowcast.events detach partition {} concurrently", partition.name))
+            self.run_waiting(&format!("alter table rowcast.events detach partition {} concurrently", partition.name))
                 .await?;
             self.drop_table(&partition.name, Some(partition.bytes)).await?;
         }
@@ -287,22 +288,22 @@ impl<'a> Trim<'a> {
     }
 
     async fn would_drop(&self) -> Result<Vec<(String, i64)>, TrimError> {
-        let used = self.used().await?;
+        let used = self.sequence_value().await?;
         let mut all: Vec<_> = partitions::detached(&self.client).await?.into_iter().map(|name| (name, 0)).collect();
         let attached = partitions::attached(&self.client).await?;
-        let going = attached.into_iter().filter(|p| p.ours && goes(p, self.trimmed_through, used));
+        let going = attached.into_iter().filter(|p| p.ours && may_drop(p, self.trimmed_through, used));
         all.extend(going.map(|p| (p.name, p.bytes)));
         Ok(all)
     }
 
-    /// The sequence's position, below which partitions are needed no more.
-    async fn used(&self) -> Result<i64, TrimError> {
+    /// The last value of the sequence. Partitions below it take no new events.
+    async fn sequence_value(&self) -> Result<i64, TrimError> {
         let sql = "select coalesce(pg_sequence_last_value('rowcast.events_seq_seq'::regclass), 0)";
         Ok(self.client.query_typed_one(sql, &[]).await?.try_get(0)?)
     }
 
-    /// Drops a table that is detached and surely ours. All is looked at again once it is locked: an attached partition
-    /// would take the whole journal with it into its lock, and an event that is kept must not go.
+    /// Drops a table that is detached and surely ours. Once the table is locked, the statement checks again that it is not
+    /// attached, since dropping a partition would lock the whole journal, and that it holds no event that is kept.
     async fn drop_table(&mut self, name: &str, bytes: Option<i64>) -> Result<(), TrimError> {
         let sql = format!(
             "do $do$ begin
@@ -317,9 +318,9 @@ impl<'a> Trim<'a> {
                 drop table {name};
             end $do$"
         );
-        match self.waiting(&sql).await {
+        match self.run_waiting(&sql).await {
             Ok(()) => (self.tell)(Note::Dropped(name.to_owned(), bytes.unwrap_or(0))),
-            Err(TrimError::Postgres(error)) if stays(&error) => {
+            Err(TrimError::Postgres(error)) if must_stay(&error) => {
                 let why = error.as_db_error().map_or_else(String::new, |db| db.message().to_owned());
                 (self.tell)(Note::Left(name.to_owned(), why));
             }
@@ -329,13 +330,13 @@ impl<'a> Trim<'a> {
     }
 }
 
-/// A partition goes if all of it is trimmed, and the sequence has left it.
-fn goes(partition: &Partition, trimmed_through: i64, used: i64) -> bool {
+/// True if all of a partition is trimmed, and the sequence has left it.
+fn may_drop(partition: &Partition, trimmed_through: i64, used: i64) -> bool {
     partition.upper.is_some_and(|upper| upper <= trimmed_through.saturating_add(1) && upper <= used)
 }
 
-/// The table is not ours to drop after all, or something of somebody's hangs on it.
-fn stays(error: &Error) -> bool {
+/// True if an error means that the table must stay: a check of [`Trim::drop_table`] failed, or another object depends on it.
+fn must_stay(error: &Error) -> bool {
     let code = error.code();
     code == Some(&SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE) || code == Some(&SqlState::DEPENDENT_OBJECTS_STILL_EXIST)
 }

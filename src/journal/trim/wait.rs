@@ -1,4 +1,4 @@
-//! Statements that wait for the transactions of others: with a limit for all of them together, and saying for whom.
+//! Statements that wait for the transactions of others, with one limit for all waits, and notes on whom they wait for.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use tokio_postgres::error::SqlState;
 use super::blocker::Blocker;
 use super::{Note, Trim, TrimError};
 
-/// How often the watcher looks whom the statement waits for.
-const LOOK: Duration = Duration::from_millis(500);
+/// The interval at which the watcher looks whom the statement waits for.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 
 impl Trim<'_> {
-    /// Runs one statement that may wait, until it is done or all waiting has taken too long. The server itself ends
-    /// the statement then, so no lock stays behind, whatever becomes of this process.
-    pub(super) async fn waiting(&mut self, sql: &str) -> Result<(), TrimError> {
+    /// Runs one statement that may wait, until it is done or the limit on all waits is reached. The server itself then ends the
+    /// statement, so no lock stays behind even if this process is gone.
+    pub(super) async fn run_waiting(&mut self, sql: &str) -> Result<(), TrimError> {
         let left = self.deadline.saturating_duration_since(Instant::now()).as_millis().clamp(1, 2_147_483_647);
         self.client.batch_execute(&format!("set statement_timeout = {left}")).await?;
         let mut seen = Vec::new();
@@ -24,8 +24,8 @@ impl Trim<'_> {
         let done = loop {
             tokio::select! {
                 done = &mut work => break done,
-                () = tokio::time::sleep(LOOK) => {
-                    // A look that fails is not what matters here.
+                () = tokio::time::sleep(LOOK_INTERVAL) => {
+                    // A look that fails must not end the statement.
                     let blockers = blockers(&self.watcher, self.pid).await.unwrap_or_default();
                     if !blockers.is_empty() && blockers != seen {
                         (self.tell)(Note::Waiting(blockers.clone()));
@@ -42,7 +42,7 @@ impl Trim<'_> {
         }
     }
 
-    /// Ends what the working session does.
+    /// Cancels the statement of the working session.
     pub(super) async fn cancel(&self) -> Result<(), TrimError> {
         self.watcher.query_typed("select pg_cancel_backend($1)", &[(&self.pid, Type::INT4)]).await?;
         Ok(())

@@ -1,4 +1,4 @@
-//! What clients send: one JSON object, with the fields that the route knows and no others.
+//! The bodies of requests: one JSON object each, with the fields that the route knows and no others.
 
 use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Deserializer};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::application::{ApplicationError, names_a_field};
 use crate::refusals::{INVALID_ORDER, INVALID_SETTING, INVALID_SNAPSHOT, INVALID_TRADE, Refusal, sentence};
 use crate::trading::amount::Amount;
-use crate::trading::orders::{NewOrder, Report};
+use crate::trading::orders::{NewOrder, OrderReport};
 use crate::trading::snapshots::NewSnapshot;
 use crate::trading::trades::{Closing, NewTrade};
 use crate::view::redact::REDACTED;
@@ -73,7 +73,7 @@ struct SettingBody {
     version: Option<i32>,
 }
 
-/// A whole number from 0 on, however it is written: in JSON 2.0 is 2.
+/// Reads a whole number from 0 on, in any form: in JSON, 2.0 is 2.
 fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
     let number = Option::<f64>::deserialize(deserializer)?;
     let exact = |number: f64| format!("{number}").parse().ok().filter(|version| *version >= 0);
@@ -81,7 +81,7 @@ fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::E
     number.map(|number| exact(number).ok_or_else(bad)).transpose()
 }
 
-/// A trade that is to be opened.
+/// Reads the body of a trade to open.
 pub(super) fn new_trade(body: &[u8]) -> Result<NewTrade, ApplicationError> {
     let code = INVALID_TRADE;
     let body: TradeBody = object(body, code)?;
@@ -91,23 +91,23 @@ pub(super) fn new_trade(body: &[u8]) -> Result<NewTrade, ApplicationError> {
         side: body.side,
         quantity: amount("quantity", &body.quantity, code)?,
         entry_price: amount("entry_price", &body.entry_price, code)?,
-        fees: perhaps("fees", body.fees.as_deref(), code)?,
+        fees: optional_amount("fees", body.fees.as_deref(), code)?,
         reason: body.reason,
     })
 }
 
-/// How a trade ends.
+/// Reads the body that closes a trade.
 pub(super) fn closing(body: &[u8]) -> Result<Closing, ApplicationError> {
     let code = INVALID_TRADE;
     let body: ClosingBody = object(body, code)?;
     Ok(Closing {
         exit_price: amount("exit_price", &body.exit_price, code)?,
-        fees: perhaps("fees", body.fees.as_deref(), code)?,
+        fees: optional_amount("fees", body.fees.as_deref(), code)?,
         reason: body.reason,
     })
 }
 
-/// An order that is to be placed.
+/// Reads the body of an order to place.
 pub(super) fn new_order(body: &[u8]) -> Result<NewOrder, ApplicationError> {
     let code = INVALID_ORDER;
     let body: OrderBody = object(body, code)?;
@@ -118,20 +118,20 @@ pub(super) fn new_order(body: &[u8]) -> Result<NewOrder, ApplicationError> {
         side: body.side,
         kind: body.r#type,
         quantity: amount("quantity", &body.quantity, code)?,
-        limit_price: perhaps("limit_price", body.limit_price.as_deref(), code)?,
+        limit_price: optional_amount("limit_price", body.limit_price.as_deref(), code)?,
     })
 }
 
-/// The report of an order: its new state.
-pub(super) fn report(body: &[u8]) -> Result<Report, ApplicationError> {
+/// Reads the body of a report, which gives an order a new state.
+pub(super) fn report(body: &[u8]) -> Result<OrderReport, ApplicationError> {
     let code = INVALID_ORDER;
     let body: ReportBody = object(body, code)?;
-    let report = Report {
+    let report = OrderReport {
         trade_id: trade_id(body.trade_id.as_deref(), code)?,
         status: body.status,
-        filled_quantity: perhaps("filled_quantity", body.filled_quantity.as_deref(), code)?,
-        average_price: perhaps("average_price", body.average_price.as_deref(), code)?,
-        fees: perhaps("fees", body.fees.as_deref(), code)?,
+        filled_quantity: optional_amount("filled_quantity", body.filled_quantity.as_deref(), code)?,
+        average_price: optional_amount("average_price", body.average_price.as_deref(), code)?,
+        fees: optional_amount("fees", body.fees.as_deref(), code)?,
         reject_reason: body.reject_reason,
     };
     let nothing = report.trade_id.is_none()
@@ -143,24 +143,24 @@ pub(super) fn report(body: &[u8]) -> Result<Report, ApplicationError> {
     if nothing { Err(ApplicationError::because(code, "The body changes nothing.")) } else { Ok(report) }
 }
 
-/// A snapshot that is to be written down.
+/// Reads the body of a snapshot to store.
 pub(super) fn new_snapshot(body: &[u8]) -> Result<NewSnapshot, ApplicationError> {
     let code = INVALID_SNAPSHOT;
     let body: SnapshotBody = object(body, code)?;
     Ok(NewSnapshot {
         equity: amount("equity", &body.equity, code)?,
         cash: amount("cash", &body.cash, code)?,
-        unrealized_profit: perhaps("unrealized_profit", body.unrealized_profit.as_deref(), code)?,
+        unrealized_profit: optional_amount("unrealized_profit", body.unrealized_profit.as_deref(), code)?,
         positions: body.positions.map(|positions| positions.get().to_owned()),
     })
 }
 
-/// The value of a setting, and the version that it is meant to replace.
+/// Reads the value of a setting, and the version that it is meant to replace.
 pub(super) fn setting(body: &[u8]) -> Result<(String, Option<i32>), ApplicationError> {
     let code = INVALID_SETTING;
     let body: SettingBody = object(body, code)?;
     let value = body.value.get();
-    // Whoever reads settings, changes one and writes it back must not put the mark in the place of the secret.
+    // A client that reads a setting, changes it and writes it back must not replace a secret by its mark.
     if value.contains(REDACTED) {
         return Err(ApplicationError::because(code, "value holds the mark of something that was hidden."));
     }
@@ -171,7 +171,7 @@ fn amount(name: &str, text: &str, code: &'static Refusal) -> Result<Amount, Appl
     Amount::parse(text).map_err(|bad| ApplicationError::because(code, sentence(&format!("{name} {bad}"))))
 }
 
-fn perhaps(name: &str, text: Option<&str>, code: &'static Refusal) -> Result<Option<Amount>, ApplicationError> {
+fn optional_amount(name: &str, text: Option<&str>, code: &'static Refusal) -> Result<Option<Amount>, ApplicationError> {
     text.map(|text| amount(name, text, code)).transpose()
 }
 
@@ -184,14 +184,15 @@ fn object<T: DeserializeOwned>(body: &[u8], code: &'static Refusal) -> Result<T,
     if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(body) {
         return Err(ApplicationError::bad_json(&error));
     }
-    // Left to itself serde would take a list too, by the order of the fields.
+    // The derived function would take a list too, by the order of the fields.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(ApplicationError::because(code, "The body must be one JSON object."));
     }
     serde_json::from_slice(body).map_err(|error| ApplicationError::because(code, describe(&error)))
 }
 
-/// serde names the field that is unknown, missing or twice; of a value of the wrong kind it would repeat the value.
+/// A sentence for an error of serde: the field that is unknown, missing or given twice. Other errors are told without the value,
+/// which serde would repeat.
 fn describe(error: &serde_json::Error) -> String {
     if let Some(said) = names_a_field(error) {
         return sentence(&said);

@@ -11,16 +11,16 @@ use crate::application::{Answer, Answered, ApplicationError, Tables};
 use crate::db::Lane;
 use crate::query::{BadQuery, Query, no_parameters};
 use crate::refusals::{BAD_REQUEST, INVALID_TRADE};
-use crate::trading::error::Error;
+use crate::trading::error::TradingError;
 use crate::trading::orders::{self, Order, OrderFilter};
-use crate::trading::page::{BadPlace, Page, Place, Window};
+use crate::trading::page::{BadListCursor, ListCursor, Page, Window};
 use crate::trading::settings::{self, PastSetting, Setting};
 use crate::trading::snapshots::{self, Snapshot};
 use crate::trading::trades::{self, Trade, TradeFilter};
 use crate::trading::view::{Private, Public};
 use crate::view::Document;
 
-/// The most items of one answer, and how many there are if nothing is said.
+/// The most items of one page, and the number of items if no limit is given.
 const MAX_LIMIT: u16 = 1000;
 const USUAL_LIMIT: u16 = 100;
 
@@ -29,7 +29,7 @@ const ORDER_STATES: &[&str] = &["new", "partially_filled", "filled", "cancelled"
 /// `GET /v1/trades`
 pub(super) async fn trades(tables: &Tables, query: Option<&str>) -> Answered {
     let page = list_trades(tables, Query::parse(query)?).await?;
-    Ok(answer(&page, |trade| trade.private(tables.redaction()), trade_place))
+    Ok(answer(&page, |trade| trade.private(tables.redaction()), trade_cursor))
 }
 
 /// `GET /v1/trades/{id}`
@@ -43,16 +43,16 @@ pub(super) async fn trade(tables: &Tables, id: Uuid, query: Option<&str>) -> Ans
 /// `GET /v1/orders`
 pub(super) async fn orders(tables: &Tables, query: Option<&str>) -> Answered {
     let page = list_orders(tables, Query::parse(query)?).await?;
-    Ok(answer(&page, |order| order.private(tables.redaction()), order_place))
+    Ok(answer(&page, |order| order.private(tables.redaction()), order_cursor))
 }
 
 /// `GET /v1/snapshots`
 pub(super) async fn snapshots(tables: &Tables, query: Option<&str>) -> Answered {
     let page = list_snapshots(tables, Query::parse(query)?).await?;
-    Ok(answer(&page, |snapshot| snapshot.private(tables.redaction()), snapshot_place))
+    Ok(answer(&page, |snapshot| snapshot.private(tables.redaction()), snapshot_cursor))
 }
 
-/// `GET /v1/config`: the settings, or with `history=true` what they were before.
+/// `GET /v1/config`: the settings, or with `history=true` all their versions.
 pub(super) async fn settings(tables: &Tables, query: Option<&str>) -> Answered {
     let mut query = Query::parse(query)?;
     match query.take("history").as_deref() {
@@ -62,7 +62,7 @@ pub(super) async fn settings(tables: &Tables, query: Option<&str>) -> Answered {
         }
         Some("true") => {
             let page = list_history(tables, query).await?;
-            Ok(answer(&page, |setting| setting.private(tables.redaction()), past_place))
+            Ok(answer(&page, |setting| setting.private(tables.redaction()), past_cursor))
         }
         Some(_) => Err(ApplicationError::bad_request("history must be true or false")),
     }
@@ -71,40 +71,40 @@ pub(super) async fn settings(tables: &Tables, query: Option<&str>) -> Answered {
 /// `GET /public/v1/trades`
 pub(super) async fn public_trades(tables: &Tables, query: Option<&str>) -> Answered {
     let mut query = Query::parse(query)?;
-    // What is not shown is not to be found out by asking for it either.
+    // The public list does not show this field, so nobody may search by it.
     if query.take("client_order_id").is_some() {
         return Err(BadQuery::Unknown("client_order_id".to_owned()).into());
     }
     let page = list_trades(tables, query).await?;
-    Ok(answer(&page, |trade| trade.public(tables.redaction()), |trade| trade_place(trade).anonymous()))
+    Ok(answer(&page, |trade| trade.public(tables.redaction()), |trade| trade_cursor(trade).anonymous()))
 }
 
 /// `GET /public/v1/snapshots`
 pub(super) async fn public_snapshots(tables: &Tables, query: Option<&str>) -> Answered {
     let page = list_snapshots(tables, Query::parse(query)?).await?;
-    Ok(answer(&page, |snapshot| snapshot.public(tables.redaction()), |s| snapshot_place(s).anonymous()))
+    Ok(answer(&page, |snapshot| snapshot.public(tables.redaction()), |s| snapshot_cursor(s).anonymous()))
 }
 
-fn answer<T, C: fmt::Display>(page: &Page<T>, show: impl Fn(&T) -> Document, place: impl Fn(&T) -> C) -> Answer {
+fn answer<T, C: fmt::Display>(page: &Page<T>, show: impl Fn(&T) -> Document, cursor_of: impl Fn(&T) -> C) -> Answer {
     let items: Vec<Document> = page.items.iter().map(show).collect();
-    let cursor = page.items.last().map(|last| place(last).to_string());
+    let cursor = page.items.last().map(|last| cursor_of(last).to_string());
     Answer::ok(Document::list(&items, cursor.as_deref(), page.more))
 }
 
-fn trade_place(trade: &Trade) -> Place {
-    Place::new(trade.opened_at, trade.id)
+fn trade_cursor(trade: &Trade) -> ListCursor {
+    ListCursor::new(trade.opened_at, trade.id)
 }
 
-fn order_place(order: &Order) -> Place {
-    Place::new(order.created_at, order.id)
+fn order_cursor(order: &Order) -> ListCursor {
+    ListCursor::new(order.created_at, order.id)
 }
 
-fn snapshot_place(snapshot: &Snapshot) -> Place {
-    Place::new(snapshot.taken_at, snapshot.id)
+fn snapshot_cursor(snapshot: &Snapshot) -> ListCursor {
+    ListCursor::new(snapshot.taken_at, snapshot.id)
 }
 
-fn past_place(past: &PastSetting) -> Place {
-    Place::new(past.changed_at, past.id)
+fn past_cursor(past: &PastSetting) -> ListCursor {
+    ListCursor::new(past.changed_at, past.id)
 }
 
 fn setting_cursor(setting: &Setting) -> String {
@@ -159,19 +159,19 @@ async fn list_history(tables: &Tables, mut query: Query) -> Result<Page<PastSett
         .await
 }
 
-/// Of a list nothing is stored, so what cannot be asked for is a parameter.
-fn list_refused(error: Error) -> ApplicationError {
+/// The error of a list. A list stores nothing, so an invalid value is one of the parameters.
+fn list_refused(error: TradingError) -> ApplicationError {
     match error {
-        Error::Invalid(reason) => ApplicationError::bad_request(reason),
+        TradingError::Invalid(reason) => ApplicationError::bad_request(reason),
         other => refused(other, BAD_REQUEST),
     }
 }
 
-/// The part of the list that is asked for. Takes what is left of the parameters.
+/// The part of a list that a request asks for. Takes the remaining parameters, and refuses unknown ones.
 fn window(mut query: Query) -> Result<Window, ApplicationError> {
     let after = query.take("cursor").map(|text| text.parse()).transpose();
     let window = Window {
-        after: after.map_err(|bad: BadPlace| ApplicationError::bad_request(bad.to_string()))?,
+        after: after.map_err(|bad: BadListCursor| ApplicationError::bad_request(bad.to_string()))?,
         limit: query.limit(USUAL_LIMIT, MAX_LIMIT)?.into(),
         oldest_first: query.one_of("order", &["newest", "oldest"])?.as_deref() == Some("oldest"),
         since: query.time("since")?,

@@ -1,5 +1,5 @@
-//! The endpoints of the trading application. Each is a statement, or two; what changed reaches the stream because the tables are
-//! published, so none appends an event.
+//! The endpoints of the trading application. Each runs one or two statements. None appends an event: the tables are published, so
+//! changes reach the stream by themselves.
 
 mod body;
 mod list;

@@ -9,7 +9,7 @@ use crate::application::{Answer, Answered, Tables};
 use crate::db::Lane;
 use crate::refusals::{INVALID_ORDER, INVALID_SETTING, INVALID_SNAPSHOT, INVALID_TRADE};
 use crate::trading::view::Private;
-use crate::trading::{Made, orders, settings, snapshots, trades};
+use crate::trading::{Creation, orders, settings, snapshots, trades};
 use crate::view::Document;
 
 /// `POST /v1/trades`
@@ -60,10 +60,10 @@ pub(super) async fn put_setting(tables: &Tables, by: &str, key: &str, body: &[u8
     Ok(answer(setting.private(tables.redaction()), made))
 }
 
-/// 201 for what is new, 200 for what a first request has made.
-fn answer(document: Document, made: Made) -> Answer {
+/// The answer to a creation: 201 if this request has made the row, 200 if it was there.
+fn answer(document: Document, made: Creation) -> Answer {
     match made {
-        Made::New => Answer::created(document),
-        Made::Before => Answer::ok(document),
+        Creation::New => Answer::created(document),
+        Creation::Existing => Answer::ok(document),
     }
 }

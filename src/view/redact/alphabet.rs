@@ -1,6 +1,6 @@
-//! Which characters the secrets of a make are written in.
+//! Alphabets: the sets of characters in which secrets are written.
 
-/// The bytes that are looked at ahead before something is taken for a secret.
+/// The most bytes that are looked at, ahead or behind, before something is taken for a secret.
 pub(super) const LOOK_AHEAD: usize = 128;
 
 /// A set of ASCII characters.
@@ -10,7 +10,7 @@ pub(super) fn alnum(byte: u8) -> bool {
     byte.is_ascii_alphanumeric()
 }
 
-pub(super) fn upper(byte: u8) -> bool {
+pub(super) fn upper_or_digit(byte: u8) -> bool {
     byte.is_ascii_uppercase() || byte.is_ascii_digit()
 }
 
@@ -64,7 +64,7 @@ pub(super) fn base58(byte: u8) -> bool {
     alnum(byte) && !b"0OIl".contains(&byte)
 }
 
-/// Characters that may stand between the slashes of a URL.
+/// Characters that may stand in the authority of a URL.
 pub(super) fn in_authority(byte: u8) -> bool {
     !byte.is_ascii_whitespace() && !b"/?#\"'`<>\\^{}|".contains(&byte)
 }

@@ -4,22 +4,22 @@
 use std::borrow::Cow;
 
 use super::alphabet::{Alphabet, LOOK_AHEAD, alnum, url};
-use super::finder::{Finder, Found};
+use super::finder::{Finder, FoundSecret};
 use super::keys::Secrecy;
 use super::names::is_private_of_jwk;
 use super::plausible::{is_hidden, says_nothing};
 use super::rewriting::{REDACTED, steps};
 use super::scan::unescaped;
 
-/// The bytes in which a key is looked for before its sign.
+/// The most bytes of a key before its colon or equals sign.
 const LONGEST_KEY: usize = 128;
-/// So many blanks may stand between a key and its sign.
+/// The most blanks between a key and its sign.
 const MOST_BLANKS: usize = 32;
-/// So far the inside of brackets is looked at whose key only may be one of a secret.
+/// The most bytes that are looked at inside brackets whose key is only likely that of a secret.
 const LONGEST_INSIDE: usize = 512;
 
-/// The secret that the colon or equals sign at this place assigns to a name.
-pub(super) fn found<'a>(finder: &mut Finder<'a>, at: usize) -> Option<Found<'a>> {
+/// The secret that the colon or equals sign at `at` assigns to a name.
+pub(super) fn found<'a>(finder: &mut Finder<'a>, at: usize) -> Option<FoundSecret<'a>> {
     let assignment = Assignment { finder, at, colon: finder.bytes[at] == b':' };
     let (key, quote) = assignment.key()?;
     let (value, brackets) = match assignment.secrecy(key, quote) {
@@ -51,7 +51,7 @@ impl<'a> Assignment<'_, 'a> {
             let behind = &bytes[floor..end - 1];
             let backslashes = behind.iter().rev().take(LONGEST_KEY).take_while(|b| **b == b'\\').count();
             let key_end = end - 1 - backslashes;
-            // Its end is what counts, so that nothing need open it within the bound.
+            // The end of a key decides, so its opening quote may lie outside the bound.
             let content = bytes[..key_end].iter().rev().take(LONGEST_KEY);
             let mut length = content.take_while(|b| **b != last).count();
             steps(length);
@@ -74,7 +74,7 @@ impl<'a> Assignment<'_, 'a> {
         Some((text.get(start..end)?, ""))
     }
 
-    /// The kind by the key; by the word before it too, as in `api key: …`, and by a name beside it as in
+    /// The secrecy that the key means, if need be with the word before it, as in `api key: …`, or with a name beside it, as in
     /// `name="api_key" value="…"`.
     fn secrecy(&self, key: &str, quote: &str) -> Option<Secrecy> {
         let Finder { text, keys, .. } = *self.finder;
@@ -97,8 +97,8 @@ impl<'a> Assignment<'_, 'a> {
         if length == 0 { spoken } else { keys.secrecy(both).or(spoken) }
     }
 
-    /// The value behind the sign, if there is one that is to be hidden, and where brackets end that hold none.
-    fn value(&self, key: &str, quote: &'a str, secrecy: Secrecy) -> (Option<Found<'a>>, Option<usize>) {
+    /// The value behind the sign, if it is to be hidden; and the end of brackets that hold no secret.
+    fn value(&self, key: &str, quote: &'a str, secrecy: Secrecy) -> (Option<FoundSecret<'a>>, Option<usize>) {
         let Finder { text, bytes, .. } = *self.finder;
         let Some(from) = self.value_start(!quote.is_empty()) else { return (None, None) };
         let backslashes = bytes[from..].iter().take(LOOK_AHEAD).take_while(|b| **b == b'\\').count();
@@ -112,7 +112,7 @@ impl<'a> Assignment<'_, 'a> {
         let ends_line: Alphabet = |b| !matches!(b, b'\r' | b'\n' | b'"' | b'\\' | b'\x1b');
         let ends_word: Alphabet = |b| !b.is_ascii_whitespace() && !b",;&\"'`)]}>|<\\\x1b".contains(&b);
         let alphabet = if line { ends_line } else { ends_word };
-        // What was hidden already shields nothing that is glued to it.
+        // Text that is glued to a `[redacted]` may be the rest of a secret.
         let hidden = if self.finder.begins(from, REDACTED) { REDACTED.len() } else { 0 };
         let behind = from + hidden;
         let said = &text[behind..self.finder.short_run_on_boundary(behind, alphabet)];
@@ -121,10 +121,10 @@ impl<'a> Assignment<'_, 'a> {
             return (None, None);
         }
         let end = if said.len() + 4 >= LOOK_AHEAD { self.finder.run(behind, alphabet) } else { behind + said.len() };
-        (Some(Found { part: from..end, quote: "" }), None)
+        (Some(FoundSecret { part: from..end, quote: "" }), None)
     }
 
-    /// True if a value without quotes is shown.
+    /// True if a value without quotes is not a secret.
     fn shows(&self, key: &str, said: &str, quote: &str, secrecy: Secrecy, line: bool) -> bool {
         let value = said.trim();
         let number = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit() || b".-+eE".contains(&b));
@@ -132,7 +132,7 @@ impl<'a> Assignment<'_, 'a> {
             return secrecy != Secrecy::Named;
         }
         if line {
-            // A word says how it stands with it; more is what it holds.
+            // A single word after the name of a header is a remark, as in `Authorization: missing`.
             return says_nothing(value) || is_plain(value) || value.len() < 3;
         }
         match secrecy {
@@ -146,15 +146,15 @@ impl<'a> Assignment<'_, 'a> {
     }
 
     /// A secret in quotes that open before this place.
-    fn quoted(&self, from: usize, mark: u8, backslashes: usize, secrecy: Secrecy) -> Option<Found<'a>> {
+    fn quoted(&self, from: usize, mark: u8, backslashes: usize, secrecy: Secrecy) -> Option<FoundSecret<'a>> {
         let part = from..self.closing(from, mark, backslashes);
         let said = &self.finder.text[part.clone()];
         let inner = if backslashes == 0 { Cow::Borrowed(said) } else { unescaped(said) };
-        (said != REDACTED && is_hidden(secrecy, &inner)).then_some(Found { part, quote: "" })
+        (said != REDACTED && is_hidden(secrecy, &inner)).then_some(FoundSecret { part, quote: "" })
     }
 
-    /// The brackets, if anything in them is a secret; else where they end.
-    fn in_brackets(&self, from: usize, quote: &'a str, secrecy: Secrecy) -> (Option<Found<'a>>, Option<usize>) {
+    /// The brackets that open at `from`, if anything in them is a secret; else their end.
+    fn in_brackets(&self, from: usize, quote: &'a str, secrecy: Secrecy) -> (Option<FoundSecret<'a>>, Option<usize>) {
         if from < self.finder.no_brackets_before {
             return (None, None);
         }
@@ -171,13 +171,13 @@ impl<'a> Assignment<'_, 'a> {
         };
         if inside.any(tells) {
             let end = if certain { end } else { self.brackets_end(from, usize::MAX) };
-            return (Some(Found { part: from..end, quote }), None);
+            return (Some(FoundSecret { part: from..end, quote }), None);
         }
         (None, certain.then_some(end))
     }
 
-    /// A private member of a JSON Web Key, where something in the text says that it is one.
-    fn member_of_jwk(&self, key: &str, quote: &str) -> Option<Found<'a>> {
+    /// A private member of a JSON Web Key, if the text holds a `kty`.
+    fn member_of_jwk(&self, key: &str, quote: &str) -> Option<FoundSecret<'a>> {
         if quote.is_empty() || key.len() > 2 || !self.colon {
             return None;
         }
@@ -189,10 +189,10 @@ impl<'a> Assignment<'_, 'a> {
         }
         let end = self.finder.short_run(open + 1, url);
         let secret = is_private_of_jwk(key, &self.finder.text[open + 1..end]) && self.finder.has_jwk();
-        secret.then(|| Found { part: open + 1..self.finder.run(end, url), quote: "" })
+        secret.then(|| FoundSecret { part: open + 1..self.finder.run(end, url), quote: "" })
     }
 
-    /// Where the value begins; nowhere, if this is no assignment after all.
+    /// The start of the value; `None` if this is no assignment.
     fn value_start(&self, quoted_key: bool) -> Option<usize> {
         let bytes = self.finder.bytes;
         let mut from = self.at + 1;
@@ -212,8 +212,8 @@ impl<'a> Assignment<'_, 'a> {
         (from < bytes.len()).then_some(from)
     }
 
-    /// The quote that closes what was opened with so many backslashes before it, or the end. In a string within a string
-    /// each level doubles the backslashes.
+    /// The end of a string whose opening quote has this number of backslashes before it, or the end of the text. Each level of a
+    /// string within a string doubles the backslashes.
     fn closing(&self, from: usize, mark: u8, backslashes: usize) -> usize {
         let bytes = self.finder.bytes;
         let mut before = 0;
@@ -227,7 +227,7 @@ impl<'a> Assignment<'_, 'a> {
         bytes.len()
     }
 
-    /// Where the brackets close that open here, or the end, or a bound. What stands in quotes does not count.
+    /// The end of the brackets that open at `from`, or of the text, or of a bound. Brackets in quotes do not count.
     fn brackets_end(&self, from: usize, most: usize) -> usize {
         let bytes = self.finder.bytes;
         let (mut at, mut depth, mut before) = (from, 0_usize, 0);
@@ -258,7 +258,7 @@ fn is_header(key: &str) -> bool {
     ["authorization", "cookie", "cookie2"].iter().any(|name| key.ends_with(name))
 }
 
-/// A plain word, as stands behind a colon when something is said of a secret: `token: expired`.
+/// True for a plain word, as in a remark about a secret: `token: expired`.
 pub(super) fn is_plain(said: &str) -> bool {
     let letters = said.trim_end_matches(['.', '!', '?', ':', '*']);
     let mut chars = letters.chars();
@@ -266,7 +266,7 @@ pub(super) fn is_plain(said: &str) -> bool {
     first && chars.all(|c| c.is_lowercase() || c == '-' || c == '\u{2019}') && letters.len() < 24
 }
 
-/// Where a template puts the secret in: `${{ secrets.TOKEN }}`, of which a word is only the beginning.
+/// True for the beginning of a template that a secret is put into, as the `${{` of `${{ secrets.TOKEN }}`.
 fn opens_template(value: &str) -> bool {
     matches!(value, "${" | "${{" | "{{" | "$" | "<%=" | "$(")
 }

@@ -1,4 +1,4 @@
-//! Keys to money: private keys of Bitcoin as wallets print them.
+//! Private keys of Bitcoin, as wallets print them.
 
 use std::ops::Range;
 
@@ -8,32 +8,32 @@ use super::alphabet::{alnum, base58};
 use super::finder::Finder;
 use super::rewriting::steps;
 
-/// A kind of key in base58check: how it begins, its length, and that of what it says.
-struct Kind {
+/// A kind of key in base58check: its first character, its length, and the number of bytes that it encodes.
+struct CoinKeyKind {
     begins: &'static [u8],
     length: usize,
     bytes: usize,
-    /// Where it is a word of its own, its looks are enough: hardly anything else has them.
+    /// True if a whole word of this form is a key even if its checksum is wrong.
     by_looks: bool,
 }
 
 /// WIF, of the main network and of the one for tests, and BIP38.
-const KINDS: &[Kind] = &[
-    Kind { begins: b"5", length: 51, bytes: 37, by_looks: true },
-    Kind { begins: b"KL", length: 52, bytes: 38, by_looks: true },
-    Kind { begins: b"9", length: 51, bytes: 37, by_looks: false },
-    Kind { begins: b"c", length: 52, bytes: 38, by_looks: false },
-    Kind { begins: b"6", length: 58, bytes: 43, by_looks: true },
+const KINDS: &[CoinKeyKind] = &[
+    CoinKeyKind { begins: b"5", length: 51, bytes: 37, by_looks: true },
+    CoinKeyKind { begins: b"KL", length: 52, bytes: 38, by_looks: true },
+    CoinKeyKind { begins: b"9", length: 51, bytes: 37, by_looks: false },
+    CoinKeyKind { begins: b"c", length: 52, bytes: 38, by_looks: false },
+    CoinKeyKind { begins: b"6", length: 58, bytes: 43, by_looks: true },
 ];
 
-/// Words longer than this are looked at near their ends alone.
+/// The most bytes of a word that are looked at.
 const LONGEST_WORD: usize = 96;
 
 impl Finder<'_> {
     /// A key of Bitcoin in the word that begins here: all of it, or its end or beginning if the check says so.
     pub(super) fn coin_key(&self, at: usize) -> Option<Range<usize>> {
         let bytes = self.bytes;
-        // Most words are short, which one look tells.
+        // Most words are too short to be a key.
         if !bytes.get(at + 50).is_some_and(|b| alnum(*b)) || !bytes.get(at + 25).is_some_and(|b| alnum(*b)) {
             return None;
         }
@@ -52,7 +52,7 @@ impl Finder<'_> {
                         && ((whole && kind.by_looks && mixed(key)) || checks(key, kind.bytes))
                 };
                 let last = length.checked_sub(kind.length)?;
-                // Glued to something before it, or behind it.
+                // Other characters may be glued to the key, before or behind it.
                 [at + last, at].into_iter().find(|from| is_key(*from, last == 0)).map(|from| from..from + kind.length)
             })
             .filter(|key| key.end <= end)
@@ -64,7 +64,7 @@ fn mixed(key: &[u8]) -> bool {
     has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase)
 }
 
-/// True if this is base58check of so many bytes.
+/// True if this is base58check of `length` bytes with the right checksum.
 fn checks(text: &[u8], length: usize) -> bool {
     const LETTERS: &[u8] = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz";
     let mut bytes = vec![0_u8; length];

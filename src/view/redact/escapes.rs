@@ -1,26 +1,26 @@
-//! Escapes taken off a text, of any kind and as many as stand one within the other: those of JSON and of programming
-//! languages, of addresses, of markup, and the colours of a terminal. What is found then is hidden where it is written.
+//! Takes the escapes off a text, one layer at a time: those of JSON and programming languages, of URLs, of markup, and the colours
+//! of a terminal. A secret that is found in the result is hidden at its place in the original text.
 
 use std::ops::Range;
 
 use super::rewriting::steps;
 
-/// A text without its escapes, and where each of its bytes is written in the one that it came from.
+/// A text without its escapes, and the place of each of its bytes in the original text.
 pub(super) struct Layer {
     pub(super) text: String,
-    /// For each byte where what says it begins and ends.
+    /// For each byte, the start and end of its escape in the original text.
     places: Vec<(usize, usize)>,
 }
 
 impl Layer {
-    /// Where a part of this text is written in the one that it came from.
+    /// The place of a part of this text in the original text.
     pub(super) fn written(&self, part: Range<usize>) -> Range<usize> {
         let start = self.places.get(part.start).map_or(0, |place| place.0);
         let end = part.end.checked_sub(1).and_then(|last| self.places.get(last)).map_or(start, |place| place.1);
         start..end
     }
 
-    /// This layer, which came from that one, with places in the text that that one came from.
+    /// This layer, made of the text of `outer`, with its places in the original text of `outer`.
     pub(super) fn after(mut self, outer: &Self) -> Self {
         for place in &mut self.places {
             let written = outer.written(place.0..place.1);
@@ -30,7 +30,7 @@ impl Layer {
     }
 }
 
-/// The longest escape that is known, without what may be repeated in it.
+/// The longest known escape, without repeated backslashes or `25`s.
 const LONGEST: usize = 24;
 
 /// Entities of markup.
@@ -49,7 +49,7 @@ const ENTITIES: &[(&str, u8)] = &[
 ];
 
 /// The text without its escapes; none if it has none.
-pub(super) fn unescaped_anyhow(text: &str) -> Option<Layer> {
+pub(super) fn without_escapes(text: &str) -> Option<Layer> {
     let bytes = text.as_bytes();
     let marks = |b: &u8| matches!(b, b'\\' | b'%' | b'\x1b' | b'&');
     steps(text.len() / 8);
@@ -85,11 +85,11 @@ fn escape(bytes: &[u8]) -> Option<(u8, usize)> {
     match bytes.first()? {
         b'\\' => backslashed(bytes),
         b'%' => {
-            // An escaped per cent sign, as often as it was escaped.
+            // `%25` is an escaped per cent sign, and may be escaped several times.
             let more = bytes[1..].chunks_exact(2).take_while(|pair| *pair == b"25").count() * 2;
             match hexadecimal(bytes.get(1 + more..3 + more)?) {
                 Some(byte) => Some((byte, 3 + more)),
-                // It ended with a plain per cent sign.
+                // The innermost escape is the per cent sign itself.
                 None => (more > 0).then_some((b'%', 1 + more)),
             }
         }
@@ -99,7 +99,7 @@ fn escape(bytes: &[u8]) -> Option<(u8, usize)> {
             let (entity, says) = ENTITIES.iter().find(|(entity, _)| begins(entity))?;
             Some((*says, entity.len()))
         }
-        // A colour or another order to the terminal parts words.
+        // A colour or another order to the terminal counts as a blank.
         _ => colour(&bytes[1..]).map(|length| (b' ', 1 + length)),
     }
 }
@@ -112,7 +112,7 @@ fn backslashed(bytes: &[u8]) -> Option<(u8, usize)> {
         // Several backslashes are one, however often they were escaped.
         return (slashes > 1).then_some((b'\\', slashes));
     };
-    // What begins a colour goes with it.
+    // An escape character takes the colour behind it along.
     if says == b'\x1b' {
         let colour = colour(&rest[length..]).unwrap_or(0);
         return Some((b' ', slashes + length + colour));

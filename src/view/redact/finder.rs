@@ -14,9 +14,9 @@ use super::rewriting::steps;
 
 /// A secret in a text.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found<'a> {
+pub(super) struct FoundSecret<'a> {
     pub(super) part: Range<usize>,
-    /// Goes around what replaces it: where an object of JSON goes, a string must come.
+    /// The quote to put around `[redacted]`, where it replaces an object of JSON; else empty.
     pub(super) quote: &'a str,
 }
 
@@ -27,15 +27,15 @@ pub(super) struct Finder<'a> {
     pub(super) keys: &'a Keys,
     pub(super) prefilter: &'static Prefilter,
     pub(super) at: usize,
-    /// Where the last secret ended.
+    /// The end of the last secret. Nothing before it is looked at again.
     pub(super) floor: usize,
-    /// Before this no JWT begins.
+    /// No JWT begins before this place.
     pub(super) no_jwt_before: usize,
-    /// Before this no brackets open that hold a secret by their key.
+    /// No brackets that open before this place hold a secret by their key.
     pub(super) no_brackets_before: usize,
     /// Words of a mnemonic that stand in a row.
     pub(super) words: WordRun,
-    /// Set once it was asked if there is a JSON Web Key in it.
+    /// True if the text holds a JSON Web Key; `None` until that is looked up.
     pub(super) jwk: Cell<Option<bool>>,
 }
 
@@ -60,14 +60,14 @@ impl<'a> Finder<'a> {
         self.bytes[at..].starts_with(with.as_bytes())
     }
 
-    /// Where the characters of an alphabet end that begin here.
+    /// The end of the run of characters of an alphabet that begins at `from`.
     pub(super) fn run(&self, from: usize, alphabet: Alphabet) -> usize {
         let length = self.bytes[from..].iter().take_while(|b| alphabet(**b)).count();
         steps(length);
         from + length
     }
 
-    /// Where they end, or a bound if they go on beyond it.
+    /// The end of the run of characters of an alphabet that begins at `from`, at most [`LOOK_AHEAD`] bytes on.
     pub(super) fn short_run(&self, from: usize, alphabet: Alphabet) -> usize {
         let length = self.bytes[from..].iter().take(LOOK_AHEAD).take_while(|b| alphabet(**b)).count();
         steps(length);
@@ -83,7 +83,7 @@ impl<'a> Finder<'a> {
         end
     }
 
-    /// The number of characters of an alphabet that stand before this place, within a bound.
+    /// The length of the run of characters of an alphabet that ends at `end`, at most [`LOOK_AHEAD`].
     pub(super) fn run_before(&self, end: usize, alphabet: Alphabet) -> usize {
         let before = self.bytes.get(self.floor..end).unwrap_or_default();
         let length = before.iter().rev().take(LOOK_AHEAD).take_while(|b| alphabet(**b)).count();

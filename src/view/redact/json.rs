@@ -1,5 +1,5 @@
-//! JSON text rewritten in one pass. A string before a colon is a key and any other is a value, so little is remembered of
-//! an object until a secret is named in it; and what is not touched keeps its digits, blanks, order and repetitions.
+//! Rewrites JSON text in one pass, without parsing it. A string before a colon is a key, and any other string is a value, so little
+//! is remembered of an object until it names a secret. Everything else keeps its digits, blanks, order and repetitions.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -7,36 +7,36 @@ use std::ops::Range;
 use super::alphabet::LOOK_AHEAD;
 use super::keys::{Keys, Secrecy};
 use super::mnemonic::is_mnemonic_word;
-use super::names::{NAMING, is_private_of_jwk};
+use super::names::{NAME_KEYS, is_private_of_jwk};
 use super::objects::{Edits, Objects};
 use super::plausible::is_hidden;
 use super::rewriting::{REDACTED, Rewriting, steps};
 use super::scan::{blanks_end, string_end, unescaped, value_end};
-use super::text::{self, hides};
+use super::text::{self, holds_secret};
 
 /// The treatment of a string in which something looks like a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Strings {
-    /// All of it is replaced.
+pub(super) enum StringMode {
+    /// The whole string is replaced.
     Whole,
-    /// Only the secret is.
+    /// Only the secret in the string is replaced.
     Within,
 }
 
-/// So deep is JSON looked at that stands in strings of JSON.
+/// The most levels of JSON in strings of JSON that are looked at.
 const MOST_NESTED: usize = 3;
-/// So many words make a mnemonic.
+/// The number of words of the shortest mnemonic.
 const MNEMONIC_WORDS: usize = 12;
-/// A name that is followed by what it names is no longer.
+/// The longest name of a secret in an array, with its value as the next element.
 const LONGEST_NAME: usize = 64;
 
-/// The JSON without its secrets; none if it is seen to be no JSON.
-pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys, strings: Strings) -> Option<Cow<'a, str>> {
+/// The JSON without its secrets; `None` if the text is found not to be JSON.
+pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys, strings: StringMode) -> Option<Cow<'a, str>> {
     rewrite_nested(text, None, keys, strings, MOST_NESTED)
 }
 
 /// As [`rewrite`], for the value of a key.
-pub(super) fn rewrite_value<'a>(text: &'a str, key: &str, keys: &Keys, strings: Strings) -> Option<Cow<'a, str>> {
+pub(super) fn rewrite_value<'a>(text: &'a str, key: &str, keys: &Keys, strings: StringMode) -> Option<Cow<'a, str>> {
     rewrite_nested(text, keys.secrecy(key), keys, strings, MOST_NESTED)
 }
 
@@ -44,10 +44,10 @@ fn rewrite_nested<'a>(
     text: &'a str,
     secrecy: Option<Secrecy>,
     keys: &Keys,
-    strings: Strings,
+    strings: StringMode,
     nested: usize,
 ) -> Option<Cow<'a, str>> {
-    let mut walk = Walk {
+    let mut rewriter = JsonRewriter {
         text,
         keys,
         strings,
@@ -59,40 +59,40 @@ fn rewrite_nested<'a>(
         words: Vec::new(),
     };
     let mut at = match secrecy {
-        Some(secrecy) => walk.value(blanks_end(text, 0), secrecy)?,
+        Some(secrecy) => rewriter.value(blanks_end(text, 0), secrecy)?,
         None => 0,
     };
-    while let Some(open) = walk.quote_from(at) {
+    while let Some(open) = rewriter.quote_from(at) {
         let close = string_end(text, open)?;
         let next = blanks_end(text, close + 1);
         at = if text.as_bytes().get(next) == Some(&b':') {
-            walk.member(open, close, blanks_end(text, next + 1))?
+            rewriter.member(open, close, blanks_end(text, next + 1))?
         } else {
-            walk.element(open, close, next)
+            rewriter.element(open, close, next)
         };
     }
-    walk.end_of_words();
-    walk.objects.close_all(&mut walk.edits);
-    Some(walk.finish())
+    rewriter.end_of_words();
+    rewriter.objects.close_all(&mut rewriter.edits);
+    Some(rewriter.finish())
 }
 
 /// The walk over a text, and what is to be replaced in it.
-struct Walk<'a, 'k> {
+struct JsonRewriter<'a, 'k> {
     text: &'a str,
     keys: &'k Keys,
-    strings: Strings,
+    strings: StringMode,
     nested: usize,
     edits: Edits,
     objects: Objects,
-    /// Before this stands what a key holds that may be one of a secret.
+    /// The end of the brackets whose key is likely that of a secret.
     likely_until: usize,
-    /// Before this no key hides anything: it was looked through already.
+    /// The end of brackets whose strings were all checked already, and hold no secret.
     shown_until: usize,
     /// Elements of an array that are words of a mnemonic, in a row.
     words: Vec<Range<usize>>,
 }
 
-impl<'a> Walk<'a, '_> {
+impl<'a> JsonRewriter<'a, '_> {
     fn byte(&self, at: usize) -> Option<u8> {
         self.text.as_bytes().get(at).copied()
     }
@@ -115,24 +115,24 @@ impl<'a> Walk<'a, '_> {
         None
     }
 
-    /// A key, and its value at this place. Returns where to go on.
+    /// Looks at a key and its value. Returns where to go on.
     fn member(&mut self, open: usize, close: usize, value: usize) -> Option<usize> {
         self.end_of_words();
         let key = unescaped(&self.text[open + 1..close]);
-        if hides(&key, self.keys) {
-            let object = self.objects.noted();
+        if holds_secret(&key, self.keys) {
+            let object = self.objects.notes();
             object.hidden_keys += 1;
-            // Two keys of one object stay two.
+            // The number keeps two hidden keys of one object apart.
             let number = if object.hidden_keys == 1 { String::new() } else { format!(" {}", object.hidden_keys) };
             self.replace(open + 1..close, format!("{}{number}]", REDACTED.trim_end_matches(']')));
         }
-        if NAMING.iter().any(|naming| key.eq_ignore_ascii_case(naming))
+        if NAME_KEYS.iter().any(|naming| key.eq_ignore_ascii_case(naming))
             && let Some(secrecy) = named(self.text, value, self.keys)
         {
-            self.objects.noted().names_secret = Some(secrecy);
+            self.objects.notes().names_secret = Some(secrecy);
         }
         if key == "kty" {
-            self.objects.noted().is_jwk = true;
+            self.objects.notes().is_jwk = true;
         }
         let secrecy = self.keys.secrecy(&key).or_else(|| {
             let is_value = key.eq_ignore_ascii_case("value");
@@ -149,7 +149,7 @@ impl<'a> Walk<'a, '_> {
         let end = string_end(self.text, value)?;
         let said = &self.text[value + 1..end];
         if is_private_of_jwk(&key, said) {
-            self.objects.noted().of_jwk.push(value + 1..end);
+            self.objects.notes().of_jwk.push(value + 1..end);
         }
         let of_secret = value < self.likely_until && !is_of_thing(&key);
         if of_secret && is_hidden(Secrecy::Nested, &unescaped(said)) {
@@ -160,7 +160,7 @@ impl<'a> Walk<'a, '_> {
         Some(end + 1)
     }
 
-    /// The value of a key that says this of it. Returns where to go on.
+    /// Hides the value at this place as its secrecy demands. Returns where to go on.
     fn value(&mut self, at: usize, secrecy: Secrecy) -> Option<usize> {
         let first = self.byte(at);
         if first == Some(b'"') {
@@ -180,7 +180,7 @@ impl<'a> Walk<'a, '_> {
             return Some(end);
         }
         if !matches!(first, Some(b'{' | b'[')) {
-            // A number, or whether there is one.
+            // Numbers, booleans and null are shown.
             return value_end(self.text, at);
         }
         if secrecy == Secrecy::Certain && at >= self.shown_until {
@@ -197,7 +197,7 @@ impl<'a> Walk<'a, '_> {
         Some(at)
     }
 
-    /// An element of an array, or a string alone. Returns where to go on.
+    /// Looks at a string that is an element of an array, or the whole JSON. Returns where to go on.
     fn element(&mut self, open: usize, close: usize, next: usize) -> usize {
         let content = &self.text[open + 1..close];
         self.word(open, close);
@@ -223,7 +223,7 @@ impl<'a> Walk<'a, '_> {
         let kind =
             if said.starts_with("--") || (pair && header) { Secrecy::Certain } else { secrecy.min(Secrecy::Likely) };
         let value = unescaped(&self.text[follower + 1..end]);
-        // In a list of names of secrets each is followed by one.
+        // In a list of names of secrets, the next element is another name and not a value.
         if is_hidden(kind, &value) && self.keys.secrecy(&value).is_none() {
             self.replace(follower + 1..end, REDACTED);
             return end + 1;
@@ -251,15 +251,15 @@ impl<'a> Walk<'a, '_> {
         }
     }
 
-    /// A string in which something may look like a secret.
+    /// Hides what looks like a secret in a string.
     fn string(&mut self, open: usize, close: usize) {
         let content = &self.text[open + 1..close];
         let said = unescaped(content);
         let part = open + 1..close;
         let inner = self.json_within(&said);
         match self.strings {
-            Strings::Whole if inner.is_some() || hides(&said, self.keys) => self.replace(part, REDACTED),
-            Strings::Within => {
+            StringMode::Whole if inner.is_some() || holds_secret(&said, self.keys) => self.replace(part, REDACTED),
+            StringMode::Within => {
                 let inner = inner.map_or(said, Cow::Owned);
                 let clean = text::rewrite(&inner, self.keys);
                 if *clean != *unescaped(content) {
@@ -268,11 +268,11 @@ impl<'a> Walk<'a, '_> {
                     self.replace(part, inner.to_owned());
                 }
             }
-            Strings::Whole => {}
+            StringMode::Whole => {}
         }
     }
 
-    /// A string that is JSON itself, rewritten, if it holds secrets.
+    /// The JSON in a string without its secrets; `None` if the string is not JSON or holds no secret.
     fn json_within(&self, said: &str) -> Option<String> {
         let begins = said.trim_ascii_start().starts_with(['{', '[']) && said.contains('"');
         if self.nested == 0 || !begins {
@@ -285,7 +285,7 @@ impl<'a> Walk<'a, '_> {
     }
 
     fn finish(mut self) -> Cow<'a, str> {
-        // Those of a JSON Web Key are known when its object closes.
+        // Edits in a JSON Web Key are added late, when its object closes.
         self.edits.sort_by_key(|(part, _)| part.start);
         let mut out = Rewriting::of(self.text);
         for (part, with) in &self.edits {
@@ -297,7 +297,7 @@ impl<'a> Walk<'a, '_> {
     }
 }
 
-/// True if this is the key of what tells a thing from others, as stands beside the symbol of a token.
+/// True for a key such as `id` or `address`, which identifies a thing: a token of a currency is not a secret.
 fn is_of_thing(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let of =
@@ -305,14 +305,14 @@ fn is_of_thing(key: &str) -> bool {
     of.iter().any(|end| key.ends_with(end))
 }
 
-/// The kind by the string at this place, if that is the name of a secret.
+/// The secrecy of the name that the string at this place is, if it names a secret.
 fn named(text: &str, value: usize, keys: &Keys) -> Option<Secrecy> {
     let end = if text.as_bytes().get(value) == Some(&b'"') { string_end(text, value)? } else { return None };
     keys.secrecy(&unescaped(&text[value + 1..end]))
 }
 
-/// The kind by a name among the members behind this value, within a bound. Of values in brackets that is not asked: each
-/// within another would be gone over again.
+/// The secrecy by a name among the members behind this value, within a bound. Values in brackets are left out, since nested ones
+/// would be read again and again.
 fn named_behind(text: &str, value: usize, keys: &Keys) -> Option<Secrecy> {
     if matches!(text.as_bytes().get(value)?, b'{' | b'[') {
         return None;
@@ -334,7 +334,7 @@ fn named_behind(text: &str, value: usize, keys: &Keys) -> Option<Secrecy> {
         }
         let value = blanks_end(members, colon + 1);
         let key = unescaped(&members[open + 1..close]);
-        if NAMING.iter().any(|naming| key.eq_ignore_ascii_case(naming))
+        if NAME_KEYS.iter().any(|naming| key.eq_ignore_ascii_case(naming))
             && let Some(secrecy) = named(members, value, keys)
         {
             return Some(secrecy);
@@ -344,7 +344,7 @@ fn named_behind(text: &str, value: usize, keys: &Keys) -> Option<Secrecy> {
     None
 }
 
-/// True if a value in brackets has a string in it that says something, other than as a key.
+/// True if a value in brackets has a string in it, other than a key, that can be a secret.
 fn holds_string(value: &str) -> bool {
     let mut at = 0;
     while let Some(open) = value.get(at..).and_then(|rest| rest.find('"')).map(|open| at + open) {

@@ -1,20 +1,21 @@
-//! Which keys hold secrets, by what they are called.
+//! Finds keys of secrets by their names.
 //!
-//! A key is cut into words, at whatever is no letter or digit and where camel case begins a new one, and is then read
-//! from its end, as the last word says what the value is: a `db_password` is a password and a `password_hash` nearly
-//! one, while `token_count` is a count and `author` has nothing to do with `auth`. The lists are in [`super::names`].
+//! A key is cut into words at every character that is no letter or digit, and where camel case begins a word. It is read from its
+//! end, as the last word says what the value is: a `db_password` is a password, and a `password_hash` is hidden as well, while
+//! `token_count` is a count and `author` has nothing to do with `auth`. The lists are in [`super::names`].
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use super::names::{
-    ABOUT, ASKING, CERTAIN, FORMS, GLUED, LIKELY, ORDINARY_TOKENS, PASSING, PLACES, SERVICES, TELLING, WHOLE,
+    CERTAIN, FORMS, GLUED, LIKELY, MNEMONIC_PREFIX, ORDINARY_TOKENS, PLACES, QUESTION_WORDS, SERVICES, WHOLE_KEYS,
+    WORDS_ABOUT, WORDS_BEFORE_PASS,
 };
 
-/// The kinds of keys of secrets. Later kinds say more of their values.
+/// The secrecy of a value, by its key, from the weakest to the strongest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Secrecy {
-    /// It stands somewhere within what a key of the next kind holds, under a name of its own.
+    /// It lies somewhere inside the value of a key of a secret, under an ordinary key of its own.
     Nested,
     /// It is a key of a service: secret if it looks like one.
     ServiceKey,
@@ -22,15 +23,15 @@ pub(super) enum Secrecy {
     Likely,
     /// It is secret, whatever string it is.
     Certain,
-    /// The configuration says that it is secret, whatever it is.
+    /// It is secret, whatever value it is: the configuration names its key.
     Named,
 }
 
-/// Longer keys are judged by their end.
+/// The most bytes of a key that are read, from its end.
 const LONGEST: usize = 256;
-/// So many words after the name are looked through.
+/// The most words such as `hash` or `prod` that may follow the name of a secret.
 const FORMS_IN_A_ROW: usize = 4;
-/// No name is longer.
+/// The most bytes of a name in the lists.
 const LONGEST_NAME: usize = 32;
 
 /// The names of secrets: those that are built in, and more.
@@ -50,7 +51,7 @@ static LISTS: LazyLock<Lists> = LazyLock::new(|| Lists {
     certain: CERTAIN.iter().copied().collect(),
     likely: LIKELY.iter().copied().collect(),
     services: SERVICES.iter().copied().collect(),
-    about: ABOUT.iter().copied().collect(),
+    about: WORDS_ABOUT.iter().copied().collect(),
 });
 
 impl Keys {
@@ -60,23 +61,23 @@ impl Keys {
         Self { named: squeezed.filter(|name| !name.is_empty()).map(String::into_boxed_str).collect() }
     }
 
-    /// The kind of a key of this name; none if it says nothing of its value.
+    /// The secrecy of the value of this key; `None` if the key is not one of a secret.
     pub(super) fn secrecy(&self, key: &str) -> Option<Secrecy> {
         if self.named.is_empty() && !may_name_a_secret(key) {
             return None;
         }
         let key = Squeezed::of(tail(key));
         super::rewriting::steps(key.text.len());
-        if key.starts.iter().any(|&start| key.text[start..].starts_with(TELLING)) {
+        if key.starts.iter().any(|&start| key.text[start..].starts_with(MNEMONIC_PREFIX)) {
             return Some(Secrecy::Certain);
         }
         let found = self.by_last_words(&key).or_else(|| certain_before(&key));
         // `has_password` says yes or no.
-        let asks = || key.starts.len() > 1 && ASKING.contains(&key.word(0));
+        let asks = || key.starts.len() > 1 && QUESTION_WORDS.contains(&key.word(0));
         found.filter(|secrecy| *secrecy == Secrecy::Named || !asks())
     }
 
-    /// The kind by the last words that are no form of the thing named before them.
+    /// The secrecy by the last words, without those that only tell a form or place, as `hash` and `prod`.
     fn by_last_words(&self, key: &Squeezed) -> Option<Secrecy> {
         let mut end = key.text.len();
         for _ in 0..=FORMS_IN_A_ROW {
@@ -97,10 +98,10 @@ impl Keys {
         None
     }
 
-    /// The kind by the words that end here, in the singular or plural.
+    /// The secrecy by the words that end at `end`, in the singular or plural.
     fn name_at(&self, key: &Squeezed, end: usize) -> Option<Secrecy> {
         let text = &key.text[..end];
-        if WHOLE.contains(&text) {
+        if WHOLE_KEYS.contains(&text) {
             return Some(Secrecy::Certain);
         }
         let plural = text.strip_suffix('s').filter(|one| !one.is_empty());
@@ -121,7 +122,8 @@ impl Keys {
         if begins().any(|(_, name)| lists.certain.contains(name)) || glued(GLUED) {
             return Some(Secrecy::Certain);
         }
-        let passes = |start| key.last_word(start).is_some_and(|word| PASSING.contains(&&key.text[word..start]));
+        let passes =
+            |start| key.last_word(start).is_some_and(|word| WORDS_BEFORE_PASS.contains(&&key.text[word..start]));
         let likely = begins().any(|(start, name)| lists.likely.contains(name) && (name != "pass" || !passes(start)));
         if likely || glued(&["token", "cookie"]) {
             return Some(Secrecy::Likely);
@@ -133,7 +135,7 @@ impl Keys {
     }
 }
 
-/// A password or the like that is named anywhere, and nothing behind it says that this is only about it.
+/// The secrecy of a key with a certain name anywhere in it, unless a word behind it, as `policy`, makes it a key about a secret.
 fn certain_before(key: &Squeezed) -> Option<Secrecy> {
     let lists = &*LISTS;
     let words = key.starts.len();
@@ -149,18 +151,18 @@ fn certain_before(key: &Squeezed) -> Option<Secrecy> {
     (!about).then_some(Secrecy::Likely)
 }
 
-/// True if this key can be one at all, at a glance: each name has one of these in it, and few other keys have.
+/// True if the key may name a secret: a quick check for the beginnings of words that every name in the lists has.
 fn may_name_a_secret(key: &str) -> bool {
     const SHORTEST: usize = 2;
     if key.len() < SHORTEST {
         return false;
     }
-    // Signs between letters, and letters beyond ASCII, are for a closer look.
+    // Other signs, and letters beyond ASCII, need the full check.
     let odd = |b: u8| !(b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     if key.bytes().any(odd) {
         return true;
     }
-    // The last letters of the stems: `pass`, `token`, `secret`, `key`, `auth`, `cookie`, …
+    // The stems of the names: `pass`, `token`, `secret`, `key`, `auth`, `cookie`, …
     let bytes = key.as_bytes();
     let begins = |at: usize, stem: &[u8]| bytes[at..].get(..stem.len()).is_some_and(|b| b.eq_ignore_ascii_case(stem));
     (0..bytes.len()).any(|at| match bytes[at] | 0x20 {
@@ -178,13 +180,13 @@ fn may_name_a_secret(key: &str) -> bool {
         b'w' => begins(at, b"wif"),
         b'x' => begins(at, b"xprv"),
         b'n' => begins(at, b"nsec"),
-        // Between the letters of a name, as in `p-a_s-s`.
+        // Signs between single letters, as in `p-a_s-s`.
         b'_' | b'-' => at + 2 < bytes.len() && matches!(bytes[at + 2], b'_' | b'-'),
         _ => false,
     })
 }
 
-/// True if the tokens that this names are a currency, words of a language, or places in a list.
+/// True if the name ends in `token` and means a currency, a word of a language, or a place in a list.
 fn is_ordinary(key: &Squeezed, name: &str, plural: bool) -> bool {
     let Some(before) = name.strip_suffix("token") else { return false };
     if before.is_empty() {
@@ -196,7 +198,7 @@ fn is_ordinary(key: &Squeezed, name: &str, plural: bool) -> bool {
     counted || ORDINARY_TOKENS.contains(&word) || (word.len() == before.len() && ORDINARY_TOKENS.contains(&before))
 }
 
-/// The text before this form; none if there is another, or if the form makes it the number of tokens that were put in.
+/// The text before this form; `None` if the text does not end in it. `input` after `token` is no form: it counts tokens.
 fn name_before<'a>(text: &'a str, form: &str) -> Option<&'a str> {
     let rest = text.strip_suffix(form)?;
     let counts = form == "input" && rest.strip_suffix('s').unwrap_or(rest).ends_with("token");
@@ -219,33 +221,33 @@ struct Squeezed {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum CharKind {
     Gap,
     Digit,
     Upper,
     Lower,
 }
 
-fn kind(char: char) -> Kind {
+fn kind(char: char) -> CharKind {
     match char {
-        c if c.is_uppercase() => Kind::Upper,
-        c if c.is_alphabetic() => Kind::Lower,
-        c if c.is_numeric() => Kind::Digit,
-        _ => Kind::Gap,
+        c if c.is_uppercase() => CharKind::Upper,
+        c if c.is_alphabetic() => CharKind::Lower,
+        c if c.is_numeric() => CharKind::Digit,
+        _ => CharKind::Gap,
     }
 }
 
 impl Squeezed {
     fn of(key: &str) -> Self {
         let mut squeezed = Self { text: String::with_capacity(key.len()), starts: Vec::with_capacity(8) };
-        let mut before = Kind::Gap;
+        let mut before = CharKind::Gap;
         let mut chars = key.chars().peekable();
         while let Some(char) = chars.next() {
             let now = kind(char);
-            if now != Kind::Gap {
+            if now != CharKind::Gap {
                 // The `K` of `APIKey` begins a word, the `P` does not.
-                let begins = now != before && !(before == Kind::Upper && now == Kind::Lower);
-                let turns = now == Kind::Upper && chars.peek().is_some_and(|next| kind(*next) == Kind::Lower);
+                let begins = now != before && !(before == CharKind::Upper && now == CharKind::Lower);
+                let turns = now == CharKind::Upper && chars.peek().is_some_and(|next| kind(*next) == CharKind::Lower);
                 if begins || turns {
                     squeezed.starts.push(squeezed.text.len());
                 }
@@ -256,7 +258,7 @@ impl Squeezed {
         squeezed
     }
 
-    /// Where the last word begins of those that begin before this place.
+    /// The start of the last word that begins before `end`.
     fn last_word(&self, end: usize) -> Option<usize> {
         self.starts.iter().rev().copied().find(|start| *start < end)
     }

@@ -1,51 +1,51 @@
-//! The table of makes: how the keys and tokens of well-known issuers begin, and what must follow. A test holds every row
-//! to examples of both kinds.
+//! The table of makes. A make is the format of the keys or tokens of one issuer: its beginnings, and the characters that must
+//! follow. A test checks every row with examples that match and examples that do not.
 
 use super::alphabet::{
-    Alphabet, address, alnum, base58, base64, dotted, hex, lower_hex, path, tilde, token68, upper, url, word,
+    Alphabet, address, alnum, base58, base64, dotted, hex, lower_hex, path, tilde, token68, upper_or_digit, url, word,
 };
 
 /// The number of characters that follow the beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Length {
     AtLeast(usize),
-    /// So many and then none of a word.
+    /// Exactly this number, with no letter, digit or underscore behind.
     Exactly(usize),
-    /// So many before, and so many behind: the make is known by what stands within its keys.
+    /// This number before and that number behind: the fixed text stands in the middle of its keys.
     Within(usize, usize),
 }
 
 /// Where a key of this make is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stands {
-    /// Anywhere: behind a letter or digit too, if what follows the beginning looks random.
+pub(super) enum Position {
+    /// Anywhere, also behind a letter or digit if the rest looks random.
     Anywhere,
-    /// Where a word begins, since ordinary words end like its beginning.
+    /// Only at the start of a word, since ordinary words end like its beginning.
     AtWord,
 }
 
-/// One row: keys of this issuer begin with one of these, and so many characters of the alphabet follow.
+/// One row of the table: keys of this issuer begin with one of `begins`, and `length` characters of the alphabet `of` follow.
 pub(super) struct Make {
-    /// By which tests and people speak of it.
+    /// The name of the make in tests.
     #[cfg_attr(not(test), allow(dead_code, reason = "it is for the tests"))]
     pub(super) name: &'static str,
     pub(super) begins: &'static [&'static str],
     pub(super) length: Length,
     pub(super) of: Alphabet,
-    pub(super) stands: Stands,
+    pub(super) stands: Position,
 }
 
 const fn anywhere(name: &'static str, begins: &'static [&'static str], length: Length, of: Alphabet) -> Make {
-    Make { name, begins, length, of, stands: Stands::Anywhere }
+    Make { name, begins, length, of, stands: Position::Anywhere }
 }
 
 const fn at_word(name: &'static str, begins: &'static [&'static str], length: Length, of: Alphabet) -> Make {
-    Make { name, begins, length, of, stands: Stands::AtWord }
+    Make { name, begins, length, of, stands: Position::AtWord }
 }
 
 use Length::{AtLeast, Exactly, Within};
 
-/// Keys that are made to be published (`pk_live_`) are none.
+/// All makes. Keys that are meant to be public (`pk_live_`) are not listed.
 #[rustfmt::skip]
 pub(super) const MAKES: &[Make] = &[
     // Code, packages, continuous integration.
@@ -75,7 +75,7 @@ pub(super) const MAKES: &[Make] = &[
     anywhere("infracost", &["ico-"], Exactly(32), alnum),
     anywhere("contentful", &["CFPAT-"], AtLeast(40), url),
     // Clouds and hosts.
-    anywhere("aws", &["AKIA", "ASIA", "ABIA"], Exactly(16), upper),
+    anywhere("aws", &["AKIA", "ASIA", "ABIA"], Exactly(16), upper_or_digit),
     anywhere("aws bedrock", &["ABSK", "bedrock-api-key-"], AtLeast(90), base64),
     anywhere("aws session", &["FwoGZXIvYXdzE", "IQoJb3JpZ2luX2Vj"], AtLeast(80), base64),
     anywhere("google", &["AIza"], AtLeast(35), url),
@@ -107,7 +107,7 @@ pub(super) const MAKES: &[Make] = &[
     anywhere("doppler", &["dp.pt.", "dp.ct.", "dp.sa.", "dp.scim.", "dp.audit."], AtLeast(32), alnum),
     anywhere("doppler service", &["dp.st."], AtLeast(32), dotted),
     anywhere("onepassword", &["ops_eyJ"], AtLeast(60), url),
-    anywhere("age", &["AGE-SECRET-KEY-"], AtLeast(40), |b| upper(b) || b == b'-'),
+    anywhere("age", &["AGE-SECRET-KEY-"], AtLeast(40), |b| upper_or_digit(b) || b == b'-'),
     anywhere("extended private key", &["xprv", "yprv", "zprv", "tprv", "uprv", "vprv"], AtLeast(90), base58),
     anywhere("nostr", &["nsec1"], AtLeast(58), alnum),
     anywhere("paseto", &["v1.local.", "v2.local.", "v3.local.", "v4.local.", "v1.public.", "v2.public.", "v3.public.",

@@ -1,18 +1,18 @@
-//! Secrets that are said otherwise than by a sign: elements of XML, options of a command, a name and a word in quotes.
+//! Secrets that follow their name without a colon or equals sign: in elements of XML, options of a command, and words in quotes.
 
 use std::ops::Range;
 
 use super::alphabet::{LOOK_AHEAD, url};
 use super::assigned::is_plain;
-use super::finder::{Finder, Found};
+use super::finder::{Finder, FoundSecret};
 use super::keys::Secrecy;
-use super::names::NAMING;
+use super::names::NAME_KEYS;
 use super::plausible::{is_hidden, says_nothing};
 use super::rewriting::{REDACTED, steps};
 
 /// Words that follow the name of an option where people write about it.
 #[rustfmt::skip]
-const TALK: &[&str] = &[
+const PROSE_WORDS: &[&str] = &[
     "to", "is", "and", "or", "for", "flag", "option", "options", "argument", "must", "was", "were", "not", "with", "from", "as",
     "in", "on", "of", "if", "when", "the", "a", "an", "has", "may", "can", "requires", "needs", "instead", "takes", "should", "are",
     "be", "that", "which", "then", "cannot", "given", "missing", "required", "value", "string", "path", "file",
@@ -24,7 +24,7 @@ fn blank(byte: u8) -> bool {
 
 impl<'a> Finder<'a> {
     /// The content of an element whose opening tag ends here: `<password>…</password>`.
-    pub(super) fn element(&self, at: usize) -> Option<Found<'a>> {
+    pub(super) fn element(&self, at: usize) -> Option<FoundSecret<'a>> {
         let tag = self.run_before(at, |b| !matches!(b, b'<' | b'>' | b'\n'));
         let open = (at - tag).checked_sub(1).filter(|open| *open >= self.floor && self.bytes[*open] == b'<')?;
         let name_end = self.short_run(open + 1, |b| url(b) || b == b':' || b == b'.');
@@ -44,19 +44,19 @@ impl<'a> Finder<'a> {
         let said = self.text[from..end].trim_end().trim_end_matches("]]>");
         let number = !said.is_empty() && said.len() < 4 && said.bytes().all(|b| b.is_ascii_digit());
         let secret = said != REDACTED && !number && is_hidden(secrecy, said);
-        secret.then(|| Found { part: from..from + said.len(), quote: "" })
+        secret.then(|| FoundSecret { part: from..from + said.len(), quote: "" })
     }
 
-    /// The kind by an attribute of this tag: `<entry key="password">…`.
+    /// The secrecy by an attribute of this tag: `<entry key="password">…`.
     fn attribute_names(&self, open: usize, close: usize) -> Option<Secrecy> {
         let tag = self.text.get(open..close)?;
-        NAMING.iter().find_map(|naming| {
+        NAME_KEYS.iter().find_map(|naming| {
             let value = &tag[tag.find(&format!(" {naming}=\""))? + naming.len() + 3..];
             self.keys.secrecy(&value[..value.find('"')?])
         })
     }
 
-    /// The kind by the name that stands before the key at this place: `name="api_key" value=…`, `'key': 'password', 'value': …`.
+    /// The secrecy by the name that stands before the key at this place: `name="api_key" value=…`, `'key': 'password', 'value': …`.
     pub(super) fn named_before(&self, key: usize) -> Option<Secrecy> {
         let quote = |b: &u8| matches!(b, b'"' | b'\'');
         let mut at =
@@ -71,7 +71,7 @@ impl<'a> Finder<'a> {
         at = at.checked_sub(1).filter(|at| *at >= self.floor && matches!(self.bytes[*at], b':' | b'='))?;
         at -= self.run_before(at, |b| b.is_ascii_whitespace() || matches!(b, b'"' | b'\'' | b'\\'));
         let naming = self.text.get(at - self.run_before(at, |b| b.is_ascii_alphabetic())..at)?;
-        NAMING.iter().any(|word| naming.eq_ignore_ascii_case(word)).then(|| self.keys.secrecy(name))?
+        NAME_KEYS.iter().any(|word| naming.eq_ignore_ascii_case(word)).then(|| self.keys.secrecy(name))?
     }
 
     /// The value behind an option of a command: `--token …`.
@@ -95,15 +95,15 @@ impl<'a> Finder<'a> {
         let shows = said.starts_with('-')
             || said == REDACTED
             || says_nothing(said)
-            || TALK.contains(&said.trim_end_matches(['.', ',', ':']))
+            || PROSE_WORDS.contains(&said.trim_end_matches(['.', ',', ':']))
             || (secrecy < Secrecy::Certain && said.len() < 4);
-        // What is shown costs no more than what is hidden: a value is looked at by one option alone.
+        // Only one option looks at a value, so the cost stays linear.
         steps(length.min(LOOK_AHEAD));
         (!shows).then_some(from..from + length)
     }
 
     /// The second of two words in quotes or the like, where the first names a secret: `("token", "…")`, `password "…"`.
-    pub(super) fn quoted_word(&self, at: usize) -> Option<Found<'a>> {
+    pub(super) fn quoted_word(&self, at: usize) -> Option<FoundSecret<'a>> {
         let mark = self.bytes[at];
         let gap = self.run_before(at, |b| blank(b) || b == b',');
         if gap == 0 || gap > 8 {
@@ -128,12 +128,12 @@ impl<'a> Finder<'a> {
         steps(length);
         let closes = self.bytes.get(at + 1 + length) == Some(&mark);
         let said = closes.then(|| &self.text[at + 1..at + 1 + length])?;
-        // In a list of names, one follows the other.
+        // In a list of names, the second word is another name.
         let secret = !is_plain(said) && said != REDACTED && is_hidden(secrecy.min(Secrecy::Likely), said);
-        secret.then_some(Found { part: at + 1..at + 1 + length, quote: "" })
+        secret.then_some(FoundSecret { part: at + 1..at + 1 + length, quote: "" })
     }
 
-    /// True if something in this text says that it holds a JSON Web Key.
+    /// True if the text holds a JSON Web Key, which has a `kty`.
     pub(super) fn has_jwk(&self) -> bool {
         let known = self.jwk.get().unwrap_or_else(|| {
             steps(self.text.len());

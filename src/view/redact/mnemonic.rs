@@ -1,4 +1,4 @@
-//! The words from which a wallet of Bitcoin is made.
+//! Mnemonics: the words from which a wallet of Bitcoin can be restored (BIP39).
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -7,10 +7,10 @@ use std::sync::LazyLock;
 use super::alphabet::alnum;
 use super::rewriting::steps;
 
-/// So many words make the shortest mnemonic.
+/// The number of words of the shortest mnemonic.
 const FEWEST_WORDS: usize = 12;
 
-/// Between two words stands at most this: a blank, a comma, a number with its dot.
+/// The most bytes between two words: a blank, a comma, a number with its dot.
 const WIDEST_GAP: usize = 8;
 
 /// The English words of BIP39.
@@ -70,7 +70,7 @@ impl WordRun {
         Some(words)
     }
 
-    /// Counts the word that begins here, if it is of the list.
+    /// Counts the word that begins at `at`, if it is in the list.
     fn take(&mut self, bytes: &[u8], at: usize, floor: usize) -> Option<()> {
         if !bytes[at].is_ascii_alphabetic() {
             return None;
@@ -79,7 +79,7 @@ impl WordRun {
         steps(length);
         if !is_mnemonic_word(&bytes[at..at + length]) || bytes.get(at + length).is_some_and(|b| alnum(*b) || *b == b'_')
         {
-            // More of the same: the count of the loop above ends here too.
+            // Another word ends the row. A mnemonic that is long enough keeps its count, for the loop in `mnemonic`.
             if self.count < FEWEST_WORDS {
                 self.count = 0;
             }

@@ -1,7 +1,7 @@
-//! Redaction: what holds a secret is replaced by `[redacted]` before anybody sees it, in every view and log line.
+//! Redaction: secrets are replaced by `[redacted]` in every view and log line.
 //!
-//! Two things give a secret away: the name of its key ([`keys`]) and its own looks ([`values`]). The lists of both are
-//! in the code and can be extended by configuration, never shortened. Everything else passes unchanged to the byte.
+//! A secret is known by the name of its key ([`keys`]) or by its own form ([`text`]). The lists of both are in the code. The
+//! configuration can add names of keys and remove none. Everything else passes unchanged to the byte.
 //! The work is linear in the length of the text, whatever it holds, and needs no stack for depth.
 
 mod alphabet;
@@ -29,7 +29,7 @@ pub use self::rewriting::REDACTED;
 
 use keys::Keys;
 
-/// The rules of hiding. Immutable, and cheap to clone.
+/// The rules of redaction. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Redaction {
     keys: Arc<Keys>,
@@ -53,28 +53,27 @@ impl Redaction {
         Self { keys: Arc::new(Keys::with(more_keys)) }
     }
 
-    /// This JSON with `"[redacted]"` for every value that its key says to be secret, for every
-    /// string in which something looks like a secret, and for keys that do. What is no JSON comes out as `"[redacted]"`,
-    /// since nobody knows what it holds.
+    /// This JSON with `"[redacted]"` for every value whose key names a secret, and for every string or key in which something looks
+    /// like a secret. Text that is not JSON becomes `"[redacted]"` as a whole, since nobody knows what it holds.
     pub fn json<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        json::rewrite(text, &self.keys, json::Strings::Whole).unwrap_or(Cow::Borrowed("\"[redacted]\""))
+        json::rewrite(text, &self.keys, json::StringMode::Whole).unwrap_or(Cow::Borrowed("\"[redacted]\""))
     }
 
-    /// This text with `[redacted]` for what looks like a secret in it, or stands behind the name of one as in
-    /// `password=…` and `"token":"…"`. What is around it stays.
+    /// This text with `[redacted]` for everything that looks like a secret, or stands behind the name of one, as in `password=…`
+    /// and `"token":"…"`. The text around it stays.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         text::rewrite(text, &self.keys)
     }
 
-    /// A line of JSON from the log: as [`Self::json`], but the rest of a string that only mentions a secret stays, as in
-    /// [`Self::text`]. What is no JSON is treated as text.
+    /// A line of JSON from the log, redacted as by [`Self::json`], but only the secret in a string is replaced, as by
+    /// [`Self::text`]. A line that is not JSON is redacted as text.
     pub fn json_line<'a>(&self, line: &'a str) -> Cow<'a, str> {
-        json::rewrite(line, &self.keys, json::Strings::Within).unwrap_or_else(|| self.text(line))
+        json::rewrite(line, &self.keys, json::StringMode::Within).unwrap_or_else(|| self.text(line))
     }
 
-    /// As [`Self::json`], for the value of a key.
+    /// The JSON of the value of a key, redacted as by [`Self::json`]. The key may name a secret.
     pub fn json_under<'a>(&self, key: &str, value: &'a str) -> Cow<'a, str> {
-        let clean = json::rewrite_value(value, key, &self.keys, json::Strings::Whole);
+        let clean = json::rewrite_value(value, key, &self.keys, json::StringMode::Whole);
         clean.unwrap_or(Cow::Borrowed("\"[redacted]\""))
     }
 }

@@ -1,29 +1,30 @@
-//! Names of secrets, squeezed: lower case, nothing between the words.
+//! The names of secrets, in lower case and without anything between their words. To hide one more key, add its name to [`CERTAIN`],
+//! or to [`LIKELY`] if only some of its values are secret.
 
 use super::alphabet::{LOOK_AHEAD, url};
 
-/// Names of what is secret whatever string it is, as a whole key and as its last words.
+/// Names whose value is secret whatever string it is. A name counts as a whole key and as the last words of one.
 #[rustfmt::skip]
 pub(super) const CERTAIN: &[&str] = &[
     // Passwords and what stands in for them.
     "password", "passwd", "passphrase", "passcode", "pwd", "otp", "totp", "hotp", "otpcode", "mfacode", "twofactorcode",
     "verificationcode", "onetimecode", "recoverycode", "backupcode", "cvv", "cvc", "dbpass", "userpass", "smtppass", "mailpass",
     "ftppass", "sshpass", "pgpass", "redispass", "mysqlpass", "rootpass", "adminpass", "wifipass",
-    // Tokens of one who has shown who they are.
+    // Tokens of an authenticated client.
     "accesstoken", "refreshtoken", "idtoken", "authtoken", "bearertoken", "sessiontoken", "apitoken", "bottoken", "csrftoken",
     "xsrftoken", "personalaccesstoken", "servicetoken", "deploytoken", "securitytoken", "oauthtoken", "setcookie",
     "jsessionid", "phpsessid", "authcode", "authorizationcode",
-    // Keys. A key as such is none: most keys of a database are primary ones.
+    // Keys. The word `key` alone is not listed: most keys of a database are primary ones.
     "secret", "apikey", "accesskey", "secretkey", "privatekey", "privkey", "authkey", "sessionkey", "signingkey",
     "encryptionkey", "decryptionkey", "masterkey", "sharedkey", "accountkey", "servicekey", "webhookkey", "hmackey",
     "sshkey", "sharedaccesskey", "sharedaccesssignature", "amzsignature", "googsignature", "presharedkey", "psk", "wif",
     "xprv", "nsec",
-    // Several at once, and those in words.
+    // Credentials, and secrets made of words.
     "credential", "creds", "mnemonic", "seedphrase", "seedwords", "recoveryphrase", "secretphrase", "walletseed",
     "masterseed",
 ];
 
-/// Names of what is mostly secret: the value decides.
+/// Names whose value is mostly secret. The form of the value decides.
 pub(super) const LIKELY: &[&str] = &["token", "jwt", "bearer", "auth", "oauth", "authorization", "cookie", "pass"];
 
 /// Names that count also where something is glued to their front: `dbpassword`, `clientsecret`.
@@ -33,13 +34,13 @@ pub(super) const GLUED: &[&str] = &[
     "credential", "mnemonic", "seedphrase", "accesstoken", "refreshtoken", "authtoken", "sessiontoken",
 ];
 
-/// Too short or too common to count unless they are the whole key.
-pub(super) const WHOLE: &[&str] = &["pin", "pw"];
+/// Names that are too short or too common to count unless they are the whole key.
+pub(super) const WHOLE_KEYS: &[&str] = &["pin", "pw"];
 
-/// A word that begins so makes the whole key one of a secret, whatever follows.
-pub(super) const TELLING: &str = "mnemonic";
+/// A key with a word that begins like this is that of a secret, whatever follows.
+pub(super) const MNEMONIC_PREFIX: &str = "mnemonic";
 
-/// Words that may follow the name of a secret and leave it one: other forms of the same thing.
+/// Words that may follow the name of a secret, for another form of it: `password_hash`.
 #[rustfmt::skip]
 pub(super) const FORMS: &[&str] = &[
     "value", "hash", "hashed", "digest", "salt", "plain", "plaintext", "clear", "cleartext", "raw", "text", "string",
@@ -49,7 +50,7 @@ pub(super) const FORMS: &[&str] = &[
     "array", "map", "pair", "jar",
 ];
 
-/// Where or for whom the secret is, behind its name as a word of its own: `password_prod`.
+/// Words that may follow the name of a secret, for the place where it is used: `password_prod`.
 #[rustfmt::skip]
 pub(super) const PLACES: &[&str] = &[
     "prod", "production", "dev", "development", "stage", "staging", "test", "testing", "qa", "uat", "local", "live",
@@ -57,7 +58,7 @@ pub(super) const PLACES: &[&str] = &[
     "mainnet", "testnet", "internal", "external", "default", "fallback", "temp", "tmp", "legacy",
 ];
 
-/// Words before `key` where that is one to a service: secret if it looks like one.
+/// Words before `key` that make it the key of a service. The form of the value decides.
 #[rustfmt::skip]
 pub(super) const SERVICES: &[&str] = &[
     "openai", "anthropic", "claude", "gemini", "mistral", "groq", "cohere", "huggingface", "hf", "pinecone", "langsmith",
@@ -74,9 +75,9 @@ pub(super) const SERVICES: &[&str] = &[
     "cold", "trading", "signer",
 ];
 
-/// Words that make a key one about a secret.
+/// Words that make a key one about a secret, whose value is shown: `password_policy`.
 #[rustfmt::skip]
-pub(super) const ABOUT: &[&str] = &[
+pub(super) const WORDS_ABOUT: &[&str] = &[
     "id", "ids", "name", "names", "type", "kind", "at", "on", "by", "count", "length", "len", "size", "policy", "policies",
     "rule", "rules", "reset", "resets", "change", "changed", "changes", "updated", "created", "expires", "expired", "expiry",
     "expiration", "expire", "age", "hint", "hints", "strength", "score", "required", "requested", "enabled", "disabled",
@@ -107,27 +108,27 @@ pub(super) const ORDINARY_TOKENS: &[&str] = &[
     "prediction", "predicted", "budget",
 ];
 
-/// Words before `pass` that make it no password.
-pub(super) const PASSING: &[&str] = &[
+/// Words before `pass` with which it is not a password: `boarding_pass`.
+pub(super) const WORDS_BEFORE_PASS: &[&str] = &[
     "boarding", "season", "first", "second", "single", "forward", "backward", "low", "high", "band", "by", "tests",
     "checks", "test", "check", "ci", "build", "all", "multi", "two", "one", "render", "last", "to", "did",
 ];
 
-/// First words that make of a key a question: `has_password`.
-pub(super) const ASKING: &[&str] = &[
+/// First words that make a key a question, whose value is shown: `has_password`.
+pub(super) const QUESTION_WORDS: &[&str] = &[
     "has", "is", "was", "had", "needs", "requires", "require", "allows", "allow", "supports", "forgot", "can",
     "should", "no", "num", "count", "missing", "without",
 ];
 
 /// Members of a JSON Web Key that only its owner may know (RFC 7518).
 const PRIVATE_OF_JWK: &[&str] = &["d", "k", "p", "q", "dp", "dq", "qi"];
-/// A private member of a JSON Web Key has at least so many characters.
+/// The fewest characters of a private member of a JSON Web Key.
 const SHORTEST_OF_JWK: usize = 16;
 
-/// Keys and attributes whose value names another that stands beside it.
-pub(super) const NAMING: &[&str] = &["key", "name", "field", "header"];
+/// Keys and attributes whose value is the name of the value beside them: `"name": "password", "value": "…"`.
+pub(super) const NAME_KEYS: &[&str] = &["key", "name", "field", "header"];
 
-/// True if this is what only its owner may know of a JSON Web Key, if it is one.
+/// True if this can be a private member of a JSON Web Key.
 pub(super) fn is_private_of_jwk(key: &str, value: &str) -> bool {
     PRIVATE_OF_JWK.contains(&key) && value.len() >= SHORTEST_OF_JWK && value.bytes().take(LOOK_AHEAD).all(url)
 }

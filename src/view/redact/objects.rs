@@ -1,4 +1,4 @@
-//! Notes on the open objects of JSON while it is walked through: none, until one of them names a secret.
+//! Notes on the open objects of a JSON text. An object has notes only once it names a secret.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,16 +9,16 @@ use super::rewriting::REDACTED;
 /// Parts of a text and what replaces them.
 pub(super) type Edits = Vec<(Range<usize>, Cow<'static, str>)>;
 
-/// The objects that are open where the walk is.
+/// The objects that are open at the present place of the text.
 #[derive(Default)]
 pub(super) struct Objects {
     pub(super) depth: usize,
-    /// Those with something to remember, outermost first.
-    noted: Vec<Noted>,
+    /// The notes on the open objects that have any, outermost first.
+    noted: Vec<ObjectNotes>,
 }
 
 #[derive(Default)]
-pub(super) struct Noted {
+pub(super) struct ObjectNotes {
     depth: usize,
     pub(super) names_secret: Option<Secrecy>,
     pub(super) hidden_keys: usize,
@@ -27,7 +27,7 @@ pub(super) struct Noted {
     pub(super) of_jwk: Vec<Range<usize>>,
 }
 
-impl Noted {
+impl ObjectNotes {
     fn close(self, edits: &mut Edits) {
         if self.is_jwk {
             edits.extend(self.of_jwk.into_iter().map(|part| (part, REDACTED.into())));
@@ -47,12 +47,12 @@ impl Objects {
         self.noted.drain(..).for_each(|noted| noted.close(edits));
     }
 
-    /// The notes on the innermost, kept from now on.
-    pub(super) fn noted(&mut self) -> &mut Noted {
+    /// The notes on the innermost object, which are made if there are none.
+    pub(super) fn notes(&mut self) -> &mut ObjectNotes {
         let known = self.noted.last().is_some_and(|innermost| innermost.depth == self.depth);
         let nth = if known { self.noted.len() - 1 } else { self.noted.len() };
         if !known {
-            self.noted.push(Noted { depth: self.depth, ..Noted::default() });
+            self.noted.push(ObjectNotes { depth: self.depth, ..ObjectNotes::default() });
         }
         &mut self.noted[nth]
     }

@@ -1,18 +1,18 @@
-//! Tells values that can be secrets from those that cannot. Under a key such as `password` nearly everything is; under one such as `token`
-//! stand the symbols of a currency, numbers, words and addresses as well.
+//! Tells values that can be secrets from those that cannot. Under a key such as `password` nearly every value is one; under `token`
+//! the symbols of currencies, numbers, words and addresses occur as well.
 
 use super::keys::Secrecy;
 use super::rewriting::{REDACTED, steps};
 
-/// So long a symbol is at most: `1000SHIBUSDT`, `SOL-PERP`.
+/// The most bytes of a symbol, as `1000SHIBUSDT` or `SOL-PERP`.
 const LONGEST_SYMBOL: usize = 12;
-/// Shorter values give nothing away, or are found out by trying.
+/// The fewest bytes of a secret under a key that is likely that of one. Shorter values can be guessed anyhow.
 const SHORTEST: usize = 6;
-/// A key of a service is longer.
+/// The fewest bytes of the key of a service.
 const SHORTEST_KEY: usize = 12;
-/// So long is what stands somewhere under the name of a secret, but under a key of its own.
+/// The fewest bytes of a secret inside the value of a key of a secret, under an ordinary key of its own.
 const SHORTEST_NESTED: usize = 8;
-/// Longer ones are no words.
+/// The most bytes of a word.
 const LONGEST_WORD: usize = 24;
 
 /// Values that say something about a secret without being one, in lower case.
@@ -75,7 +75,7 @@ fn can_be_secret(value: &str, shortest: usize) -> bool {
     {
         return !is_prose(rest);
     }
-    // What calls itself so, but for the ways of OAuth to use one.
+    // A value that says `secret`, but for the methods of OAuth: `client_secret_post`.
     if value.contains("secret") && !value.contains(' ') && !value.starts_with("client_secret_") {
         return value.len() >= shortest;
     }
@@ -84,35 +84,39 @@ fn can_be_secret(value: &str, shortest: usize) -> bool {
         return true;
     }
     if value.contains(char::is_whitespace) {
-        return value.split_whitespace().any(|word| wild(word, shortest.max(SHORTEST_KEY)));
+        return value.split_whitespace().any(|word| looks_secret(word, shortest.max(SHORTEST_KEY)));
     }
-    wild(value, shortest)
+    looks_secret(value, shortest)
 }
 
-/// True if this is a word or several, as people write.
+/// True if this is ordinary words.
 fn is_prose(text: &str) -> bool {
-    text.split_whitespace().all(|word| word.len() > 2 && tame(word))
+    text.split_whitespace().all(|word| word.len() > 2 && is_readable(word))
 }
 
-/// True if this is nothing that people and programs write for others to read.
-fn wild(value: &str, shortest: usize) -> bool {
-    value.len() >= shortest && !is_symbol(value) && !is_public_address(value) && !is_location(value) && !tame(value)
+/// True if this is no symbol, address, location, word, number or time, and long enough for a secret.
+fn looks_secret(value: &str, shortest: usize) -> bool {
+    value.len() >= shortest
+        && !is_symbol(value)
+        && !is_public_address(value)
+        && !is_location(value)
+        && !is_readable(value)
 }
 
-/// Such as `BTCUSDT`, `USDC.e`, `ETH/USD`.
+/// True for a symbol such as `BTCUSDT` or `ETH/USD`.
 fn is_symbol(value: &str) -> bool {
     value.len() <= LONGEST_SYMBOL
         && value.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"-/._:".contains(&b))
         && value.bytes().filter(u8::is_ascii_uppercase).count() * 2 >= value.len().min(8)
 }
 
-/// An account or contract of a chain: `0x` and forty digits.
+/// True for an account or contract of a chain: `0x` and forty hexadecimal digits.
 fn is_public_address(value: &str) -> bool {
     let hex = |digits: &str| digits.len() == 40 && digits.bytes().all(|b| b.is_ascii_hexdigit());
     value.get(..2).is_some_and(|begin| begin.eq_ignore_ascii_case("0x")) && value.get(2..).is_some_and(hex)
 }
 
-/// A URL or path without a query: where something is, and not the thing.
+/// True for a URL or path without a query.
 fn is_location(value: &str) -> bool {
     let from_root = value.starts_with('/') && value.len() > 1 && !value.contains("//");
     let web = ["https://", "http://", "urn:", "arn:", "ipfs://"].iter().any(|scheme| value.starts_with(scheme));
@@ -121,7 +125,7 @@ fn is_location(value: &str) -> bool {
 }
 
 /// True if all parts of this are words, numbers or times.
-fn tame(value: &str) -> bool {
+fn is_readable(value: &str) -> bool {
     let separates = |c: char| "-_./:,;|+~()[]{}<>!?'\"@#%*=&$\u{2019}\u{2026}".contains(c);
     let punctuated = value.chars().filter(|c| "@#%*=&$+~|!?".contains(*c)).count();
     let trailing = value.ends_with(['!', '?', '%']);
@@ -129,7 +133,7 @@ fn tame(value: &str) -> bool {
     if punctuated > usize::from(trailing) && !is_mail_address(value) {
         return value.chars().all(|c| !c.is_alphabetic());
     }
-    value.split(separates).all(is_tame_part)
+    value.split(separates).all(is_readable_part)
 }
 
 fn is_mail_address(value: &str) -> bool {
@@ -137,7 +141,7 @@ fn is_mail_address(value: &str) -> bool {
     !name.is_empty() && host.contains('.') && host.bytes().all(|b| b.is_ascii_lowercase() || b"-.".contains(&b))
 }
 
-fn is_tame_part(part: &str) -> bool {
+fn is_readable_part(part: &str) -> bool {
     if part.bytes().all(|b| b.is_ascii_digit()) {
         return part.len() <= 20;
     }
@@ -166,7 +170,7 @@ fn is_word(part: &str) -> bool {
     part.len() <= longest && part.len() >= 3 * words && (capitals <= words + 4) && has_vowels(part)
 }
 
-/// Words can be spoken; what is drawn at random mostly not.
+/// True if no more than six consonants follow each other: random letters have longer rows of them.
 fn has_vowels(part: &str) -> bool {
     if !part.is_ascii() {
         return true;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// The text that stands where a secret was.
 pub const REDACTED: &str = "[redacted]";
 
-/// Parts of a text replaced, in order; nothing is copied before the first.
+/// A text in which parts are replaced, in order. Nothing is copied before the first replacement.
 pub(super) struct Rewriting<'a> {
     pub(super) text: &'a str,
     pub(super) out: String,
@@ -17,7 +17,7 @@ impl<'a> Rewriting<'a> {
         Self { text, out: String::new(), copied: 0 }
     }
 
-    /// Puts these one after the other in place of a part that lies behind all earlier ones.
+    /// Replaces a part, which must lie behind all earlier ones, by these texts one after the other.
     pub(super) fn replace(&mut self, part: std::ops::Range<usize>, with: [&str; 3]) {
         self.out.push_str(&self.text[self.copied..part.start]);
         self.out.extend(with);
@@ -33,7 +33,7 @@ impl<'a> Rewriting<'a> {
     }
 }
 
-/// Notes that so many bytes were looked at. The tests hold the cost to the length of the text by it.
+/// Counts the bytes that were looked at. Tests check with it that the cost is linear in the length of the text.
 #[cfg(not(test))]
 pub(super) fn steps(_: usize) {}
 

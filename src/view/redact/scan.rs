@@ -1,10 +1,10 @@
-//! JSON text read without parsing it: where strings and values end, and what strings say.
+//! Scans JSON text without parsing it: finds the ends of strings and values, and takes escapes off strings.
 
 use std::borrow::Cow;
 
 use super::rewriting::steps;
 
-/// The closing quote of the string that opens here.
+/// The place of the closing quote of the string that opens at `open`.
 pub(super) fn string_end(text: &str, open: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = open + 1;
@@ -25,8 +25,7 @@ pub(super) fn blanks_end(text: &str, from: usize) -> usize {
     from + blanks
 }
 
-/// Where the value ends that begins here. The brackets of an object or array are counted; of what kind they are is left
-/// to whoever made the JSON.
+/// The end of the value that begins at `from`. The brackets of an object or array are counted, and not compared by their kind.
 pub(super) fn value_end(text: &str, from: usize) -> Option<usize> {
     let bytes = text.as_bytes();
     match bytes.get(from)? {
@@ -63,7 +62,7 @@ pub(in crate::view) struct Member<'a> {
     pub(in crate::view) text: &'a str,
 }
 
-/// The members of a JSON object, not those of objects within it; none if it is seen to be no object.
+/// The members of a JSON object, not those of objects within it; `None` if the text is found not to be an object.
 pub(in crate::view) fn members(text: &str) -> Option<Vec<Member<'_>>> {
     let byte = |at: usize| text.as_bytes().get(at).copied();
     let mut found = Vec::new();
@@ -90,7 +89,7 @@ pub(in crate::view) fn members(text: &str) -> Option<Vec<Member<'_>>> {
     (byte(at)? == b'}' && blanks_end(text, at + 1) == text.len()).then_some(found)
 }
 
-/// The text of a JSON string. An escape that means nothing stays as it is written.
+/// The text of a JSON string without its escapes. An invalid escape stays as it is written.
 pub(super) fn unescaped(content: &str) -> Cow<'_, str> {
     if !content.contains('\\') {
         return Cow::Borrowed(content);
@@ -108,7 +107,7 @@ pub(super) fn unescaped(content: &str) -> Cow<'_, str> {
     Cow::Owned(said)
 }
 
-/// The character of what follows a backslash, and how many bytes say it.
+/// The character of an escape, and the number of bytes after its backslash.
 fn escaped_char(escape: &str) -> (char, usize) {
     let Some(first) = escape.chars().next() else { return ('\\', 0) };
     let plain = match first {
@@ -124,7 +123,7 @@ fn escaped_char(escape: &str) -> (char, usize) {
     (plain, 1)
 }
 
-/// `uXXXX`, and a pair of surrogates as the one character that it is.
+/// The character of `uXXXX`, or of two surrogates together.
 fn unicode_escape(escape: &str) -> Option<(char, usize)> {
     let unit = |text: &str| {
         let digits = text.strip_prefix('u')?.get(..4)?;

@@ -1,14 +1,14 @@
-//! Secrets of a certain shape: tokens in parts, private keys, passwords in addresses, the credentials of an HTTP header.
+//! Secrets of a certain shape: tokens in parts, private keys, passwords in URLs, the credentials of an HTTP header.
 
 use std::ops::Range;
 
-use super::alphabet::{Alphabet, LOOK_AHEAD, alnum, base64, in_authority, token68, upper, url};
-use super::finder::{Finder, Found, looks_random};
+use super::alphabet::{Alphabet, LOOK_AHEAD, alnum, base64, in_authority, token68, upper_or_digit, url};
+use super::finder::{Finder, FoundSecret, looks_random};
 use super::rewriting::REDACTED;
 use super::rewriting::steps;
 
 impl<'a> Finder<'a> {
-    /// `sk-…`, of those who serve language models. Words with hyphens between them are none.
+    /// A key of a language model's provider, `sk-…`. Words with hyphens between them are not a key.
     pub(super) fn model_key(&self, at: usize) -> Option<Range<usize>> {
         let rest = &self.bytes[at + 3..self.short_run(at + 3, url)];
         let unbroken = |least| rest.split(|b| *b == b'-').any(|part| part.len() >= least);
@@ -24,7 +24,7 @@ impl<'a> Finder<'a> {
         secret.then(|| at..self.run(at, url))
     }
 
-    /// `SG.…`, in two parts.
+    /// A key of SendGrid, `SG.…` in two parts.
     pub(super) fn mail_key(&self, at: usize) -> Option<Range<usize>> {
         let middle = self.short_run(at + 3, url);
         let ends = |from: usize| self.short_run(from, url);
@@ -44,7 +44,7 @@ impl<'a> Finder<'a> {
         }
         let second = self.run(first + 1, url);
         if self.bytes.get(second) != Some(&b'.') {
-            // Nor does one begin in the second part, as nothing follows that.
+            // No JWT begins in the second part either, since no third part follows.
             self.no_jwt_before = second;
             return None;
         }
@@ -61,7 +61,7 @@ impl<'a> Finder<'a> {
         Some(at..end)
     }
 
-    /// True if base64url begins here that says `{"`, or the same with blanks between as people print it.
+    /// True if base64url of `{"` begins here, or of `{` and `"` with blanks between.
     fn object_in_base64(&self, at: usize) -> bool {
         if self.begins(at, "eyJ") {
             return true;
@@ -88,7 +88,7 @@ impl<'a> Finder<'a> {
     }
 
     /// The signature of a URL of Azure: `sig=…`, with the version or the end of what is granted before or behind it.
-    pub(super) fn shared_access_signature(&self, at: usize) -> Option<Found<'a>> {
+    pub(super) fn shared_access_signature(&self, at: usize) -> Option<FoundSecret<'a>> {
         let parameter = |at: usize, name: &str| {
             let starts = at.checked_sub(1).is_none_or(|before| !url(self.bytes[before]));
             starts && self.begins(at, name)
@@ -98,17 +98,17 @@ impl<'a> Finder<'a> {
         let nearby = name.saturating_sub(LOOK_AHEAD)..(end + LOOK_AHEAD).min(self.bytes.len());
         steps(nearby.len());
         let granted = nearby.into_iter().any(|at| parameter(at, "sv=") || parameter(at, "se="));
-        (granted && end - at > 20).then_some(Found { part: at + 1..end, quote: "" })
+        (granted && end - at > 20).then_some(FoundSecret { part: at + 1..end, quote: "" })
     }
 
-    /// A private key in PEM or as SSH2 has it, up to its last line, or all that there is of it.
+    /// A private key in PEM or in the format of SSH2, up to its last line or, if that is missing, the end of the text.
     pub(super) fn private_key(&self, at: usize) -> Option<Range<usize>> {
         let pem = self.begins(at, "-----BEGIN ");
         if !pem && !self.begins(at, "---- BEGIN ") {
             return None;
         }
         let last_line = if pem { "-----END" } else { "---- END" };
-        let label = self.short_run(at + 11, |b| b == b' ' || upper(b));
+        let label = self.short_run(at + 11, |b| b == b' ' || upper_or_digit(b));
         steps(label - at);
         if !self.text[at + 11..label].contains("PRIVATE KEY") {
             return None;
@@ -119,7 +119,7 @@ impl<'a> Finder<'a> {
             end += 1;
         }
         if self.begins(end, last_line) {
-            end = self.run(self.short_run(end + 8, |b| b == b' ' || upper(b)), |b| b == b'-');
+            end = self.run(self.short_run(end + 8, |b| b == b' ' || upper_or_digit(b)), |b| b == b'-');
         }
         steps(end - label);
         Some(at..end)
@@ -142,7 +142,8 @@ impl<'a> Finder<'a> {
         (!hidden).then_some(colon + 1..at_sign)
     }
 
-    /// People forget to encode a `/` or `#` in a password. What stands before it is then no port.
+    /// The `@` of a URL whose password holds a `/` or `#` that should have been encoded. If only digits stand before that, they
+    /// are a port and there is no password.
     fn stray_at_sign(&self, from: usize, end: usize) -> Option<usize> {
         let port = self.bytes[from..end].iter().all(u8::is_ascii_digit);
         if port && (end > from || self.bytes.get(end).is_none_or(|b| *b == b'/')) {
@@ -152,7 +153,7 @@ impl<'a> Finder<'a> {
         if self.bytes.get(last) != Some(&b'@') {
             return None;
         }
-        // From here on it is an authority as it should be, which may have another.
+        // A correct authority follows, which may hold another `@`.
         let end = self.run(last, in_authority);
         self.text[last..end].rfind('@').map(|more| last + more)
     }

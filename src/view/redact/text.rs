@@ -1,5 +1,5 @@
-//! The secrets of a text, found in one walk over its bytes: tokens of known make ([`super::makes`]), things of a certain
-//! shape ([`super::shapes`], [`super::coins`], [`super::mnemonic`]), and what is assigned to the name of a secret
+//! Hides the secrets of a text, in one pass over its bytes: keys and tokens of known issuers ([`super::makes`]), secrets of a certain
+//! shape ([`super::shapes`], [`super::coins`], [`super::mnemonic`]), and values that follow the name of a secret
 //! ([`super::assigned`], [`super::markup`]).
 
 use std::borrow::Cow;
@@ -7,25 +7,25 @@ use std::ops::Range;
 
 use super::alphabet::{LOOK_AHEAD, alnum, word};
 use super::assigned;
-use super::escapes::unescaped_anyhow;
-use super::finder::{Finder, Found, looks_random};
+use super::escapes::without_escapes;
+use super::finder::{Finder, FoundSecret, looks_random};
 use super::keys::Keys;
-use super::makes::{Length, Make, Stands};
+use super::makes::{Length, Make, Position};
 use super::rewriting::{REDACTED, Rewriting, steps};
 
-/// So often a text is gone over in which something was hidden.
+/// The most passes over a text in which something was hidden.
 const MOST_PASSES: usize = 4;
 
-/// So many layers of escapes are taken off a text, each of which may hold several of one kind.
+/// The most layers of escapes that are taken off a text.
 const MOST_LAYERS: usize = 3;
 
-/// The text without its secrets. What stood around a secret may make one when that is gone, so a text in which something
-/// was hidden is gone over again.
+/// The text without its secrets. Where a secret was replaced, the text around it may turn out to be another one, so there is one
+/// more pass after a pass that has hidden something.
 pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
-    let mut clean = once(text, keys);
+    let mut clean = rewrite_once(text, keys);
     for _ in 1..MOST_PASSES {
         let again = match &clean {
-            Cow::Owned(hidden) => match once(hidden, keys) {
+            Cow::Owned(hidden) => match rewrite_once(hidden, keys) {
                 Cow::Owned(more) => more,
                 Cow::Borrowed(_) => break,
             },
@@ -36,25 +36,25 @@ pub(super) fn rewrite<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
     clean
 }
 
-/// True if anything in this text is to be hidden, in whatever escapes it stands.
-pub(super) fn hides(text: &str, keys: &Keys) -> bool {
+/// True if the text holds a secret, in any escapes.
+pub(super) fn holds_secret(text: &str, keys: &Keys) -> bool {
     if Finder::new(text, keys).next().is_some() {
         return true;
     }
-    let mut layer = unescaped_anyhow(text);
+    let mut layer = without_escapes(text);
     for _ in 0..MOST_LAYERS {
         let Some(inner) = layer else { break };
         if Finder::new(&inner.text, keys).next().is_some() {
             return true;
         }
-        layer = unescaped_anyhow(&inner.text);
+        layer = without_escapes(&inner.text);
     }
     false
 }
 
-fn once<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
+fn rewrite_once<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
     let mut out = Rewriting::of(text);
-    for Found { part, quote } in Finder::new(text, keys) {
+    for FoundSecret { part, quote } in Finder::new(text, keys) {
         out.replace(part, [quote, REDACTED, quote]);
     }
     let clean = out.finish();
@@ -64,26 +64,26 @@ fn once<'a>(text: &'a str, keys: &Keys) -> Cow<'a, str> {
     }
 }
 
-/// The text without the secrets that show only when its escapes are taken off; none if there are none.
+/// The text without the secrets that are found only once its escapes are taken off; `None` if there are none.
 fn within_escapes(text: &str, keys: &Keys) -> Option<String> {
-    let mut layer = unescaped_anyhow(text)?;
+    let mut layer = without_escapes(text)?;
     for _ in 0..MOST_LAYERS {
         let mut out = Rewriting::of(text);
-        for Found { part, .. } in Finder::new(&layer.text, keys) {
+        for FoundSecret { part, .. } in Finder::new(&layer.text, keys) {
             out.replace(layer.written(part), ["", REDACTED, ""]);
         }
         if let Cow::Owned(clean) = out.finish() {
             return Some(clean);
         }
-        layer = unescaped_anyhow(&layer.text)?.after(&layer);
+        layer = without_escapes(&layer.text)?.after(&layer);
     }
     None
 }
 
 impl<'a> Iterator for Finder<'a> {
-    type Item = Found<'a>;
+    type Item = FoundSecret<'a>;
 
-    fn next(&mut self) -> Option<Found<'a>> {
+    fn next(&mut self) -> Option<FoundSecret<'a>> {
         while self.at < self.bytes.len() {
             steps(1);
             let at = self.at;
@@ -99,8 +99,8 @@ impl<'a> Iterator for Finder<'a> {
 }
 
 impl<'a> Finder<'a> {
-    /// A secret that shows itself at this byte; it may begin before or after it.
-    fn secret_at(&mut self, at: usize) -> Option<Found<'a>> {
+    /// The secret that is recognised at this byte. It may begin before or after the byte.
+    fn secret_at(&mut self, at: usize) -> Option<FoundSecret<'a>> {
         let byte = self.bytes[at];
         let part = match byte {
             b':' if self.begins(at, "://") => self.url_password(at + 3),
@@ -116,10 +116,10 @@ impl<'a> Finder<'a> {
             _ if alnum(byte) => self.in_word(at, byte),
             _ => None,
         };
-        part.map(|part| Found { part, quote: "" })
+        part.map(|part| FoundSecret { part, quote: "" })
     }
 
-    /// A secret that shows itself at a letter or digit.
+    /// The secret that is recognised at this letter or digit.
     fn in_word(&mut self, at: usize, byte: u8) -> Option<Range<usize>> {
         if byte == b'e'
             && let Some(token) = self.jwt(at)
@@ -160,13 +160,13 @@ impl<'a> Finder<'a> {
         let (start, least) = match make.length {
             Length::Within(before, behind) => {
                 let length = self.run_before(at, make.of);
-                // More may stand before it than was counted, or than belongs to it.
+                // The run before the mark is counted up to a bound, and hidden as a whole.
                 (length >= before).then(|| (at - length.min(LOOK_AHEAD), behind))?
             }
             Length::AtLeast(least) | Length::Exactly(least) => (at, least),
         };
         let glued = at > self.floor && alnum(self.bytes[at - 1]);
-        if make.stands == Stands::AtWord && at > self.floor && word(self.bytes[at - 1]) {
+        if make.stands == Position::AtWord && at > self.floor && word(self.bytes[at - 1]) {
             return None;
         }
         let end = self.short_run(from, make.of);
@@ -176,8 +176,8 @@ impl<'a> Finder<'a> {
             return None;
         }
         if matches!(make.length, Length::Exactly(_)) {
-            // Not of a make, but somebody's own: `idempotency-key-…`.
-            let own = make.stands == Stands::AtWord && at > self.floor && self.bytes[at - 1] == b'-';
+            // A beginning behind a hyphen is a part of a longer name: `idempotency-key-…`.
+            let own = make.stands == Position::AtWord && at > self.floor && self.bytes[at - 1] == b'-';
             let ends = !self.bytes.get(end).is_some_and(|b| word(*b) || *b == b'-');
             return (!own && ends && body.len() == least && looks_random(body)).then_some(at..end);
         }
@@ -185,7 +185,7 @@ impl<'a> Finder<'a> {
     }
 
     /// The secret that this colon or equals sign assigns to a name.
-    fn assigned(&mut self, at: usize) -> Option<Found<'a>> {
+    fn assigned(&mut self, at: usize) -> Option<FoundSecret<'a>> {
         assigned::found(self, at)
     }
 }

@@ -1,7 +1,7 @@
 //! Every row of the table of makes has examples of both kinds, made from the row itself; and whatever stands before a
 //! secret does not hide it.
 
-use super::super::makes::{Length, MAKES, Make, Stands};
+use super::super::makes::{Length, MAKES, Make, Position};
 use super::corpus::{BEFORE, PHRASES, SECRETS, whole};
 use super::{REDACTED, Redaction};
 
@@ -43,7 +43,7 @@ fn every_make_is_hidden_behind_anything_and_what_falls_short_is_shown() {
     for make in MAKES {
         for begin in make.begins {
             let (secret, short) = examples(make, begin);
-            let glued: &[&str] = if make.stands == Stands::Anywhere { &["x", "Z", "7", "aB9"] } else { &[] };
+            let glued: &[&str] = if make.stands == Position::Anywhere { &["x", "Z", "7", "aB9"] } else { &[] };
             for before in [""].iter().chain(BEFORE).chain(glued) {
                 let text = format!("{before}{secret}");
                 assert!(!redaction.text(&text).contains(&secret), "{}: {text:?}", make.name);
