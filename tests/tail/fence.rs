@@ -114,6 +114,30 @@ async fn an_active_blocker_is_ended_too() {
     node.stop().await;
 }
 
+/// Postgres answers with an error then, which is no reason to give the connection up.
+#[tokio::test]
+async fn a_blocker_whom_this_login_may_not_end_is_named_and_the_tail_stays_connected() {
+    let db = migrated_database().await;
+    let (holder, writer) = (db.client().await, db.client().await);
+    let user = format!("{}_server", db.name);
+    let login = format!("create role {user} login password 'x' in role rowcast_server");
+    writer.batch_execute(&login).await.unwrap();
+    let mut node = TailNode::start_with(&db.url_of(&user, "x"), Some(Duration::from_millis(1)));
+    node.connected().await;
+    holder.batch_execute(&format!("begin; {INSERT}")).await.unwrap();
+    writer.batch_execute(INSERT).await.unwrap();
+    node.is("the blocker is named", |s| {
+        s.stalled.as_ref().is_some_and(|s| matches!(&s.reason, Reason::Transaction(b) if !b.is_empty()))
+    })
+    .await;
+    holder.batch_execute("commit").await.unwrap();
+    delivers_the_table(&node, &writer).await;
+    let counts = *node.counts.borrow();
+    assert_eq!((counts.terminated, counts.connections), (0, 1));
+    node.stop().await;
+    writer.batch_execute(&format!("drop role {user}")).await.unwrap();
+}
+
 /// Its statement took the journal's lock while it was parsed; it will never be allowed to run.
 #[tokio::test]
 async fn a_reader_who_prepares_an_insert_holds_nothing_back() {
