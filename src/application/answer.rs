@@ -10,7 +10,7 @@ use crate::view::Document;
 /// The outcome of an endpoint.
 pub type Answered = Result<Answer, ApplicationError>;
 
-/// A document, and whether it tells of something new.
+/// A document with its status.
 #[derive(Debug)]
 pub struct Answer {
     /// Its status.
@@ -24,7 +24,7 @@ pub struct Answer {
 pub enum Status {
     /// 200
     Ok,
-    /// 201: the request has made something.
+    /// 201: the request has created something.
     Created,
 }
 
@@ -40,7 +40,7 @@ impl Answer {
     }
 }
 
-/// A request that is not done.
+/// The error of an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplicationError {
     /// The request is refused.
@@ -50,7 +50,7 @@ pub enum ApplicationError {
         refusal: &'static Refusal,
         /// The sentence for a person.
         detail: Cow<'static, str>,
-        /// The state that does not allow it.
+        /// The present state, where that is why the request is refused.
         state: Option<String>,
     },
     /// The database could not be asked, or failed.

@@ -14,8 +14,8 @@ pub struct Application<S: 'static> {
     pub types: &'static [&'static str],
     /// Its endpoints. Those of one pattern stand one after the other, in the order of `Allow`.
     pub endpoints: &'static [Endpoint<S>],
-    /// The words of the log for a request that could not reach the database.
-    pub away: &'static str,
+    /// The log message for a request that could not reach the database.
+    pub unavailable_message: &'static str,
 }
 
 /// One endpoint.
@@ -30,7 +30,7 @@ pub struct Endpoint<S> {
     /// The quota that a request uses.
     pub counts_as: Rate,
     /// Its body, if it takes one.
-    pub takes: Option<Takes>,
+    pub body: Option<JsonBody>,
     /// The function that answers.
     pub function: Function<S>,
 }
@@ -53,9 +53,9 @@ pub enum Verb {
 /// The condition under which an endpoint is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// None. The answer tells nothing new, so the request is neither limited nor logged.
+    /// No condition. The request is neither limited nor logged.
     Probe,
-    /// None; the request is limited by address.
+    /// No condition, but a limit by address.
     Public,
     /// A token, whatever its role.
     Token,
@@ -70,25 +70,25 @@ pub enum Need {
 /// The quota that a request uses.
 #[derive(Debug, Clone, Copy)]
 pub enum Rate {
-    /// None.
+    /// No quota.
     Unlimited,
-    /// That of the client's address, before anything else is looked at.
+    /// The quota of the client's address, before any other check.
     Address(Class),
-    /// That of the token's subject.
+    /// The quota of the token's subject.
     Subject(Class),
-    /// That of the token's subject, as often as this function says of the body.
+    /// The quota of the token's subject, as many times as this function computes from the body.
     Body(Class, fn(&[u8]) -> u32),
-    /// The handler counts, once it has read how much is asked for.
+    /// The handler uses the quota itself, once it knows how much is asked for.
     InHandler,
 }
 
-/// A JSON body, and what is looked at before it is read.
+/// The JSON body of an endpoint, and the checks before it is read.
 #[derive(Debug, Clone, Copy)]
-pub struct Takes {
+pub struct JsonBody {
     /// Refuses the parameters that the endpoint does not take.
     pub parameters: fn(Option<&str>) -> Result<(), BadQuery>,
-    /// True if `Idempotency-Key` names the request.
-    pub key: bool,
+    /// True if the endpoint takes an `Idempotency-Key`.
+    pub takes_key: bool,
 }
 
 /// An answer that is under way.
@@ -110,7 +110,7 @@ macro_rules! open {
     };
 }
 
-/// Wraps a function that takes the state, whom the token speaks for, and a request.
+/// Wraps a function that takes the state, the identity that the token speaks for, and a request.
 macro_rules! known {
     ($state:pat, $identity:pat, $request:pat => $answer:expr) => {
         |$state, $identity, $request| Box::pin(async move { $answer.await })
@@ -126,7 +126,7 @@ pub const fn public<S>(
     counts_as: Rate,
     function: fn(S, Request) -> Answering,
 ) -> Endpoint<S> {
-    Endpoint { verb, pattern, needs: Need::Public, counts_as, takes: None, function: Function::Open(function) }
+    Endpoint { verb, pattern, needs: Need::Public, counts_as, body: None, function: Function::Open(function) }
 }
 
 /// An endpoint for those who may do this, at least with what is their own.
@@ -137,7 +137,7 @@ pub const fn right<S>(
     counts_as: Rate,
     function: fn(S, Identity, Request) -> Answering,
 ) -> Endpoint<S> {
-    Endpoint { verb, pattern, needs: Need::Right(action), counts_as, takes: None, function: Function::Known(function) }
+    Endpoint { verb, pattern, needs: Need::Right(action), counts_as, body: None, function: Function::Known(function) }
 }
 
 /// An endpoint for those who may do this with all rows, since these rows have no owner.
@@ -152,15 +152,15 @@ pub const fn right_to_all<S>(
 }
 
 impl<S> Endpoint<S> {
-    /// Takes a JSON body, after this has looked at the parameters.
+    /// Takes a JSON body, after this function has checked the parameters.
     #[must_use]
     pub const fn json(self, parameters: fn(Option<&str>) -> Result<(), BadQuery>) -> Self {
-        Self { takes: Some(Takes { parameters, key: false }), ..self }
+        Self { body: Some(JsonBody { parameters, takes_key: false }), ..self }
     }
 
-    /// Takes a JSON body, after this has looked at the parameters, and the key that names the request.
+    /// Takes a JSON body, after this function has checked the parameters, and an `Idempotency-Key`.
     #[must_use]
     pub const fn json_with_key(self, parameters: fn(Option<&str>) -> Result<(), BadQuery>) -> Self {
-        Self { takes: Some(Takes { parameters, key: true }), ..self }
+        Self { body: Some(JsonBody { parameters, takes_key: true }), ..self }
     }
 }

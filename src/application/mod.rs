@@ -9,7 +9,9 @@ mod request;
 mod tables;
 
 pub use answer::{Answer, Answered, ApplicationError, Status};
-pub use endpoint::{Answering, Application, Endpoint, Function, Need, Rate, Takes, Verb, public, right, right_to_all};
+pub use endpoint::{
+    Answering, Application, Endpoint, Function, JsonBody, Need, Rate, Verb, public, right, right_to_all,
+};
 pub use request::{Parameter, Request};
 pub use tables::Tables;
 

@@ -5,12 +5,12 @@ use uuid::Uuid;
 
 use super::ApplicationError;
 
-/// A request that may be handled.
+/// A request whose token, rights and quota are checked.
 #[derive(Debug)]
 pub struct Request {
     /// The part of the address after `?`.
     pub query: Option<String>,
-    /// The part of the path that stands in the place of `{id}` or `{key}`.
+    /// The part of the path that `{id}` or `{key}` stands for.
     pub parameter: Parameter,
     /// The `Idempotency-Key`, where the endpoint takes one.
     pub idempotency_key: Option<String>,
@@ -18,7 +18,7 @@ pub struct Request {
     pub body: Bytes,
 }
 
-/// The part of a path that stands in the place of `{id}` or `{key}`.
+/// The part of a path that `{id}` or `{key}` stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Parameter {
     /// The pattern has none.

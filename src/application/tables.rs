@@ -30,13 +30,13 @@ impl Tables {
         &self.redaction
     }
 
-    /// Runs statements on a connection of a lane. `refused` says how a client is told of their errors.
+    /// Runs statements on a connection of a lane. `to_answer` makes the answer of an error of theirs.
     pub async fn run<T, E>(
         &self,
         lane: Lane,
-        refused: impl FnOnce(E) -> ApplicationError,
+        to_answer: impl FnOnce(E) -> ApplicationError,
         work: impl AsyncFnOnce(&mut Client) -> Result<T, E>,
     ) -> Result<T, ApplicationError> {
-        self.database.run_for(lane, &self.requester, work).await?.map_err(refused)
+        self.database.run_for(lane, &self.requester, work).await?.map_err(to_answer)
     }
 }

@@ -21,7 +21,7 @@ use crate::refusals::{self, sentence};
 
 /// The chat as an application, with its responder.
 pub static APPLICATION: Application<(Chat, Tables)> =
-    Application { types: &["chat."], endpoints: ENDPOINTS, away: "the chat cannot reach its tables" };
+    Application { types: &["chat."], endpoints: ENDPOINTS, unavailable_message: "the chat cannot reach its tables" };
 
 const MESSAGES: Rate = Rate::Body(Class::Chat, cost);
 const PRIVATE: Rate = Rate::Subject(Class::Private);

@@ -53,9 +53,9 @@ fn server_routes() -> Vec<Route> {
         probe("/metrics", open!(c => metrics::page(&c.context))),
 
         public(Get, "/openapi.json", PUBLIC, open!(c => openapi::document(c.query()))),
-        public(GetOnly, "/public/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, true, c.request))).if_opened(),
+        public(GetOnly, "/public/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, true, c.request))).only_if_public(),
         public(Get, "/public/v1/events", PUBLIC, open!(c => page::get(&c.context.announcer, &c.context.tokens, &c.context.shutdown, &Viewer::Public, &c.quota, c.query()))),
-        public(GetOnly, "/public/v1/events/stream", CONNECT, open!(c => sse::stream(&c.context, Viewer::Public, &c.quota, &c.request))).if_opened(),
+        public(GetOnly, "/public/v1/events/stream", CONNECT, open!(c => sse::stream(&c.context, Viewer::Public, &c.quota, &c.request))).only_if_public(),
 
         upgrade(Read, "/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, false, c.request))),
         right(Read, Get, "/v1/events", PRIVATE, known!(c, who => page::get(&c.context.announcer, &c.context.tokens, &c.context.shutdown, &Viewer::Known(who), &c.quota, c.query()))),
@@ -104,7 +104,7 @@ pub(super) struct Address {
 impl Address {
     /// The address at this path, if there is one. The public streams are only there if they are opened.
     pub(super) fn of(path: &str, streams: &StreamConfig) -> Option<Self> {
-        let there = ROUTES.iter().filter(|route| streams.public || !route.if_opened);
+        let there = ROUTES.iter().filter(|route| streams.public || !route.only_if_public);
         there.filter_map(|route| Some(Self { pattern: route.pattern, parameter: fit(route.pattern, path)? })).next()
     }
 

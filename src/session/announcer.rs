@@ -1,4 +1,4 @@
-//! Announces the head to the readers of a node, and wakes each for the events that it waiters.
+//! Announces the head to the readers of a node, and wakes each for the events that its filter passes.
 //!
 //! A reader without a filter waits for the next head. A reader with a filter is registered under the narrowest of its conditions, and
 //! only an event that matches wakes it. As long as it was not woken, no event up to the announced head is for it.
@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::read_error::ReadError;
 use super::read_state::ReadState;
-use super::refused::Refused;
 use crate::db::Database;
 use crate::journal::{Filter, Key, StoredEvent};
 use crate::shutdown::Shutdown;
@@ -22,9 +22,9 @@ use crate::view::Views;
 
 /// The least time between two announcements when many readers wait: a session that wakes once for several events costs hardly more
 /// than for one.
-pub const GATHER: Duration = Duration::from_millis(5);
+pub const GATHER_TIME: Duration = Duration::from_millis(5);
 /// An announcement that has woken at least so many readers holds the next one back.
-pub const GATHER_FROM: usize = 64;
+pub const GATHER_FROM_READERS: usize = 64;
 
 /// Announces the head to the readers of one node.
 pub struct Announcer {
@@ -33,8 +33,8 @@ pub struct Announcer {
     announced: watch::Sender<Position>,
     waiters: Mutex<Waiters>,
     next_number: AtomicU64,
-    /// The epoch and the trim for which the seq of the oldest event was found, and that seq.
-    oldest: Mutex<Option<(u64, i64, i64)>>,
+    /// The answer of [`Self::oldest`], kept as (epoch, newest trimmed seq, seq of the oldest event).
+    known_oldest: Mutex<Option<(u64, i64, i64)>>,
 }
 
 impl fmt::Debug for Announcer {
@@ -43,13 +43,13 @@ impl fmt::Debug for Announcer {
     }
 }
 
-/// The readers with a filter, by the condition and the number that each is registered under.
+/// The readers with a filter: by the narrowest conditions of the filter, then by the number of the registration.
 type Waiters = HashMap<Key, HashMap<u64, Arc<Waiter>>>;
 
 #[derive(Debug)]
 struct Waiter {
     filter: Arc<Filter>,
-    /// Whether a matching event was announced since the reader looked last.
+    /// True if a matching event was announced since the reader last looked.
     woken: AtomicBool,
     signal: Notify,
 }
@@ -72,7 +72,7 @@ impl Announcer {
             announced,
             waiters: Mutex::default(),
             next_number: AtomicU64::new(0),
-            oldest: Mutex::default(),
+            known_oldest: Mutex::default(),
         })
     }
 
@@ -99,7 +99,7 @@ impl Announcer {
     /// The seq of the oldest event that retention has kept; one more than the head if there is none.
     pub async fn oldest(&self) -> Result<i64, PageError> {
         let position = self.pages.position();
-        let known = *self.oldest.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = *self.known_oldest.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((epoch, trimmed, seq)) = known
             && (epoch, trimmed) == (position.epoch, position.trimmed)
         {
@@ -108,49 +108,49 @@ impl Announcer {
         let page = self.pages.page_after(position.trimmed).await?;
         let first = page.events().map(|event| event.seq).find(|seq| *seq > position.trimmed);
         let Some(seq) = first else { return Ok(page.upto() + 1) };
-        *self.oldest.lock().unwrap_or_else(PoisonError::into_inner) = Some((page.epoch(), position.trimmed, seq));
+        *self.known_oldest.lock().unwrap_or_else(PoisonError::into_inner) = Some((page.epoch(), position.trimmed, seq));
         Ok(seq)
     }
 
-    /// The refusal for a cursor after which events were trimmed.
-    pub(super) async fn expired(&self) -> Refused {
-        self.oldest().await.map_or_else(Refused::from, |oldest| Refused::Expired { oldest })
+    /// The error for a cursor after which events were trimmed.
+    pub(super) async fn expired(&self) -> ReadError {
+        self.oldest().await.map_or_else(ReadError::from, |oldest| ReadError::CursorExpired { oldest })
     }
 
     /// Announces each head that the tail decides, until the shutdown.
     pub async fn run(self: Arc<Self>, shutdown: Shutdown) {
         let mut decided = self.pages.subscribe();
         decided.mark_changed();
-        let mut told = Instant::now();
-        let mut woke = 0;
+        let mut announced_at = Instant::now();
+        let mut woken_count = 0;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 changed = decided.changed() => if changed.is_err() { return },
             }
-            if woke >= GATHER_FROM {
-                tokio::time::sleep_until(told + GATHER).await;
+            if woken_count >= GATHER_FROM_READERS {
+                tokio::time::sleep_until(announced_at + GATHER_TIME).await;
             }
             let position = decided.borrow_and_update().clone();
-            told = Instant::now();
-            woke = self.announce(position);
+            announced_at = Instant::now();
+            woken_count = self.announce(position);
         }
     }
 
-    /// Announces a position, and wakes the readers that an event up to it is for. Returns how many it has woken.
+    /// Announces a position, and wakes the readers whose filter passes one of the new events. Returns the number of readers woken.
     pub(super) fn announce(&self, position: Position) -> usize {
         let before = self.position();
-        // Where retention took events beyond the last head, the pages may lack some that are new.
+        // If retention trimmed events beyond the last head, new events may be missing from the pages.
         let is_continuous = before.epoch == position.epoch && before.known && position.trimmed <= before.head;
-        let new_pages = if is_continuous { self.between(before.head, &position) } else { None };
-        let mut woke = self.announced.receiver_count();
+        let new_pages = if is_continuous { self.pages_between(before.head, &position) } else { None };
+        let mut woken_count = self.announced.receiver_count();
         // Held until the head is announced, so that a reader registers either before the waking and the announcement, or after both.
         let waiters = self.waiters();
         match new_pages {
             Some(pages) => {
                 for event in pages.iter().flat_map(|page| page.events()) {
                     if before.head < event.seq && event.seq <= position.head {
-                        woke += wake(&waiters, event);
+                        woken_count += wake_for(&waiters, event);
                     }
                 }
             }
@@ -158,17 +158,17 @@ impl Announcer {
             None => {
                 for waiter in waiters.values().flat_map(HashMap::values) {
                     waiter.wake();
-                    woke += 1;
+                    woken_count += 1;
                 }
             }
         }
         self.announced.send_replace(position);
         drop(waiters);
-        woke
+        woken_count
     }
 
     /// The pages after a seq up to a position, if all of them are in memory and belong to the position's history.
-    fn between(&self, after: i64, position: &Position) -> Option<Vec<Arc<Page<Views>>>> {
+    fn pages_between(&self, after: i64, position: &Position) -> Option<Vec<Arc<Page<Views>>>> {
         let (mut at, mut pages) = (after, Vec::new());
         while at < position.head {
             if pages.len() >= HOT_PAGES {
@@ -187,20 +187,20 @@ impl Announcer {
     }
 
     /// The number of registered readers with a filter, for metrics.
-    pub fn interests(&self) -> usize {
+    pub fn registered_readers(&self) -> usize {
         self.waiters().values().map(HashMap::len).sum()
     }
 
     /// Registers a reader for the events that a filter passes, until the returned value is dropped.
-    pub(super) fn interest(self: &Arc<Self>, filter: &Arc<Filter>) -> Interest {
-        let everything = filter.is_unrestricted() && filter.keys() == [Key::Any];
-        let waits_for = if everything { WaitsFor::Head(self.subscribe()) } else { self.register(filter) };
-        Interest { announcer: Arc::clone(self), waits_for }
+    pub(super) fn register(self: &Arc<Self>, filter: &Arc<Filter>) -> Registration {
+        let takes_all = filter.is_unrestricted() && filter.keys() == [Key::Any];
+        let waits_for = if takes_all { WaitsFor::Head(self.subscribe()) } else { self.wait_for_match(filter) };
+        Registration { announcer: Arc::clone(self), waits_for }
     }
 
-    fn register(&self, filter: &Arc<Filter>) -> WaitsFor {
+    fn wait_for_match(&self, filter: &Arc<Filter>) -> WaitsFor {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
-        // Begins as woken, so that the reader looks at everything that was announced before this moment.
+        // Starts out woken, so that the reader looks at everything that was announced before this moment.
         let waiter =
             Arc::new(Waiter { filter: Arc::clone(filter), woken: AtomicBool::new(true), signal: Notify::new() });
         waiter.signal.notify_one();
@@ -212,24 +212,24 @@ impl Announcer {
     }
 }
 
-/// Wakes the registered readers that this event is for.
-fn wake(waiters: &Waiters, event: &StoredEvent) -> usize {
+/// Wakes the registered readers whose filter passes this event. Returns their number.
+fn wake_for(waiters: &Waiters, event: &StoredEvent) -> usize {
     if waiters.is_empty() {
         return 0;
     }
-    let mut woke = 0;
+    let mut woken_count = 0;
     for waiter in Key::of(event).iter().filter_map(|key| waiters.get(key)).flat_map(HashMap::values) {
         if !waiter.woken.load(Ordering::Acquire) && waiter.filter.matches(event) {
             waiter.wake();
-            woke += 1;
+            woken_count += 1;
         }
     }
-    woke
+    woken_count
 }
 
 /// One reader's registration.
 #[derive(Debug)]
-pub(super) struct Interest {
+pub(super) struct Registration {
     announcer: Arc<Announcer>,
     waits_for: WaitsFor,
 }
@@ -243,8 +243,9 @@ enum WaitsFor {
     Match { number: u64, waiter: Arc<Waiter>, look_upto: i64, head: Option<watch::Receiver<Position>> },
 }
 
-impl Interest {
-    /// The announced position; a reader looks at it before each step. Where no event up to it is for the reader, this moves it there.
+impl Registration {
+    /// Returns the announced position; a reader looks at it before each step. Moves a reader that was not woken to that position, since
+    /// then no event up to it is for this reader.
     pub(super) fn look(&mut self, read: &mut ReadState) -> Position {
         match &mut self.waits_for {
             WaitsFor::Head(announced) => announced.borrow_and_update().clone(),
@@ -267,32 +268,33 @@ impl Interest {
     }
 
     /// Waits until there may be something new. The future can be dropped and made again.
-    pub(super) async fn woken(&mut self) {
+    pub(super) async fn wait(&mut self) {
         match &mut self.waits_for {
-            WaitsFor::Head(head) => moved(head).await,
+            WaitsFor::Head(head) => head_moved(head).await,
             WaitsFor::Match { waiter, head: None, .. } => waiter.signal.notified().await,
             WaitsFor::Match { waiter, head: Some(head), .. } => tokio::select! {
                 () = waiter.signal.notified() => {}
-                () = moved(head) => {}
+                () = head_moved(head) => {}
             },
         }
     }
 }
 
-async fn moved(head: &mut watch::Receiver<Position>) {
+/// Waits until the head moves; for ever if there is no announcer any more.
+async fn head_moved(head: &mut watch::Receiver<Position>) {
     if head.changed().await.is_err() {
         std::future::pending().await
     }
 }
 
-impl Drop for Interest {
+impl Drop for Registration {
     fn drop(&mut self) {
         let WaitsFor::Match { number, waiter, .. } = &self.waits_for else { return };
         let mut waiters = self.announcer.waiters();
         for key in waiter.filter.keys() {
-            if let Some(those) = waiters.get_mut(&key) {
-                those.remove(number);
-                if those.is_empty() {
+            if let Some(registered) = waiters.get_mut(&key) {
+                registered.remove(number);
+                if registered.is_empty() {
                     waiters.remove(&key);
                 }
             }

@@ -23,8 +23,8 @@ impl EventRun {
         self.frames.messages(self.events.clone())
     }
 
-    /// Each event's cursor and its JSON object.
-    pub fn each(&self) -> impl Iterator<Item = (Cursor, Bytes)> {
+    /// The cursor and the JSON object of each event.
+    pub fn objects(&self) -> impl Iterator<Item = (Cursor, Bytes)> {
         self.events.clone().filter_map(|index| {
             let event = self.chunk.events().get(index)?;
             Some((Cursor::of(event.seq, event.id), self.frames.object(index)?))
@@ -36,13 +36,13 @@ impl EventRun {
         usize::try_from(self.tally().events).unwrap_or(usize::MAX)
     }
 
-    /// What a client counts of them.
+    /// The tally that a client adds up from these events.
     pub(super) fn tally(&self) -> Tally {
         self.frames.tally(self.events.clone())
     }
 }
 
-/// How much one step may take. One event always fits, however large it is.
+/// The most that one step may take, except that one event always fits, however large it is.
 #[derive(Debug, Clone, Copy)]
 pub struct SendBudget {
     /// The number of events.
@@ -57,8 +57,8 @@ impl SendBudget {
         self.events > 0 && self.bytes > 0
     }
 
-    /// Uses what these events take.
-    pub(super) fn take(&mut self, run: &EventRun) {
+    /// Takes the number and the bytes of these events off the budget.
+    pub(super) fn spend(&mut self, run: &EventRun) {
         self.events = self.events.saturating_sub(run.count());
         self.bytes = self.bytes.saturating_sub(run.frames.weight(run.events.clone()));
     }

@@ -7,18 +7,18 @@
 
 mod announcer;
 mod event_run;
+mod read_error;
 mod read_state;
 mod reader;
-mod refused;
 mod search;
 mod start;
 mod start_point;
 #[cfg(test)]
 mod tests;
 
-pub use announcer::{Announcer, GATHER, GATHER_FROM};
+pub use announcer::{Announcer, GATHER_FROM_READERS, GATHER_TIME};
 pub use event_run::{EventRun, SendBudget};
+pub use read_error::ReadError;
 pub use reader::{RETRY, Step, StreamReader};
-pub use refused::Refused;
 pub use start::{BadStart, MAX_LAST, Start};
 pub use start_point::StartPoint;

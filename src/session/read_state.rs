@@ -12,9 +12,9 @@ use crate::view::{Frames, Tally, Views};
 /// The most that one search through an index returns. A client that does not read makes the server hold that much.
 pub(super) const SEARCH: Budget = Budget { rows: 256, bytes: 256 << 10 };
 /// A reader that is nearer to the head than this reads pages, whatever its filter: those pages are in memory.
-const NEAR: i64 = 8 * PAGE_SPAN;
+const NEAR_HEAD: i64 = 8 * PAGE_SPAN;
 /// Searches serve a filter that passes fewer than one event in this many; pages serve one that passes more.
-const THIN: i64 = 64;
+const SEARCH_BELOW_ONE_IN: i64 = 64;
 /// After this many seqs of pages the reader decides whether searches would be quicker.
 const DECIDE_AFTER: i64 = 8 * PAGE_SPAN;
 
@@ -24,46 +24,46 @@ pub(super) struct ReadState {
     filter: Arc<Filter>,
     view: View,
     /// Everything up to this seq was read.
-    at: i64,
-    /// The newest event up to `at`, with a tag that the reader may know.
+    read_upto: i64,
+    /// The cursor of the newest event up to `read_upto`, with a tag that the reader may know.
     cursor: Cursor,
     epoch: u64,
     tally: Tally,
-    /// The seq that the reader began at. The head of this node may not have come there yet.
-    began: i64,
-    /// Whether the reader was told that the backlog has been sent.
-    caught_up: bool,
+    /// The reader began after this seq. Another node may have handed it out, so it may lie beyond the head of this node.
+    start_seq: i64,
+    /// True once the reader was told that the backlog has been sent.
+    told_caught_up: bool,
     path: ReadPath,
     /// How large the rows are that searches return.
     typical: Typical,
     /// The newest seq that retention took, as the pages know it. The announced position may lag behind.
     trimmed: i64,
-    /// Whether the pages belong to a newer history already, which is about to be announced.
+    /// True if the pages belong to a newer history already, which is about to be announced.
     superseded: bool,
-    /// The seq after which the search under way looks.
+    /// `read_upto` when the search under way began; none if no search is under way, or its result is to be dropped.
     searched_from: Option<i64>,
 }
 
-/// How a reader far behind the head reads.
+/// The way by which a reader far behind the head reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadPath {
-    /// Through pages. Counts the seqs read since the last decision, and the events of them that were for this reader.
-    Pages { read: i64, taken: i64 },
+    /// Through pages. Since the path was last chosen, `seqs` were read, and `taken` events of them were for this reader.
+    Pages { seqs: i64, taken: i64 },
     /// By searches through an index.
     Index,
 }
 
 impl ReadPath {
-    const PAGES: Self = Self::Pages { read: 0, taken: 0 };
+    const PAGES: Self = Self::Pages { seqs: 0, taken: 0 };
 
     fn of(filter: &Filter) -> Self {
         if filter.is_narrow() { Self::Index } else { Self::PAGES }
     }
 }
 
-/// What the reader does next.
+/// The next action of a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextAction {
     /// Read the page after this seq.
     Page(i64),
     /// Search for matching events after this seq and up to this position.
@@ -81,19 +81,18 @@ pub(super) enum Next {
 impl ReadState {
     /// A reader at its start point.
     pub(super) fn new(start: StartPoint, filter: Arc<Filter>, view: View) -> Self {
-        let (path, StartPoint { at, cursor, epoch }) = (ReadPath::of(&filter), start);
-        let (caught_up, trimmed, superseded, searched_from) = (false, 0, false, None);
+        let (path, StartPoint { after, cursor, epoch }) = (ReadPath::of(&filter), start);
+        let (told_caught_up, trimmed, superseded, searched_from) = (false, 0, false, None);
         let (tally, typical) = (Tally::default(), Typical::default());
-        let began = at;
         Self {
             filter,
             view,
-            at,
+            read_upto: after,
             cursor,
             epoch,
             tally,
-            began,
-            caught_up,
+            start_seq: after,
+            told_caught_up,
             path,
             typical,
             trimmed,
@@ -123,71 +122,71 @@ impl ReadState {
         &self.filter
     }
 
-    /// Whether the reader has passed this seq.
+    /// True if everything up to this seq was read.
     pub(super) fn has_passed(&self, seq: i64) -> bool {
-        self.at >= seq
+        self.read_upto >= seq
     }
 
-    /// Whether the reader began at a seq that this node has not decided yet.
+    /// True if the reader began beyond the head of this node.
     pub(super) fn is_ahead(&self, position: &Position) -> bool {
-        self.began > position.head && position.epoch == self.epoch
+        self.start_seq > position.head && position.epoch == self.epoch
     }
 
-    /// What the reader does next when the stream is decided up to this position.
-    pub(super) fn next(&mut self, position: &Position) -> Next {
+    /// Decides the next action, given the announced position.
+    pub(super) fn next(&mut self, position: &Position) -> NextAction {
         if position.epoch != self.epoch || !position.known {
-            return Next::ProveCursor;
+            return NextAction::ProveCursor;
         }
-        if self.at < position.trimmed.max(self.trimmed) {
-            return Next::Expired;
+        if self.read_upto < position.trimmed.max(self.trimmed) {
+            return NextAction::Expired;
         }
         if self.superseded {
-            return Next::Idle;
+            return NextAction::Idle;
         }
-        if self.at < position.head {
+        if self.read_upto < position.head {
             if !self.prefers_search(position.head) {
-                return Next::Page(self.at);
+                return NextAction::Page(self.read_upto);
             }
-            self.searched_from = Some(self.at);
-            return Next::Search(self.at, position.clone());
+            self.searched_from = Some(self.read_upto);
+            return NextAction::Search(self.read_upto, position.clone());
         }
         // A page may have brought the reader beyond the announced head. A reader that began ahead of this node waits until the
         // head has come as far.
-        if !self.is_ahead(position) && !std::mem::replace(&mut self.caught_up, true) {
-            return Next::CaughtUp;
+        if !self.is_ahead(position) && !std::mem::replace(&mut self.told_caught_up, true) {
+            return NextAction::CaughtUp;
         }
-        Next::Idle
+        NextAction::Idle
     }
 
-    /// Whether to search rather than to read pages. Events that the reader may not see count like those that it did not ask for.
+    /// True if the reader searches rather than reads pages.
     fn prefers_search(&self, head: i64) -> bool {
-        self.path == ReadPath::Index && head - self.at > NEAR && !self.filter.is_empty()
+        self.path == ReadPath::Index && head - self.read_upto > NEAR_HEAD && !self.filter.is_empty()
     }
 
-    /// How much a search may return when this much may be sent.
+    /// The budget of a search: [`SEARCH`], and no more than may be sent.
     pub(super) fn search_budget(&self, send: SendBudget) -> Budget {
         let Budget { rows, bytes } = SEARCH;
-        let least = |limit: i64, most: usize| i64::try_from(most).map_or(limit, |most| limit.min(most));
-        self.typical.fit(Budget { rows: least(rows, send.events), bytes: least(bytes, send.bytes) })
+        let smaller = |limit: i64, send: usize| i64::try_from(send).map_or(limit, |send| limit.min(send));
+        self.typical.fit(Budget { rows: smaller(rows, send.events), bytes: smaller(bytes, send.bytes) })
     }
 
-    /// Goes on from a cursor that was proven in the history that there is now.
+    /// Goes on from a start point that was proven in the current history.
     pub(super) fn restart_at(&mut self, start: StartPoint) {
-        let StartPoint { at, cursor, epoch } = start;
-        (self.at, self.began, self.cursor, self.epoch) = (at, at, cursor, epoch);
+        let StartPoint { after, cursor, epoch } = start;
+        (self.read_upto, self.start_seq, self.cursor, self.epoch) = (after, after, cursor, epoch);
         (self.trimmed, self.superseded, self.searched_from) = (0, false, None);
     }
 
     /// Reads by another filter from now on. The result of a search that is under way will be dropped.
-    pub(super) fn refilter(&mut self, filter: Arc<Filter>) {
+    pub(super) fn set_filter(&mut self, filter: Arc<Filter>) {
         self.path = ReadPath::of(&filter);
         self.filter = filter;
         self.typical = Typical::default();
         self.searched_from = None;
     }
 
-    /// Whether events that were loaded in this epoch may be taken. Checked when they have arrived: in the meantime retention may have
-    /// taken some of them, or the history may have ended. The pages know of both before they are announced.
+    /// True if events that were loaded in this epoch may be taken. Asked when they have arrived, since retention may have taken some of
+    /// them meanwhile, or the history may have ended. The pages know of both before the announcement.
     fn may_take(&mut self, pages: &Pages<Views>, epoch: u64) -> bool {
         let now = pages.position();
         if now.epoch != self.epoch || epoch != self.epoch {
@@ -195,12 +194,12 @@ impl ReadState {
             return false;
         }
         self.trimmed = self.trimmed.max(now.trimmed);
-        self.at >= self.trimmed
+        self.read_upto >= self.trimmed
     }
 
-    /// Shows the reader another view from now on. The tag of the cursor is chosen anew where its event is in memory; elsewhere it stays,
-    /// since the reader was allowed to know it.
-    pub(super) fn see(&mut self, pages: &Pages<Views>, view: View) {
+    /// Renders events in another view from now on. If the event of the cursor is in memory, the tag of the cursor is chosen for the new
+    /// view. Otherwise it stays, since the reader was allowed to know it.
+    pub(super) fn set_view(&mut self, pages: &Pages<Views>, view: View) {
         self.view = view;
         let Cursor { seq, tag: Some(_) } = self.cursor else { return };
         let page = pages.cached_page_after(seq - 1).filter(|page| page.epoch() == self.epoch);
@@ -211,8 +210,8 @@ impl ReadState {
 
     /// Moves to this position. The caller knows that no event up to it is for this reader.
     pub(super) fn skip_to(&mut self, pages: &Pages<Views>, position: &Position) {
-        if position.epoch == self.epoch && position.known && position.head > self.at {
-            self.at = position.head;
+        if position.epoch == self.epoch && position.known && position.head > self.read_upto {
+            self.read_upto = position.head;
             if let Some(newest) = &position.newest {
                 self.move_cursor_to(pages, newest);
             }
@@ -229,7 +228,7 @@ impl ReadState {
     /// Takes the events of a page that are for this reader, as far as the budget allows, and advances. Takes nothing from a page that
     /// lacks trimmed events or belongs to another history; [`Self::next`] then says what to do.
     pub(super) fn take(&mut self, pages: &Pages<Views>, page: &Page<Views>, budget: &mut SendBudget) -> Vec<EventRun> {
-        let (from, mut runs) = (self.at, Vec::new());
+        let (from, mut runs) = (self.read_upto, Vec::new());
         if !self.may_take(pages, page.epoch()) {
             return runs;
         }
@@ -238,16 +237,16 @@ impl ReadState {
             self.take_part(&part, &frames, budget, &mut runs)
         });
         if is_through {
-            self.at = self.at.max(page.upto());
+            self.read_upto = self.read_upto.max(page.upto());
         }
-        if let Some(event) = page.newest_upto(self.at) {
+        if let Some(event) = page.newest_upto(self.read_upto) {
             self.move_cursor_to(pages, &event.header());
         }
         self.choose_path(from, &runs);
         runs
     }
 
-    /// Takes from one part of a page. Returns whether the reader is through with it.
+    /// Takes events from one part of a page. Returns true if the reader has read all of the part.
     fn take_part(
         &mut self,
         part: &Part<'_, Views>,
@@ -256,18 +255,18 @@ impl ReadState {
         runs: &mut Vec<EventRun>,
     ) -> bool {
         let all = part.chunk.events();
-        let whole = self.passes_all(frames);
+        let takes_all = self.takes_all(frames);
         let mut next = part.from;
         while next < all.len() {
             if !budget.is_left() {
                 return false;
             }
-            if whole && all.len() - next <= budget.events && frames.weight(next..all.len()) <= budget.bytes {
+            if takes_all && all.len() - next <= budget.events && frames.weight(next..all.len()) <= budget.bytes {
                 self.take_run(part, frames, next..all.len(), budget, runs);
                 return true;
             }
             // Takes the next events in a row that are for this reader and fit into the budget, or steps over one that is not.
-            let wanted = |event: &StoredEvent| whole || self.filter.matches(event);
+            let wanted = |event: &StoredEvent| takes_all || self.filter.matches(event);
             let from = next;
             let (mut events, mut bytes) = (0, 0);
             while let Some(event) = all.get(next)
@@ -283,7 +282,7 @@ impl ReadState {
             if next > from {
                 self.take_run(part, frames, from..next, budget, runs);
             } else if let Some(event) = all.get(next) {
-                self.at = event.seq;
+                self.read_upto = event.seq;
                 next += 1;
             }
         }
@@ -299,39 +298,44 @@ impl ReadState {
         runs: &mut Vec<EventRun>,
     ) {
         if let Some(last) = part.chunk.events().get(events.end - 1) {
-            self.at = last.seq;
+            self.read_upto = last.seq;
         }
         let run = EventRun { chunk: Arc::clone(part.chunk), frames: frames.clone(), events };
-        budget.take(&run);
+        budget.spend(&run);
         self.tally.add(run.tally());
         runs.push(run);
     }
 
-    /// Whether all of these events are surely for this reader, so that none need be looked at.
-    fn passes_all(&self, frames: &Frames) -> bool {
+    /// True if all of these events are surely for this reader, so that none need be looked at.
+    fn takes_all(&self, frames: &Frames) -> bool {
         let visible = match self.filter.owners() {
             Owners::Any => true,
             Owners::NobodyOr(_) => frames.is_common(),
-            // Each event says whether it is public. The view hides the others as well, as a second defence.
+            // Some of the events may be hidden from this reader, so each is asked.
             Owners::Nobody | Owners::Only(_) => false,
         };
         visible && self.filter.is_unrestricted()
     }
 
-    /// Takes the result of a search: all matching events up to the position, or as many as the search's budget allowed. Takes nothing if
-    /// the reader has moved since it began the search, or reads by another filter.
-    pub(super) fn take_found(&mut self, pages: &Pages<Views>, batch: Batch, position: &Position) -> Option<EventRun> {
-        if self.searched_from.take() != Some(self.at) || !self.may_take(pages, position.epoch) {
+    /// Takes the result of a search: all matching events up to the position, or as many as the budget of the search allowed. Takes nothing
+    /// if the reader has moved since the search began, or reads by another filter.
+    pub(super) fn take_search_result(
+        &mut self,
+        pages: &Pages<Views>,
+        batch: Batch,
+        position: &Position,
+    ) -> Option<EventRun> {
+        if self.searched_from.take() != Some(self.read_upto) || !self.may_take(pages, position.epoch) {
             return None;
         }
         self.typical.learn(&batch);
-        let (from, Batch { events, reached }) = (self.at, batch);
+        let (from, Batch { events, reached }) = (self.read_upto, batch);
         let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
         match events.last() {
             Some(last) if reached < position.head => {
-                self.at = last.seq;
+                self.read_upto = last.seq;
                 self.move_cursor_to(pages, &last.header());
-                if count * THIN > last.seq - from {
+                if count * SEARCH_BELOW_ONE_IN > last.seq - from {
                     self.path = ReadPath::PAGES;
                 }
             }
@@ -347,13 +351,13 @@ impl ReadState {
         Some(run)
     }
 
-    /// Decides how to read on, far behind the head: by an index for a filter that passes little, through pages for one that passes much.
+    /// Chooses the read path far behind the head: an index for a filter that passes few events, pages for one that passes many.
     fn choose_path(&mut self, from: i64, runs: &[EventRun]) {
-        let ReadPath::Pages { read, taken } = &mut self.path else { return };
-        *read += self.at - from;
+        let ReadPath::Pages { seqs, taken } = &mut self.path else { return };
+        *seqs += self.read_upto - from;
         *taken += runs.iter().map(|run| i64::try_from(run.tally().events).unwrap_or(i64::MAX)).sum::<i64>();
-        if *read >= DECIDE_AFTER {
-            self.path = if *taken * THIN < *read { ReadPath::Index } else { ReadPath::PAGES };
+        if *seqs >= DECIDE_AFTER {
+            self.path = if *taken * SEARCH_BELOW_ONE_IN < *seqs { ReadPath::Index } else { ReadPath::PAGES };
         }
     }
 }

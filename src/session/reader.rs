@@ -15,11 +15,11 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::announcer::{Announcer, Interest};
+use super::announcer::{Announcer, Registration};
 use super::event_run::{EventRun, SendBudget};
-use super::read_state::{Next, ReadState};
-use super::refused::Refused;
-use super::search::{Search, Window};
+use super::read_error::ReadError;
+use super::read_state::{NextAction, ReadState};
+use super::search::{Search, SearchWindow};
 use super::start::Start;
 use super::start_point::StartPoint;
 use crate::clock::jitter;
@@ -30,20 +30,20 @@ use crate::view::{Tally, Views};
 
 /// The longest wait before a query that failed is made again.
 pub const RETRY: Duration = Duration::from_secs(1);
-/// The heartbeats of a reader that has waited for the database for longer than this say so.
+/// A reader that has waited for the database for this long is reported as stalled in its heartbeats.
 const STALLED_AFTER: Duration = Duration::from_secs(2);
 
 /// One reader of the stream.
 #[derive(Debug)]
 pub struct StreamReader {
     announcer: Arc<Announcer>,
-    read: ReadState,
-    interest: Interest,
+    read_state: ReadState,
+    registration: Registration,
     requester: Requester,
-    window: Window,
+    window: SearchWindow,
     state: State,
-    /// Since when the reader waits for the database.
-    waits_since: Option<SystemTime>,
+    /// The time since which the reader waits for the database.
+    waiting_since: Option<SystemTime>,
     /// The page that the reader is in. Held until all of it is read, so that the cache need not keep it and no new write makes the
     /// reader load it again.
     page: Option<Arc<Page<Views>>>,
@@ -63,34 +63,34 @@ pub enum Step {
     /// The reader waits for a page, a search or a proof. The next step is of use after [`StreamReader::ready`].
     Loading,
     /// The database could not be asked, for this reason. The reader asks again after [`StreamReader::ready`].
-    Unavailable(Refused),
-    /// The reader cannot go on.
-    Refused(Refused),
+    Unavailable(ReadError),
+    /// The reader cannot go on, for this reason.
+    Failed(ReadError),
 }
 
-/// How the next step begins.
+/// The state of a reader between two steps.
 enum State {
-    /// With a look at the head.
+    /// The next step looks at the head.
     Ready,
-    /// With a look at the head, once the announcer has woken the reader.
+    /// There was nothing to read. The reader waits until the announcer wakes it.
     Idle,
-    /// With the result of this load, once it is there.
+    /// A load is under way.
     Loading(BoxFuture<'static, LoadResult>),
-    /// With the result of a load.
+    /// A load has ended. The next step takes its result.
     Loaded(LoadResult),
-    /// With a look at the head, not before this moment.
+    /// A load has failed. Nothing is loaded before this moment.
     RetryAt(Instant),
 }
 
-type LoadResult = Result<Loaded, Refused>;
+type LoadResult = Result<Loaded, ReadError>;
 
 #[derive(Debug)]
 enum Loaded {
     Page(Arc<Page<Views>>),
-    /// What a search has found, and up to which position it has looked: that of the head, or one before it.
-    Found(Batch, Position),
-    /// Where the reader's cursor stands in the history that there is now.
-    Proof(StartPoint),
+    /// The events that a search has found, and the position that it has reached, which may lie before the head.
+    SearchResult(Batch, Position),
+    /// The start point of the reader's cursor, proven in the current history.
+    ProvenCursor(StartPoint),
     /// The page belonged to a history that has ended. The next step proves the cursor.
     OtherHistory,
 }
@@ -110,10 +110,19 @@ impl fmt::Debug for State {
 impl StreamReader {
     /// A reader that begins at a start point.
     pub fn new(announcer: &Arc<Announcer>, start: StartPoint, filter: Arc<Filter>, view: View) -> Self {
-        let interest = announcer.interest(&filter);
-        let (announcer, read) = (Arc::clone(announcer), ReadState::new(start, filter, view));
-        let (requester, window) = (Requester::SERVER, Window::default());
-        Self { announcer, read, interest, requester, window, state: State::Ready, waits_since: None, page: None }
+        let registration = announcer.register(&filter);
+        let (announcer, read_state) = (Arc::clone(announcer), ReadState::new(start, filter, view));
+        let (requester, window) = (Requester::SERVER, SearchWindow::default());
+        Self {
+            announcer,
+            read_state,
+            registration,
+            requester,
+            window,
+            state: State::Ready,
+            waiting_since: None,
+            page: None,
+        }
     }
 
     /// Counts the reader's searches against the share of this requester.
@@ -124,27 +133,27 @@ impl StreamReader {
 
     /// The cursor of the newest event that the reader has passed. A client that comes back with it misses nothing.
     pub fn cursor(&self) -> Cursor {
-        self.read.cursor()
+        self.read_state.cursor()
     }
 
     /// How many events and bytes the reader was sent.
     pub fn tally(&self) -> Tally {
-        self.read.tally()
+        self.read_state.tally()
     }
 
-    /// Whether the reader has passed this seq.
+    /// True if the reader has passed this seq.
     pub fn has_passed(&self, seq: i64) -> bool {
-        self.read.has_passed(seq)
+        self.read_state.has_passed(seq)
     }
 
-    /// Since when the reader waits for the database; none while that is no longer than usual.
+    /// The time since which the reader waits for the database; none unless it has waited for unusually long.
     pub fn stalled_since(&self) -> Option<SystemTime> {
-        self.waits_since.filter(|since| since.elapsed().is_ok_and(|waited| waited >= STALLED_AFTER))
+        self.waiting_since.filter(|since| since.elapsed().is_ok_and(|waited| waited >= STALLED_AFTER))
     }
 
-    /// The position that is announced. Where no event up to it is for this reader, the reader moves there.
+    /// Returns the announced position. Moves the reader there if no event up to it is for this reader.
     pub fn look(&mut self) -> Position {
-        let position = self.interest.look(&mut self.read);
+        let position = self.registration.look(&mut self.read_state);
         // This look may have taken note of a wake-up, so the reader must not wait for it again.
         if matches!(self.state, State::Idle) {
             self.state = State::Ready;
@@ -152,14 +161,14 @@ impl StreamReader {
         position
     }
 
-    /// Shows the reader the events of other owners, in another view, from its next step on. Cursor and tally go on. A load that is
-    /// under way was made for the rights of before, and is dropped.
+    /// Changes whose events the reader sees, and in which view, from its next step on. Cursor and tally go on. A load that is under way
+    /// was asked for with the former rights, and is dropped.
     pub fn see_as(&mut self, owners: Owners, view: View) {
-        let filter = Arc::new(Filter::clone(self.read.filter()).seen_by(owners));
-        self.interest = self.announcer.interest(&filter);
-        self.read.refilter(filter);
-        self.window = Window::default();
-        self.read.see(self.announcer.pages(), view);
+        let filter = Arc::new(Filter::clone(self.read_state.filter()).seen_by(owners));
+        self.registration = self.announcer.register(&filter);
+        self.read_state.set_filter(filter);
+        self.window = SearchWindow::default();
+        self.read_state.set_view(self.announcer.pages(), view);
         self.state = State::Ready;
     }
 
@@ -168,9 +177,9 @@ impl StreamReader {
         let step = self.advance(budget);
         match step {
             Step::Loading | Step::Unavailable(_) => {
-                self.waits_since = self.waits_since.or_else(|| Some(SystemTime::now()))
+                self.waiting_since = self.waiting_since.or_else(|| Some(SystemTime::now()))
             }
-            _ => self.waits_since = None,
+            _ => self.waiting_since = None,
         }
         step
     }
@@ -178,7 +187,7 @@ impl StreamReader {
     fn advance(&mut self, budget: SendBudget) -> Step {
         match std::mem::replace(&mut self.state, State::Ready) {
             State::Ready | State::Idle => {}
-            State::Loaded(loaded) => return self.receive(loaded, budget),
+            State::Loaded(loaded) => return self.take_loaded(loaded, budget),
             waiting @ (State::Loading(_) | State::RetryAt(_)) => {
                 self.state = waiting;
                 return Step::Loading;
@@ -186,13 +195,13 @@ impl StreamReader {
         }
         let position = self.look();
         let announcer = Arc::clone(&self.announcer);
-        let load: BoxFuture<'static, LoadResult> = match self.read.next(&position) {
-            Next::CaughtUp => return Step::CaughtUp,
-            Next::Idle => {
+        let load: BoxFuture<'static, LoadResult> = match self.read_state.next(&position) {
+            NextAction::CaughtUp => return Step::CaughtUp,
+            NextAction::Idle => {
                 self.state = State::Idle;
                 return Step::Idle(position);
             }
-            Next::Page(after) => {
+            NextAction::Page(after) => {
                 match self.current_page(after, position.epoch).or_else(|| announcer.pages().cached_page_after(after)) {
                     Some(page) => return Step::Advanced(self.take(page, budget)),
                     None => Box::pin(async move {
@@ -203,21 +212,23 @@ impl StreamReader {
                     }),
                 }
             }
-            Next::Search(after, position) => {
-                let search_budget = self.read.search_budget(budget);
-                let (requester, filter) = (self.requester.clone(), Arc::clone(self.read.filter()));
+            NextAction::Search(after, position) => {
+                let search_budget = self.read_state.search_budget(budget);
+                let (requester, filter) = (self.requester.clone(), Arc::clone(self.read_state.filter()));
                 let search = Search { requester, filter, window: self.window.clone() };
                 Box::pin(async move {
                     let (found, reached) = search.forward(&announcer, after, position, search_budget).await?;
-                    Ok(Loaded::Found(found, reached))
+                    Ok(Loaded::SearchResult(found, reached))
                 })
             }
-            Next::Expired => Box::pin(async move { Err(announcer.expired().await) }),
-            Next::ProveCursor => {
-                let (filter, cursor) = (Arc::clone(self.read.filter()), self.read.cursor());
+            NextAction::Expired => Box::pin(async move { Err(announcer.expired().await) }),
+            NextAction::ProveCursor => {
+                let (filter, cursor) = (Arc::clone(self.read_state.filter()), self.read_state.cursor());
                 let requester = self.requester.clone();
                 let start = Start::After(cursor);
-                Box::pin(async move { Ok(Loaded::Proof(announcer.start_point(&requester, start, &filter).await?)) })
+                Box::pin(
+                    async move { Ok(Loaded::ProvenCursor(announcer.start_point(&requester, start, &filter).await?)) },
+                )
             }
         };
         self.state = State::Loading(load);
@@ -229,7 +240,7 @@ impl StreamReader {
         self.state = match &mut self.state {
             State::Ready | State::Loaded(_) => return,
             State::Idle => {
-                self.interest.woken().await;
+                self.registration.wait().await;
                 State::Ready
             }
             State::Loading(load) => State::Loaded(load.await),
@@ -246,28 +257,28 @@ impl StreamReader {
     }
 
     fn take(&mut self, page: Arc<Page<Views>>, mut budget: SendBudget) -> Vec<EventRun> {
-        let runs = self.read.take(self.announcer.pages(), &page, &mut budget);
-        self.page = Some(page).filter(|page| !self.read.has_passed(page.upto()));
+        let runs = self.read_state.take(self.announcer.pages(), &page, &mut budget);
+        self.page = Some(page).filter(|page| !self.read_state.has_passed(page.upto()));
         runs
     }
 
-    fn receive(&mut self, loaded: LoadResult, budget: SendBudget) -> Step {
+    fn take_loaded(&mut self, loaded: LoadResult, budget: SendBudget) -> Step {
         match loaded {
             Ok(Loaded::Page(page)) => Step::Advanced(self.take(page, budget)),
-            Ok(Loaded::Found(batch, position)) => {
-                let run = self.read.take_found(self.announcer.pages(), batch, &position);
+            Ok(Loaded::SearchResult(batch, position)) => {
+                let run = self.read_state.take_search_result(self.announcer.pages(), batch, &position);
                 Step::Advanced(run.into_iter().collect())
             }
-            Ok(Loaded::Proof(start)) => {
-                self.read.restart_at(start);
+            Ok(Loaded::ProvenCursor(start)) => {
+                self.read_state.restart_at(start);
                 Step::Advanced(Vec::new())
             }
             Ok(Loaded::OtherHistory) => Step::Advanced(Vec::new()),
-            Err(refused @ (Refused::Unavailable(_) | Refused::Busy)) => {
+            Err(error @ (ReadError::Unavailable(_) | ReadError::Busy)) => {
                 self.state = State::RetryAt(Instant::now() + RETRY.mul_f64(jitter()));
-                Step::Unavailable(refused)
+                Step::Unavailable(error)
             }
-            Err(refused) => Step::Refused(refused),
+            Err(error) => Step::Failed(error),
         }
     }
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::announcer::Announcer;
-use super::refused::Refused;
-use super::search::{Found, Search, Window};
+use super::read_error::ReadError;
+use super::search::{NewestMatches, Search, SearchWindow};
 use super::start_point::{StartPoint, cursor_for};
 use crate::db::{DatabaseError, Lane, Requester, Strangers};
 use crate::journal::{self, Cursor, EventHeader, Filter, read_from};
@@ -18,11 +18,11 @@ use crate::tail::pages::Position;
 /// The most events that `last` goes back.
 pub const MAX_LAST: u32 = 10_000;
 /// The most events that a request over HTTP answers with.
-const EVENTS_A_REQUEST: u32 = 1000;
+const EVENTS_PER_REQUEST: u32 = 1000;
 /// How long a reader waits while its node does not know its head yet, or has just found another history.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
 
-/// Where a client asks to begin.
+/// The point at which a client asks to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Start {
     /// After this event.
@@ -31,11 +31,11 @@ pub enum Start {
     Earliest,
     /// After the newest event.
     Latest,
-    /// With the newest so many that match.
+    /// Before the newest events that match, this many of them.
     Last(u32),
 }
 
-/// The request does not say where to begin.
+/// A request that does not say where to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadStart {
     /// The text is not a cursor.
@@ -44,16 +44,16 @@ pub enum BadStart {
     /// The text is not a number of events.
     #[error("last must be a whole number from 0 to {MAX_LAST}")]
     Last,
-    /// The request says both.
+    /// The request gives both parameters.
     #[error("cursor and last exclude each other")]
     Both,
 }
 
 impl Start {
-    /// How many requests this start counts as. `last` counts as the pages that the same events take over HTTP.
-    pub fn pages(self) -> u32 {
+    /// The number of requests that this start counts as. `last` counts as the pages that the same events take over HTTP.
+    pub fn request_cost(self) -> u32 {
         match self {
-            Self::Last(n) => n.div_ceil(EVENTS_A_REQUEST).max(1),
+            Self::Last(n) => n.div_ceil(EVENTS_PER_REQUEST).max(1),
             Self::After(_) | Self::Earliest | Self::Latest => 1,
         }
     }
@@ -75,14 +75,14 @@ impl Start {
 }
 
 impl Announcer {
-    /// Finds the point where a reader begins. The statements count against this requester's share. If the history ends in the
-    /// meantime, the result is void, a refusal too, and the search begins anew.
+    /// Finds the point where a reader begins. The statements count against this requester's share of the database. If the history
+    /// ends in the meantime, the result is dropped, even an error, and the point is looked for again.
     pub async fn start_point(
         &self,
         requester: &Requester,
         start: Start,
         filter: &Filter,
-    ) -> Result<StartPoint, Refused> {
+    ) -> Result<StartPoint, ReadError> {
         let mut position = self.known_position().await?;
         loop {
             let found = self.start_point_in(&position, requester, start, filter).await;
@@ -93,58 +93,59 @@ impl Announcer {
         }
     }
 
+    /// Finds the point where a reader begins, in the history of this position.
     async fn start_point_in(
         &self,
         position: &Position,
         requester: &Requester,
         start: Start,
         filter: &Filter,
-    ) -> Result<StartPoint, Refused> {
+    ) -> Result<StartPoint, ReadError> {
         let epoch = position.epoch;
-        let before_all = if position.trimmed > 0 { Cursor::bare(position.trimmed) } else { Cursor::START };
+        let earliest = if position.trimmed > 0 { Cursor::bare(position.trimmed) } else { Cursor::START };
         match start {
-            Start::Latest | Start::Last(0) => Ok(self.end(position, filter)),
-            Start::Earliest => Ok(StartPoint { at: position.trimmed, cursor: before_all, epoch }),
-            Start::Last(n) => self.last(n, requester, filter, position).await,
+            Start::Latest | Start::Last(0) => Ok(self.latest(position, filter)),
+            Start::Earliest => Ok(StartPoint { after: position.trimmed, cursor: earliest, epoch }),
+            Start::Last(n) => self.start_at_last(n, requester, filter, position).await,
             Start::After(cursor) if cursor.seq < position.trimmed => {
-                Err(Refused::Expired { oldest: self.oldest().await? })
+                Err(ReadError::CursorExpired { oldest: self.oldest().await? })
             }
-            Start::After(Cursor { seq: 0, tag: Some(_) }) => Err(Refused::Invalid),
+            Start::After(Cursor { seq: 0, tag: Some(_) }) => Err(ReadError::CursorInvalid),
             Start::After(cursor) if cursor.seq == position.trimmed => {
-                Ok(StartPoint { at: cursor.seq, cursor: Cursor::bare(cursor.seq), epoch })
+                Ok(StartPoint { after: cursor.seq, cursor: Cursor::bare(cursor.seq), epoch })
             }
-            Start::After(cursor) if cursor.seq > position.head => self.ahead(cursor, epoch, filter).await,
-            Start::After(cursor) => self.after(cursor, position, filter).await,
+            Start::After(cursor) if cursor.seq > position.head => self.start_ahead_of_head(cursor, epoch, filter).await,
+            Start::After(cursor) => self.start_after(cursor, position, filter).await,
         }
     }
 
     /// The position of the stream, as soon as this node knows it.
-    pub async fn known_position(&self) -> Result<Position, Refused> {
+    pub async fn known_position(&self) -> Result<Position, ReadError> {
         self.position_where(|position| position.known).await
     }
 
-    /// The current or next announced position for which this holds.
-    async fn position_where(&self, holds: impl FnMut(&Position) -> bool) -> Result<Position, Refused> {
+    /// Waits for an announced position for which this holds; the current one may do.
+    async fn position_where(&self, holds: impl FnMut(&Position) -> bool) -> Result<Position, ReadError> {
         let mut position = self.subscribe();
         match tokio::time::timeout(HEAD_LIMIT, position.wait_for(holds)).await {
             Ok(Ok(position)) => Ok(position.clone()),
-            _ => Err(Refused::Unavailable("this node does not follow the journal yet".to_owned())),
+            _ => Err(ReadError::Unavailable("this node does not follow the journal yet".to_owned())),
         }
     }
 
-    /// The end of what is decided. Where retention took all of it, the cursor is that of the trim, since an older one would have
-    /// expired.
-    fn end(&self, position: &Position, filter: &Filter) -> StartPoint {
+    /// The start point at the head. If retention took everything up to the head, the cursor is the newest trimmed seq, since an older
+    /// cursor would have expired.
+    fn latest(&self, position: &Position, filter: &Filter) -> StartPoint {
         let Position { head, trimmed, epoch, .. } = *position;
         let cursor = match &position.newest {
             Some(newest) if newest.seq >= trimmed => cursor_for(self.pages(), filter.owners(), newest),
             _ => Cursor::bare(trimmed),
         };
-        StartPoint { at: head.max(trimmed), cursor, epoch }
+        StartPoint { after: head.max(trimmed), cursor, epoch }
     }
 
-    /// Checks a cursor within what is decided, by the page that holds its event: clients do not each ask the database.
-    async fn after(&self, cursor: Cursor, position: &Position, filter: &Filter) -> Result<StartPoint, Refused> {
+    /// Checks a cursor up to the head. The page that holds its event decides, so that many clients cost one query.
+    async fn start_after(&self, cursor: Cursor, position: &Position, filter: &Filter) -> Result<StartPoint, ReadError> {
         let page = self.pages().page_after(cursor.seq - 1).await?;
         let epoch = page.epoch();
         let event = page.events().find(|event| event.seq >= cursor.seq).filter(|event| event.seq == cursor.seq);
@@ -152,19 +153,19 @@ impl Announcer {
             Some(event) if cursor.agrees_with(event.id) => cursor_for(self.pages(), filter.owners(), &event.header()),
             // The event is gone, so its tag cannot be checked. `ReadState` finds out whether events after it are gone too.
             _ if self.pages().position().trimmed >= cursor.seq => Cursor::bare(cursor.seq),
-            _ if cursor.tag.is_some() => return Err(Refused::Invalid),
-            _ => self.before(cursor.seq, position, filter).await,
+            _ if cursor.tag.is_some() => return Err(ReadError::CursorInvalid),
+            _ => self.cursor_before(cursor.seq, position, filter).await,
         };
-        Ok(StartPoint { at: cursor.seq, cursor: proven, epoch })
+        Ok(StartPoint { after: cursor.seq, cursor: proven, epoch })
     }
 
     /// The cursor of the newest event before a seq that has no event; the bare seq where the database cannot be asked.
-    async fn before(&self, seq: i64, position: &Position, filter: &Filter) -> Cursor {
-        self.tagged(seq, position.trimmed, filter).await.unwrap_or(Cursor::bare(seq))
+    async fn cursor_before(&self, seq: i64, position: &Position, filter: &Filter) -> Cursor {
+        self.newest_cursor(seq, position.trimmed, filter).await.unwrap_or(Cursor::bare(seq))
     }
 
-    /// Checks a cursor beyond this node's head, which another node may have handed out.
-    async fn ahead(&self, cursor: Cursor, epoch: u64, filter: &Filter) -> Result<StartPoint, Refused> {
+    /// Checks a cursor beyond the head of this node, which another node may have handed out.
+    async fn start_ahead_of_head(&self, cursor: Cursor, epoch: u64, filter: &Filter) -> Result<StartPoint, ReadError> {
         let (followed, mut strangers) = (self.pages().journal().known()?, Strangers::default());
         let found = loop {
             let look = async |client: &mut Client| {
@@ -182,28 +183,29 @@ impl Announcer {
                 .filter(|event| cursor.agrees_with(event.id))
                 .map(|event| cursor_for(self.pages(), filter.owners(), &event)),
         };
-        proven.map(|cursor| StartPoint { at: cursor.seq, cursor, epoch }).ok_or(Refused::Invalid)
+        proven.map(|cursor| StartPoint { after: cursor.seq, cursor, epoch }).ok_or(ReadError::CursorInvalid)
     }
 
-    async fn last(
+    /// The start point before the newest `n` matching events.
+    async fn start_at_last(
         &self,
         n: u32,
         requester: &Requester,
         filter: &Filter,
         position: &Position,
-    ) -> Result<StartPoint, Refused> {
-        let (requester, wanted) = (requester.clone(), Arc::new(filter.clone()));
-        let search = Search { requester, filter: wanted, window: Window::default() };
-        let Some(Found { before, gone }) = search.back(self, n, position).await? else {
-            return Ok(self.end(position, filter));
+    ) -> Result<StartPoint, ReadError> {
+        let search_filter = Arc::new(filter.clone());
+        let search = Search { requester: requester.clone(), filter: search_filter, window: SearchWindow::default() };
+        let Some(NewestMatches { after, trimmed }) = search.backward(self, n, position).await? else {
+            return Ok(self.latest(position, filter));
         };
-        let at = before.max(gone);
-        let cursor = if before < gone { Cursor::bare(gone) } else { self.tagged(at, gone, filter).await? };
-        Ok(StartPoint { at, cursor, epoch: position.epoch })
+        let cursor =
+            if after < trimmed { Cursor::bare(trimmed) } else { self.newest_cursor(after, trimmed, filter).await? };
+        Ok(StartPoint { after: after.max(trimmed), cursor, epoch: position.epoch })
     }
 
-    /// The cursor of the newest event up to a seq, or of the trim where there is none.
-    async fn tagged(&self, seq: i64, trimmed: i64, filter: &Filter) -> Result<Cursor, Refused> {
+    /// The cursor of the newest event up to a seq; the bare trimmed seq if there is no such event.
+    async fn newest_cursor(&self, seq: i64, trimmed: i64, filter: &Filter) -> Result<Cursor, ReadError> {
         let (followed, mut strangers) = (self.pages().journal().known()?, Strangers::default());
         loop {
             let look = async |client: &mut Client| {

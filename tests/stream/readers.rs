@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::BoxFuture;
 use rowcast::db::{Database, DatabaseError, Requester};
 use rowcast::journal::{self, Budget, CurrentJournal, Cursor, Filter, JournalIdentity, Owners, read_range};
-use rowcast::session::{Announcer, EventRun, Refused, SendBudget, Start, StartPoint, Step, StreamReader};
+use rowcast::session::{Announcer, EventRun, ReadError, SendBudget, Start, StartPoint, Step, StreamReader};
 use rowcast::shutdown::Shutdown;
 use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageWriter, Pages, PostgresLoad};
 use rowcast::view::{PRIVATE, Views};
@@ -116,7 +116,7 @@ impl ReaderNode {
         told.wait_for(|position| position.known && position.epoch == epoch && position.head >= head).await.unwrap();
     }
 
-    pub(crate) async fn place(&self, start: Start, filter: &Filter) -> Result<StartPoint, Refused> {
+    pub(crate) async fn place(&self, start: Start, filter: &Filter) -> Result<StartPoint, ReadError> {
         self.live.start_point(&Requester::SERVER, start, filter).await
     }
 
@@ -151,7 +151,7 @@ pub(crate) async fn follow(live: &Arc<Announcer>, place: StartPoint, filter: Fil
         match walker.step(SendBudget { events: 4096, bytes: 256 << 10 }) {
             Step::Advanced(runs) => {
                 way.steps += 1;
-                way.seen.extend(runs.iter().flat_map(EventRun::each).map(|(cursor, _)| cursor.seq));
+                way.seen.extend(runs.iter().flat_map(EventRun::objects).map(|(cursor, _)| cursor.seq));
             }
             Step::CaughtUp => {}
             Step::Loading => walker.ready().await,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::auth::Identity;
 use crate::db::{Database, DatabaseError, Lane};
 use crate::http::api::application::owns_type;
-use crate::http::request::body::{Format, MAX_BODY_BYTES, bad_json, place, read_body};
+use crate::http::request::body::{Format, MAX_BODY_BYTES, bad_json, line_and_column, read_body};
 use crate::http::request::idempotency;
 use crate::http::request::query::no_parameters;
 use crate::http::request::quota::RequestQuota;
@@ -96,7 +96,7 @@ struct Events {
 fn parse(format: Format, body: &[u8]) -> Result<Events, Problem> {
     // All of it at once: what is skipped on the way to an event (spaces, values) would not be looked at otherwise.
     if let Err(error) = std::str::from_utf8(body) {
-        let (line, column) = place(body, error.valid_up_to());
+        let (line, column) = line_and_column(body, error.valid_up_to());
         return Err(bad_json(line, column));
     }
     match format {

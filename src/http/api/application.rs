@@ -54,7 +54,7 @@ impl<S: Send> Published for Mounted<S> {
     }
 
     fn routes(&self) -> Vec<Route> {
-        let (endpoints, away) = (self.application.endpoints, self.application.away);
+        let (endpoints, away) = (self.application.endpoints, self.application.unavailable_message);
         endpoints.iter().map(|endpoint| route(endpoint, self.state, away)).collect()
     }
 }
@@ -86,9 +86,9 @@ async fn read<S>(endpoint: &Endpoint<S>, call: Call, subject: Option<&str>) -> R
     let (head, body) = request.into_parts();
     let query = head.uri.query();
     let (mut idempotency_key, mut bytes) = (None, Bytes::new());
-    if let Some(takes) = endpoint.takes {
-        (takes.parameters)(query)?;
-        if takes.key {
+    if let Some(json_body) = endpoint.body {
+        (json_body.parameters)(query)?;
+        if json_body.takes_key {
             idempotency_key = idempotency::key(&head.headers)?;
         }
         needs_json(&head.headers)?;

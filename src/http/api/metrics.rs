@@ -188,7 +188,7 @@ fn sessions(page: &mut Page, context: &Context) {
     let counts = &context.counts;
     let open = context.max_sessions.saturating_sub(context.sessions.available_permits());
     page.gauge("rowcast_sessions", "Sessions that are open, over WebSocket and SSE.", open);
-    let interests = context.announcer.interests();
+    let interests = context.announcer.registered_readers();
     page.gauge("rowcast_sessions_filtered", "Places of sessions that are woken by what they want alone.", interests);
     page.counter("rowcast_sessions_total", "Sessions that have begun.", counts.begun.load(Ordering::Relaxed));
     let ended = CLOSE_CODES.iter().zip(&counts.ended);

@@ -1,4 +1,4 @@
-//! An end for a client that takes nothing of an answer: answers, and streams over HTTP.
+//! Ends the connection of a client that takes nothing of a response. Streams over HTTP are responses too.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use tokio::time::Sleep;
 use crate::clock::Awake;
 use crate::http::connection::wire::{Wire, WriteStall};
 
-/// Set once a connection was given up because its client took nothing. Clones are handles to the same.
+/// A flag that is set once a connection was given up because its client took nothing. Clones share the flag.
 #[derive(Debug, Clone, Default)]
 pub(in crate::http) struct StalledFlag(Arc<AtomicBool>);
 
@@ -30,6 +30,7 @@ pub(in crate::http) struct Guarded<S> {
     limit: Duration,
     awake: Awake,
     stalled: StalledFlag,
+    /// The next look and the measurement, while a write waits.
     waiting: Option<(Pin<Box<Sleep>>, WriteStall)>,
 }
 
@@ -42,6 +43,7 @@ impl<S: Wire> Guarded<S> {
         self.inner
     }
 
+    /// Passes on the outcome of a write, or fails if writes have waited for too long.
     fn guard<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.waiting = None;

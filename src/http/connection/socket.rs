@@ -1,7 +1,7 @@
-//! A WebSocket on a connection that was upgraded: tungstenite reads and keeps the protocol; what is already framed goes
-//! out beside it, as it lies in memory.
+//! A WebSocket on a connection that was upgraded. Tungstenite reads the frames of the client and keeps the protocol. Frames of the
+//! server that lie ready in memory are written past it.
 //!
-//! The two share the wire by turns: whole frames are written without a read in between, and tungstenite's own (pongs, the
+//! The two take turns on the wire: ready frames are written whole, without a read in between, and tungstenite's own frames (pongs, the
 //! closing handshake) go out before them.
 
 use std::collections::VecDeque;
@@ -21,14 +21,14 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
-/// The bytes that are read at once. Clients send little, and there may be many of them.
+/// The bytes that are read at once. Clients send little, and there may be many clients.
 const READ_BUFFER: usize = 1024;
-/// How many slices go out in one write.
+/// The most slices in one write.
 const SLICES: usize = 64;
-/// A ping without anything in it.
+/// A ping with an empty payload.
 pub const PING: Bytes = Bytes::from_static(&[0x89, 0x00]);
 
-/// A ping with a number in it.
+/// A ping with a number as its payload.
 pub(in crate::http) fn numbered_ping(number: u8) -> Bytes {
     Bytes::copy_from_slice(&[0x89, 0x01, number])
 }
@@ -41,15 +41,15 @@ const MAX_REASON: usize = 123;
 /// A frame of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Input {
-    /// A text.
+    /// A text message.
     Text(Utf8Bytes),
-    /// Something that is no text.
+    /// A binary message.
     Binary(Bytes),
-    /// A ping, which is answered.
-    Alive,
-    /// A pong, with what stood in the ping that it answers.
+    /// A ping. Tungstenite answers it.
+    Ping,
+    /// A pong, with the payload of the ping that it answers.
     Pong(Bytes),
-    /// It wants to close; the answer is on its way.
+    /// A close frame. Tungstenite answers it.
     Close,
 }
 
@@ -57,7 +57,7 @@ pub enum Input {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SocketError {
     /// The connection is broken or closed.
-    Away,
+    Disconnected,
     /// A message over the limit.
     TooBig,
     /// Text that is not UTF-8.
@@ -70,7 +70,7 @@ impl SocketError {
     /// The close code of RFC 6455; `None` where nobody would receive it.
     pub fn code(self) -> Option<u16> {
         match self {
-            Self::Away => None,
+            Self::Disconnected => None,
             Self::TooBig => Some(1009),
             Self::Utf8 => Some(1007),
             Self::Protocol => Some(1002),
@@ -83,35 +83,36 @@ impl From<Error> for SocketError {
         match error {
             Error::Capacity(CapacityError::MessageTooLong { .. }) => Self::TooBig,
             Error::Utf8(_) => Self::Utf8,
-            // The other side has ended the connection without a word; nobody is there to be told.
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Away,
+            // The client has ended the connection without a close frame, so nobody is there to be told.
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Self::Disconnected,
             Error::Protocol(why) => {
                 tracing::debug!(%why, "a client breaks the protocol");
                 Self::Protocol
             }
-            _ => Self::Away,
+            _ => Self::Disconnected,
         }
     }
 }
 
-/// A WebSocket of the server.
+/// The server's side of a WebSocket.
 pub struct Socket<S> {
     ws: Box<WebSocketStream<S>>,
-    out: VecDeque<Bytes>,
-    /// How much of the first of them is written.
+    /// The frames that are still to be written.
+    pending: VecDeque<Bytes>,
+    /// The bytes of the first pending item that are written already.
     written: usize,
-    /// The input is no longer understood, since the beginning of the next frame is not known.
+    /// True once the input could not be parsed, so that nothing more can be read.
     broken: bool,
 }
 
 impl<S> fmt::Debug for Socket<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Socket").field("pending", &self.out.len()).finish_non_exhaustive()
+        f.debug_struct("Socket").field("pending", &self.pending.len()).finish_non_exhaustive()
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    /// Over a connection after its handshake; `read` is what the client has sent since.
+    /// A WebSocket on a connection after the handshake; `read` has the bytes that were read beyond the handshake.
     pub async fn new(stream: S, read: Bytes, max_message: usize) -> Self {
         let mut config = WebSocketConfig::default();
         config.read_buffer_size = READ_BUFFER;
@@ -120,7 +121,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         config.max_message_size = Some(max_message);
         config.max_frame_size = Some(max_message);
         let ws = WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(config)).await;
-        Self { ws: Box::new(ws), out: VecDeque::new(), written: 0, broken: false }
+        Self { ws: Box::new(ws), pending: VecDeque::new(), written: 0, broken: false }
     }
 
     /// The connection.
@@ -128,87 +129,88 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         self.ws.get_ref()
     }
 
-    /// The next that the client sends. Not to be asked while something is pending. Can be dropped and asked again.
+    /// Waits for the next frame of the client. Must not be called while something is pending. The future can be dropped and made
+    /// again.
     pub async fn receive(&mut self) -> Result<Input, SocketError> {
         poll_fn(|cx| {
-            // Frames are put together by tungstenite; it returns `Frame` only to those who ask for frames.
+            // Tungstenite puts the frames of a message together, and never returns `Frame` here.
             let message = match ready!(Pin::new(&mut *self.ws).poll_next(cx)) {
                 Some(Ok(message)) => message,
                 Some(Err(error)) => {
                     self.broken = true;
                     return Poll::Ready(Err(error.into()));
                 }
-                None => return Poll::Ready(Err(SocketError::Away)),
+                None => return Poll::Ready(Err(SocketError::Disconnected)),
             };
             Poll::Ready(Ok(match message {
                 Message::Text(text) => Input::Text(text),
                 Message::Binary(bytes) => Input::Binary(bytes),
                 Message::Close(_) => Input::Close,
                 Message::Pong(bytes) => Input::Pong(bytes),
-                Message::Ping(_) | Message::Frame(_) => Input::Alive,
+                Message::Ping(_) | Message::Frame(_) => Input::Ping,
             }))
         })
         .await
     }
 
-    /// Puts whole frames behind what is pending.
+    /// Appends whole frames to what is pending.
     pub fn put(&mut self, frames: Bytes) {
         if !frames.is_empty() {
-            self.out.push_back(frames);
+            self.pending.push_back(frames);
         }
     }
 
     /// True while something is still to be written.
     pub fn is_pending(&self) -> bool {
-        !self.out.is_empty()
+        !self.pending.is_empty()
     }
 
-    /// Writes as much as goes at once, and waits until something does. Can be dropped and asked again.
+    /// Waits until something can be written, and writes as much as the connection takes. The future can be dropped and made again.
     pub async fn write_some(&mut self) -> Result<(), SocketError> {
         poll_fn(|cx| self.poll_write(cx)).await
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SocketError>> {
         ready!(Pin::new(&mut *self.ws).poll_flush(cx))?;
-        if self.out.is_empty() {
+        if self.pending.is_empty() {
             return Poll::Ready(Ok(()));
         }
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         let mut from = self.written;
-        for (slice, bytes) in slices.iter_mut().zip(&self.out) {
+        for (slice, bytes) in slices.iter_mut().zip(&self.pending) {
             *slice = IoSlice::new(bytes.get(std::mem::take(&mut from)..).unwrap_or_default());
             count += 1;
         }
         let slices = slices.get(..count).unwrap_or_default();
         let written = match ready!(Pin::new(self.ws.get_mut()).poll_write_vectored(cx, slices)) {
             Ok(written) if written > 0 => written,
-            Ok(_) | Err(_) => return Poll::Ready(Err(SocketError::Away)),
+            Ok(_) | Err(_) => return Poll::Ready(Err(SocketError::Disconnected)),
         };
-        self.forget(written);
+        self.drop_written(written);
         Poll::Ready(Ok(()))
     }
 
-    /// Drops what was written.
-    fn forget(&mut self, written: usize) {
+    /// Drops the frames that are written.
+    fn drop_written(&mut self, written: usize) {
         self.written += written;
-        while let Some(first) = self.out.front() {
+        while let Some(first) = self.pending.front() {
             if self.written < first.len() {
                 return;
             }
             self.written -= first.len();
-            self.out.pop_front();
+            self.pending.pop_front();
         }
-        // An idle session keeps no room for what a busy moment needed.
-        if self.out.capacity() > SLICES {
-            self.out = VecDeque::new();
+        // An idle session gives back the memory of a busy moment.
+        if self.pending.capacity() > SLICES {
+            self.pending = VecDeque::new();
         }
     }
 
-    /// Drops what is pending but for the rest of the frame that is under way.
+    /// Drops everything that is pending, except for the rest of the frame that is half written.
     pub fn cut(&mut self) {
-        let first = self.out.pop_front().filter(|_| self.written > 0);
-        self.out.clear();
+        let first = self.pending.pop_front().filter(|_| self.written > 0);
+        self.pending.clear();
         let Some(mut frames) = first else { return };
         let mut end = 0;
         while end < self.written {
@@ -219,46 +221,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         frames.truncate(end);
         if self.written < end {
-            self.out.push_back(frames);
+            self.pending.push_back(frames);
         } else {
             self.written = 0;
         }
     }
 
-    /// Writes all that is pending, and what lies in a buffer below.
+    /// Writes everything that is pending, and the buffers of the connection.
     pub async fn flush(&mut self) -> Result<(), SocketError> {
         while self.is_pending() {
             self.write_some().await?;
         }
-        self.ws.get_mut().flush().await.map_err(|_| SocketError::Away)
+        self.ws.get_mut().flush().await.map_err(|_| SocketError::Disconnected)
     }
 
-    /// Sends a text.
+    /// Sends a message behind everything that is pending.
     pub async fn send(&mut self, message: Message) -> Result<(), SocketError> {
         self.flush().await?;
         futures_util::SinkExt::send(&mut *self.ws, message).await.map_err(SocketError::from)
     }
 
-    /// Writes what is pending, closes with this code, and waits for the other side to do the same: all within the limit.
-    /// Whoever could not be understood is not listened to any more, and so cannot answer.
+    /// Writes everything that is pending, sends a close frame with this code, and waits for the close frame of the client, all within
+    /// the limit. If the input could not be parsed, the answer is not waited for. Then ends the connection, within the limit again.
     pub async fn close(mut self, code: u16, reason: &str, limit: Duration) {
         let reason = reason.chars().take(MAX_REASON / 4).collect::<String>();
-        let goodbye = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
-        let farewell = async {
-            self.send(Message::Close(Some(goodbye))).await?;
+        let close_frame = CloseFrame { code: CloseCode::from(code), reason: reason.into() };
+        let handshake = async {
+            self.send(Message::Close(Some(close_frame))).await?;
             while !self.broken && self.receive().await? != Input::Close {}
             Ok::<_, SocketError>(())
         };
-        let _whether_it_answers = tokio::time::timeout(limit, farewell).await;
+        let _answered_or_not = tokio::time::timeout(limit, handshake).await;
         self.end(limit).await;
     }
 
-    /// Lets what tungstenite still has to say go out (the answer to the other side's close), and ends the connection.
+    /// Writes the frames that tungstenite still holds (the answer to a close of the client), and ends the connection.
     ///
-    /// What the other side still sends is read and dropped until it ends too: a connection that is given up with something
-    /// unread is reset by the kernel, and what was said last would be lost on its way.
+    /// Reads and drops what the client still sends, until it ends the connection too. The kernel resets a connection that is dropped
+    /// with unread input, and then the last frames would be lost.
     pub async fn end(mut self, limit: Duration) {
-        let last = async {
+        let ending = async {
             let _flushed = poll_fn(|cx| Pin::new(&mut *self.ws).poll_flush(cx)).await;
             let stream = self.ws.get_mut();
             stream.shutdown().await?;
@@ -266,7 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             while stream.read(&mut rest).await? > 0 {}
             Ok(())
         };
-        let _: Result<io::Result<()>, _> = tokio::time::timeout(limit, last).await;
+        let _: Result<io::Result<()>, _> = tokio::time::timeout(limit, ending).await;
     }
 }
 

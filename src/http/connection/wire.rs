@@ -1,5 +1,5 @@
-//! The connection below TLS, HTTP and WebSocket: how much the kernel may hold for a client, and how it is told apart whether a
-//! client is slow or takes nothing at all.
+//! The connection below TLS, HTTP and WebSocket: it limits what the kernel holds for a client, and tells a slow client from one that
+//! takes nothing at all.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -14,49 +14,48 @@ use tokio_rustls::server::TlsStream;
 
 use crate::clock::Awake;
 
-/// How many bytes of HTTP may lie in the kernel that it has not even sent. It says that there is room when half of them are left,
-/// so this is also by how much a slow client must read on to be seen to. Without a bound the kernel takes megabytes.
-const UNSENT: u32 = 32 << 10;
-/// How many of a session over a WebSocket, whose client is seen to read by its pongs: beyond it a session waits, and reads on from
-/// its page when there is room. So a slow client holds no memory, and what it gets when it is back is not old.
-const UNSENT_OF_SESSION: u32 = 128 << 10;
-/// The bytes that the kernel may take when a stalled session is closed.
-const ROOM_TO_SAY_SO: usize = 4 << 20;
-/// Where it takes so much already it is not asked for more: the most that a program may ask for is often less than what
-/// the kernel grants by itself.
-const ROOM_ENOUGH: usize = 400 << 10;
-/// How much of what a client has sent is counted before it is read.
-const UNREAD: usize = 4 << 10;
+/// The most bytes of a connection that lie unsent in the kernel. The kernel reports room when half of them are left, so a slow client
+/// must read that much before it is seen to read. Without a limit the kernel takes megabytes.
+const MAX_UNSENT: u32 = 32 << 10;
+/// The most bytes of a WebSocket session that lie unsent in the kernel. It may be more, since pongs show that the client reads. Beyond
+/// it the session waits, and reads on from its page when there is room, so that a slow client holds no memory.
+const MAX_UNSENT_OF_SESSION: u32 = 128 << 10;
+/// The send buffer that the kernel is asked for when a slow or stalled session is closed.
+const CLOSING_BUFFER: usize = 4 << 20;
+/// A send buffer of this size is left as it is. A program may often ask for less than the kernel grants by itself.
+const SUFFICIENT_BUFFER: usize = 400 << 10;
+/// The most unread bytes of a client that are counted.
+const MAX_UNREAD_COUNTED: usize = 4 << 10;
 
 /// A connection of a client, in clear or within TLS.
 pub(in crate::http) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// The connection below.
     fn metered(&self) -> &Metered;
 
-    /// The kernel shall hold little that is not sent.
-    fn hold_back(&self) {
-        self.metered().bound_unsent(UNSENT_OF_SESSION);
+    /// Limits the unsent bytes in the kernel to those of a WebSocket session.
+    fn limit_unsent(&self) {
+        self.metered().set_max_unsent(MAX_UNSENT_OF_SESSION);
     }
 
-    /// The kernel shall take a little more than it has held so far.
-    fn let_go(&self) {
+    /// Lifts the limit on unsent bytes and enlarges the send buffer, so that the kernel takes the last frames of a slow client.
+    fn raise_write_limit(&self) {
         let metered = self.metered();
-        metered.bound_unsent(u32::MAX);
+        metered.set_max_unsent(u32::MAX);
         let socket = SockRef::from(&metered.tcp);
-        if socket.send_buffer_size().is_ok_and(|size| size < ROOM_ENOUGH) {
-            let _bounded_by_the_system = socket.set_send_buffer_size(ROOM_TO_SAY_SO);
+        if socket.send_buffer_size().is_ok_and(|size| size < SUFFICIENT_BUFFER) {
+            let _bounded_by_the_system = socket.set_send_buffer_size(CLOSING_BUFFER);
         }
     }
 
-    /// How many bytes have come that are not read yet, as far as they are counted. The kernel is asked itself: whether the runtime
-    /// has noticed them is another question, after a moment in which nothing ran.
+    /// The number of bytes that have come and are not read yet, up to a limit. Asks the kernel, since the runtime may not have noticed
+    /// them yet if this process did not run for a moment.
     fn unread(&self) -> usize {
-        let mut room = [MaybeUninit::uninit(); UNREAD];
-        SockRef::from(&self.metered().tcp).peek(&mut room).unwrap_or(0)
+        let mut buffer = [MaybeUninit::uninit(); MAX_UNREAD_COUNTED];
+        SockRef::from(&self.metered().tcp).peek(&mut buffer).unwrap_or(0)
     }
 }
 
-/// A TCP connection that counts what the kernel takes to be sent.
+/// A TCP connection that counts the bytes that the kernel has taken to send.
 #[derive(Debug)]
 pub(in crate::http) struct Metered {
     tcp: TcpStream,
@@ -65,21 +64,21 @@ pub(in crate::http) struct Metered {
 
 impl Metered {
     pub(in crate::http) fn new(tcp: TcpStream) -> Self {
-        // Frames are small and written whole: waiting to fill a packet would only delay them.
-        let _not_a_socket_any_more = tcp.set_nodelay(true);
+        // Frames are small and written whole, so waiting to fill a packet would only delay them.
+        let _failed_if_closed = tcp.set_nodelay(true);
         let metered = Self { tcp, taken: 0 };
-        metered.bound_unsent(UNSENT);
+        metered.set_max_unsent(MAX_UNSENT);
         metered
     }
 
-    /// How many bytes the kernel has taken so far.
+    /// The number of bytes that the kernel has taken so far.
     pub(in crate::http) fn taken(&self) -> u64 {
         self.taken
     }
 
-    fn bound_unsent(&self, bytes: u32) {
-        // Where the system has no such option, a slow client costs more memory of the kernel.
-        let _not_everywhere = SockRef::from(&self.tcp).set_tcp_notsent_lowat(bytes);
+    fn set_max_unsent(&self, bytes: u32) {
+        // On a system without this option a slow client costs more memory of the kernel.
+        let _unsupported_on_some_systems = SockRef::from(&self.tcp).set_tcp_notsent_lowat(bytes);
     }
 
     fn count(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -136,28 +135,28 @@ impl AsyncWrite for Metered {
     }
 }
 
-/// How long nothing has gone on while something waits to be written, counted in time in which this process ran.
+/// Measures for how long nothing could be written, by the clock of the time in which this process ran.
 #[derive(Debug)]
 pub(in crate::http) struct WriteStall {
     limit: Duration,
     since: Duration,
     taken: u64,
-    /// The bytes of the client that lay unread at the last look.
+    /// The number of unread bytes of the client at the last look.
     unread: Option<usize>,
 }
 
 impl WriteStall {
-    /// Begins now.
+    /// A measurement that begins now.
     pub(in crate::http) fn new(limit: Duration, awake: &Awake, wire: &impl Wire) -> Self {
         Self { limit, since: awake.elapsed(), taken: wire.metered().taken(), unread: None }
     }
 
-    /// How long to wait before the next look.
+    /// The time to wait before the next look.
     pub(in crate::http) fn pause(&self) -> Duration {
         self.limit / 4
     }
 
-    /// Looks again: whether the kernel has taken nothing for the whole limit.
+    /// Looks again. Returns true if the kernel has taken nothing for the whole limit.
     pub(in crate::http) fn has_lasted(&mut self, awake: &Awake, wire: &impl Wire) -> bool {
         let taken = wire.metered().taken();
         if taken != self.taken {
@@ -166,8 +165,8 @@ impl WriteStall {
         awake.elapsed().saturating_sub(self.since) >= self.limit
     }
 
-    /// Looks again at a client that answers pings. Its pongs show that it reads, while the kernel on its side still has no room
-    /// for more. Its pongs are not read here, since a frame is half written.
+    /// Looks again at a client that answers pings. New unread bytes are its pongs: they show that the client reads, even while its
+    /// kernel has no room for more. They stay unread, since a frame is half written.
     pub(in crate::http) fn has_lasted_in_silence(&mut self, awake: &Awake, wire: &impl Wire) -> bool {
         let unread = wire.unread();
         if self.unread.replace(unread).is_some_and(|before| unread > before) {

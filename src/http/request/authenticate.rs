@@ -1,4 +1,4 @@
-//! The token of a request: where it is, whom it speaks for, and whether its role may do what is asked.
+//! The token of a request: finds it, checks it, and checks that its role may do what is asked.
 
 use std::time::Duration;
 
@@ -18,15 +18,16 @@ pub(in crate::http) const PROTOCOL: &str = "rowcast.v1";
 /// The beginning of a sub-protocol that is a token.
 const BEARER_PROTOCOL: &str = "bearer.";
 
-/// How long a request waits for a node that has just started to know who is revoked.
-const KNOWN_LIMIT: Duration = Duration::from_secs(5);
+/// How long a request waits for the list of revocations on a node that has just started.
+const REVOCATIONS_LIMIT: Duration = Duration::from_secs(5);
 
 /// The reason for which a token lets nobody in.
 #[derive(Debug)]
 pub(in crate::http) enum AccessError {
-    /// It is none, or its role is unknown, or its address has tried too many, or the server cannot tell yet.
+    /// The token is not valid, or its role is unknown, or its address has sent too many bad tokens, or the server has no list of
+    /// revocations yet.
     Refused(Problem),
-    /// It was good until its subject was revoked.
+    /// The token is valid, but its subject is revoked.
     Revoked,
 }
 
@@ -43,13 +44,13 @@ impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         match error {
             AccessError::Refused(problem) => problem,
-            // The same as for any other bad token: who holds a stolen one need not learn why it ended.
+            // As for any other bad token: the holder of a stolen one need not learn why it ended.
             AccessError::Revoked => Self::token_not_accepted(),
         }
     }
 }
 
-/// The checks that a token passes, by the keys that are known, the revocations and the time of day.
+/// The parts that check a token: the verifier, the revocations and the clock.
 #[derive(Debug)]
 pub(in crate::http) struct TokenChecks {
     pub(in crate::http) verifier: Verifier,
@@ -58,7 +59,7 @@ pub(in crate::http) struct TokenChecks {
 }
 
 impl TokenChecks {
-    /// Whoever the token of this request speaks for.
+    /// The identity that the token of this request speaks for.
     pub(in crate::http) async fn identify(
         &self,
         quota: &RequestQuota,
@@ -70,7 +71,7 @@ impl TokenChecks {
         }
     }
 
-    /// Whom the token of an upgrade speaks for, if that may read.
+    /// The identity that the token of an upgrade speaks for, if its role may read.
     pub(in crate::http) async fn identify_upgrade(
         &self,
         quota: &RequestQuota,
@@ -81,24 +82,23 @@ impl TokenChecks {
         Ok(identity)
     }
 
-    /// Checks a token. Those whose signature is not of a known key are counted against the address that they come from. A good
-    /// one is let in whatever its neighbours at that address have sent: 128 bits and more are not guessed at any rate, and
-    /// checking a signature costs less than the request around it.
+    /// Checks a token. A token that no known key has signed counts against its address. A good token is let in whatever else came from its
+    /// address: signatures of 128 bits and more cannot be guessed, and checking one costs less than the request around it.
     async fn verify(&self, quota: &RequestQuota, token: &str) -> Result<Identity, AccessError> {
         let identity = match self.verifier.examine(token).await {
             Ok(identity) => identity,
-            Err(no) => {
-                tracing::debug!(why = no.why, "a token is refused");
-                if !no.genuine {
-                    quota.guessed().await.map_err(AccessError::Refused)?;
+            Err(rejection) => {
+                tracing::debug!(why = rejection.why, "a token is refused");
+                if !rejection.genuine {
+                    quota.count_guess().await.map_err(AccessError::Refused)?;
                 }
-                return Err(AccessError::Refused(match no.refused {
+                return Err(AccessError::Refused(match rejection.refused {
                     Refused::Unauthorized => Problem::token_not_accepted(),
                     Refused::Forbidden => Problem::forbidden("The role of the token is not known here."),
                 }));
             }
         };
-        if !self.revoked.known(KNOWN_LIMIT).await {
+        if !self.revoked.known(REVOCATIONS_LIMIT).await {
             let problem =
                 Problem::because(refusals::DATABASE_UNAVAILABLE, "This node does not know yet who is revoked.");
             return Err(AccessError::Refused(problem.retry_after(Duration::from_secs(1))));
@@ -155,7 +155,7 @@ pub(in crate::http) fn upgrade_token(headers: &HeaderMap) -> Result<Option<Upgra
         return Ok(Some(UpgradeToken::Header(token)));
     }
     let token = protocols(headers).find_map(|name| name.strip_prefix(BEARER_PROTOCOL).map(str::to_owned));
-    // A browser gives up a connection whose answer selects none of its sub-protocols, and the token is none to be selected.
+    // A browser gives up a connection whose response selects none of its sub-protocols, and the server never selects the token.
     if token.is_some() && !offers_protocol(headers) {
         return Err(Problem::bad_request(
             "A token as a sub-protocol needs rowcast.v1 beside it: Sec-WebSocket-Protocol: rowcast.v1, bearer.<token>.",

@@ -26,7 +26,7 @@ pub(in crate::http) enum Format {
 impl Format {
     /// The format that the headers state.
     pub(in crate::http) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        // What is compressed may be a thousand times larger than the limit says.
+        // A compressed body may unpack to a thousand times the limit.
         if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
             return Err(Problem::because(
                 refusals::UNSUPPORTED_MEDIA_TYPE,
@@ -54,12 +54,12 @@ pub(in crate::http) fn needs_json(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Texts of Postgres hold neither NUL nor half a character: a body that writes one of them with an escape is no JSON to us.
-fn storable(body: &[u8]) -> Result<(), Problem> {
+/// Refuses a body that has an escape for NUL or for half a surrogate pair, which no text of Postgres can hold.
+fn check_escapes(body: &[u8]) -> Result<(), Problem> {
     let mut at = 0;
-    while let Some(escape) = body.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
-        at += escape;
-        let wrong = match code_unit(body, at) {
+    while let Some(to_escape) = body.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == b'\\')) {
+        at += to_escape;
+        let error = match code_unit(body, at) {
             Some(0) => Some("holds a NUL character"),
             Some(0xD800..=0xDBFF) if matches!(code_unit(body, at + 6), Some(0xDC00..=0xDFFF)) => {
                 at += 6;
@@ -68,9 +68,9 @@ fn storable(body: &[u8]) -> Result<(), Problem> {
             Some(0xD800..=0xDFFF) => Some("holds an unpaired surrogate"),
             _ => None,
         };
-        if let Some(what) = wrong {
-            let (line, column) = place(body, at);
-            let detail = format!("The body {what} at line {line}, column {column}.");
+        if let Some(error) = error {
+            let (line, column) = line_and_column(body, at);
+            let detail = format!("The body {error} at line {line}, column {column}.");
             return Err(Problem::because(refusals::BAD_JSON, detail));
         }
         at += 2;
@@ -78,14 +78,14 @@ fn storable(body: &[u8]) -> Result<(), Problem> {
     Ok(())
 }
 
-/// The code unit of the escape `\uXXXX` at this place, if there is one.
+/// The UTF-16 code unit of the escape `\uXXXX` at this index, if there is one.
 fn code_unit(body: &[u8], at: usize) -> Option<u16> {
     let digits = body.get(at..at + 6)?.strip_prefix(br"\u")?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// The line and column of a byte, from 1.
-pub(in crate::http) fn place(body: &[u8], at: usize) -> (usize, usize) {
+/// The line and column of a byte, counted from 1.
+pub(in crate::http) fn line_and_column(body: &[u8], at: usize) -> (usize, usize) {
     let before = body.get(..at).unwrap_or_default();
     let last_line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
     (1 + before.iter().filter(|byte| **byte == b'\n').count(), last_line.len() + 1)
@@ -97,7 +97,7 @@ pub(in crate::http) async fn read_body(body: Incoming) -> Result<Bytes, Problem>
     match tokio::time::timeout(BODY_LIMIT, Limited::new(body, limit).collect()).await {
         Ok(Ok(body)) => {
             let body = body.to_bytes();
-            storable(&body).map(|()| body)
+            check_escapes(&body).map(|()| body)
         }
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
             Err(Problem::body_too_large(MAX_BODY_BYTES))
@@ -107,7 +107,7 @@ pub(in crate::http) async fn read_body(body: Incoming) -> Result<Bytes, Problem>
     }
 }
 
-/// 400, with the place of the error.
+/// 400, with the line and column of the error.
 pub(in crate::http) fn bad_json(line: usize, column: usize) -> Problem {
     Problem::because(refusals::BAD_JSON, refusals::not_json(line, column))
 }

@@ -10,7 +10,7 @@ use crate::http::request::context::Context;
 use crate::http::request::peer::Peer;
 use crate::http::request::quota::RequestQuota;
 
-/// A request that may be handled, with what was found out on the way.
+/// A request whose token, rights and quotas are checked, with the parts that its handler needs.
 #[derive(Debug)]
 pub(in crate::http) struct Call {
     pub(in crate::http) context: Arc<Context>,

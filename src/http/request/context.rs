@@ -20,8 +20,10 @@ use crate::shutdown::Shutdown;
 use crate::telemetry::LogThrottle;
 use crate::view::Redaction;
 
-/// Between these is the step of the clock by which silence and stalls are counted: an eighth of the shortest that is to be noticed.
+/// The shortest step of the clock by which silence and stalls are measured. The step is an eighth of the shorter of the heartbeat and the
+/// write stall, within these limits.
 const SHORTEST_STEP: Duration = Duration::from_millis(10);
+/// The longest step of that clock.
 const LONGEST_STEP: Duration = Duration::from_millis(250);
 
 /// The parts of the server that handlers share.
@@ -42,28 +44,29 @@ pub struct Context {
     pub(in crate::http) counts: HttpCounters,
     pub(in crate::http) redaction: Redaction,
     pub(in crate::http) chat: Chat,
+    /// Limits the log lines about pages of foreign origins.
     pub(in crate::http) refused_origins: LogThrottle,
-    /// Requests beyond a rate, in the log.
+    /// Limits the log lines about requests beyond a rate.
     pub(in crate::http) refused: LogThrottle,
-    /// When a shutdown is to be over, once it has begun.
+    /// The time at which the shutdown is to be over, once it has begun.
     drain_ends: OnceLock<tokio::time::Instant>,
-    /// Time in which this process ran. [`super::Server::run`] moves it on.
+    /// The clock of the time in which this process ran. [`super::Server::run`] moves it on.
     pub(in crate::http) awake: Awake,
 }
 
 /// The checks of a request: its token, revocations, rates.
 #[derive(Debug, Clone)]
 pub struct Guards {
-    /// Whose tokens are believed.
+    /// Checks signature and claims of tokens.
     pub verifier: Verifier,
-    /// Whose no longer are.
+    /// The subjects whose tokens are revoked.
     pub revoked: Revoked,
-    /// How often one may ask.
+    /// The rates of requests.
     pub limits: Limits,
 }
 
 impl Context {
-    /// The database, whether traffic is welcome, what may be seen of the tail, what sessions share, and who gets in.
+    /// Builds the shared parts from the configuration and the parts that the owner of the server runs.
     pub fn new(
         config: &ServerConfig,
         database: Database,
@@ -99,7 +102,7 @@ impl Context {
         }
     }
 
-    /// When the shutdown that has begun is to be over.
+    /// The time at which the shutdown is to be over. The first call begins to count.
     pub(in crate::http) fn drain_ends(&self) -> tokio::time::Instant {
         *self.drain_ends.get_or_init(|| tokio::time::Instant::now() + self.drain)
     }

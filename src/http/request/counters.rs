@@ -10,17 +10,17 @@ use crate::telemetry::Histogram;
 pub(in crate::http) struct HttpCounters {
     /// Answers by the first digit of their status.
     pub(in crate::http) answers: [AtomicU64; 6],
-    /// From the head of a request to that of its answer, but for probes.
+    /// The times from the head of a request to the head of its answer, except for probes.
     pub(in crate::http) request_times: Histogram,
     pub(in crate::http) accepted: AtomicU64,
     pub(in crate::http) turned_away: AtomicU64,
     pub(in crate::http) events: AtomicU64,
     pub(in crate::http) begun: AtomicU64,
-    /// Sessions that have ended, by the code that says why.
+    /// The sessions that have ended, by the index of their close code in [`CLOSE_CODES`].
     pub(in crate::http) ended: [AtomicU64; CLOSE_CODES.len()],
 }
 
-/// The codes under which sessions end; what is none of them is counted as the last.
+/// The close codes of sessions. Any other code is counted as the last one.
 pub(in crate::http) const CLOSE_CODES: [u16; 13] =
     [1000, 1006, 1009, 1012, 4400, 4401, 4403, 4408, 4409, 4410, 4411, 4429, 1011];
 

@@ -1,7 +1,7 @@
-//! Browsers: which pages may connect, and what their browser is told of it (CORS).
+//! The origin of a page: which pages may connect, and what their browser is told about it (CORS).
 //!
-//! Nothing here lets a page use what a browser keeps for the user, since there is no such thing: a token is sent by hand.
-//! So no answer allows credentials, and a foreign page that may not read an answer has lost nothing by asking.
+//! A browser keeps no credentials for this server: the page itself sends the token. So no response allows credentials, and a page of
+//! a foreign origin gains nothing by a request whose response it may not read.
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -14,28 +14,28 @@ use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::problem::Problem;
 use crate::telemetry::LogThrottle;
 
-/// The headers that a page may send.
-const SENT: &str = "authorization, content-type, idempotency-key, last-event-id, x-request-id";
-/// Those of an answer that it may read, beside the few that every page may.
-const READ: &str = "ratelimit, ratelimit-policy, retry-after, x-request-id";
-/// For how many seconds a browser need not ask again.
-const MEMORY: &str = "600";
+/// The request headers that a page may send.
+const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key, last-event-id, x-request-id";
+/// The response headers that a page may read, beside the few that every page may read.
+const EXPOSED_HEADERS: &str = "ratelimit, ratelimit-policy, retry-after, x-request-id";
+/// The seconds for which a browser remembers a preflight.
+const PREFLIGHT_MAX_AGE: &str = "600";
 /// How many characters of an origin the log shows.
 const MAX_SHOWN: usize = 256;
 
 /// The origin of the page that makes a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum Origin {
-    /// It comes from no page, or from one of the server's own.
+    /// The request comes from no page, or from a page of the server itself.
     Own,
-    /// From a page of an origin that the configuration names.
-    Welcome(HeaderValue),
-    /// From any other; the text that the browser sent, for the log.
+    /// The request comes from a page of an origin that the configuration names.
+    Allowed(HeaderValue),
+    /// The request comes from any other page. Has the `Origin` that the browser sent, for the log.
     Foreign(String),
 }
 
 impl Origin {
-    /// Reads the head of a request. A program sends no `Origin`.
+    /// Reads the origin from the head of a request. A program sends no `Origin`.
     pub(in crate::http) fn of(allowed: &[String], headers: &HeaderMap) -> Self {
         let mut all = headers.get_all(ORIGIN).iter();
         let Some(origin) = all.next() else { return Self::Own };
@@ -46,17 +46,17 @@ impl Origin {
         if host.is_some() && host == headers.get(HOST).and_then(lower).as_deref() {
             return Self::Own;
         }
-        if allowed.iter().any(|allowed| matches(allowed, &text)) { Self::Welcome(origin.clone()) } else { foreign() }
+        if allowed.iter().any(|allowed| matches(allowed, &text)) { Self::Allowed(origin.clone()) } else { foreign() }
     }
 
-    /// For what a browser does not ask about beforehand: a WebSocket.
-    /// A browser tells its page neither status nor reason, so the log says who was refused and what would let them in.
+    /// Refuses a foreign origin: for an upgrade, which has no preflight, and for a preflight. A browser tells its page neither status nor
+    /// reason, so the log names the origin and the setting that would allow it.
     pub(in crate::http) fn check(&self, refused: &LogThrottle) -> Result<(), Problem> {
         let Self::Foreign(origin) = self else { return Ok(()) };
         if let Some(count) = refused.due() {
-            let shown: String = origin.chars().take(MAX_SHOWN).collect();
+            let origin: String = origin.chars().take(MAX_SHOWN).collect();
             tracing::warn!(
-                origin = ?shown,
+                ?origin,
                 count,
                 "a page was refused: to let pages of this origin connect, name it in ROWCAST_ALLOWED_ORIGINS"
             );
@@ -64,16 +64,16 @@ impl Origin {
         Err(Problem::forbidden("Pages of this origin may not connect; ROWCAST_ALLOWED_ORIGINS names those that may."))
     }
 
-    /// Tells the browser who may read the answer. Caches are told that it depends on who asked.
+    /// Writes the headers that tell the browser whether the page may read the response, and caches that it depends on the origin.
     pub(in crate::http) fn write(&self, into: &mut HeaderMap) {
         into.append(VARY, HeaderValue::from_static("origin"));
-        if let Self::Welcome(origin) = self {
+        if let Self::Allowed(origin) = self {
             into.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            into.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(READ));
+            into.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED_HEADERS));
         }
     }
 
-    /// The answer to a browser that asks before it sends a page's request.
+    /// The response to a preflight.
     pub(in crate::http) fn preflight(
         &self,
         refused: &LogThrottle,
@@ -84,8 +84,8 @@ impl Origin {
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
         headers.insert(ACCESS_CONTROL_ALLOW_METHODS, allow.clone());
-        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(SENT));
-        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MEMORY));
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(ALLOWED_HEADERS));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(PREFLIGHT_MAX_AGE));
         headers.append(VARY, HeaderValue::from_static("access-control-request-method, access-control-request-headers"));
         Ok(response)
     }
@@ -111,7 +111,7 @@ mod tests {
     use super::matches;
 
     #[test]
-    fn a_port_that_may_be_any_is_a_port() {
+    fn a_star_stands_for_any_port_and_nothing_else() {
         for origin in ["http://localhost", "http://localhost:5173", "http://localhost:80"] {
             assert!(matches("http://localhost:*", origin), "{origin}");
         }

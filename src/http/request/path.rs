@@ -1,8 +1,8 @@
-//! Addresses with a name in the middle: `/v1/conversations/{id}/close`.
+//! The ids in paths such as `/v1/conversations/{id}/close`.
 
 use uuid::Uuid;
 
-/// The id in a part of a path. Only the usual form of a UUID is one, so that a thing has one address.
+/// The id in a segment of a path. A UUID counts only in its usual form, so that each thing has one address.
 pub(in crate::http) fn id(part: &str) -> Option<Uuid> {
     let uuid = Uuid::try_parse(part).ok()?;
     (uuid.to_string() == part.to_ascii_lowercase()).then_some(uuid)

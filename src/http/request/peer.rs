@@ -1,4 +1,4 @@
-//! The other side of a connection, and the session that the connection becomes after an upgrade.
+//! The client of a connection, and the session that the connection becomes after an upgrade.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hyper::upgrade::OnUpgrade;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::http::connection::gate::Crowd;
+use crate::http::connection::gate::ExceededLimit;
 use crate::http::connection::guarded::StalledFlag;
 use crate::http::request::context::Context;
 use crate::http::request::quota::RequestQuota;
@@ -17,61 +17,71 @@ use crate::http::response::problem::Problem;
 use crate::http::response::request_id::RequestId;
 use crate::limit::ConnectionSlot;
 
-/// A session whose upgrade is granted and whose connection is not there yet.
+/// A session whose upgrade is granted. It begins once the response is sent and hyper hands the connection over.
 #[derive(Debug)]
 pub(in crate::http) struct PendingSession {
     pub(in crate::http) upgrade: OnUpgrade,
     pub(in crate::http) context: Arc<Context>,
-    /// The viewer; none if the client has yet to send its token. Or the reason to close, which is sent over the connection.
+    /// The viewer; none if the client has yet to send its token. An error is sent over the WebSocket, which is then closed.
     pub(in crate::http) viewer: Result<Option<Viewer>, CloseReason>,
     pub(in crate::http) request_id: Option<RequestId>,
     pub(in crate::http) query: Option<String>,
     pub(in crate::http) quota: Arc<RequestQuota>,
-    pub(in crate::http) place: OwnedSemaphorePermit,
+    pub(in crate::http) permit: OwnedSemaphorePermit,
     /// The slot among the sessions of its subject, once that is known.
-    pub(in crate::http) seat: Option<ConnectionSlot>,
+    pub(in crate::http) slot: Option<ConnectionSlot>,
 }
 
-/// The other side of a connection, and the session that the connection becomes when its requests are over.
+/// The client of a connection, and the session that the connection becomes after an upgrade.
 #[derive(Debug)]
 pub(in crate::http) struct Peer {
     pub(in crate::http) address: SocketAddr,
-    /// The limit that the connection is beyond; it is good for probes alone then.
-    crowd: Option<Crowd>,
+    /// The limit that the connection is beyond, if it is served probes only.
+    exceeded_limit: Option<ExceededLimit>,
     /// Set once a request has come.
-    heard: Arc<AtomicBool>,
+    has_request: Arc<AtomicBool>,
     /// Set once the connection was given up because the client took nothing.
     pub(in crate::http) stalled: StalledFlag,
-    upgrade: Mutex<Option<PendingSession>>,
+    pending: Mutex<Option<PendingSession>>,
 }
 
 impl Peer {
     pub(in crate::http) fn new(address: SocketAddr) -> Self {
-        Self { address, stalled: StalledFlag::default(), crowd: None, heard: Arc::default(), upgrade: Mutex::new(None) }
+        Self {
+            address,
+            stalled: StalledFlag::default(),
+            exceeded_limit: None,
+            has_request: Arc::default(),
+            pending: Mutex::new(None),
+        }
     }
 
-    /// One of a connection beyond the limits.
-    pub(in crate::http) fn crowded(address: SocketAddr, crowd: Crowd, heard: Arc<AtomicBool>) -> Self {
-        Self { crowd: Some(crowd), heard, ..Self::new(address) }
+    /// The client of a connection beyond a limit.
+    pub(in crate::http) fn beyond_limit(
+        address: SocketAddr,
+        limit: ExceededLimit,
+        has_request: Arc<AtomicBool>,
+    ) -> Self {
+        Self { exceeded_limit: Some(limit), has_request, ..Self::new(address) }
     }
 
-    /// A request has come, so the connection is no longer closed in favour of a newcomer.
+    /// Notes that a request has come, so that the connection is no longer closed in favour of a newcomer.
     pub(in crate::http) fn request_has_come(&self) {
-        self.heard.store(true, Ordering::Release);
+        self.has_request.store(true, Ordering::Release);
     }
 
-    /// Refuses everything but probes on a connection beyond the limits.
+    /// Refuses the request if the connection is beyond a limit. Not called for probes.
     pub(in crate::http) fn check(&self) -> Result<(), Problem> {
-        self.crowd.map_or(Ok(()), |crowd| Err(crowd.into()))
+        self.exceeded_limit.map_or(Ok(()), |limit| Err(limit.into()))
     }
 
-    /// The connection shall become this session, once the answer is sent.
+    /// Sets the session that the connection becomes once the response is sent.
     pub(in crate::http) fn hand_over(&self, pending: PendingSession) {
-        *self.upgrade.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending);
+        *self.pending.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending);
     }
 
-    /// The session that the connection shall become.
-    pub(in crate::http) fn take_upgrade(&self) -> Option<PendingSession> {
-        self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()
+    /// Takes the session that the connection becomes, if an upgrade was granted.
+    pub(in crate::http) fn take_pending(&self) -> Option<PendingSession> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

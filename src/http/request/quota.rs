@@ -1,4 +1,4 @@
-//! The quotas that a request uses: those of its address and of its subject, and the headers that tell what is left.
+//! The quotas that a request uses: those of its address and of its subject, and the headers with the quota that is left.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 
 use crate::config::ServerConfig;
 use crate::db::Requester;
-use crate::http::connection::gate::Crowd;
+use crate::http::connection::gate::ExceededLimit;
 use crate::http::request::viewer::{Viewer, requester};
 use crate::http::response::problem::Problem;
 use crate::limit::{Class, ConnectionSlot, ConnectionSlots, Decision, Headers, Limits, address_key, client_address};
@@ -24,13 +24,13 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug)]
 pub(in crate::http) struct Quotas {
     pub(in crate::http) limits: Limits,
-    /// Sessions by subject; those of the public by address.
+    /// The sessions of each subject, and the public sessions of each address.
     pub(in crate::http) session_slots: ConnectionSlots,
-    /// Connections by address; requests too, where a proxy brings them.
+    /// The connections of each address. A request that a trusted proxy forwards counts as a connection.
     pub(in crate::http) addresses: ConnectionSlots,
     pub(in crate::http) trusted_proxies: Vec<IpNet>,
-    /// Addresses that send too many tokens of nobody, in the log.
-    guesses: LogThrottle,
+    /// Limits the log lines about addresses that send too many badly signed tokens.
+    guesses_log: LogThrottle,
     refused_sessions: AtomicU64,
 }
 
@@ -41,7 +41,7 @@ impl Quotas {
             session_slots: ConnectionSlots::new(config.limits.sessions_per_subject),
             addresses: ConnectionSlots::new(config.http.connections_per_address),
             trusted_proxies: config.http.trusted_proxies.clone(),
-            guesses: LogThrottle::default(),
+            guesses_log: LogThrottle::default(),
             refused_sessions: AtomicU64::new(0),
         }
     }
@@ -52,43 +52,44 @@ impl Quotas {
     }
 }
 
-/// The quotas that one request uses. An upgraded connection goes on to count by them.
+/// The quotas that one request uses. The session of an upgraded connection goes on to use them.
 #[derive(Debug)]
 pub(in crate::http) struct RequestQuota {
     quotas: Arc<Quotas>,
     address: String,
-    /// A trusted proxy sent the request. Its connection counts for no address then, so the request does.
+    /// True if a trusted proxy forwards the request. Then the request takes a slot of the address, since the connection took none.
     forwarded: bool,
-    slot: Mutex<Option<ConnectionSlot>>,
-    told: Mutex<Option<Headers>>,
+    /// The slot of a forwarded request.
+    address_slot: Mutex<Option<ConnectionSlot>>,
+    /// The headers of the quota that was used last.
+    headers: Mutex<Option<Headers>>,
 }
 
 impl RequestQuota {
-    /// A request from this peer: behind a proxy that is trusted, from whom the proxy says.
+    /// The quotas of a request from this peer; behind a trusted proxy, those of the client that the proxy names.
     pub(in crate::http) fn new(quotas: &Arc<Quotas>, peer: SocketAddr, headers: &HeaderMap) -> Self {
         let fields = headers.get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
         let client = client_address(peer.ip(), fields, &quotas.trusted_proxies);
         let forwarded = client != peer.ip().to_canonical();
         let (quotas, address) = (Arc::clone(quotas), address_key(client));
-        Self { quotas, address, forwarded, slot: Mutex::default(), told: Mutex::default() }
+        Self { quotas, address, forwarded, address_slot: Mutex::default(), headers: Mutex::default() }
     }
 
-    /// Takes a slot of the connections of an address that a proxy speaks for, until the request is over: for a session, with
-    /// the session.
-    pub(in crate::http) fn enter_address(&self) -> Result<(), Problem> {
+    /// Takes a slot among the connections of the address if the request is forwarded, until the request or its session is over.
+    pub(in crate::http) fn take_address_slot(&self) -> Result<(), Problem> {
         if self.forwarded {
-            let slot = self.quotas.addresses.take(&self.address).ok_or(Crowd::Address)?;
-            *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
+            let slot = self.quotas.addresses.take(&self.address).ok_or(ExceededLimit::Address)?;
+            *self.address_slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(slot);
         }
         Ok(())
     }
 
-    /// Whose share of the database its statements count against, where there is no token.
+    /// The requester whose share of the database is used by a request without a token: the address.
     pub(in crate::http) fn requester(&self) -> Requester {
         Requester::address(&self.address)
     }
 
-    /// The requester whose share of the database the statements of a viewer count against: its subject, or the address.
+    /// The requester whose share of the database a viewer uses: its subject, or the address.
     pub(in crate::http) fn requester_of(&self, viewer: &Viewer) -> Requester {
         viewer.identity().map_or_else(|| self.requester(), requester)
     }
@@ -98,40 +99,40 @@ impl RequestQuota {
         self.spend_of(class, &self.address, 1).await
     }
 
-    /// Uses the quota of a subject, or another key. What is left goes into the answer, whatever that is.
+    /// Uses the quota of a key, such as a subject. The response tells what is left of it.
     pub(in crate::http) async fn spend_of(&self, class: Class, key: &str, cost: u32) -> Result<(), Problem> {
         let decision = self.quotas.limits.check(class, key, cost).await;
-        self.tell(class, &decision)
+        self.apply(class, &decision)
     }
 
-    /// Uses the quota of a viewer for what stands for a request in a session: the subject's own, or that of the public at
-    /// this address.
-    pub(in crate::http) async fn spend_by(&self, viewer: &Viewer, cost: u32) -> Result<(), Problem> {
+    /// Uses the quota of a viewer for a message of a session that costs as much as requests: the quota of the subject, or the public
+    /// quota of this address.
+    pub(in crate::http) async fn spend_of_viewer(&self, viewer: &Viewer, cost: u32) -> Result<(), Problem> {
         match viewer.identity() {
             Some(identity) => self.spend_of(Class::Private, identity.subject(), cost).await,
             None => self.spend_of(Class::Public, &self.address, cost).await,
         }
     }
 
-    /// A token from this address was signed by nobody who is known. Such tokens are counted apart from opened streams, at the
-    /// same rate; beyond it the answer is 429.
-    pub(in crate::http) async fn guessed(&self) -> Result<(), Problem> {
-        let decision = self.quotas.limits.check(Class::Connect, &self.refused_key(), 1).await;
+    /// Counts a token from this address that no known key has signed. Such tokens have the rate of opened streams, but are counted apart
+    /// from them. Beyond the rate the answer is 429.
+    pub(in crate::http) async fn count_guess(&self) -> Result<(), Problem> {
+        let decision = self.quotas.limits.check(Class::Connect, &self.guess_key(), 1).await;
         if decision.allowed {
             return Ok(());
         }
-        if let Some(count) = self.quotas.guesses.due() {
+        if let Some(count) = self.quotas.guesses_log.due() {
             tracing::warn!(address = %self.address, count, "an address sends tokens that nobody known has signed");
         }
-        self.tell(Class::Connect, &decision)
+        self.apply(Class::Connect, &decision)
     }
 
-    fn refused_key(&self) -> String {
+    fn guess_key(&self) -> String {
         format!("{} refused", self.address)
     }
 
-    /// A slot for one more session: of a subject, or of everybody at this address. Subjects do not begin like that.
-    pub(in crate::http) fn enter(&self, subject: Option<&str>) -> Result<ConnectionSlot, Problem> {
+    /// Takes a slot for one more session: of a subject, or of the public at this address. No subject begins with `rowcast:public:`.
+    pub(in crate::http) fn take_session_slot(&self, subject: Option<&str>) -> Result<ConnectionSlot, Problem> {
         let anonymous = || format!("rowcast:public:{}", self.address);
         let slot = match subject {
             Some(subject) => self.quotas.session_slots.take(subject),
@@ -144,9 +145,10 @@ impl RequestQuota {
         })
     }
 
-    fn tell(&self, class: Class, decision: &Decision) -> Result<(), Problem> {
+    /// Keeps the headers for the response, and refuses the request if the quota is used up.
+    fn apply(&self, class: Class, decision: &Decision) -> Result<(), Problem> {
         let headers = decision.headers(class, self.quotas.limits.rate(class));
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(headers);
+        *self.headers.lock().unwrap_or_else(PoisonError::into_inner) = Some(headers);
         if decision.allowed {
             return Ok(());
         }
@@ -155,13 +157,13 @@ impl RequestQuota {
             .retry_after(decision.wait()))
     }
 
-    /// Writes what was used into the head of the answer.
+    /// Writes the headers of the quota that was used last into the head of the response.
     pub(in crate::http) fn write(&self, into: &mut HeaderMap) {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(Headers { rate_limit, policy, retry_after }) = told else { return };
+        let headers = self.headers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Headers { rate_limit, policy, retry_after }) = headers else { return };
         let all = [(RATE_LIMIT, Some(rate_limit)), (RATE_LIMIT_POLICY, Some(policy)), (RETRY_AFTER, retry_after)];
         for (name, value) in all {
-            // Words, numbers and punctuation of our own.
+            // The values are made here of words, numbers and punctuation, so they are valid.
             if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
                 into.insert(name, value);
             }

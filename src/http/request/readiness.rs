@@ -1,4 +1,4 @@
-//! The facts by which readiness says whether this server may be sent traffic.
+//! The state of the server and of the tail, from which readiness is answered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -21,12 +21,12 @@ const SERVING: u8 = 1;
 const DRAINING: u8 = 2;
 
 impl Readiness {
-    /// The start is complete. Has no effect on a server that drains already.
+    /// Sets the state to serving, when the start is complete. Has no effect on a server that drains already.
     pub fn serving(&self) {
         let _was_draining = self.0.compare_exchange(STARTING, SERVING, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// No new traffic, please.
+    /// Sets the state to draining.
     pub fn draining(&self) {
         self.0.store(DRAINING, Ordering::Release);
     }
@@ -44,14 +44,14 @@ impl Readiness {
 /// The part of the tail that handlers may see.
 #[derive(Debug, Clone)]
 pub struct TailView {
-    /// How it is doing.
+    /// The status of the tail.
     pub status: watch::Receiver<Status>,
-    /// The counters of its work.
+    /// The counters of the tail.
     pub counts: watch::Receiver<Counts>,
     /// How long its events and fences took.
     pub times: Arc<TailTimes>,
-    /// When the newest question began that the journal which it follows has answered.
+    /// The time at which the tail began its newest query that the followed journal has answered.
     pub answered: watch::Receiver<Option<Instant>>,
-    /// Where it hands out.
+    /// The pages that the tail fills.
     pub pages: Pages<Views>,
 }

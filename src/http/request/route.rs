@@ -10,7 +10,7 @@ use crate::http::request::call::Call;
 use crate::http::response::json::Outgoing;
 use crate::http::response::problem::Problem;
 
-/// One row of the table.
+/// One row of the table of routes.
 pub(in crate::http) struct Route {
     pub(in crate::http) verb: Verb,
     /// `{id}` stands for a UUID in its usual form, `{key}` for any text without a slash.
@@ -18,13 +18,13 @@ pub(in crate::http) struct Route {
     pub(in crate::http) needs: Need,
     pub(in crate::http) counts_as: Rate,
     pub(in crate::http) handler: Handler,
-    /// The route is only there with `ROWCAST_PUBLIC_STREAM=on`.
-    pub(in crate::http) if_opened: bool,
+    /// True if the route exists only with `ROWCAST_PUBLIC_STREAM=on`.
+    pub(in crate::http) only_if_public: bool,
 }
 
 pub(in crate::http) type Handled = BoxFuture<'static, Result<Response<Outgoing>, Problem>>;
 
-/// The function that answers.
+/// The function that answers a request.
 pub(in crate::http) enum Handler {
     /// Called without a token.
     Open(Box<dyn Fn(Call) -> Handled + Send + Sync>),
@@ -50,12 +50,12 @@ impl Route {
         counts_as: Rate,
         handler: Handler,
     ) -> Self {
-        Self { verb, pattern, needs, counts_as, handler, if_opened: false }
+        Self { verb, pattern, needs, counts_as, handler, only_if_public: false }
     }
 
-    /// Leaves the route out where the public streams are not opened.
-    pub(in crate::http) fn if_opened(self) -> Self {
-        Self { if_opened: true, ..self }
+    /// Leaves the route out unless `ROWCAST_PUBLIC_STREAM=on`.
+    pub(in crate::http) fn only_if_public(self) -> Self {
+        Self { only_if_public: true, ..self }
     }
 
     /// The methods of HTTP that the route answers.

@@ -1,4 +1,4 @@
-//! The one for whom events are read, and what of the journal that one may see.
+//! The viewer, for whom events are read, and the events that the viewer may see.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -14,12 +14,12 @@ pub(in crate::http) fn requester(identity: &Identity) -> Requester {
     Requester::subject(identity.subject())
 }
 
-/// The one for whom events are read: the subject of a token, or the public.
+/// The subject of a token, or the public, for whom events are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::http) enum Viewer {
-    /// Anybody. Sees what is public.
+    /// Anybody. Sees the public events.
     Public,
-    /// The one that a token speaks for.
+    /// The identity that a token speaks for.
     Known(Identity),
 }
 
@@ -48,12 +48,12 @@ impl Viewer {
         }
     }
 
-    /// True if its role may do any of this.
+    /// True if its role may do this, at least with what is its own.
     pub(in crate::http) fn may(&self, action: Action) -> bool {
         self.identity().is_some_and(|identity| identity.role().may(action))
     }
 
-    /// Whose events it may see.
+    /// The owners whose events it may see.
     pub(in crate::http) fn owners(&self) -> Owners {
         let Self::Known(identity) = self else { return Owners::Nobody };
         let (role, subject) = (identity.role(), identity.subject().to_string());
@@ -64,8 +64,8 @@ impl Viewer {
         }
     }
 
-    /// The filter that it asks for, and no more than it may see. Owners are not for clients to ask for; and by what the
-    /// public cannot see of an event it cannot look for one either, or it would learn that by asking.
+    /// The filter that the viewer asks for, restricted to the events that it may see. No viewer may filter by owner, and the public may
+    /// not filter by fields that are hidden from it, since the result would reveal them.
     pub(in crate::http) fn filter<'a>(
         &self,
         pairs: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -88,7 +88,7 @@ impl Viewer {
     }
 }
 
-/// A second of a token as text; the last one that a year of four digits has, for all beyond it.
+/// A second of Unix time as text, and the end of the year 9999 for any later one.
 pub(in crate::http) fn second_text(second: u64) -> String {
     time_text(UNIX_EPOCH + Duration::from_secs(second.min(253_402_300_799)))
 }

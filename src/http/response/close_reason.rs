@@ -3,7 +3,7 @@
 use crate::http::connection::socket::{MAX_MESSAGE, SocketError};
 use crate::http::response::problem::{JOURNAL_AWAY, Problem};
 use crate::http::response::refusals::{self, BAD_REQUEST, CLOSE_INTERNAL, Refusal};
-use crate::session::Refused;
+use crate::session::ReadError;
 use crate::view::Fault;
 
 /// A reason for which a session ends.
@@ -66,7 +66,7 @@ pub(in crate::http) fn fault(refusal: &'static Refusal, message: impl Into<Strin
 impl From<SocketError> for CloseReason {
     fn from(error: SocketError) -> Self {
         match error {
-            SocketError::Away => Self::Lost,
+            SocketError::Disconnected => Self::Lost,
             SocketError::TooBig => {
                 Self::because(refusals::MESSAGE_TOO_BIG, format!("A message may be at most {MAX_MESSAGE} bytes."))
             }
@@ -76,16 +76,16 @@ impl From<SocketError> for CloseReason {
     }
 }
 
-impl From<Refused> for CloseReason {
-    fn from(refused: Refused) -> Self {
+impl From<ReadError> for CloseReason {
+    fn from(refused: ReadError) -> Self {
         match refused {
-            Refused::Expired { oldest } => {
+            ReadError::CursorExpired { oldest } => {
                 let refusal = refusals::CURSOR_EXPIRED;
                 Self::Closed(refusal, Fault { oldest: Some(oldest), ..fault(refusal, refusal.sentence) })
             }
-            Refused::Invalid => Self::of(refusals::CURSOR_INVALID),
-            Refused::Busy => Self::of(refusals::DATABASE_BUSY),
-            Refused::Unavailable(why) => {
+            ReadError::CursorInvalid => Self::of(refusals::CURSOR_INVALID),
+            ReadError::Busy => Self::of(refusals::DATABASE_BUSY),
+            ReadError::Unavailable(why) => {
                 tracing::debug!(why, "a session cannot begin");
                 Self::because(refusals::DATABASE_UNAVAILABLE, JOURNAL_AWAY)
             }

@@ -9,12 +9,12 @@ use hyper::{Response, StatusCode};
 use serde::Serialize;
 
 use crate::db::DatabaseError;
-use crate::http::connection::gate::Crowd;
+use crate::http::connection::gate::ExceededLimit;
 use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::refusals::{self, Refusal};
 use crate::http::response::request_id::RequestId;
 use crate::query::BadQuery;
-use crate::session::Refused;
+use crate::session::ReadError;
 
 /// The media type of a problem document.
 pub(in crate::http) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -193,13 +193,13 @@ impl Problem {
     }
 }
 
-impl From<Refused> for Problem {
-    fn from(refused: Refused) -> Self {
+impl From<ReadError> for Problem {
+    fn from(refused: ReadError) -> Self {
         match refused {
-            Refused::Expired { oldest } => Self { oldest: Some(oldest), ..Self::of(refusals::CURSOR_EXPIRED) },
-            Refused::Invalid => Self::of(refusals::CURSOR_INVALID),
-            Refused::Busy => Self::of(refusals::DATABASE_BUSY).retry_after(Duration::from_secs(1)),
-            Refused::Unavailable(why) => {
+            ReadError::CursorExpired { oldest } => Self { oldest: Some(oldest), ..Self::of(refusals::CURSOR_EXPIRED) },
+            ReadError::CursorInvalid => Self::of(refusals::CURSOR_INVALID),
+            ReadError::Busy => Self::of(refusals::DATABASE_BUSY).retry_after(Duration::from_secs(1)),
+            ReadError::Unavailable(why) => {
                 tracing::warn!(why, "the journal cannot be read");
                 Self::because(refusals::DATABASE_UNAVAILABLE, JOURNAL_AWAY).retry_after(Duration::from_secs(1))
             }
@@ -214,11 +214,11 @@ impl From<BadQuery> for Problem {
 }
 
 /// The answer to everything but a probe on a connection beyond a limit.
-impl From<Crowd> for Problem {
-    fn from(crowd: Crowd) -> Self {
-        let problem = match crowd {
-            Crowd::Server => Self::of(refusals::TOO_MANY_CONNECTIONS),
-            Crowd::Address => Self::rate_limited("There are too many connections from this address already."),
+impl From<ExceededLimit> for Problem {
+    fn from(limit: ExceededLimit) -> Self {
+        let problem = match limit {
+            ExceededLimit::Server => Self::of(refusals::TOO_MANY_CONNECTIONS),
+            ExceededLimit::Address => Self::rate_limited("There are too many connections from this address already."),
         };
         problem.retry_after(Duration::from_secs(1))
     }

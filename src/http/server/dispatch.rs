@@ -88,7 +88,7 @@ async fn dispatch(
     has_one_host(&request)?;
     if !address.as_ref().is_some_and(Address::is_probe) {
         peer.check()?;
-        quota.enter_address()?;
+        quota.take_address_slot()?;
     }
     let address = address.ok_or_else(Problem::not_found)?;
     if !address.is_probe() && is_preflight(request.method(), request.headers()) {

@@ -198,18 +198,18 @@ impl Doors {
 async fn serve<S: Wire>(stream: S, from: SocketAddr, context: Arc<Context>, shutdown: Option<Shutdown>, pass: Pass) {
     let place = match pass {
         Pass::Full(permit, place) => (permit, place),
-        Pass::Probe(crowd, place) => {
-            let peer = Arc::new(Peer::crowded(from, crowd, place.heard()));
+        Pass::Probe(limit, slot) => {
+            let peer = Arc::new(Peer::beyond_limit(from, limit, slot.has_request()));
             tokio::select! {
                 () = Box::pin(requests(stream, peer, context, None, PROBE_HEADER_LIMIT)) => {}
-                () = place.wanted() => {}
+                () = slot.must_close() => {}
             }
             return;
         }
     };
     let peer = Arc::new(Peer::new(from));
     Box::pin(requests(stream, Arc::clone(&peer), context, shutdown, HEADER_LIMIT)).await;
-    if let Some(pending) = peer.take_upgrade() {
+    if let Some(pending) = peer.take_pending() {
         drop(peer);
         ws::serve::<S>(pending).await;
     }

@@ -1,4 +1,4 @@
-//! `GET /v1/events`: a page of the stream, and the wait for one that is not there yet.
+//! `GET /v1/events`: one page of the stream, and the wait for its first event if there is none yet.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,33 +20,34 @@ use crate::session::{Announcer, EventRun, SendBudget, Start, Step, StreamReader}
 use crate::shutdown::Shutdown;
 use crate::tail::pages::Position;
 
-/// The most events of one answer, and how many there are if nothing is said.
+/// The most events of one answer.
 const MAX_LIMIT: u16 = 1000;
-const USUAL_LIMIT: u16 = 100;
-/// The longest wait for something new.
+/// The most events of one answer if the request has no `limit`.
+const DEFAULT_LIMIT: u16 = 100;
+/// The longest wait for a first event, in seconds.
 const MAX_WAIT: u16 = 30;
-/// How long one answer may look for events among those that are not for this viewer. Then it says how far it came, and that
-/// there is more: so nobody has a whole journal gone through at one stroke.
-const LOOK_LIMIT: Duration = Duration::from_secs(2);
-/// The bytes of one answer, which one event may exceed: events that are large may be fewer than were asked for.
+/// The longest that one request reads on while it finds few events for its viewer. Then the answer has the cursor that was reached
+/// and says that there is more, so that no single request reads a whole journal.
+const READ_LIMIT: Duration = Duration::from_secs(2);
+/// The bytes at which an answer ends, though one event may exceed them. Large events may be fewer than were parameters for.
 const MAX_BYTES: usize = 2 << 20;
 
-/// The parameters of a page.
-struct Asked {
+/// The parameters of a request for a page.
+struct PageParameters {
     start: Start,
     filter: Arc<Filter>,
     limit: usize,
     wait: Duration,
 }
 
-impl Asked {
+impl PageParameters {
     fn parse(query: Option<&str>, viewer: &Viewer) -> Result<Self, Problem> {
-        let bad = |why: &dyn std::fmt::Display| Problem::bad_request(why.to_string());
+        let bad_request = |error: &dyn std::fmt::Display| Problem::bad_request(error.to_string());
         let mut query = Query::parse(query)?;
-        let limit = query.limit(USUAL_LIMIT, MAX_LIMIT)?;
+        let limit = query.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
         let wait = query.number("wait", "whole number of seconds", 0..=MAX_WAIT)?;
-        let start = Start::parse(query.take("cursor").as_deref(), None).map_err(|why| bad(&why))?;
-        let filter = viewer.filter(query.rest()).map_err(|why| bad(&why))?;
+        let start = Start::parse(query.take("cursor").as_deref(), None).map_err(|error| bad_request(&error))?;
+        let filter = viewer.filter(query.rest()).map_err(|error| bad_request(&error))?;
         Ok(Self {
             start,
             filter: Arc::new(filter),
@@ -56,7 +57,7 @@ impl Asked {
     }
 }
 
-/// A page after a cursor; if there is nothing, and the client waits, the first that comes.
+/// Answers with the page after a cursor. If the page has no event and the client waits, answers with the first events that come.
 pub(in crate::http) async fn get(
     announcer: &Arc<Announcer>,
     tokens: &TokenChecks,
@@ -65,88 +66,87 @@ pub(in crate::http) async fn get(
     quota: &RequestQuota,
     query: Option<&str>,
 ) -> Result<Response<Outgoing>, Problem> {
-    let asked = Asked::parse(query, viewer)?;
-    let presence = token_watch::enter(&tokens.revoked, viewer)?;
+    let parameters = PageParameters::parse(query, viewer)?;
+    let presence = token_watch::register(&tokens.revoked, viewer)?;
     let requester = quota.requester_of(viewer);
-    let place = announcer.start_point(&requester, asked.start, &asked.filter).await?;
-    let reader = StreamReader::new(announcer, place, Arc::clone(&asked.filter), viewer.view());
+    let start = announcer.start_point(&requester, parameters.start, &parameters.filter).await?;
+    let reader = StreamReader::new(announcer, start, Arc::clone(&parameters.filter), viewer.view());
     let mut reader = reader.on_behalf_of(requester);
-    let mut no_longer = pin!(token_watch::no_longer(&tokens.clock, viewer, presence.as_ref()));
+    let mut access_lost = pin!(token_watch::access_lost(&tokens.clock, viewer, presence.as_ref()));
     let begun = Instant::now();
-    let until = begun + asked.wait;
-    let mut found = Found::new(asked.limit);
-    let mut over = asked.wait.is_zero();
+    let until = begun + parameters.wait;
+    let mut found = FoundEvents::new(parameters.limit);
+    let mut wait_is_over = parameters.wait.is_zero();
     let position = loop {
-        match reader.step(found.room()) {
+        match reader.step(found.budget()) {
             Step::Advanced(runs) => {
                 runs.iter().for_each(|run| found.extend(run));
-                if found.more || begun.elapsed() >= LOOK_LIMIT.max(asked.wait) {
+                if found.more || begun.elapsed() >= READ_LIMIT.max(parameters.wait) {
                     break reader.look();
                 }
             }
             Step::CaughtUp => {}
-            Step::Idle(position) if over || !found.list.is_empty() => break position,
-            // When the wait is over it looks once more: what was not for it has moved the head, and moves its cursor.
+            Step::Idle(position) if wait_is_over || !found.events.is_empty() => break position,
+            // After the wait the reader takes one more step: events that are not for this viewer still move the cursor.
             Step::Idle(_) => tokio::select! {
                 () = reader.ready() => {}
-                () = tokio::time::sleep_until(until) => over = true,
-                () = shutdown.cancelled() => over = true,
-                problem = &mut no_longer => return Err(problem),
+                () = tokio::time::sleep_until(until) => wait_is_over = true,
+                () = shutdown.cancelled() => wait_is_over = true,
+                problem = &mut access_lost => return Err(problem),
             },
             Step::Loading => reader.ready().await,
-            // What was found until here is good, and the client comes back for the rest.
-            Step::Unavailable(_) if reader.cursor().seq != place.cursor.seq => break reader.look(),
-            Step::Unavailable(refused) => return Err(refused.into()),
-            Step::Refused(refused) => return Err(refused.into()),
+            // The events found so far are answered, and the client comes back for the rest.
+            Step::Unavailable(_) if reader.cursor().seq != start.cursor.seq => break reader.look(),
+            Step::Unavailable(error) | Step::Failed(error) => return Err(error.into()),
         }
     };
-    let cursor = match found.list.last() {
+    let cursor = match found.events.last() {
         Some((cursor, _)) if found.more => *cursor,
         _ => reader.cursor(),
     };
-    // Whoever looked long enough goes on from where that was.
+    // A request that has reached its limits before the head tells the client to go on.
     found.more |= !reader.has_passed(position.head);
     Ok(json_text(body(&found, cursor, &position)))
 }
 
-/// The events of an answer, and whether there are more. One event beyond it is looked for, so that `more` is never
-/// a guess.
-struct Found {
-    list: Vec<(Cursor, Bytes)>,
+/// The events of an answer. The reader looks for one event beyond them, so that `more` is never a guess.
+struct FoundEvents {
+    events: Vec<(Cursor, Bytes)>,
     limit: usize,
     bytes: usize,
+    /// True if there are more events.
     more: bool,
 }
 
-impl Found {
+impl FoundEvents {
     fn new(limit: usize) -> Self {
-        Self { list: Vec::new(), limit, bytes: 0, more: false }
+        Self { events: Vec::new(), limit, bytes: 0, more: false }
     }
 
-    /// How much to look for.
-    fn room(&self) -> SendBudget {
-        match (self.limit - self.list.len(), MAX_BYTES.saturating_sub(self.bytes)) {
+    /// The budget of the next step.
+    fn budget(&self) -> SendBudget {
+        match (self.limit - self.events.len(), MAX_BYTES.saturating_sub(self.bytes)) {
             (0, _) | (_, 0) => SendBudget { events: 1, bytes: 1 },
             (events, bytes) => SendBudget { events: events + 1, bytes },
         }
     }
 
     fn extend(&mut self, run: &EventRun) {
-        for (cursor, object) in run.each() {
-            if self.list.len() >= self.limit || self.bytes >= MAX_BYTES {
+        for (cursor, object) in run.objects() {
+            if self.events.len() >= self.limit || self.bytes >= MAX_BYTES {
                 self.more = true;
                 return;
             }
             self.bytes += object.len() + 1;
-            self.list.push((cursor, object));
+            self.events.push((cursor, object));
         }
     }
 }
 
-fn body(found: &Found, cursor: Cursor, position: &Position) -> Vec<u8> {
+fn body(found: &FoundEvents, cursor: Cursor, position: &Position) -> Vec<u8> {
     let mut out = Vec::with_capacity(found.bytes + 96);
     out.extend_from_slice(br#"{"events":["#);
-    for (index, (_, object)) in found.list.iter().enumerate() {
+    for (index, (_, object)) in found.events.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }

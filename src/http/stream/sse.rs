@@ -1,5 +1,5 @@
-//! `GET /v1/events/stream`: the same session as server-sent events. The id of each is the cursor, so that a browser resumes
-//! by itself.
+//! `GET /v1/events/stream`: a session as server-sent events. The id of each event is its cursor, so that a browser resumes by
+//! itself.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,47 +27,47 @@ use crate::http::response::refusals::{self, Refusal};
 use crate::http::response::request_id::RequestId;
 use crate::http::stream::token_watch::{self, TokenExpiry};
 use crate::limit::ConnectionSlot;
-use crate::session::{EventRun, Refused, SendBudget, Start, Step, StreamReader};
+use crate::session::{EventRun, ReadError, SendBudget, Start, Step, StreamReader};
 use crate::view::{Control, Fault};
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
-/// The longest pause before a client comes back whose stream broke off; the shortest is half of it.
+/// The longest pause after which a client whose stream broke off comes back; the shortest is half of it.
 const RETRY: Duration = Duration::from_secs(3);
-/// How much is put together for one write.
-const ROOM: SendBudget = SendBudget { events: 1024, bytes: 64 << 10 };
+/// The budget of one chunk.
+const CHUNK_BUDGET: SendBudget = SendBudget { events: 1024, bytes: 64 << 10 };
 
-/// Begins a stream. What is wrong with the request is answered before it begins.
+/// Begins a stream. A request that is refused is answered with a problem instead.
 pub(in crate::http) async fn stream(
     context: &Arc<Context>,
     viewer: Viewer,
     quota: &Arc<RequestQuota>,
     request: &Request<Incoming>,
 ) -> Result<Response<Outgoing>, Problem> {
-    let bad = |why: &dyn std::fmt::Display| Problem::bad_request(why.to_string());
+    let bad_request = |error: &dyn std::fmt::Display| Problem::bad_request(error.to_string());
     let mut query = Query::parse(request.uri().query())?;
     let (cursor, last) = (query.take("cursor"), query.take("last"));
-    let asked = Start::parse(cursor.as_deref(), last.as_deref()).map_err(|why| bad(&why))?;
-    // A browser comes back to the same address: what it has read since goes before what that says.
-    let start = resumed(request.headers())?.unwrap_or(asked);
-    let filter = Arc::new(viewer.filter(query.rest()).map_err(|why| bad(&why))?);
+    let asked = Start::parse(cursor.as_deref(), last.as_deref()).map_err(|error| bad_request(&error))?;
+    // A browser comes back to the same address. The cursor in its `Last-Event-ID` is newer than the one in the address.
+    let start = last_event_id(request.headers())?.unwrap_or(asked);
+    let filter = Arc::new(viewer.filter(query.rest()).map_err(|error| bad_request(&error))?);
     let permit = Arc::clone(&context.sessions).try_acquire_owned();
     let permit = permit.map_err(|_| Problem::too_many_sessions())?;
-    let seat = quota.enter(viewer.identity().map(|identity| &**identity.subject()))?;
-    let presence = token_watch::enter(&context.tokens.revoked, &viewer)?;
+    let slot = quota.take_session_slot(viewer.identity().map(|identity| &**identity.subject()))?;
+    let presence = token_watch::register(&context.tokens.revoked, &viewer)?;
     let requester = quota.requester_of(&viewer);
-    let place = context.announcer.start_point(&requester, start, &filter).await?;
-    let session = Session {
-        reader: StreamReader::new(&context.announcer, place, filter, viewer.view()).on_behalf_of(requester),
+    let start_point = context.announcer.start_point(&requester, start, &filter).await?;
+    let session = SseSession {
+        reader: StreamReader::new(&context.announcer, start_point, filter, viewer.view()).on_behalf_of(requester),
         context: Arc::clone(context),
-        heartbeat: Instant::now() + context.streams.heartbeat,
+        next_heartbeat: Instant::now() + context.streams.heartbeat,
         expiry: TokenExpiry::of(&context.tokens.clock, &viewer),
-        begun: false,
-        over: None,
+        hello_sent: false,
+        close_code: None,
         presence,
-        connection: request.extensions().get::<StalledFlag>().cloned().unwrap_or_default(),
+        stalled: request.extensions().get::<StalledFlag>().cloned().unwrap_or_default(),
         request_id: request.extensions().get::<RequestId>().cloned(),
         since: Instant::now(),
-        _place: (permit, seat, Arc::clone(quota)),
+        _slots: (permit, slot, Arc::clone(quota)),
     };
     context.counts.session_begun();
     let chunks = stream::unfold(session, |mut session| async move {
@@ -81,8 +81,8 @@ pub(in crate::http) async fn stream(
     Ok(response)
 }
 
-/// Where a client says that it was.
-fn resumed(headers: &HeaderMap) -> Result<Option<Start>, Problem> {
+/// The start in the `Last-Event-ID` of a client that comes back.
+fn last_event_id(headers: &HeaderMap) -> Result<Option<Start>, Problem> {
     let mut all = headers.get_all(LAST_EVENT_ID).iter();
     let (Some(id), second) = (all.next(), all.next()) else { return Ok(None) };
     if id.is_empty() && second.is_none() {
@@ -94,93 +94,94 @@ fn resumed(headers: &HeaderMap) -> Result<Option<Start>, Problem> {
     }
 }
 
-/// One stream, which is asked for its next chunk when the connection has room for it.
-struct Session {
+/// One stream. The connection asks for its next chunk when it has room for it.
+struct SseSession {
     context: Arc<Context>,
     reader: StreamReader,
-    heartbeat: Instant,
+    next_heartbeat: Instant,
     expiry: TokenExpiry,
-    /// The first chunk was handed out.
-    begun: bool,
-    /// The last chunk was handed out, and this is why.
-    over: Option<u16>,
-    /// Where a revocation finds it; none for everybody's stream.
+    /// True once the first chunk was handed out.
+    hello_sent: bool,
+    /// The close code, once the last chunk was handed out.
+    close_code: Option<u16>,
+    /// The registration by which a revocation ends the session; none for the public.
     presence: Option<Presence>,
     /// Set once the connection was given up because its client took nothing.
-    connection: StalledFlag,
+    stalled: StalledFlag,
     request_id: Option<RequestId>,
     since: Instant,
-    _place: (OwnedSemaphorePermit, ConnectionSlot, Arc<RequestQuota>),
+    _slots: (OwnedSemaphorePermit, ConnectionSlot, Arc<RequestQuota>),
 }
 
-impl Drop for Session {
+impl Drop for SseSession {
     fn drop(&mut self) {
-        // A client that goes, or takes nothing any more, is not heard of here: its connection is dropped. Server-sent events know
-        // no goodbye of a client, so that leaving is always as good as 1000.
-        let left = if self.connection.is_set() { refusals::STALLED.close } else { None };
-        let code = self.over.or(left).unwrap_or(1000);
+        // The server has not ended this stream if there is no close code: its client has stalled, or is gone. Server-sent events have
+        // no close from a client, so leaving counts as 1000.
+        let stalled = if self.stalled.is_set() { refusals::STALLED.close } else { None };
+        let code = self.close_code.or(stalled).unwrap_or(1000);
         self.context.counts.session_ended(code);
         let request_id = self.request_id.as_ref().map(RequestId::as_str);
         tracing::info!(request_id, code, seconds = self.since.elapsed().as_secs(), "a stream has ended");
     }
 }
 
-impl Session {
+impl SseSession {
+    /// The next chunk; none after the last one.
     async fn next(&mut self) -> Option<Bytes> {
-        if self.over.is_some() {
+        if self.close_code.is_some() {
             return None;
         }
-        // Who loses the connection before the first event must not come back without knowing where it was.
-        if !std::mem::replace(&mut self.begun, true) {
+        // A client that loses the connection before the first event needs a cursor to come back with.
+        if !std::mem::replace(&mut self.hello_sent, true) {
             return Some(self.hello());
         }
         loop {
-            // Also on the way through much that is not for this viewer.
+            // Asked before each step: a long backlog may have no event for this viewer.
             if let Some(chunk) = self.due() {
                 return Some(chunk);
             }
-            match self.reader.step(ROOM) {
+            match self.reader.step(CHUNK_BUDGET) {
                 Step::Advanced(runs) => {
                     if let Some(chunk) = self.chunk(&runs) {
                         return Some(chunk);
                     }
                 }
-                Step::CaughtUp => return Some(self.note("live")),
+                Step::CaughtUp => return Some(self.comment("live")),
                 Step::Idle(_) | Step::Loading | Step::Unavailable(_) => self.wait().await,
-                Step::Refused(refused) => return Some(self.refuse(refused)),
+                Step::Failed(error) => return Some(self.fail(&error)),
             }
         }
     }
 
-    /// Until the next step may come to something, or something else is due.
+    /// Waits until the next step may be of use, or something else is due.
     async fn wait(&mut self) {
         tokio::select! {
             () = self.reader.ready() => {}
-            () = tokio::time::sleep_until(self.heartbeat.min(self.expiry.look())) => {}
+            () = tokio::time::sleep_until(self.next_heartbeat.min(self.expiry.check_at())) => {}
             () = self.context.shutdown.cancelled() => {}
             () = token_watch::revoked(self.presence.as_ref()) => {}
         }
     }
 
-    /// The chunk that goes before events, if one is due.
+    /// The chunk that goes before the next events, if one is due: a heartbeat, or the end of the stream.
     fn due(&mut self) -> Option<Bytes> {
         if self.context.shutdown.is_cancelled() {
-            return Some(self.leave());
+            return Some(self.drain());
         }
         if self.presence.as_ref().is_some_and(Presence::is_revoked) {
             return Some(self.end(refusals::REVOKED, None));
         }
         let now = Instant::now();
-        if now >= self.heartbeat.min(self.expiry.look()) && self.expiry.has_come() {
+        if now >= self.next_heartbeat.min(self.expiry.check_at()) && self.expiry.has_come() {
             return Some(self.end(refusals::TOKEN_EXPIRED, None));
         }
-        (now >= self.heartbeat).then(|| self.beat(now))
+        (now >= self.next_heartbeat).then(|| self.heartbeat(now))
     }
 
-    /// The events, if there are any.
+    /// The chunk of these events, if there are any.
     fn chunk(&self, runs: &[EventRun]) -> Option<Bytes> {
         let mut out = BytesMut::new();
-        for (cursor, object) in runs.iter().flat_map(EventRun::each) {
+        for (cursor, object) in runs.iter().flat_map(EventRun::objects) {
             out.put_slice(b"data: ");
             out.put_slice(&object);
             // The id comes last. Clients that apply it as the line arrives have the event's data by then.
@@ -190,41 +191,42 @@ impl Session {
         (!out.is_empty()).then(|| out.freeze())
     }
 
-    /// A comment that shows that the stream lives, with the cursor, which moves while filtered events pass by too.
-    fn beat(&mut self, now: Instant) -> Bytes {
-        self.heartbeat = now + self.context.streams.heartbeat;
+    /// The chunk of a heartbeat, with the cursor, which events that the filter leaves out move too.
+    fn heartbeat(&mut self, now: Instant) -> Bytes {
+        self.next_heartbeat = now + self.context.streams.heartbeat;
         self.reader.look();
-        self.note("heartbeat")
+        self.comment("heartbeat")
     }
 
-    /// The first block: how long to wait before coming back, and from where. The pause differs between clients, so that those of
-    /// a node that died do not all come back at once; it also ends the pause that a `drain` has left in the client.
+    /// The first chunk: the pause before the client comes back, and its cursor. The pause differs between clients, so that those of a
+    /// node that died do not all come back at once. It also replaces the pause that a `drain` has left in the client.
     fn hello(&self) -> Bytes {
         let pause = RETRY.mul_f64(jitter()).as_millis();
         Bytes::from(format!("retry: {pause}\nid: {}\n: hello\n\n", self.reader.cursor()))
     }
 
     /// A comment with the cursor. A browser dispatches no event for it, and remembers the id.
-    fn note(&self, word: &str) -> Bytes {
+    fn comment(&self, word: &str) -> Bytes {
         Bytes::from(format!("id: {}\n: {word}\n\n", self.reader.cursor()))
     }
 
-    /// The server shuts down: the browser comes back after a pause of its own.
-    fn leave(&mut self) -> Bytes {
-        self.over = refusals::RESTART.close;
+    /// The last chunk at a shutdown, with a pause that differs between clients.
+    fn drain(&mut self) -> Bytes {
+        self.close_code = refusals::RESTART.close;
         let pause = self.context.drain.mul_f64((jitter() - 0.5) * 1.6).as_millis();
         Bytes::from(format!("retry: {pause}\nid: {}\n: drain\n\n", self.reader.cursor()))
     }
 
-    fn refuse(&mut self, refused: Refused) -> Bytes {
-        match refused {
-            Refused::Expired { oldest } => self.end(refusals::CURSOR_EXPIRED, Some(oldest)),
+    fn fail(&mut self, error: &ReadError) -> Bytes {
+        match error {
+            ReadError::CursorExpired { oldest } => self.end(refusals::CURSOR_EXPIRED, Some(*oldest)),
             _ => self.end(refusals::CURSOR_INVALID, None),
         }
     }
 
+    /// The last chunk of a stream that the server refuses to continue.
     fn end(&mut self, refusal: &'static Refusal, oldest: Option<i64>) -> Bytes {
-        self.over = refusal.close;
+        self.close_code = refusal.close;
         let message = refusal.sentence.to_owned();
         let error = Control::Error(Fault { code: refusal.code, message, oldest, retry_after: None }).json();
         let mut out = BytesMut::from(&b"event: error\ndata: "[..]);

@@ -7,7 +7,7 @@ use crate::http::request::viewer::Viewer;
 use crate::journal::Filter;
 use crate::session::Start;
 
-/// The filter of a stream, and the place where it begins.
+/// The filter of a stream and its start, as a client writes them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Subscription {
@@ -20,7 +20,7 @@ pub(in crate::http) struct Subscription {
     subject: Option<String>,
 }
 
-/// A text, or a number as programs write a bare seq.
+/// A text. A number is taken as its text, since programs write a bare seq as a number.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Text {
@@ -38,9 +38,9 @@ impl Text {
 }
 
 impl Subscription {
-    /// From the parameters of an address.
+    /// Reads the parameters of an address.
     pub(in crate::http) fn parse(query: Option<&str>) -> Result<Self, String> {
-        let mut query = Query::parse(query).map_err(|bad| bad.to_string())?;
+        let mut query = Query::parse(query).map_err(|error| error.to_string())?;
         let subscription = Self {
             cursor: query.take("cursor").map(Text::Text),
             last: query.take("last").map(Text::Text),
@@ -50,14 +50,14 @@ impl Subscription {
             trade_id: query.take("trade_id"),
             subject: query.take("subject"),
         };
-        query.none().map_err(|bad| bad.to_string())?;
+        query.none().map_err(|error| error.to_string())?;
         Ok(subscription)
     }
 
-    /// The place to begin at, and the filter as far as the viewer may see.
-    pub(in crate::http) fn read(self, viewer: &Viewer) -> Result<(Start, Filter), String> {
+    /// The start, and the filter restricted to the events that the viewer may see.
+    pub(in crate::http) fn resolve(self, viewer: &Viewer) -> Result<(Start, Filter), String> {
         let (cursor, last) = (self.cursor.map(Text::into_string), self.last.map(Text::into_string));
-        let start = Start::parse(cursor.as_deref(), last.as_deref()).map_err(|bad| bad.to_string())?;
+        let start = Start::parse(cursor.as_deref(), last.as_deref()).map_err(|error| error.to_string())?;
         let wanted = [
             ("type", &self.r#type),
             ("level", &self.level),
@@ -66,7 +66,7 @@ impl Subscription {
             ("subject", &self.subject),
         ];
         let pairs = wanted.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?)));
-        let filter = viewer.filter(pairs).map_err(|bad| bad.to_string())?;
+        let filter = viewer.filter(pairs).map_err(|error| error.to_string())?;
         Ok((start, filter))
     }
 }

@@ -10,14 +10,15 @@ use crate::http::request::authenticate::AccessError;
 use crate::http::request::viewer::Viewer;
 use crate::http::response::problem::Problem;
 
-/// How often the clock is looked at for the end of a token: it may have been set.
-const CLOCK_LOOK: Duration = Duration::from_secs(15);
-/// Waits until the token of a viewer is no longer good: it has come to its end, or its subject is revoked.
-pub(in crate::http) async fn no_longer(clock: &Clock, viewer: &Viewer, presence: Option<&Presence>) -> Problem {
+/// The longest time between two looks at the clock for the end of a token, since the clock may have been set.
+const CLOCK_CHECK: Duration = Duration::from_secs(15);
+
+/// Waits until a viewer loses access: its token has expired, or its subject is revoked.
+pub(in crate::http) async fn access_lost(clock: &Clock, viewer: &Viewer, presence: Option<&Presence>) -> Problem {
     let mut expiry = TokenExpiry::of(clock, viewer);
     let expired = async {
         while !expiry.has_come() {
-            tokio::time::sleep_until(expiry.look()).await;
+            tokio::time::sleep_until(expiry.check_at()).await;
         }
     };
     tokio::select! {
@@ -27,7 +28,7 @@ pub(in crate::http) async fn no_longer(clock: &Clock, viewer: &Viewer, presence:
     Problem::token_not_accepted()
 }
 
-/// Waits until a viewer is shut out; for ever, if it is one that cannot be.
+/// Waits until the subject of a viewer is revoked; for ever if the viewer is the public.
 pub(in crate::http) async fn revoked(presence: Option<&Presence>) {
     match presence {
         Some(presence) => presence.revoked().await,
@@ -35,46 +36,46 @@ pub(in crate::http) async fn revoked(presence: Option<&Presence>) {
     }
 }
 
-/// Registers a viewer for as long as it stays, so that a revocation finds it.
-pub(in crate::http) fn enter(revoked: &Revoked, viewer: &Viewer) -> Result<Option<Presence>, AccessError> {
+/// Registers a viewer until the returned value is dropped, so that a revocation ends its session. The public is not registered.
+pub(in crate::http) fn register(revoked: &Revoked, viewer: &Viewer) -> Result<Option<Presence>, AccessError> {
     let Some(identity) = viewer.identity() else { return Ok(None) };
     revoked.enter(identity).map(Some).ok_or(AccessError::Revoked)
 }
 
-/// The end of a viewer's token, by the clock on the wall: that is what tokens are dated by. It may jump, so it is looked at
-/// again and again.
+/// The end of a viewer's token, by the wall clock, by which tokens are dated. That clock may jump, so it is looked at again and
+/// again.
 #[derive(Debug)]
 pub(in crate::http) struct TokenExpiry {
     clock: Clock,
     ends_at: u64,
-    look: Instant,
+    check_at: Instant,
 }
 
 impl TokenExpiry {
-    /// Of a viewer without a token it never comes.
+    /// The end of this viewer's token; a viewer without a token has none that comes.
     pub(in crate::http) fn of(clock: &Clock, viewer: &Viewer) -> Self {
         let ends_at = viewer.identity().map_or(u64::MAX, Identity::ends_at);
-        Self { clock: clock.clone(), ends_at, look: Instant::now() }
+        Self { clock: clock.clone(), ends_at, check_at: Instant::now() }
     }
 
-    /// When to ask [`Self::has_come`] again.
-    pub(in crate::http) fn look(&self) -> Instant {
-        self.look
+    /// The time at which to ask [`Self::has_come`] again.
+    pub(in crate::http) fn check_at(&self) -> Instant {
+        self.check_at
     }
 
-    /// Something else is to be looked at as soon.
-    pub(in crate::http) fn look_within(&mut self, time: Duration) {
-        self.look = self.look.min(Instant::now() + time);
+    /// Moves the next look at the clock forward, to this time from now at the latest.
+    pub(in crate::http) fn check_within(&mut self, time: Duration) {
+        self.check_at = self.check_at.min(Instant::now() + time);
     }
 
-    /// Looks at the clock.
+    /// Looks at the clock. Returns true if the token has expired.
     pub(in crate::http) fn has_come(&mut self) -> bool {
         let left = self.until(self.ends_at);
-        self.look = Instant::now() + left.min(CLOCK_LOOK);
+        self.check_at = Instant::now() + left.min(CLOCK_CHECK);
         left.is_zero()
     }
 
-    /// How long it is from now to a second of a token, which may say any number.
+    /// The time from now until a second of Unix time. A token may name any second.
     pub(in crate::http) fn until(&self, second: u64) -> Duration {
         let wall = self.clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Duration::from_secs(second).saturating_sub(wall)

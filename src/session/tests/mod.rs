@@ -1,4 +1,4 @@
-//! What a session promises, without a socket and without Postgres: a journal in memory stands behind the pages.
+//! Tests of readers, without a socket and without Postgres: the pages are loaded from a journal in memory.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
 mod random_readers;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{Announcer, Refused, Start, StartPoint};
+use super::{Announcer, ReadError, Start, StartPoint};
 use crate::config::Secret;
 use crate::db::{Connector, Database, DatabaseUrl, Requester};
 use crate::journal::{Filter, Level, Owners, StoredEvent};
@@ -19,16 +19,16 @@ use crate::tail::pages::tests::{Dice, Journal, event};
 use crate::tail::pages::{Limits, PageWriter, Pages};
 use crate::view::Views;
 
-/// What a node shares, over this journal; there is no database to ask.
+/// The announcer and the page writer of a node that reads this journal. Its database cannot be reached.
 fn node(journal: &Journal, limits: Limits) -> (Arc<Announcer>, PageWriter<Views>) {
-    let nowhere = DatabaseUrl::parse(&Secret::new("postgres://nobody@127.0.0.1:1/none")).unwrap();
-    let database = Database::new(Connector::new(nowhere).unwrap(), 1).unwrap();
+    let unreachable = DatabaseUrl::parse(&Secret::new("postgres://nobody@127.0.0.1:1/none")).unwrap();
+    let database = Database::new(Connector::new(unreachable).unwrap(), 1).unwrap();
     let (pages, writer) = Pages::new(journal.clone(), Views::default(), limits);
     (Announcer::new(pages, database), writer)
 }
 
 /// The point where a reader begins.
-async fn start_point(announcer: &Announcer, start: Start, filter: &Filter) -> Result<StartPoint, Refused> {
+async fn start_point(announcer: &Announcer, start: Start, filter: &Filter) -> Result<StartPoint, ReadError> {
     announcer.start_point(&Requester::SERVER, start, filter).await
 }
 
@@ -37,7 +37,7 @@ fn filter(pairs: &[(&str, &str)]) -> Arc<Filter> {
     Arc::new(Filter::parse(pairs.iter().copied()).unwrap())
 }
 
-/// An event of a history. The same seq has another id in another one.
+/// A random event. Its id depends on the seq and on the history.
 fn any_event(seq: i64, history: u64, dice: &mut Dice) -> StoredEvent {
     let maybe = |dice: &mut Dice, name: &str, of: i64| (dice.roll(3) > 0).then(|| format!("{name}{}", dice.seq(of)));
     let kind = dice.pick(&["note.added", "trade.opened", "trade.order.filled", "system.tick"]);
@@ -58,7 +58,7 @@ fn any_event(seq: i64, history: u64, dice: &mut Dice) -> StoredEvent {
     }
 }
 
-/// A filter and what its reader may see.
+/// A random filter, for a reader with random rights.
 fn any_filter(dice: &mut Dice) -> Filter {
     let trade = Uuid::from_u128(u128::from(dice.roll(300))).to_string();
     let (symbol, subject, owner) =
@@ -79,6 +79,7 @@ fn any_filter(dice: &mut Dice) -> Filter {
     Filter::parse(chosen).unwrap().seen_by(any_owners(dice))
 }
 
+/// Random owners whose events a reader may see.
 fn any_owners(dice: &mut Dice) -> Owners {
     let own = format!("o{}", dice.roll(4));
     match dice.roll(6) {

@@ -1,5 +1,5 @@
-//! Whatever happens, what a reader is sent is what its filter passes of the journal, in order, once each. A run is
-//! repeated from the number that its failure names.
+//! A random test: whatever happens, a reader is sent the events that its filter passes, in order, once each. A failure names the
+//! seed with which the run can be repeated.
 
 mod reader;
 
@@ -8,22 +8,22 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 
-use self::reader::{Reader, Work};
+use self::reader::{Load, Reader};
 use super::{any_event, any_filter, any_owners, node, start_point};
 use crate::journal::{Batch, Cursor, Filter, Owners, StoredEvent};
-use crate::session::read_state::{Next, ReadState};
-use crate::session::{Announcer, Refused, Start, StartPoint};
+use crate::session::read_state::NextAction;
+use crate::session::{Announcer, ReadError, Start, StartPoint};
 use crate::tail::pages::tests::{Dice, Journal, ROOMY, jump};
 use crate::tail::pages::{Limits, PAGE_BYTES, PAGE_SPAN, PageWriter};
-use crate::view::{PRIVATE, Tally, Views};
+use crate::view::{PRIVATE, Views};
 
-/// A node, its journal, and those who read.
+/// A node, its journal, and its readers.
 struct World {
     dice: Dice,
     journal: Journal,
     announcer: Arc<Announcer>,
     writer: PageWriter<Views>,
-    /// All that this history ever held, the trimmed too.
+    /// All events of this history, also the trimmed ones.
     all: BTreeMap<i64, StoredEvent>,
     history: u64,
     drawn: i64,
@@ -47,13 +47,13 @@ impl World {
         world.jump(world.drawn);
         world.announce();
         for _ in 0..4 {
-            let reader = world.reader().await;
+            let reader = world.new_reader().await;
             world.readers.push(reader);
         }
         world
     }
 
-    /// A few events, or thousands, or a burnt range.
+    /// Commits a few events, or thousands, or leaves a range of seqs without events.
     fn draw(&mut self) {
         let count = match self.dice.roll(12) {
             0 => 1000 + self.dice.seq(2000),
@@ -76,7 +76,7 @@ impl World {
     }
 
     fn jump(&mut self, head: i64) {
-        // As the tail does it: rows, then what was trimmed, then the head.
+        // In the order of the tail: first the trimmed seq, then the head.
         self.writer.trim(self.journal.trimmed());
         jump(&mut self.writer, &self.journal, head);
     }
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    /// Retention takes what is decided, as a node hears later.
+    /// Trims the journal up to a random seq below the head. The node learns of it later.
     fn trim(&mut self, head: i64) {
         let upto = self.dice.seq(head + 1);
         let last = self.all.range(..=upto).next_back().map_or(0, |(seq, _)| *seq);
@@ -117,7 +117,7 @@ impl World {
         }
     }
 
-    /// A failover that loses the newest, or a restore of something else.
+    /// Begins another history: a failover that loses the newest events, or a restore that has none.
     fn replace_history(&mut self) {
         self.history += 1;
         let kept = if self.dice.roll(2) == 0 { self.dice.seq(self.drawn + 1) } else { 0 };
@@ -138,22 +138,12 @@ impl World {
         }
     }
 
-    fn begin(&self, place: StartPoint, filter: Arc<Filter>, before: Option<Reader>) -> Reader {
-        let interest = self.announcer.interest(&filter);
-        let state = ReadState::new(place, filter, PRIVATE);
-        let last = place.cursor.seq;
-        let tally = Tally::default();
-        let (work, rests, told_live) = (None, false, false);
-        let (since, taken, checked, right) = match before {
-            Some(before) => (before.since, before.taken, before.checked, before.right),
-            None => (last, Vec::new(), last, 0),
-        };
-        let as_another = None;
-        Reader { state, interest, work, rests, since, taken, checked, right, tally, told_live, last, as_another }
+    fn begin(&self, start: StartPoint, filter: Arc<Filter>, before: Option<Reader>) -> Reader {
+        Reader::begin(&self.announcer, start, filter, before)
     }
 
-    /// Somebody who begins somewhere.
-    async fn reader(&mut self) -> Reader {
+    /// A new reader, with a random filter and a random start.
+    async fn new_reader(&mut self) -> Reader {
         let filter = Arc::new(any_filter(&mut self.dice));
         let position = self.announcer.position();
         let decided: Vec<Cursor> =
@@ -163,9 +153,9 @@ impl World {
             0 => Start::Earliest,
             1 => Start::Latest,
             2 if undecided.is_some() && position.known => {
-                // Another node was ahead, and the database has said that the event exists.
+                // As if another node had been ahead, and the database had confirmed the event.
                 let cursor = undecided.unwrap();
-                return self.begin(StartPoint { at: cursor.seq, cursor, epoch: position.epoch }, filter, None);
+                return self.begin(StartPoint { after: cursor.seq, cursor, epoch: position.epoch }, filter, None);
             }
             _ if decided.is_empty() => Start::After(Cursor::START),
             _ => {
@@ -174,15 +164,15 @@ impl World {
             }
         };
         match start_point(&self.announcer, start, &filter).await {
-            Ok(place) => self.begin(place, filter, None),
-            Err(Refused::Expired { oldest }) => {
+            Ok(start) => self.begin(start, filter, None),
+            Err(ReadError::CursorExpired { oldest }) => {
                 assert!(matches!(start, Start::After(cursor) if cursor.seq < self.journal.trimmed()));
                 self.check_oldest(oldest);
-                let place = start_point(&self.announcer, Start::Latest, &filter).await;
-                self.begin(place.unwrap(), filter, None)
+                let start = start_point(&self.announcer, Start::Latest, &filter).await;
+                self.begin(start.unwrap(), filter, None)
             }
-            // A node that does not know its head: whoever waits for it has another epoch than any.
-            Err(_) => self.begin(StartPoint { at: 0, cursor: Cursor::START, epoch: u64::MAX }, filter, None),
+            // The node does not know its head. The reader gets an epoch that no history has, so that it proves its cursor first.
+            Err(_) => self.begin(StartPoint { after: 0, cursor: Cursor::START, epoch: u64::MAX }, filter, None),
         }
     }
 
@@ -190,7 +180,7 @@ impl World {
         let (position, trimmed) = (self.announcer.pages().position(), self.journal.trimmed());
         if position.known && position.head > trimmed {
             let kept = self.all.range(trimmed + 1..=position.head).next();
-            // The node may not know yet how much was taken.
+            // The node may not know yet how much was trimmed.
             assert!(oldest <= kept.map_or(position.head + 1, |(seq, _)| *seq), "{oldest}, {position:?}");
         }
     }
@@ -198,18 +188,18 @@ impl World {
     async fn read(&mut self, number: usize) {
         let mut reader = self.readers.swap_remove(number);
         match self.dice.roll(40) {
-            // The connection is lost, and it comes back with what it has.
+            // The connection is lost, and the client comes back with its cursor.
             0..=2 => reader = self.resume(reader).await,
-            3 => reader = self.reader().await,
+            3 => reader = self.new_reader().await,
             4 => {
-                // Its role becomes another.
+                // The role of the reader changes.
                 let filter = Filter::clone(reader.state.filter()).seen_by(any_owners(&mut self.dice));
-                reader.as_another = Some(reader.state.cursor());
-                reader.state.refilter(Arc::new(filter));
-                reader.state.see(self.announcer.pages(), PRIVATE);
-                reader.interest = self.announcer.interest(reader.state.filter());
-                reader.anew(reader.last);
-                reader.rests = false;
+                reader.cursor_at_role_change = Some(reader.state.cursor());
+                reader.state.set_filter(Arc::new(filter));
+                reader.state.set_view(self.announcer.pages(), PRIVATE);
+                reader.registration = self.announcer.register(reader.state.filter());
+                reader.restart_record(reader.last_seq);
+                reader.is_idle = false;
             }
             _ => {
                 let steps = 1 + self.dice.roll(8);
@@ -226,53 +216,53 @@ impl World {
         let cursor = if self.dice.roll(2) == 0 { cursor } else { Cursor::bare(cursor.seq) };
         let filter = Arc::clone(reader.state.filter());
         match start_point(&self.announcer, Start::After(cursor), &filter).await {
-            // Without its tag nobody can say of which history it was.
-            Ok(place) if cursor.tag.is_none() && place.epoch != reader.state.epoch() => self.begin(place, filter, None),
-            Ok(place) => self.begin(place, filter, Some(reader)),
-            Err(refused) => self.refused(reader, cursor, refused).await,
+            // A cursor without a tag does not tell which history it belongs to, so the record begins anew.
+            Ok(start) if cursor.tag.is_none() && start.epoch != reader.state.epoch() => self.begin(start, filter, None),
+            Ok(start) => self.begin(start, filter, Some(reader)),
+            Err(error) => self.handle_error(reader, cursor, error).await,
         }
     }
 
-    /// A refusal must be right; then it begins anew.
-    async fn refused(&mut self, reader: Reader, cursor: Cursor, refused: Refused) -> Reader {
+    /// Checks that an error is right. Then the reader is replaced by a new one.
+    async fn handle_error(&mut self, reader: Reader, cursor: Cursor, error: ReadError) -> Reader {
         let held = self.all.get(&cursor.seq).is_some_and(|event| cursor.agrees_with(event.id));
-        match refused {
-            Refused::Expired { oldest } => {
+        match error {
+            ReadError::CursorExpired { oldest } => {
                 assert!(cursor.seq < self.journal.trimmed(), "{cursor} is not expired");
                 self.check_oldest(oldest);
-                self.reader().await
+                self.new_reader().await
             }
-            Refused::Invalid => {
+            ReadError::CursorInvalid => {
                 assert!(!held, "{cursor} was refused and is there");
-                self.reader().await
+                self.new_reader().await
             }
-            // Beyond the head, or no head: the same again later.
-            Refused::Unavailable(_) | Refused::Busy if self.dice.roll(4) > 0 => reader,
-            Refused::Unavailable(_) | Refused::Busy => self.reader().await,
+            // The cursor is beyond the head, or the head is not known: the reader mostly tries again later.
+            ReadError::Unavailable(_) | ReadError::Busy if self.dice.roll(4) > 0 => reader,
+            ReadError::Unavailable(_) | ReadError::Busy => self.new_reader().await,
         }
     }
 
-    /// One step of its way, as the doors take it.
+    /// One step of a reader, as `StreamReader` takes it.
     async fn advance(&mut self, mut reader: Reader) -> Reader {
-        if let Some(work) = reader.work.take() {
+        if let Some(load) = reader.load.take() {
             let announcer = Arc::clone(&self.announcer);
-            reader.done(&announcer, work, &mut self.dice);
+            reader.take_load(&announcer, load, &mut self.dice);
             self.check(&mut reader);
             return reader;
         }
-        if reader.rests {
-            if reader.interest.woken().now_or_never().is_none() {
+        if reader.is_idle {
+            if reader.registration.wait().now_or_never().is_none() {
                 return reader;
             }
-            reader.rests = false;
+            reader.is_idle = false;
         }
-        let position = reader.interest.look(&mut reader.state);
+        let position = reader.registration.look(&mut reader.state);
         match reader.state.next(&position) {
-            Next::Page(after) => {
-                // A history that ends meanwhile is nothing to take.
-                reader.work = self.announcer.pages().page_after(after).await.ok().map(Work::Page);
+            NextAction::Page(after) => {
+                // If the history ends meanwhile, there is nothing to take.
+                reader.load = self.announcer.pages().page_after(after).await.ok().map(Load::Page);
             }
-            Next::Search(after, position) => {
+            NextAction::Search(after, position) => {
                 let limit = 1 + self.dice.seq(60);
                 let wants = |event: &StoredEvent| reader.state.filter().matches(event);
                 let found = self.journal.between(after, position.head).into_iter().filter(wants);
@@ -280,36 +270,36 @@ impl World {
                 let is_cut = events.len() == usize::try_from(limit).unwrap();
                 let reached = events.last().filter(|_| is_cut).map_or(position.head, |last| last.seq);
                 if after < self.journal.trimmed() {
-                    return self.reader().await;
+                    return self.new_reader().await;
                 }
-                reader.work = Some(Work::Found(Batch { events, reached }, position));
+                reader.load = Some(Load::SearchResult(Batch { events, reached }, position));
             }
-            Next::CaughtUp => {
-                assert!(!std::mem::replace(&mut reader.told_live, true), "the backlog ended twice");
+            NextAction::CaughtUp => {
+                assert!(!std::mem::replace(&mut reader.told_caught_up, true), "the backlog ended twice");
                 assert!(position.head <= reader.state.cursor().seq || reader.state.has_passed(position.head));
             }
-            Next::Idle => reader.rests = true,
-            Next::Expired => {
+            NextAction::Idle => reader.is_idle = true,
+            NextAction::Expired => {
                 let trimmed = if reader.state.epoch() == self.history { self.journal.trimmed() } else { i64::MAX };
                 assert!(
-                    reader.last < trimmed,
+                    reader.last_seq < trimmed,
                     "expired at {} of {trimmed}: {:?} {position:?}",
-                    reader.last,
+                    reader.last_seq,
                     reader.state
                 );
-                return self.reader().await;
+                return self.new_reader().await;
             }
-            Next::ProveCursor => {
+            NextAction::ProveCursor => {
                 let cursor = reader.state.cursor();
                 match start_point(&self.announcer, Start::After(cursor), reader.state.filter()).await {
-                    Ok(place) => {
+                    Ok(start) => {
                         if cursor.tag.is_none() {
-                            reader.anew(place.cursor.seq);
+                            reader.restart_record(start.cursor.seq);
                         }
-                        reader.last = place.cursor.seq;
-                        reader.state.restart_at(place);
+                        reader.last_seq = start.cursor.seq;
+                        reader.state.restart_at(start);
                     }
-                    Err(refused) => return self.refused(reader, cursor, refused).await,
+                    Err(error) => return self.handle_error(reader, cursor, error).await,
                 }
             }
         }
@@ -317,33 +307,44 @@ impl World {
         reader
     }
 
-    /// What it was sent is what there is of its filter up to its cursor, which names an event and never goes back.
+    /// Checks that the reader was sent all events up to its cursor that its filter passes, and that the cursor names an event and has
+    /// not gone back.
     fn check(&self, reader: &mut Reader) {
         let cursor = reader.state.cursor();
-        assert!(cursor.seq >= reader.last, "{cursor} after {}", reader.last);
-        reader.last = cursor.seq;
+        assert!(cursor.seq >= reader.last_seq, "{cursor} after {}", reader.last_seq);
+        reader.last_seq = cursor.seq;
         assert_eq!(reader.state.tally(), reader.tally);
         if self.announcer.pages().position().epoch != self.history || reader.state.epoch() != self.history {
             return;
         }
         let event = self.all.get(&cursor.seq);
         let right = event.is_none_or(|event| cursor == cursor_for(reader.state.filter(), event));
-        // The event need not be at hand when a role changes.
-        let kept = reader.as_another == Some(cursor);
+        // When the role changes, the cursor keeps its tag if the event is not in memory.
+        let kept = reader.cursor_at_role_change == Some(cursor);
         assert!(right || kept || cursor.tag.is_none(), "{cursor} for {:?}", reader.state.filter().owners());
-        let floor = cursor.seq == 0 || self.journal.trimmed() >= cursor.seq || cursor.tag.is_none();
-        assert!(event.is_some() || floor, "{cursor} names nothing");
-        let since = self.all.range(reader.checked.max(reader.since) + 1..).take_while(|(seq, _)| **seq <= cursor.seq);
-        for (seq, _) in since.filter(|(_, event)| reader.state.filter().matches(event)) {
-            let taken = reader.taken.get(reader.right);
-            assert_eq!(taken, Some(seq), "from {} by {:?}, {:?}", reader.since, reader.state, self.announcer.pages());
-            reader.right += 1;
+        let needs_no_event = cursor.seq == 0 || self.journal.trimmed() >= cursor.seq || cursor.tag.is_none();
+        assert!(event.is_some() || needs_no_event, "{cursor} names nothing");
+        let new = self
+            .all
+            .range(reader.checked_upto.max(reader.record_after) + 1..)
+            .take_while(|(seq, _)| **seq <= cursor.seq);
+        for (seq, _) in new.filter(|(_, event)| reader.state.filter().matches(event)) {
+            let sent = reader.sent.get(reader.sent_checked);
+            assert_eq!(
+                sent,
+                Some(seq),
+                "from {} by {:?}, {:?}",
+                reader.record_after,
+                reader.state,
+                self.announcer.pages()
+            );
+            reader.sent_checked += 1;
         }
-        reader.checked = reader.checked.max(cursor.seq);
-        assert_eq!(reader.taken.get(reader.right), None, "up to {cursor} by {:?}", reader.state.filter());
+        reader.checked_upto = reader.checked_upto.max(cursor.seq);
+        assert_eq!(reader.sent.get(reader.sent_checked), None, "up to {cursor} by {:?}", reader.state.filter());
     }
 
-    /// All becomes quiet, and everyone comes to the head.
+    /// Decides and announces everything, and lets every reader come to the head.
     async fn settle(&mut self) {
         self.writer.trim(self.journal.trimmed());
         let head = self.announcer.pages().position().head;
@@ -351,25 +352,25 @@ impl World {
         self.announce();
         for mut reader in std::mem::take(&mut self.readers) {
             for round in 0.. {
-                assert!(round < 20_000, "it does not come to rest: {:?}", reader.state);
-                let rested = reader.rests;
+                assert!(round < 20_000, "the reader does not come to rest: {:?}", reader.state);
+                let was_idle = reader.is_idle;
                 reader = self.advance(reader).await;
-                if reader.rests && rested {
+                if reader.is_idle && was_idle {
                     break;
                 }
             }
-            // Whoever sleeps is taken along at the next heartbeat.
-            reader.interest.look(&mut reader.state);
-            let done = reader.told_live && reader.state.has_passed(self.drawn);
-            assert!(done, "it has not come to the head {}: {:?}", self.drawn, reader.state);
-            let rest = self.all.range(reader.last + 1..).find(|(_, event)| reader.state.filter().matches(event));
-            assert_eq!(rest, None, "{:?}", reader.state);
+            // A heartbeat moves a reader that waits to the head.
+            reader.registration.look(&mut reader.state);
+            let done = reader.told_caught_up && reader.state.has_passed(self.drawn);
+            assert!(done, "the reader has not come to the head {}: {:?}", self.drawn, reader.state);
+            let missed = self.all.range(reader.last_seq + 1..).find(|(_, event)| reader.state.filter().matches(event));
+            assert_eq!(missed, None, "{:?}", reader.state);
         }
-        assert_eq!(self.announcer.interests(), 0);
+        assert_eq!(self.announcer.registered_readers(), 0);
     }
 }
 
-/// The cursor of an event as the reader with this filter is to be sent it. No type is listed, so the public sees nothing.
+/// The cursor of an event for the reader with this filter. No type is public, so a reader from the public sees no event.
 fn cursor_for(filter: &Filter, event: &StoredEvent) -> Cursor {
     let owners = filter.owners();
     let visible = *owners != Owners::Nobody && owners.include(event.owner.as_deref());
@@ -385,7 +386,7 @@ async fn run(seed: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_reader_is_sent_is_what_its_filter_passes() {
+async fn a_reader_is_sent_the_events_that_its_filter_passes() {
     let seeds = std::env::var("ROWCAST_WALK_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(25);
     for seed in 0..seeds {
         let ended = std::panic::AssertUnwindSafe(run(seed)).catch_unwind().await;

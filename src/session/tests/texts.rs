@@ -1,4 +1,4 @@
-//! Whatever a client writes as a cursor or a filter is taken for what it says, or refused; nothing else happens.
+//! Random texts as cursors, numbers and filters: each is parsed as the interface says, or refused.
 
 use super::{any_event, any_filter};
 use crate::journal::{Cursor, Filter, Key};
@@ -55,7 +55,7 @@ fn any_text(dice: &mut Dice) -> String {
     (0..1 + dice.roll(3)).map(|_| *dice.pick(PARTS)).collect()
 }
 
-/// The rule of docs/03_API_SPEC.md, the slow way.
+/// True if docs/03_API_SPEC.md allows this text as a cursor; written apart from the parser.
 fn is_cursor(text: &str) -> bool {
     let (seq, tag) = text.split_once('.').map_or((text, "00000000"), |(seq, tag)| (seq, tag));
     let seq_fits = !seq.is_empty() && seq.chars().all(|c| c.is_ascii_digit()) && seq.parse::<i64>().is_ok();
@@ -63,9 +63,9 @@ fn is_cursor(text: &str) -> bool {
 }
 
 #[test]
-fn a_text_is_a_beginning_if_and_only_if_the_interface_says_so() {
+fn a_text_is_parsed_as_a_start_if_and_only_if_the_interface_allows_it() {
     let mut dice = Dice(1);
-    let mut taken = 0;
+    let mut parsed = 0;
     for _ in 0..50_000 {
         let text = any_text(&mut dice);
         match Start::parse(Some(&text), None) {
@@ -73,50 +73,50 @@ fn a_text_is_a_beginning_if_and_only_if_the_interface_says_so() {
                 assert!(is_cursor(&text), "{text:?}");
                 assert_eq!(cursor.to_string().parse(), Ok(cursor), "{text:?}");
                 assert_eq!(cursor.tag.is_some(), text.contains('.'));
-                taken += 1;
+                parsed += 1;
             }
             Ok(start) => {
                 assert!(matches!((start, text.as_str()), (Start::Earliest, "earliest") | (Start::Latest, "latest")))
             }
-            Err(why) => assert_eq!((why, is_cursor(&text)), (BadStart::Cursor, false), "{text:?}"),
+            Err(error) => assert_eq!((error, is_cursor(&text)), (BadStart::Cursor, false), "{text:?}"),
         }
         let last = Some(&text).filter(|text| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit()));
         let last = last.and_then(|text| text.parse().ok()).filter(|last| *last <= MAX_LAST);
         assert_eq!(Start::parse(None, Some(&text)).ok(), last.map(Start::Last), "{text:?}");
         assert_eq!(Start::parse(Some(&text), Some("1")), Err(BadStart::Both));
     }
-    assert!(taken > 1_000, "{taken}");
+    assert!(parsed > 1_000, "{parsed}");
     assert_eq!("0".parse(), Ok(Cursor::START));
 }
 
 #[test]
-fn a_filter_is_refused_or_passes_only_what_one_of_its_keys_finds() {
+fn a_filter_is_refused_or_passes_only_events_that_have_one_of_its_keys() {
     let mut dice = Dice(2);
     let names = ["type", "level", "symbol", "trade_id", "subject", "owner", "cursor", "", "Type"];
-    let (mut taken, mut passed) = (0, 0);
+    let (mut parsed, mut passed) = (0, 0);
     for number in 0..20_000 {
         let pairs: Vec<_> = (0..dice.roll(3)).map(|_| (*dice.pick(&names), any_text(&mut dice))).collect();
-        // What can be taken, so that something passes, and what anybody may write.
+        // Every fourth filter is well-formed, so that some events pass.
         let filter = if number % 4 == 0 {
             any_filter(&mut dice)
         } else {
             match Filter::parse(pairs.iter().map(|(name, value)| (*name, value.as_str()))) {
                 Ok(filter) => filter,
-                Err(why) => {
-                    let told = why.to_string();
-                    let repeats = |value: &String| value.len() > 12 && told.contains(value);
-                    assert!(!pairs.iter().any(|(_, value)| repeats(value)), "{told}: {pairs:?}");
+                Err(error) => {
+                    let message = error.to_string();
+                    let repeats = |value: &String| value.len() > 12 && message.contains(value);
+                    assert!(!pairs.iter().any(|(_, value)| repeats(value)), "{message}: {pairs:?}");
                     continue;
                 }
             }
         };
-        taken += 1;
+        parsed += 1;
         let event = any_event(1 + dice.seq(1000), 0, &mut dice);
         if filter.matches(&event) {
-            let of = Key::of(&event);
-            assert!(filter.keys().iter().any(|key| of.contains(key)), "{filter:?}: {event:?}");
+            let event_keys = Key::of(&event);
+            assert!(filter.keys().iter().any(|key| event_keys.contains(key)), "{filter:?}: {event:?}");
             passed += 1;
         }
     }
-    assert!(taken > 4_000 && passed > 500, "{taken}, {passed}");
+    assert!(parsed > 4_000 && passed > 500, "{parsed}, {passed}");
 }

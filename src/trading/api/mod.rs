@@ -16,7 +16,7 @@ use crate::query::no_parameters;
 pub static APPLICATION: Application<Tables> = Application {
     types: &["trade.", "order.", "snapshot.", "config."],
     endpoints: ENDPOINTS,
-    away: "the trading tables cannot be reached",
+    unavailable_message: "the trading tables cannot be reached",
 };
 
 const PUBLIC: Rate = Rate::Address(Class::Public);

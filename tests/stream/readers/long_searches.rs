@@ -30,11 +30,11 @@ async fn a_filter_of_common_conditions_that_rarely_hold_together_is_answered_in_
 
     for (n, at) in [(1, 198_999), (2, 69_999), (3, 9), (4, 9)] {
         let place = node.place(Start::Last(n), &filter).await.unwrap();
-        assert_eq!((place.at, place.cursor.seq), (at, at), "the last {n}");
+        assert_eq!((place.after, place.cursor.seq), (at, at), "the last {n}");
         assert!(place.cursor.tag.is_some());
     }
     let never = Filter::parse([("type", "a.b"), ("symbol", "T")]).unwrap();
-    assert_eq!(node.place(Start::Last(1), &never).await.unwrap().at, ROWS);
+    assert_eq!(node.place(Start::Last(1), &never).await.unwrap().after, ROWS);
     assert!(follow(&node.live, start, never, ROWS).await.seen.is_empty());
 }
 

@@ -2,7 +2,7 @@
 
 use rowcast::db::Requester;
 use rowcast::journal::{self, Budget, Cursor, Filter, JournalIdentity, Owners};
-use rowcast::session::{Refused, Start, StartPoint};
+use rowcast::session::{ReadError, Start, StartPoint};
 
 use super::{ReaderNode, burn, cursor_for, cursor_of, fill, filter, follow};
 use crate::support::{TestDb, migrated_database};
@@ -52,7 +52,7 @@ async fn last_begins_with_the_newest_that_match_for_every_filter_and_role() {
                 assert_eq!(seen, all[from..], "the last {n} of {filter:?}");
                 let named = place.cursor == Cursor::START
                     || cursor_for(&node.client, filter.owners(), place.cursor.seq).await == place.cursor;
-                assert!(named && place.cursor.seq <= place.at, "{place:?}");
+                assert!(named && place.cursor.seq <= place.after, "{place:?}");
             }
         }
     }
@@ -64,7 +64,7 @@ async fn the_ends_and_the_cursors_of_this_history_are_found() {
     let mut node = ReaderNode::over(&db, 1).await;
     node.jump(0).await;
     let all = Filter::default();
-    let start = StartPoint { at: 0, cursor: Cursor::START, epoch: 0 };
+    let start = StartPoint { after: 0, cursor: Cursor::START, epoch: 0 };
     for beginning in [Start::Earliest, Start::Latest, Start::Last(5), Start::After(Cursor::START)] {
         assert_eq!(node.place(beginning, &all).await, Ok(start));
     }
@@ -72,21 +72,21 @@ async fn the_ends_and_the_cursors_of_this_history_are_found() {
     let db = migrated_database().await;
     let node = begun(&db).await;
     let (first, newest) = (cursor_of(&node.client, 1).await, cursor_of(&node.client, 3700).await);
-    assert_eq!(node.place(Start::Latest, &all).await, Ok(StartPoint { at: 3700, cursor: newest, epoch: 0 }));
+    assert_eq!(node.place(Start::Latest, &all).await, Ok(StartPoint { after: 3700, cursor: newest, epoch: 0 }));
     assert_eq!(
         node.place(Start::After(Cursor::bare(1)), &all).await,
-        Ok(StartPoint { at: 1, cursor: first, epoch: 0 })
+        Ok(StartPoint { after: 1, cursor: first, epoch: 0 })
     );
-    assert_eq!(node.place(Start::After(newest), &all).await, Ok(StartPoint { at: 3700, cursor: newest, epoch: 0 }));
+    assert_eq!(node.place(Start::After(newest), &all).await, Ok(StartPoint { after: 3700, cursor: newest, epoch: 0 }));
     // A number that was drawn and came to nothing: after it is after it, and what is told names an event.
     let last = cursor_of(&node.client, 1000).await;
     assert_eq!(
         node.place(Start::After(Cursor::bare(1300)), &all).await,
-        Ok(StartPoint { at: 1300, cursor: last, epoch: 0 })
+        Ok(StartPoint { after: 1300, cursor: last, epoch: 0 })
     );
     let wrong = |seq| Cursor { seq, tag: Some(last.tag.unwrap() ^ 1) };
     for seq in [0, 1000, 1300, 3700, 3701, i64::MAX] {
-        assert_eq!(node.place(Start::After(wrong(seq)), &all).await, Err(Refused::Invalid), "{seq}");
+        assert_eq!(node.place(Start::After(wrong(seq)), &all).await, Err(ReadError::CursorInvalid), "{seq}");
     }
 }
 
@@ -100,12 +100,12 @@ async fn a_cursor_ahead_of_this_node_is_looked_up_and_waits_for_the_head() {
     let ahead = cursor_of(&node.client, 3705).await;
     for cursor in [ahead, Cursor::bare(3705), Cursor::bare(3715)] {
         let place = node.place(Start::After(cursor), &all).await;
-        assert_eq!(place, Ok(StartPoint { at: cursor.seq, cursor, epoch: 0 }));
+        assert_eq!(place, Ok(StartPoint { after: cursor.seq, cursor, epoch: 0 }));
     }
     for cursor in
         [Cursor { tag: Some(1), ..ahead }, Cursor { seq: 3712, ..ahead }, Cursor::bare(3716), Cursor::bare(i64::MAX)]
     {
-        assert_eq!(node.place(Start::After(cursor), &all).await, Err(Refused::Invalid), "{cursor}");
+        assert_eq!(node.place(Start::After(cursor), &all).await, Err(ReadError::CursorInvalid), "{cursor}");
     }
     // Seq 3703 belongs to o1. Either tag proves it, and only those who may see it are told the usual one.
     let owners = [Owners::Any, Owners::NobodyOr(own("o1")), Owners::NobodyOr(own("o0")), Owners::Only(own("o0"))];
@@ -134,29 +134,33 @@ async fn what_was_trimmed_is_expired_and_nothing_else_is() {
     trim(&node, 1000).await;
     // This node has not heard of it; the newest so many never begin among what is gone.
     let place = node.place(Start::Last(2500), &all).await.unwrap();
-    assert_eq!((place.at, place.cursor), (1000, Cursor::bare(1000)));
-    assert_eq!(node.place(Start::Last(2000), &all).await.unwrap().at, 1700);
+    assert_eq!((place.after, place.cursor), (1000, Cursor::bare(1000)));
+    assert_eq!(node.place(Start::Last(2000), &all).await.unwrap().after, 1700);
     node.writer.trim(1000);
     let mut told = node.live.subscribe();
     told.wait_for(|position| position.trimmed == 1000).await.unwrap();
     for cursor in [Cursor::START, Cursor::bare(1), before, Cursor { tag: Some(1), ..before }] {
-        assert_eq!(node.place(Start::After(cursor), &all).await, Err(Refused::Expired { oldest: 1701 }), "{cursor}");
+        assert_eq!(
+            node.place(Start::After(cursor), &all).await,
+            Err(ReadError::CursorExpired { oldest: 1701 }),
+            "{cursor}"
+        );
     }
     // Exactly there, whatever the tag says.
-    let there = StartPoint { at: 1000, cursor: Cursor::bare(1000), epoch: 0 };
+    let there = StartPoint { after: 1000, cursor: Cursor::bare(1000), epoch: 0 };
     for cursor in [Cursor::bare(1000), Cursor { seq: 1000, tag: Some(1) }] {
         assert_eq!(node.place(Start::After(cursor), &all).await, Ok(there));
     }
     assert_eq!(node.place(Start::Earliest, &all).await, Ok(there));
-    assert_eq!(node.place(Start::After(Cursor::bare(1300)), &all).await, Ok(StartPoint { at: 1300, ..there }));
+    assert_eq!(node.place(Start::After(Cursor::bare(1300)), &all).await, Ok(StartPoint { after: 1300, ..there }));
     assert_eq!(follow(&node.live, there, Filter::default(), 3700).await.seen, (1701..=3700).collect::<Vec<_>>());
     // All of it.
     trim(&node, 3700).await;
     node.writer.trim(3700);
     told.wait_for(|position| position.trimmed == 3700).await.unwrap();
     assert_eq!(node.live.oldest().await, Ok(3701));
-    let end = StartPoint { at: 3700, cursor: Cursor::bare(3700), epoch: 0 };
-    assert_eq!(node.place(Start::Last(9), &all).await.unwrap().at, 3700);
+    let end = StartPoint { after: 3700, cursor: Cursor::bare(3700), epoch: 0 };
+    assert_eq!(node.place(Start::Last(9), &all).await.unwrap().after, 3700);
     assert_eq!(node.place(Start::Earliest, &all).await, Ok(end));
     // And when its space is free and a node starts anew: who began at the end can come back there.
     let free = "alter table rowcast.events disable trigger append_only; delete from rowcast.events;
@@ -188,13 +192,13 @@ async fn after_another_history_a_cursor_is_proven_or_refused() {
         node.writer.jump(3072, rows, 3500, newest).unwrap();
     };
     let (placed, ()) = tokio::join!(placing, begins);
-    assert_eq!(placed, Ok(StartPoint { at: 2000, cursor: kept, epoch: 1 }));
+    assert_eq!(placed, Ok(StartPoint { after: 2000, cursor: kept, epoch: 1 }));
     node.announced(3500).await;
-    assert_eq!(node.place(Start::After(lost), &all).await, Err(Refused::Invalid));
-    assert_eq!(node.place(Start::After(Cursor { seq: 3600, ..lost }), &all).await, Err(Refused::Invalid));
+    assert_eq!(node.place(Start::After(lost), &all).await, Err(ReadError::CursorInvalid));
+    assert_eq!(node.place(Start::After(Cursor { seq: 3600, ..lost }), &all).await, Err(ReadError::CursorInvalid));
     let other = cursor_of(&node.client, 3000).await;
     assert_eq!(
         node.place(Start::After(Cursor::bare(3000)), &all).await,
-        Ok(StartPoint { at: 3000, cursor: other, epoch: 1 })
+        Ok(StartPoint { after: 3000, cursor: other, epoch: 1 })
     );
 }

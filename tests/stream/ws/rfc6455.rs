@@ -50,7 +50,7 @@ async fn echo(mut stream: TcpStream, longest: usize) {
         let sent = match socket.receive().await {
             Ok(Input::Text(text)) => socket.send(Message::Text(text)).await,
             Ok(Input::Binary(bytes)) => socket.send(Message::Binary(bytes)).await,
-            Ok(Input::Alive | Input::Pong(_)) => Ok(()),
+            Ok(Input::Ping | Input::Pong(_)) => Ok(()),
             Ok(Input::Close) => return socket.end(LIMIT).await,
             Err(gone) => Err(gone),
         };

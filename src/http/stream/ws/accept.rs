@@ -1,4 +1,4 @@
-//! The handshake of a WebSocket (RFC 6455, 4.2): what the request must say, and the answer.
+//! The opening handshake of WebSocket (RFC 6455, 4.2): checks the headers of an upgrade, and makes its response.
 
 use http_body_util::BodyExt;
 use hyper::header::{
@@ -33,12 +33,12 @@ pub(super) fn accept(version: Version, headers: &HeaderMap) -> Result<Response<O
 
     let mut response = Response::new(http_body_util::Empty::new().boxed_unsync());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let answer = response.headers_mut();
-    answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    answer.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-    answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    let response_headers = response.headers_mut();
+    response_headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    response_headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    response_headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
     if offers_protocol(headers) {
-        answer.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
+        response_headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(PROTOCOL));
     }
     Ok(response)
 }

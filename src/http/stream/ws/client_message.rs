@@ -1,4 +1,4 @@
-//! The messages of a client.
+//! The messages that a client sends over a WebSocket.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::http::stream::subscription::Subscription;
 use crate::journal::tellable;
 
-/// A message of a client.
+/// A message that a client sends.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum ClientMessage {
@@ -15,7 +15,7 @@ pub(super) enum ClientMessage {
     Subscribe(Subscription),
 }
 
-/// Each message of a client, with its fields.
+/// The `op` of each message, with its fields.
 const MESSAGES: [(&str, &[&str]); 3] = [
     ("ping", &[]),
     ("auth", &["token"]),
@@ -23,14 +23,14 @@ const MESSAGES: [(&str, &[&str]); 3] = [
 ];
 
 impl ClientMessage {
-    /// One JSON object; arrays, which serde would take for one too, are none.
+    /// Parses a message, which must be one JSON object. Serde would take an array too.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let said = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
-        said.ok_or_else(|| complaint(text))
+        let message = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
+        message.ok_or_else(|| complaint(text))
     }
 }
 
-/// Says of a message that is none what is wrong with it. Names are repeated if they are plain, values never.
+/// The sentence for a client whose message is malformed. It repeats plain names, but never values, which may be secrets.
 fn complaint(text: &str) -> String {
     let Ok(value) = serde_json::from_str::<Value>(text) else { return "A message must be JSON.".to_owned() };
     let Value::Object(message) = value else { return "A message must be a JSON object.".to_owned() };
@@ -47,12 +47,12 @@ fn complaint(text: &str) -> String {
         let fields = if fields.is_empty() { "has none".to_owned() } else { format!("has {}", fields.join(", ")) };
         return format!("{} is no field of {op}, which {fields}.", tellable(name));
     }
-    let text = |name: &&str| match message.get(*name) {
+    let is_well_typed = |name: &&str| match message.get(*name) {
         None | Some(Value::Null) => *op != "auth",
         Some(Value::Number(number)) => matches!(*name, "cursor" | "last") && number.is_u64(),
         Some(value) => value.is_string(),
     };
-    match fields.iter().find(|name| !text(name)) {
+    match fields.iter().find(|name| !is_well_typed(name)) {
         Some(name) => format!("{name} of {op} must be a text."),
         None => format!("A field of {op} stands there twice."),
     }
@@ -67,8 +67,8 @@ mod tests {
     use super::*;
     use crate::tail::pages::tests::Dice;
 
-    /// The definition of a message in the interface, the slow way.
-    fn is_one(message: &Map<String, Value>) -> bool {
+    /// True if the interface allows this message; written apart from the parser.
+    fn is_allowed(message: &Map<String, Value>) -> bool {
         let text = |name: &str| message.get(name).is_some_and(Value::is_string);
         let fits = |(name, value): (&String, &Value)| match name.as_str() {
             "op" => true,
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_taken_if_and_only_if_the_interface_knows_it() {
+    fn a_message_is_parsed_if_and_only_if_the_interface_allows_it() {
         let mut dice = Dice(7);
         let names = ["token", "cursor", "last", "type", "level", "symbol", "trade_id", "subject", "owner", "", "Op"];
         let mut taken = 0;
@@ -113,9 +113,9 @@ mod tests {
                 message.insert((*dice.pick(&names)).to_owned(), any_value(&mut dice));
             }
             let text = Value::Object(message.clone()).to_string();
-            assert_eq!(ClientMessage::parse(&text).is_ok(), is_one(&message), "{text}");
-            taken += u32::from(is_one(&message));
-            // Two readers would read two things where a name stands twice.
+            assert_eq!(ClientMessage::parse(&text).is_ok(), is_allowed(&message), "{text}");
+            taken += u32::from(is_allowed(&message));
+            // Parsers differ on a name that stands twice, so it is refused.
             for name in message.keys() {
                 for twice in [format!("{{\"{name}\":{},", message[name]), format!("{{\"{name}\":null,")] {
                     let twice = text.replacen('{', &twice, 1);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_message_is_named_but_for_what_may_be_a_secret() {
+    fn a_complaint_names_the_error_and_repeats_nothing_that_may_be_a_secret() {
         for (text, told) in [
             (r#"{"op":"subscribe","typ":"a.*"}"#, "typ is no field of subscribe, which has cursor, last, type, level,"),
             (r#"{"op":"subscribe","cursor":"1","from":2}"#, "from is no field of subscribe"),
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn noise_is_no_message_and_harms_nothing() {
+    fn random_bytes_are_refused_or_parsed_as_an_allowed_message() {
         let mut dice = Dice(8);
         let whole = r#" {"op":"subscribe","cursor":5,"type":"trade.*","level":null,"subject":"\ud83d\ude42"}"#;
         for _ in 0..20_000 {
@@ -165,9 +165,9 @@ mod tests {
                 }
             }
             let text = String::from_utf8_lossy(&bytes);
-            if let Ok(said) = ClientMessage::parse(&text) {
+            if let Ok(parsed) = ClientMessage::parse(&text) {
                 let value: Value = serde_json::from_str(&text).unwrap();
-                assert!(is_one(value.as_object().unwrap()), "{text}: {said:?}");
+                assert!(is_allowed(value.as_object().unwrap()), "{text}: {parsed:?}");
             }
         }
         for depth in [127, 128, 129, 30_000] {

@@ -1,4 +1,4 @@
-//! The handshake of a session: its token comes with the upgrade or in a first message.
+//! The handshake of a session, after the upgrade: its token came with the upgrade, or comes in a first message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,80 +20,81 @@ use crate::limit::ConnectionSlot;
 use crate::session::Start;
 use crate::view::Control;
 
-/// How long a client may take to say who it is, if its upgrade did not.
+/// How long a client may take to send its token, if none came with the upgrade.
 const AUTH_LIMIT: Duration = Duration::from_secs(5);
-/// How long a client is heard beyond that whose word has come in time and lies unread.
+/// How much longer a client is waited for if it has sent something in time that is not read yet.
 const AUTH_GRACE: Duration = Duration::from_secs(1);
 /// The sentence for a client that has sent no token.
 const AUTH_REQUIRED: &str = "No token came with the upgrade. Send {\"op\":\"auth\",\"token\":\"…\"} within 5 seconds, or open the \
      WebSocket with the header Authorization: Bearer <token>, or with the sub-protocols rowcast.v1, bearer.<token>.";
 
-/// The viewer of a session, as far as it is known, with its quotas and its slot among the sessions of its subject.
+/// The viewer of a session, as far as it is identity, with its quotas and its slot among the sessions of its subject.
 #[derive(Debug)]
 pub(super) struct Handshake {
     pub(super) viewer: Option<Viewer>,
     pub(super) quota: Arc<RequestQuota>,
-    pub(super) seat: Option<ConnectionSlot>,
+    pub(super) slot: Option<ConnectionSlot>,
 }
 
 impl Handshake {
-    /// Takes a token that came in a message.
+    /// Checks a token that came in a message, and makes its subject the viewer.
     pub(super) async fn identify(&mut self, tokens: &TokenChecks, token: &str) -> Result<Identity, CloseReason> {
         let identity = tokens.identify_upgrade(&self.quota, token).await?;
-        let same = self.viewer.as_ref().and_then(Viewer::identity).is_some_and(|i| i.subject() == identity.subject());
-        if !same {
-            let seat = self.quota.enter(Some(identity.subject()))?;
-            self.seat = Some(seat);
+        let is_same_subject =
+            self.viewer.as_ref().and_then(Viewer::identity).is_some_and(|i| i.subject() == identity.subject());
+        if !is_same_subject {
+            let slot = self.quota.take_session_slot(Some(identity.subject()))?;
+            self.slot = Some(slot);
         }
         self.viewer = Some(Viewer::Known(identity.clone()));
         Ok(identity)
     }
 }
 
-/// Checks everything that has to be right before a session begins.
+/// Checks the token and the subscription before a session begins.
 pub(super) async fn begin<S: Wire>(
     context: &Arc<Context>,
     socket: &mut Socket<S>,
     handshake: &mut Handshake,
     query: Option<&str>,
 ) -> Result<(Viewer, Option<Presence>, Start, Filter), CloseReason> {
-    // Before anybody is waited for: a token in the address, say, is told at once that this is not the place.
-    let subscription = Subscription::parse(query).map_err(|bad| CloseReason::because(BAD_REQUEST, bad))?;
+    // Before the client is waited for, so that a token in the address, for example, is refused at once.
+    let subscription = Subscription::parse(query).map_err(|error| CloseReason::because(BAD_REQUEST, error))?;
     let viewer = match &handshake.viewer {
         Some(viewer) => viewer.clone(),
-        None => Viewer::Known(introduce(context, socket, handshake).await?),
+        None => Viewer::Known(wait_for_auth(context, socket, handshake).await?),
     };
-    let (start, filter) = subscription.read(&viewer).map_err(|bad| CloseReason::because(BAD_REQUEST, bad))?;
-    let presence = token_watch::enter(&context.tokens.revoked, &viewer)?;
+    let (start, filter) = subscription.resolve(&viewer).map_err(|error| CloseReason::because(BAD_REQUEST, error))?;
+    let presence = token_watch::register(&context.tokens.revoked, &viewer)?;
     Ok((viewer, presence, start, filter))
 }
 
-/// Waits for the first message, which must say who it is; says at once that it is waited for.
-async fn introduce<S: Wire>(
+/// Asks the client for its token, and waits for the first message, which must be `auth`.
+async fn wait_for_auth<S: Wire>(
     context: &Arc<Context>,
     socket: &mut Socket<S>,
     handshake: &mut Handshake,
 ) -> Result<Identity, CloseReason> {
     let within_ms = u64::try_from(AUTH_LIMIT.as_millis()).unwrap_or(u64::MAX);
     socket.put(Control::AuthRequired { within_ms, message: AUTH_REQUIRED }.message());
-    let known = tokio::select! {
-        known = tokio::time::timeout(AUTH_LIMIT, introduction(context, socket, handshake)) => known,
+    let identity = tokio::select! {
+        identity = tokio::time::timeout(AUTH_LIMIT, receive_auth(context, socket, handshake)) => identity,
         () = context.shutdown.cancelled() => return Err(CloseReason::Drained),
     };
-    let known = match known {
-        // It was in time if this process did not run meanwhile.
+    let identity = match identity {
+        // This process may not have run for a while, so something that lies unread may have come in time.
         Err(_) if socket.stream().unread() > 0 => {
-            tokio::time::timeout(AUTH_GRACE, introduction(context, socket, handshake)).await
+            tokio::time::timeout(AUTH_GRACE, receive_auth(context, socket, handshake)).await
         }
-        known => known,
+        identity => identity,
     };
-    known.unwrap_or_else(|_| {
+    identity.unwrap_or_else(|_| {
         Err(CloseReason::because(refusals::TIMEOUT, format!("No auth came in time. {AUTH_REQUIRED}")))
     })
 }
 
-/// Hears the first message.
-async fn introduction<S: Wire>(
+/// Reads the first message, which must be `auth`.
+async fn receive_auth<S: Wire>(
     context: &Arc<Context>,
     socket: &mut Socket<S>,
     handshake: &mut Handshake,
@@ -116,7 +117,7 @@ async fn introduction<S: Wire>(
             },
             Input::Binary(_) => return Err(CloseReason::because(BAD_REQUEST, "Messages must be text.")),
             Input::Close => return Err(CloseReason::Left),
-            Input::Alive | Input::Pong(_) => {}
+            Input::Ping | Input::Pong(_) => {}
         }
     }
 }

@@ -1,35 +1,35 @@
-//! How fast a client of a session is heard. Whatever it sends costs the server something (a ping is answered), so beyond
-//! a rate reading pauses: the rest waits in the kernel, and then with the client.
+//! The rate at which the messages of a client are read. Each message costs the server something (a ping is answered), so beyond the
+//! rate reading pauses, and further messages wait in the kernel and then with the client.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many messages and control frames may come at once.
+/// The number of messages and control frames that are read without a pause.
 const BURST: u32 = 100;
-/// How long one of them takes to be forgotten: 20 a second.
-const EACH: Duration = Duration::from_millis(50);
+/// One message counts for this long, so 20 are read in a second.
+const TIME_PER_MESSAGE: Duration = Duration::from_millis(50);
 
-/// The messages that a client has sent lately.
+/// The rate of the messages of one client.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct MessageRate {
-    /// The time at which all of them are forgotten.
-    forgotten: Instant,
+    /// The time from which none of the messages so far count any more.
+    idle_at: Instant,
 }
 
 impl MessageRate {
     pub(super) fn new(now: Instant) -> Self {
-        Self { forgotten: now }
+        Self { idle_at: now }
     }
 
     /// Counts a message.
     pub(super) fn count(&mut self, now: Instant) {
-        self.forgotten = self.forgotten.max(now) + EACH;
+        self.idle_at = self.idle_at.max(now) + TIME_PER_MESSAGE;
     }
 
     /// The time from which the client is read again; none if it is read now.
     pub(super) fn next(self, now: Instant) -> Option<Instant> {
-        let next = self.forgotten.checked_sub(EACH * (BURST - 1))?;
+        let next = self.idle_at.checked_sub(TIME_PER_MESSAGE * (BURST - 1))?;
         (next > now).then_some(next)
     }
 }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_is_heard_at_once_and_then_twenty_a_second() {
+    async fn a_burst_is_read_at_once_and_then_twenty_messages_a_second() {
         let mut rate = MessageRate::new(Instant::now());
         tokio::time::advance(Duration::from_secs(60)).await;
         let now = Instant::now();
@@ -47,9 +47,9 @@ mod tests {
             assert_eq!(rate.next(now), None);
             rate.count(now);
         }
-        assert_eq!(rate.next(now), Some(now + EACH));
-        assert_eq!(rate.next(now + EACH), None);
-        rate.count(now + EACH);
-        assert_eq!(rate.next(now + EACH), Some(now + 2 * EACH));
+        assert_eq!(rate.next(now), Some(now + TIME_PER_MESSAGE));
+        assert_eq!(rate.next(now + TIME_PER_MESSAGE), None);
+        rate.count(now + TIME_PER_MESSAGE);
+        assert_eq!(rate.next(now + TIME_PER_MESSAGE), Some(now + 2 * TIME_PER_MESSAGE));
     }
 }

@@ -1,5 +1,5 @@
-//! A session over a WebSocket. `accept` answers the upgrade and `upgrade` decides who may have one, `handshake` finds out who
-//! comes and what is wanted, `session` follows the stream, and `close` ends it.
+//! A session over a WebSocket. `upgrade` decides whether an upgrade is granted, and `accept` checks its headers. `handshake` finds the
+//! viewer and the subscription, `session` sends the stream, and `close` ends it.
 
 mod accept;
 mod client_message;

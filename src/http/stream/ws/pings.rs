@@ -1,5 +1,5 @@
-//! Pings between events. A slow client is seen to read by the pongs that come back, also while its kernel has no room for more:
-//! what lies there unread may be a hundred kilobytes and more, and it says that there is room only in steps of that size.
+//! Pings between events. The pongs show that a slow client reads, even while its kernel accepts nothing more: a hundred kilobytes and
+//! more may lie there unread, and the kernel reports room only in steps of that size.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,67 +9,70 @@ use tokio::time::Instant;
 
 use crate::http::connection::socket::numbered_ping;
 
-/// How many bytes of events lie between two pings at first, and again once a client is slow.
-pub(super) const CLOSE: usize = 16 << 10;
-/// How many for a client that is quick.
-const FAR: usize = 1 << 20;
-/// How often a client is asked that has shown that it is quick.
-const RARELY: Duration = Duration::from_millis(250);
-/// Whoever answers within this time is quick: the next pings are further apart.
-const QUICK: Duration = Duration::from_secs(1);
-/// How many pings may wait for their answer.
-const MOST: usize = 64;
+/// The bytes of events between two pings to a slow client, and to every client at first.
+pub(super) const MIN_DISTANCE: usize = 16 << 10;
+/// The most bytes of events between two pings, for a quick client.
+const MAX_DISTANCE: usize = 1 << 20;
+/// The least time between two pings to a client that has answered quickly.
+const MIN_INTERVAL: Duration = Duration::from_millis(250);
+/// A client that answers within this time is quick, and its next pings are further apart.
+const QUICK_ANSWER: Duration = Duration::from_secs(1);
+/// The most pings that may be unanswered at one time.
+const MAX_UNANSWERED: usize = 64;
 
 /// The pings of one session, besides those of its heartbeats.
 #[derive(Debug)]
 pub(super) struct Pings {
-    every: usize,
-    since: usize,
+    /// The bytes of events between two pings.
+    distance: usize,
+    /// The bytes of events since the last ping.
+    bytes_since: usize,
+    /// The number in the last ping.
     number: u8,
-    /// Those that are not answered.
-    asked: VecDeque<(u8, Instant)>,
-    last: Option<Instant>,
+    /// The pings that are not answered, by number, with the time of each.
+    unanswered: VecDeque<(u8, Instant)>,
+    last_at: Option<Instant>,
 }
 
 impl Pings {
     pub(super) fn new() -> Self {
-        Self { every: CLOSE, since: 0, number: 0, asked: VecDeque::new(), last: None }
+        Self { distance: MIN_DISTANCE, bytes_since: 0, number: 0, unanswered: VecDeque::new(), last_at: None }
     }
 
-    /// How many bytes of events to send before the next ping. A client that answers none is asked no more.
-    pub(super) fn room(&self) -> usize {
-        if self.asked.len() >= MOST { FAR } else { self.every }
+    /// The bytes of events to send before the next ping. A client that leaves many pings unanswered is sent no more.
+    pub(super) fn bytes_to_next(&self) -> usize {
+        if self.unanswered.len() >= MAX_UNANSWERED { MAX_DISTANCE } else { self.distance }
     }
 
-    /// So many bytes of events were sent: the ping that is to follow them, if one is.
-    pub(super) fn after(&mut self, bytes: usize, now: Instant) -> Option<Bytes> {
-        self.since += bytes;
-        let too_soon = self.every > CLOSE && self.last.is_some_and(|last| now < last + RARELY);
-        if self.since < self.every || too_soon || self.asked.len() >= MOST {
+    /// Counts events that were put together for a write. Returns the ping to send behind them, if one is due.
+    pub(super) fn after_events(&mut self, bytes: usize, now: Instant) -> Option<Bytes> {
+        self.bytes_since += bytes;
+        let too_soon = self.distance > MIN_DISTANCE && self.last_at.is_some_and(|last| now < last + MIN_INTERVAL);
+        if self.bytes_since < self.distance || too_soon || self.unanswered.len() >= MAX_UNANSWERED {
             return None;
         }
-        (self.since, self.last) = (0, Some(now));
+        (self.bytes_since, self.last_at) = (0, Some(now));
         self.number = self.number.wrapping_add(1);
-        self.asked.push_back((self.number, now));
+        self.unanswered.push_back((self.number, now));
         Some(numbered_ping(self.number))
     }
 
-    /// A pong came, with what stood in its ping. It answers those before it too: clients may leave some out.
-    pub(super) fn answered(&mut self, payload: &[u8], now: Instant) {
+    /// Handles a pong with the payload of its ping. It answers earlier pings too, since clients may leave some out.
+    pub(super) fn receive_pong(&mut self, payload: &[u8], now: Instant) {
         let [number] = payload else { return };
-        let Some(at) = self.asked.iter().position(|(asked, _)| asked == number) else { return };
-        let mut asked = now;
-        for (_, at) in self.asked.drain(..=at) {
-            asked = at;
+        let Some(index) = self.unanswered.iter().position(|(unanswered, _)| unanswered == number) else { return };
+        let mut sent_at = now;
+        for (_, at) in self.unanswered.drain(..=index) {
+            sent_at = at;
         }
-        self.every = match now.duration_since(asked) {
-            quick if quick < QUICK => (self.every * 2).min(FAR),
-            slow if slow > 2 * QUICK => CLOSE,
-            _ => self.every,
+        self.distance = match now.duration_since(sent_at) {
+            quick if quick < QUICK_ANSWER => (self.distance * 2).min(MAX_DISTANCE),
+            slow if slow > 2 * QUICK_ANSWER => MIN_DISTANCE,
+            _ => self.distance,
         };
-        // An idle session keeps no room for what a busy moment needed.
-        if self.asked.is_empty() {
-            self.asked = VecDeque::new();
+        // An idle session gives back the memory of a busy moment.
+        if self.unanswered.is_empty() {
+            self.unanswered = VecDeque::new();
         }
     }
 }
@@ -80,36 +83,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slow_client_is_asked_often_and_a_quick_one_rarely() {
+    fn a_slow_client_is_sent_many_pings_and_a_quick_one_few() {
         let begun = Instant::now();
         let (mut slow, mut quick) = (Pings::new(), Pings::new());
         let mut counts = [0, 0];
         for step in 0..100_u32 {
             let now = begun + step * Duration::from_millis(10);
             for (index, pings) in [&mut slow, &mut quick].into_iter().enumerate() {
-                let room = pings.room();
-                if let Some(ping) = pings.after(room, now) {
+                let bytes = pings.bytes_to_next();
+                if let Some(ping) = pings.after_events(bytes, now) {
                     counts[index] += 1;
                     if index == 1 {
-                        pings.answered(&ping[2..], now + Duration::from_millis(5));
+                        pings.receive_pong(&ping[2..], now + Duration::from_millis(5));
                     }
                 }
             }
         }
-        assert!(counts[0] == i32::try_from(MOST).unwrap() && counts[1] <= 6, "{counts:?}");
-        assert_eq!((slow.room(), quick.room()), (FAR, CLOSE << counts[1]));
+        assert!(counts[0] == i32::try_from(MAX_UNANSWERED).unwrap() && counts[1] <= 6, "{counts:?}");
+        assert_eq!((slow.bytes_to_next(), quick.bytes_to_next()), (MAX_DISTANCE, MIN_DISTANCE << counts[1]));
         // The next answers come late.
         let now = begun + Duration::from_secs(1);
-        let ping = quick.after(FAR, now + RARELY).unwrap();
-        quick.answered(&ping[2..], now + Duration::from_secs(4));
-        assert_eq!(quick.room(), CLOSE);
-        // Nonsense changes nothing.
+        let ping = quick.after_events(MAX_DISTANCE, now + MIN_INTERVAL).unwrap();
+        quick.receive_pong(&ping[2..], now + Duration::from_secs(4));
+        assert_eq!(quick.bytes_to_next(), MIN_DISTANCE);
+        // A pong that answers no ping changes nothing.
         for payload in [&b""[..], b"12", &[200]] {
-            slow.answered(payload, now);
+            slow.receive_pong(payload, now);
         }
-        assert!(slow.after(CLOSE, now).is_none());
-        slow.answered(&[1], now + Duration::from_secs(3));
-        assert_eq!(slow.room(), CLOSE);
-        assert!(slow.after(CLOSE, now).is_some());
+        assert!(slow.after_events(MIN_DISTANCE, now).is_none());
+        slow.receive_pong(&[1], now + Duration::from_secs(3));
+        assert_eq!(slow.bytes_to_next(), MIN_DISTANCE);
+        assert!(slow.after_events(MIN_DISTANCE, now).is_some());
     }
 }

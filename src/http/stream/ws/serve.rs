@@ -23,29 +23,29 @@ pub(in crate::http) async fn serve<S: Wire>(pending: PendingSession) {
     let Ok(parts) = upgraded.downcast::<TokioIo<Guarded<S>>>() else { return };
     let stream = Paced::new(parts.io.into_inner().into_inner());
     let socket = Socket::new(stream, parts.read_buf, MAX_MESSAGE).await;
-    socket.stream().hold_back();
-    let _place = pending.place;
+    socket.stream().limit_unsent();
+    let _permit = pending.permit;
     let context = pending.context;
     context.counts.session_begun();
     let id = uuid::Uuid::new_v4().simple().to_string();
     let begun = Instant::now();
     let mut socket = socket;
-    let end = match pending.viewer {
+    let reason = match pending.viewer {
         Ok(viewer) => {
-            let handshake = Handshake { viewer, quota: pending.quota, seat: pending.seat };
-            Box::pin(open(&context, &mut socket, handshake, pending.query, &id)).await
+            let handshake = Handshake { viewer, quota: pending.quota, slot: pending.slot };
+            Box::pin(run_session(&context, &mut socket, handshake, pending.query, &id)).await
         }
-        Err(refused) => refused,
+        Err(reason) => reason,
     };
-    context.counts.session_ended(end.code());
+    context.counts.session_ended(reason.code());
     let request_id = pending.request_id.as_ref().map(RequestId::as_str);
-    let (code, reason, seconds) = (end.code(), end.reason(), begun.elapsed().as_secs());
-    tracing::info!(request_id, session = id, code, reason, seconds, "a session has ended");
-    Box::pin(close(&context, socket, end)).await;
+    let (code, seconds) = (reason.code(), begun.elapsed().as_secs());
+    tracing::info!(request_id, session = id, code, reason = reason.reason(), seconds, "a session has ended");
+    Box::pin(close(&context, socket, reason)).await;
 }
 
-/// Finds out who it is and what is wanted, and follows the stream.
-async fn open<S: Wire>(
+/// Finds the viewer and the subscription, and runs the session until it ends.
+async fn run_session<S: Wire>(
     context: &Arc<Context>,
     socket: &mut Socket<S>,
     mut handshake: Handshake,
@@ -57,9 +57,9 @@ async fn open<S: Wire>(
             let (subject, role) = viewer.identity().map(|i| (&**i.subject(), i.role().as_str())).unzip();
             tracing::debug!(session = id, subject, role, "a session begins");
             let mut session = Session::new(context, handshake, viewer, presence, id);
-            session.begin(start, filter);
+            session.subscribe(start, filter);
             session.run(socket).await
         }
-        Err(end) => end,
+        Err(reason) => reason,
     }
 }

@@ -1,5 +1,5 @@
-//! A session whose viewer is known: the stream, what the client says meanwhile, and the clock. Nothing waits in
-//! line for a client but what it is being sent at this moment.
+//! A session whose viewer is known: it sends the stream, reads the messages of the client, and watches the time. Nothing is queued
+//! for a client except the write that is under way.
 
 mod messages;
 
@@ -25,37 +25,37 @@ use crate::http::stream::ws::message_rate::MessageRate;
 use crate::http::stream::ws::pings::Pings;
 use crate::http::stream::ws::session_stream::{SessionStream, Wake};
 use crate::journal::Filter;
-use crate::session::{EventRun, Refused, SendBudget, Start, StartPoint, Step, StreamReader};
+use crate::session::{EventRun, ReadError, SendBudget, Start, StartPoint, Step, StreamReader};
 use crate::view::{Control, Stall, time_text};
 
-/// How long before its end a client is told that its token expires.
+/// A client is told that its token expires this long before the end.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(30);
-/// How much is put together for one write: at least one event, whatever it weighs.
-const ROOM: SendBudget = SendBudget { events: 4096, bytes: 256 << 10 };
+/// The budget of one write, which has at least one event, however large it is.
+const WRITE_BUDGET: SendBudget = SendBudget { events: 4096, bytes: 256 << 10 };
 
 /// One session whose viewer is known.
 pub(super) struct Session<'a> {
     context: &'a Arc<Context>,
     handshake: Handshake,
     viewer: Viewer,
-    /// Where a revocation finds it; none for everybody's stream.
+    /// The registration by which a revocation ends the session; none for the public.
     presence: Option<Presence>,
     id: &'a str,
     stream: SessionStream,
-    heartbeat: Instant,
-    /// When there was a sign of life last, in time in which this process ran.
-    heard: Duration,
+    next_heartbeat: Instant,
+    /// The last time that the client sent something, by the clock of the time in which this process ran.
+    last_heard: Duration,
     message_rate: MessageRate,
     pings: Pings,
     expiry: TokenExpiry,
-    /// The second at which to say that the token expires; none once it is said.
-    notice: Option<u64>,
-    /// The backlog has been sent.
+    /// The second of Unix time at which the client is told that its token expires; none once it was told.
+    expiry_notice_at: Option<u64>,
+    /// True once the backlog has been sent.
     caught_up: bool,
-    /// While it drains: when to close.
-    leaves: Option<Instant>,
-    /// The client was told so.
-    told_to_leave: bool,
+    /// The time to close, once the server shuts down.
+    close_at: Option<Instant>,
+    /// True once the client was told that the server shuts down.
+    drain_sent: bool,
 }
 
 impl<'a> Session<'a> {
@@ -68,7 +68,7 @@ impl<'a> Session<'a> {
     ) -> Self {
         let now = Instant::now();
         let expiry = TokenExpiry::of(&context.tokens.clock, &viewer);
-        let notice = notice_of(&viewer);
+        let expiry_notice_at = expiry_notice_at(&viewer);
         Self {
             context,
             handshake,
@@ -76,69 +76,70 @@ impl<'a> Session<'a> {
             presence,
             id,
             stream: SessionStream::None,
-            heartbeat: now + context.streams.heartbeat,
-            heard: context.awake.elapsed(),
+            next_heartbeat: now + context.streams.heartbeat,
+            last_heard: context.awake.elapsed(),
             message_rate: MessageRate::new(now),
             pings: Pings::new(),
             expiry,
-            notice,
+            expiry_notice_at,
             caught_up: false,
-            leaves: None,
-            told_to_leave: false,
+            close_at: None,
+            drain_sent: false,
         }
     }
 
-    fn expires(&self) -> String {
-        let expires = self.viewer.identity().map_or(0, Identity::expires_at);
-        second_text(expires)
+    fn token_expiry_text(&self) -> String {
+        second_text(self.viewer.identity().map_or(0, Identity::expires_at))
     }
 
-    /// Begins to look for the place to start from; the stream that there was ends here.
-    pub(super) fn begin(&mut self, start: Start, filter: Filter) {
-        let live = Arc::clone(&self.context.announcer);
+    /// Begins to look for the start point of a new stream. The stream before ends.
+    pub(super) fn subscribe(&mut self, start: Start, filter: Filter) {
+        let announcer = Arc::clone(&self.context.announcer);
         let requester = self.handshake.quota.requester_of(&self.viewer);
-        self.stream = SessionStream::Sought(Box::pin(async move {
-            let place = async { Ok((live.start_point(&requester, start, &filter).await?, live.oldest().await?)) };
-            let place = place.await;
-            (filter, place)
+        self.stream = SessionStream::Finding(Box::pin(async move {
+            let found =
+                async { Ok((announcer.start_point(&requester, start, &filter).await?, announcer.oldest().await?)) };
+            let found = found.await;
+            (filter, found)
         }));
     }
 
+    /// Runs the session until it ends.
     pub(super) async fn run<S: Wire>(mut self, socket: &mut Socket<S>) -> CloseReason {
         match self.follow(socket).await {
             Ok(never) => match never {},
-            Err(end) => end,
+            Err(reason) => reason,
         }
     }
 
     async fn follow<S: Wire>(&mut self, socket: &mut Socket<S>) -> Result<Infallible, CloseReason> {
-        let timer = tokio::time::sleep_until(self.heartbeat);
+        let timer = tokio::time::sleep_until(self.next_heartbeat);
         let mut timer = Box::pin(timer);
         loop {
-            self.write(socket).await?;
-            self.tick(socket, Instant::now())?;
-            // A client is heard in the middle of a long backlog too.
-            if self.hears(Instant::now())
+            self.write_pending(socket).await?;
+            self.handle_due(socket, Instant::now())?;
+            // The client is read in the middle of a long backlog too.
+            if self.reads_client(Instant::now())
                 && let Some(input) = socket.receive().now_or_never()
             {
-                self.hear(input?, socket).await?;
+                self.handle_input(input?, socket).await?;
                 continue;
             }
             if self.step(socket)? || socket.is_pending() {
                 continue;
             }
             match self.wait(socket, &mut timer).await {
-                Wake::Input(input) => self.hear(input?, socket).await?,
-                Wake::Begun((filter, place)) => self.greet(&filter, place, socket)?,
-                Wake::Step | Wake::Time | Wake::Drain => {}
+                Wake::Input(input) => self.handle_input(input?, socket).await?,
+                Wake::StartFound((filter, found)) => self.begin_stream(&filter, found, socket)?,
+                Wake::Step | Wake::Deadline | Wake::Drain => {}
                 Wake::Revoked => return Err(CloseReason::of(refusals::REVOKED)),
             }
         }
     }
 
-    /// True while the client is read: while there is a stream, and not faster than [`MessageRate`] allows.
-    fn hears(&self, now: Instant) -> bool {
-        self.stream.is_followed() && self.message_rate.next(now).is_none()
+    /// True while the messages of the client are read: while there is a stream, and no faster than [`MessageRate`] allows.
+    fn reads_client(&self, now: Instant) -> bool {
+        self.stream.is_reading() && self.message_rate.next(now).is_none()
     }
 
     async fn wait<S: Wire>(&mut self, socket: &mut Socket<S>, timer: &mut Pin<Box<Sleep>>) -> Wake {
@@ -146,118 +147,118 @@ impl<'a> Session<'a> {
         if timer.deadline() != deadline {
             timer.as_mut().reset(deadline);
         }
-        let draining = self.leaves.is_some();
-        let (hears, rests) = (self.hears(Instant::now()), self.rests_until_close());
+        let draining = self.close_at.is_some();
+        let (reads_client, sends) = (self.reads_client(Instant::now()), !self.has_sent_last());
         tokio::select! {
             biased;
             () = token_watch::revoked(self.presence.as_ref()) => Wake::Revoked,
-            input = socket.receive(), if hears => Wake::Input(input),
-            wake = self.stream.goes_on(), if !rests => wake,
-            () = timer.as_mut() => Wake::Time,
+            input = socket.receive(), if reads_client => Wake::Input(input),
+            wake = self.stream.wait(), if sends => wake,
+            () = timer.as_mut() => Wake::Deadline,
             () = self.context.shutdown.cancelled(), if !draining => Wake::Drain,
         }
     }
 
-    /// Writes all that is pending. A client that takes nothing for too long is closed.
-    async fn write<S: Wire>(&mut self, socket: &mut Socket<S>) -> Result<(), CloseReason> {
+    /// Writes everything that is pending. The session of a client that takes nothing for too long ends.
+    async fn write_pending<S: Wire>(&mut self, socket: &mut Socket<S>) -> Result<(), CloseReason> {
         if !socket.is_pending() {
             return Ok(());
         }
         let (begun, awake) = (self.context.awake.elapsed(), &self.context.awake);
         let mut stall = WriteStall::new(self.context.streams.write_stall, awake, socket.stream());
         while socket.is_pending() {
-            let look = (Instant::now() + stall.pause()).min(self.expiry.look());
-            let look = self.leaves.map_or(look, |leaves| leaves.min(look));
-            let draining = self.leaves.is_some();
+            let check_at = (Instant::now() + stall.pause()).min(self.expiry.check_at());
+            let check_at = self.close_at.map_or(check_at, |close_at| close_at.min(check_at));
+            let draining = self.close_at.is_some();
             tokio::select! {
                 biased;
                 () = token_watch::revoked(self.presence.as_ref()) => {
-                    // Nobody gets more than a frame beyond the end of his token by reading slowly.
+                    // The client gets no more than the rest of one frame after its access has ended, however slowly it reads.
                     socket.cut();
                     return Err(CloseReason::of(refusals::REVOKED));
                 }
-                written = tokio::time::timeout_at(look, socket.write_some()) => match written {
+                written = tokio::time::timeout_at(check_at, socket.write_some()) => match written {
                     Ok(written) => written?,
                     Err(_) if self.expiry.has_come() => {
                         socket.cut();
                         return Err(CloseReason::of(refusals::TOKEN_EXPIRED));
                     }
-                    Err(_) if self.leaves.is_some_and(|leaves| Instant::now() >= leaves) => return Err(CloseReason::Drained),
+                    Err(_) if self.close_at.is_some_and(|close_at| Instant::now() >= close_at) => return Err(CloseReason::Drained),
                     Err(_) if stall.has_lasted_in_silence(awake, socket.stream()) => return Err(CloseReason::Stalled),
                     Err(_) => {}
                 },
-                // Behind what is pending, so that its cursor is right. A slow client may have to be closed before it comes to it.
+                // The `drain` goes behind what is pending, so that its cursor is right. A slow client may be closed before it reads it.
                 () = self.context.shutdown.cancelled(), if !draining => self.drain(socket, Instant::now())?,
             }
         }
-        // While it was not listened to, it could not be heard.
-        self.heard += awake.elapsed().saturating_sub(begun);
+        // The client was not read during the write, so that time is no silence.
+        self.last_heard += awake.elapsed().saturating_sub(begun);
         Ok(())
     }
 
-    /// How much longer a client may be silent.
+    /// The time that the client may stay silent from now on.
     fn silence_left(&self) -> Duration {
-        let silent = self.context.awake.elapsed().saturating_sub(self.heard);
+        let silent = self.context.awake.elapsed().saturating_sub(self.last_heard);
         (2 * self.context.streams.heartbeat).saturating_sub(silent)
     }
 
+    /// The time at which [`Self::handle_due`] is to be called next.
     fn deadline(&self) -> Instant {
         let now = Instant::now();
-        let silence = self.stream.is_followed().then(|| now + self.silence_left().max(self.context.awake.step()));
-        let listens = self.message_rate.next(now);
-        let first = self.heartbeat.min(self.expiry.look());
-        [silence, self.leaves, listens].into_iter().flatten().fold(first, Instant::min)
+        let silence = self.stream.is_reading().then(|| now + self.silence_left().max(self.context.awake.step()));
+        let reads_at = self.message_rate.next(now);
+        let first = self.next_heartbeat.min(self.expiry.check_at());
+        [silence, self.close_at, reads_at].into_iter().flatten().fold(first, Instant::min)
     }
 
-    /// Does what is due.
-    fn tick<S: Wire>(&mut self, socket: &mut Socket<S>, now: Instant) -> Result<(), CloseReason> {
+    /// Does everything that is due at this time: the end of the session, a notice, a heartbeat.
+    fn handle_due<S: Wire>(&mut self, socket: &mut Socket<S>, now: Instant) -> Result<(), CloseReason> {
         if self.presence.as_ref().is_some_and(Presence::is_revoked) {
             return Err(CloseReason::of(refusals::REVOKED));
         }
-        if now >= self.heartbeat.min(self.expiry.look()) {
-            self.mind_expiry(socket)?;
+        if now >= self.next_heartbeat.min(self.expiry.check_at()) {
+            self.check_expiry(socket)?;
         }
-        if self.stream.is_followed() && self.silence_left().is_zero() {
-            // A sign of life may have come that nobody has looked at: this process may just have woken up.
+        if self.stream.is_reading() && self.silence_left().is_zero() {
+            // The client may have sent something that is not read yet: this process may just have woken up.
             if socket.stream().unread() == 0 {
                 return Err(CloseReason::because(refusals::TIMEOUT, "No sign of life for two heartbeats."));
             }
-            self.heard = self.context.awake.elapsed();
+            self.last_heard = self.context.awake.elapsed();
         }
         if self.context.shutdown.is_cancelled() {
             self.drain(socket, now)?;
         }
-        if now >= self.heartbeat {
-            self.beat(socket, now);
+        if now >= self.next_heartbeat {
+            self.send_heartbeat(socket, now);
         }
         Ok(())
     }
 
-    /// Looks at the clock: whether the token is over, or about to be.
-    fn mind_expiry<S: Wire>(&mut self, socket: &mut Socket<S>) -> Result<(), CloseReason> {
+    /// Looks at the clock. Ends the session if the token has expired, and tells the client if it is about to.
+    fn check_expiry<S: Wire>(&mut self, socket: &mut Socket<S>) -> Result<(), CloseReason> {
         if self.expiry.has_come() {
             return Err(CloseReason::of(refusals::TOKEN_EXPIRED));
         }
-        let Some(notice) = self.notice.filter(|_| self.stream.is_followed()) else { return Ok(()) };
-        let left = self.expiry.until(notice);
+        let Some(notice_at) = self.expiry_notice_at.filter(|_| self.stream.is_reading()) else { return Ok(()) };
+        let left = self.expiry.until(notice_at);
         if left.is_zero() {
-            self.notice = None;
-            socket.put(Control::AuthExpiring { at: self.expires() }.message());
+            self.expiry_notice_at = None;
+            socket.put(Control::AuthExpiring { at: self.token_expiry_text() }.message());
         } else {
-            self.expiry.look_within(left);
+            self.expiry.check_within(left);
         }
         Ok(())
     }
 
-    fn beat<S: Wire>(&mut self, socket: &mut Socket<S>, now: Instant) {
-        self.heartbeat = now + self.context.streams.heartbeat;
+    fn send_heartbeat<S: Wire>(&mut self, socket: &mut Socket<S>, now: Instant) {
+        self.next_heartbeat = now + self.context.streams.heartbeat;
         socket.put(PING);
         let Some(reader) = self.stream.reader() else { return };
         let position = reader.look();
         let stalled = Stall::of(&self.context.tail.status.borrow(), self.viewer.may(Action::OthersRows));
-        // The tail may be well while what this session needs does not come.
-        let own = reader.stalled_since().map(Stall::database);
-        let stalled = stalled.or(own);
+        // If the tail has not stalled, this session may still wait for the database.
+        let stalled = stalled.or(reader.stalled_since().map(Stall::database));
         let heartbeat = Control::Heartbeat {
             cursor: reader.cursor().to_string(),
             head: position.newest_seq(),
@@ -268,19 +269,19 @@ impl<'a> Session<'a> {
         socket.put(heartbeat.message());
     }
 
-    /// True if nothing more is sent: who is in the middle of a backlog when it is told to leave goes on elsewhere. More of it would
-    /// only stand between a slow client and the close.
-    fn rests_until_close(&self) -> bool {
-        self.told_to_leave && !self.caught_up
+    /// True if no more events are sent. A client that was told of the shutdown in the middle of its backlog goes on elsewhere; more
+    /// events would only stand between a slow client and the close.
+    fn has_sent_last(&self) -> bool {
+        self.drain_sent && !self.caught_up
     }
 
-    /// Takes the next step of the way; whether there may be another one at once.
+    /// Takes the next step of the reader. Returns true if another one may follow at once.
     fn step<S: Wire>(&mut self, socket: &mut Socket<S>) -> Result<bool, CloseReason> {
-        if self.rests_until_close() {
+        if self.has_sent_last() {
             return Ok(false);
         }
         let Some(reader) = self.stream.reader() else { return Ok(false) };
-        match reader.step(SendBudget { bytes: ROOM.bytes.min(self.pings.room()), ..ROOM }) {
+        match reader.step(SendBudget { bytes: WRITE_BUDGET.bytes.min(self.pings.bytes_to_next()), ..WRITE_BUDGET }) {
             Step::Advanced(runs) => {
                 self.context.counts.events_sent(runs.iter().map(EventRun::count).sum());
                 let mut bytes = 0;
@@ -288,68 +289,68 @@ impl<'a> Session<'a> {
                     bytes += messages.len();
                     socket.put(messages);
                 }
-                let ping = self.pings.after(bytes, Instant::now());
+                let ping = self.pings.after_events(bytes, Instant::now());
                 socket.put(ping.unwrap_or_default());
             }
             Step::CaughtUp => {
                 self.caught_up = true;
                 socket.put(Control::Live { cursor: reader.cursor().to_string() }.message());
             }
-            // While the database is away the session stays, and asks again a little later.
+            // While the database is unavailable the session stays, and the reader tries again later.
             Step::Idle(_) | Step::Loading | Step::Unavailable(_) => return Ok(false),
-            Step::Refused(refused) => return Err(refused.into()),
+            Step::Failed(error) => return Err(error.into()),
         }
         Ok(true)
     }
 
-    /// The place to begin at was found.
-    fn greet<S: Wire>(
+    /// Sends the `hello` and begins the stream at the start point that was found.
+    fn begin_stream<S: Wire>(
         &mut self,
         filter: &Filter,
-        place: Result<(StartPoint, i64), Refused>,
+        found: Result<(StartPoint, i64), ReadError>,
         socket: &mut Socket<S>,
     ) -> Result<(), CloseReason> {
-        let (place, oldest) = place?;
-        // Who reads may have become another since it was sent for.
+        let (start, oldest) = found?;
+        // The viewer may have changed by an `auth` since the start point was asked for.
         let filter = Arc::new(filter.clone().seen_by(self.viewer.owners()));
         let hello = Control::Hello {
             session: self.id.to_owned(),
-            cursor: place.cursor.to_string(),
+            cursor: start.cursor.to_string(),
             head: self.context.announcer.position().newest_seq(),
             oldest,
             heartbeat_ms: u64::try_from(self.context.streams.heartbeat.as_millis()).unwrap_or(u64::MAX),
             view: self.viewer.view_name(),
         };
         socket.put(hello.message());
-        // Until now it could not be heard.
-        self.heard = self.context.awake.elapsed();
+        // The client was not read until now, so its silence begins here.
+        self.last_heard = self.context.awake.elapsed();
         self.caught_up = false;
-        // Now it may be told that its token expires.
-        self.expiry.look_within(Duration::ZERO);
-        let reader = StreamReader::new(&self.context.announcer, place, filter, self.viewer.view());
-        self.stream = SessionStream::Followed(reader.on_behalf_of(self.handshake.quota.requester_of(&self.viewer)));
+        // From the `hello` on the client may be told that its token expires.
+        self.expiry.check_within(Duration::ZERO);
+        let reader = StreamReader::new(&self.context.announcer, start, filter, self.viewer.view());
+        self.stream = SessionStream::Reading(reader.on_behalf_of(self.handshake.quota.requester_of(&self.viewer)));
         Ok(())
     }
 
-    /// The server shuts down. Who has a place in the stream is told from where to go on; who is only about to get one is
-    /// greeted first, since nothing comes before a hello.
+    /// The server shuts down. A client that has a stream is told its cursor; one whose start point is still looked for is sent its
+    /// `hello` first, since nothing comes before a `hello`.
     fn drain<S: Wire>(&mut self, socket: &mut Socket<S>, now: Instant) -> Result<(), CloseReason> {
         let window = self.context.drain;
-        // Between 0.1 and 0.8 of the window, so that the last one is closed within it.
+        // Between 0.1 and 0.8 of the window, so that the last session is closed within it.
         let spread = || window.mul_f64(0.1 + (jitter() - 0.5) * 1.4);
-        let leaves = *self.leaves.get_or_insert_with(|| now + spread());
-        if !self.told_to_leave
+        let close_at = *self.close_at.get_or_insert_with(|| now + spread());
+        if !self.drain_sent
             && let Some(reader) = self.stream.reader()
         {
             let retry_ms = u64::try_from(spread().as_millis()).unwrap_or(u64::MAX);
             socket.put(Control::Drain { retry_ms, cursor: reader.cursor().to_string() }.message());
-            self.told_to_leave = true;
+            self.drain_sent = true;
         }
-        if now >= leaves { Err(CloseReason::Drained) } else { Ok(()) }
+        if now >= close_at { Err(CloseReason::Drained) } else { Ok(()) }
     }
 }
 
-/// When to tell a viewer that its token expires.
-fn notice_of(viewer: &Viewer) -> Option<u64> {
+/// The second of Unix time at which to tell a viewer that its token expires; none for the public.
+fn expiry_notice_at(viewer: &Viewer) -> Option<u64> {
     Some(viewer.identity()?.expires_at().saturating_sub(EXPIRY_NOTICE.as_secs()))
 }

@@ -1,4 +1,4 @@
-//! The request for a WebSocket: who may not have one, or asks for it wrongly, is answered over HTTP.
+//! The request for a WebSocket: checks that the client may have one, and refuses over HTTP.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::http::response::request_id::RequestId;
 use crate::http::stream::ws::accept::accept;
 use crate::limit::ConnectionSlot;
 
-/// Grants an upgrade: who may not have one, or asks for it wrongly, is answered over HTTP.
+/// Grants an upgrade and hands its session over to the connection, or refuses it over HTTP.
 pub(in crate::http) async fn upgrade(
     context: &Arc<Context>,
     peer: &Peer,
@@ -33,19 +33,19 @@ pub(in crate::http) async fn upgrade(
         return Err(Problem::bad_request("An upgrade has no body."));
     }
     let token = authenticate::upgrade_token(request.headers())?;
-    let place = Arc::clone(&context.sessions).try_acquire_owned().map_err(|_| Problem::too_many_sessions())?;
-    let (viewer, seat) = match token {
-        // Everybody's stream begins as everybody's, whatever comes along; `auth` makes it another.
-        _ if public => (Ok(Some(Viewer::Public)), Some(quota.enter(None)?)),
+    let permit = Arc::clone(&context.sessions).try_acquire_owned().map_err(|_| Problem::too_many_sessions())?;
+    let (viewer, slot) = match token {
+        // A public stream begins with the public as viewer, even if the upgrade has a token. A later `auth` changes the viewer.
+        _ if public => (Ok(Some(Viewer::Public)), Some(quota.take_session_slot(None)?)),
         None => (Ok(None), None),
         Some(UpgradeToken::Header(token)) => {
-            let (identity, seat) = known(&context.tokens, quota, &token).await?;
-            (Ok(Some(Viewer::Known(identity))), Some(seat))
+            let (identity, slot) = identify(&context.tokens, quota, &token).await?;
+            (Ok(Some(Viewer::Known(identity))), Some(slot))
         }
-        // A browser cannot read the answer to a refused upgrade.
-        Some(UpgradeToken::Protocol(token)) => match known(&context.tokens, quota, &token).await {
-            Ok((identity, seat)) => (Ok(Some(Viewer::Known(identity))), Some(seat)),
-            Err(refused) => (Err(refused.into()), None),
+        // A browser cannot read the response to a refused upgrade, so the refusal is sent over the WebSocket.
+        Some(UpgradeToken::Protocol(token)) => match identify(&context.tokens, quota, &token).await {
+            Ok((identity, slot)) => (Ok(Some(Viewer::Known(identity))), Some(slot)),
+            Err(error) => (Err(error.into()), None),
         },
     };
     if context.shutdown.is_cancelled() {
@@ -58,19 +58,19 @@ pub(in crate::http) async fn upgrade(
         request_id: request.extensions().get::<RequestId>().cloned(),
         query: request.uri().query().map(str::to_owned),
         quota: Arc::clone(quota),
-        place,
-        seat,
+        permit,
+        slot,
     });
     Ok(response)
 }
 
-/// Whom a token speaks for, with a slot among the sessions of that subject.
-async fn known(
+/// The identity that a token speaks for, with a slot among the sessions of its subject.
+async fn identify(
     tokens: &TokenChecks,
     quota: &RequestQuota,
     token: &str,
 ) -> Result<(Identity, ConnectionSlot), AccessError> {
     let identity = tokens.identify_upgrade(quota, token).await?;
-    let seat = quota.enter(Some(identity.subject())).map_err(AccessError::Refused)?;
-    Ok((identity, seat))
+    let slot = quota.take_session_slot(Some(identity.subject())).map_err(AccessError::Refused)?;
+    Ok((identity, slot))
 }
