@@ -22,7 +22,7 @@ use crate::shutdown::Shutdown;
 const MIN_AGE: Duration = Duration::from_secs(60);
 /// The greatest age at which keys are renewed, whatever their source says.
 const MAX_AGE: Duration = Duration::from_secs(24 * 3600);
-/// The age that keys may reach whose source says nothing about it.
+/// The age that keys may reach if their source does not say.
 const DEFAULT_AGE: Duration = Duration::from_secs(300);
 /// The time after a fetch for an unknown `kid` in which no other one causes a fetch.
 const UNKNOWN_KID_WINDOW: Duration = Duration::from_secs(30);
@@ -46,11 +46,11 @@ struct State {
     /// The moment at which the keys are to be fetched next, by plan.
     due: Instant,
     /// The moment from which an unknown `kid` may have them fetched.
-    window_ends: Instant,
+    unknown_kid_fetch_from: Instant,
     /// The fetch under way. Its channel closes when it has ended, however it ended.
     fetch: Option<Fetch>,
     /// The error of the last fetch, if it failed.
-    failed: Option<FetchError>,
+    last_error: Option<FetchError>,
 }
 
 /// A fetch under way, as its waiters see it: nothing is ever sent, and the channel closes at the end.
@@ -75,7 +75,7 @@ impl Keys {
     pub(super) fn new(setting: &str, fetcher: Arc<dyn FetchKeys>) -> Result<Self, ConfigError> {
         let source = KeySource::new(setting, fetcher)?;
         let now = Instant::now();
-        let state = State { set: None, due: now, window_ends: now, fetch: None, failed: None };
+        let state = State { set: None, due: now, unknown_kid_fetch_from: now, fetch: None, last_error: None };
         Ok(Self(Arc::new(Shared { source, state: Mutex::new(state) })))
     }
 
@@ -96,7 +96,7 @@ impl Keys {
         let fetch = Shared::join_fetch(&self.0, &mut self.0.state());
         end_of(fetch).await;
         let state = self.0.state();
-        match (&state.failed, &state.set) {
+        match (&state.last_error, &state.set) {
             (Some(error), _) => Err(error.clone()),
             (None, set) => Ok(set.as_ref().map_or(0, |set| set.len())),
         }
@@ -122,7 +122,7 @@ impl Keys {
         shutdown.run_until_cancelled(renewing).await;
     }
 
-    /// The source for people, without the query of its URL.
+    /// The source as text for the log, without the query of its URL.
     pub(super) fn source(&self) -> String {
         self.0.source.to_string()
     }
@@ -157,10 +157,10 @@ impl Shared {
         if let Some(fetch) = &state.fetch {
             return KeySearch::Fetching(fetch.clone());
         }
-        if now < state.window_ends {
+        if now < state.unknown_kid_fetch_from {
             return KeySearch::Unknown;
         }
-        state.window_ends = now + UNKNOWN_KID_WINDOW;
+        state.unknown_kid_fetch_from = now + UNKNOWN_KID_WINDOW;
         KeySearch::Fetching(Self::join_fetch(self, &mut state))
     }
 
@@ -191,18 +191,18 @@ impl Shared {
         let now = Instant::now();
         match outcome {
             Ok((set, age)) => {
-                if state.failed.is_some() || state.set.as_ref().is_none_or(|known| !known.has_same_kids(&set)) {
+                if state.last_error.is_some() || state.set.as_ref().is_none_or(|known| !known.has_same_kids(&set)) {
                     tracing::info!(place = %self.source, keys = set.len(), "have the keys of the identity provider");
                 }
                 state.set = Some(Arc::new(set));
                 state.due = now + age;
-                state.failed = None;
+                state.last_error = None;
             }
             Err(error) => {
                 let kept = state.set.as_ref().map_or(0, |set| set.len());
                 tracing::warn!(place = %self.source, %error, kept, "cannot fetch the keys of the identity provider");
                 state.due = now + if kept == 0 { PAUSE_WITHOUT_KEYS } else { PAUSE_WITH_KEYS };
-                state.failed = Some(error);
+                state.last_error = Some(error);
             }
         }
     }
@@ -221,8 +221,8 @@ impl Drop for FetchEnd {
 }
 
 /// The age at which keys are renewed: nine tenths of the age that their source allows, within [`MIN_AGE`] and [`MAX_AGE`].
-/// Older keys are used while their source fails, where it allows less than [`MIN_AGE`], and for the checks that come during
-/// the renewal that they themselves have begun, where nobody runs [`Keys::keep`].
+/// Keys are used beyond that age in three cases: while their source fails, if the source allows less than [`MIN_AGE`], and, where
+/// nobody runs [`Keys::keep`], until the renewal that a token has started is done.
 fn planned_age(max_age: Option<Duration>) -> Duration {
     let age = max_age.unwrap_or(DEFAULT_AGE).min(MAX_AGE);
     (age - age / 10).max(MIN_AGE)

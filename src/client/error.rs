@@ -147,10 +147,10 @@ impl Error {
     /// The error that an answer other than the upgrade means.
     pub(super) fn of_status(status: u16, told: Told, retry_after: Option<Duration>) -> Self {
         match status {
+            400 if told.code.as_deref() == Some("cursor_invalid") => Self::CursorInvalid(told),
             400 => Self::BadRequest(told),
             401 => Self::Unauthorized(told),
             403 => Self::Forbidden(told),
-            409 if told.code.as_deref() == Some("cursor_invalid") => Self::CursorInvalid(told),
             410 => Self::CursorExpired { oldest: told.oldest },
             429 => Self::RateLimited { told, retry_after },
             500..=599 => Self::Unavailable { status, told, retry_after },
@@ -191,5 +191,19 @@ impl Error {
             Self::RateLimited { retry_after, .. } | Self::Unavailable { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_of_another_history_is_told_from_a_bad_request_over_http_too() {
+        let told = |code: &str| Told { code: Some(code.to_owned()), message: None, oldest: None };
+        let invalid = Error::of_status(400, told("cursor_invalid"), None);
+        assert!(matches!(invalid, Error::CursorInvalid(_)), "{invalid:?}");
+        let bad = Error::of_status(400, told("bad_request"), None);
+        assert!(matches!(bad, Error::BadRequest(_)), "{bad:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! The debts that one node counts by itself: a bounded table for each class.
+//! The used part of each quota (its debt, see `gcra.rs`) as one node counts it by itself: a bounded table for each class.
 //!
 //! Without Redis this is all there is. With Redis the table is used only while Redis is lost, and is emptied when it is back.
 
@@ -77,7 +77,7 @@ impl DebtTable {
         self.quota
     }
 
-    /// Asks for `cost` of the quota of a key.
+    /// Takes `cost` from the quota of a key, or refuses if less is left.
     pub(super) fn take(&self, key: &KeyDigest, cost: u32) -> Decision {
         let (mut shard, now) = (self.shard(key), self.now());
         let debt = shard.get(key).map_or(0, |entry| self.debt_at(entry, now));

@@ -24,7 +24,7 @@ use crate::view::Views;
 /// than for one.
 pub const GATHER_TIME: Duration = Duration::from_millis(5);
 /// An announcement that has woken at least so many readers holds the next one back.
-pub const GATHER_FROM_READERS: usize = 64;
+pub const GATHER_MIN_READERS: usize = 64;
 
 /// Announces the head to the readers of one node.
 pub struct Announcer {
@@ -128,7 +128,7 @@ impl Announcer {
                 () = shutdown.cancelled() => return,
                 changed = decided.changed() => if changed.is_err() { return },
             }
-            if woken_count >= GATHER_FROM_READERS {
+            if woken_count >= GATHER_MIN_READERS {
                 tokio::time::sleep_until(announced_at + GATHER_TIME).await;
             }
             let position = decided.borrow_and_update().clone();
@@ -238,7 +238,7 @@ pub(super) struct Registration {
 enum WaitsFor {
     /// The reader takes every event, so it waits for the next head.
     Head(watch::Receiver<Position>),
-    /// The reader is registered with its filter. Once woken, it must look at everything up to the head of that moment, `look_upto`.
+    /// The reader is registered with its filter. Once woken, it must read every event up to the head of that moment, `look_upto`.
     /// While it is ahead of this node it waits for the head as well, to be told that it has caught up.
     Match { number: u64, waiter: Arc<Waiter>, look_upto: i64, head: Option<watch::Receiver<Position>> },
 }

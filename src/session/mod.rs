@@ -16,9 +16,9 @@ mod start_point;
 #[cfg(test)]
 mod tests;
 
-pub use announcer::{Announcer, GATHER_FROM_READERS, GATHER_TIME};
+pub use announcer::{Announcer, GATHER_MIN_READERS, GATHER_TIME};
 pub use event_run::{EventRun, SendBudget};
 pub use read_error::ReadError;
-pub use reader::{RETRY, Step, StreamReader};
+pub use reader::{MAX_RETRY_DELAY, Step, StreamReader};
 pub use start::{BadStart, MAX_LAST, Start};
 pub use start_point::StartPoint;

@@ -29,7 +29,7 @@ use crate::tail::pages::{Page, PageError, Position, View};
 use crate::view::{Tally, Views};
 
 /// The longest wait before a query that failed is made again.
-pub const RETRY: Duration = Duration::from_secs(1);
+pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// A reader that has waited for the database for this long is reported as stalled in its heartbeats.
 const STALLED_AFTER: Duration = Duration::from_secs(2);
 
@@ -41,11 +41,11 @@ pub struct StreamReader {
     registration: Registration,
     requester: Requester,
     window: SearchWindow,
-    state: State,
+    state: LoadState,
     /// The time since which the reader waits for the database.
     waiting_since: Option<SystemTime>,
-    /// The page that the reader is in. Held until all of it is read, so that the cache need not keep it and no new write makes the
-    /// reader load it again.
+    /// The page that the reader is in. Held until all of it is read, so that the reader need not load it
+    /// again when the cache has dropped it.
     page: Option<Arc<Page<Views>>>,
 }
 
@@ -60,7 +60,7 @@ pub enum Step {
     /// There is nothing to read yet: the reader has been sent everything up to this position, or it is ahead of this node and waits
     /// until the node has come as far. The next step is of use after [`StreamReader::ready`].
     Idle(Position),
-    /// The reader waits for a page, a search or a proof. The next step is of use after [`StreamReader::ready`].
+    /// The reader waits for a page, a search or a proof, or for the next try after a failed one. The next step is of use after [`StreamReader::ready`].
     Loading,
     /// The database could not be asked, for this reason. The reader asks again after [`StreamReader::ready`].
     Unavailable(ReadError),
@@ -69,7 +69,7 @@ pub enum Step {
 }
 
 /// The state of a reader between two steps.
-enum State {
+enum LoadState {
     /// The next step looks at the head.
     Ready,
     /// There was nothing to read. The reader waits until the announcer wakes it.
@@ -77,7 +77,7 @@ enum State {
     /// A load is under way.
     Loading(BoxFuture<'static, LoadResult>),
     /// A load has ended. The next step takes its result.
-    Loaded(LoadResult),
+    LoadEnded(LoadResult),
     /// A load has failed. Nothing is loaded before this moment.
     RetryAt(Instant),
 }
@@ -95,13 +95,13 @@ enum Loaded {
     OtherHistory,
 }
 
-impl fmt::Debug for State {
+impl fmt::Debug for LoadState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ready => f.write_str("Ready"),
             Self::Idle => f.write_str("Idle"),
             Self::Loading(_) => f.write_str("Loading"),
-            Self::Loaded(result) => f.debug_tuple("Loaded").field(result).finish(),
+            Self::LoadEnded(result) => f.debug_tuple("LoadEnded").field(result).finish(),
             Self::RetryAt(when) => f.debug_tuple("RetryAt").field(when).finish(),
         }
     }
@@ -119,7 +119,7 @@ impl StreamReader {
             registration,
             requester,
             window,
-            state: State::Ready,
+            state: LoadState::Ready,
             waiting_since: None,
             page: None,
         }
@@ -154,9 +154,9 @@ impl StreamReader {
     /// Returns the announced position. Moves the reader there if no event up to it is for this reader.
     pub fn look(&mut self) -> Position {
         let position = self.registration.look(&mut self.read_state);
-        // This look may have taken note of a wake-up, so the reader must not wait for it again.
-        if matches!(self.state, State::Idle) {
-            self.state = State::Ready;
+        // This call may have cleared the wake-up. A reader that stayed idle would then wait for one that has come already.
+        if matches!(self.state, LoadState::Idle) {
+            self.state = LoadState::Ready;
         }
         position
     }
@@ -169,7 +169,7 @@ impl StreamReader {
         self.read_state.set_filter(filter);
         self.window = SearchWindow::default();
         self.read_state.set_view(self.announcer.pages(), view);
-        self.state = State::Ready;
+        self.state = LoadState::Ready;
     }
 
     /// Advances as far as pages in memory and the budget allow.
@@ -185,10 +185,10 @@ impl StreamReader {
     }
 
     fn advance(&mut self, budget: SendBudget) -> Step {
-        match std::mem::replace(&mut self.state, State::Ready) {
-            State::Ready | State::Idle => {}
-            State::Loaded(loaded) => return self.take_loaded(loaded, budget),
-            waiting @ (State::Loading(_) | State::RetryAt(_)) => {
+        match std::mem::replace(&mut self.state, LoadState::Ready) {
+            LoadState::Ready | LoadState::Idle => {}
+            LoadState::LoadEnded(loaded) => return self.take_loaded(loaded, budget),
+            waiting @ (LoadState::Loading(_) | LoadState::RetryAt(_)) => {
                 self.state = waiting;
                 return Step::Loading;
             }
@@ -198,11 +198,14 @@ impl StreamReader {
         let load: BoxFuture<'static, LoadResult> = match self.read_state.next(&position) {
             NextAction::CaughtUp => return Step::CaughtUp,
             NextAction::Idle => {
-                self.state = State::Idle;
+                self.state = LoadState::Idle;
                 return Step::Idle(position);
             }
             NextAction::Page(after) => {
-                match self.current_page(after, position.epoch).or_else(|| announcer.pages().cached_page_after(after)) {
+                match self
+                    .take_current_page(after, position.epoch)
+                    .or_else(|| announcer.pages().cached_page_after(after))
+                {
                     Some(page) => return Step::Advanced(self.take(page, budget)),
                     None => Box::pin(async move {
                         match announcer.pages().page_after(after).await {
@@ -231,28 +234,28 @@ impl StreamReader {
                 )
             }
         };
-        self.state = State::Loading(load);
+        self.state = LoadState::Loading(load);
         Step::Loading
     }
 
     /// Waits until the next step may be of use. The future can be dropped and made again.
     pub async fn ready(&mut self) {
         self.state = match &mut self.state {
-            State::Ready | State::Loaded(_) => return,
-            State::Idle => {
+            LoadState::Ready | LoadState::LoadEnded(_) => return,
+            LoadState::Idle => {
                 self.registration.wait().await;
-                State::Ready
+                LoadState::Ready
             }
-            State::Loading(load) => State::Loaded(load.await),
-            State::RetryAt(until) => {
+            LoadState::Loading(load) => LoadState::LoadEnded(load.await),
+            LoadState::RetryAt(until) => {
                 tokio::time::sleep_until(*until).await;
-                State::Ready
+                LoadState::Ready
             }
         };
     }
 
     /// The page that the reader is in, if the next event lies in it.
-    fn current_page(&mut self, after: i64, epoch: u64) -> Option<Arc<Page<Views>>> {
+    fn take_current_page(&mut self, after: i64, epoch: u64) -> Option<Arc<Page<Views>>> {
         self.page.take().filter(|page| page.covers(after) && page.epoch() == epoch)
     }
 
@@ -275,7 +278,7 @@ impl StreamReader {
             }
             Ok(Loaded::OtherHistory) => Step::Advanced(Vec::new()),
             Err(error @ (ReadError::Unavailable(_) | ReadError::Busy)) => {
-                self.state = State::RetryAt(Instant::now() + RETRY.mul_f64(jitter()));
+                self.state = LoadState::RetryAt(Instant::now() + MAX_RETRY_DELAY.mul_f64(jitter()));
                 Step::Unavailable(error)
             }
             Err(error) => Step::Failed(error),

@@ -14,31 +14,43 @@ use crate::db::DatabaseError;
 use crate::journal::StoredEvent;
 use crate::tail::pages::{PageError, Pages, Seqs};
 
-/// How long the tail may take to come to what was committed when this began. An open writer holds it back for longer.
+/// How long to wait for the safe head to reach the last number that was drawn when the comparison began. An open transaction may
+/// hold it back for longer; then everything up to the head of that moment is compared.
 pub(super) const CATCH_UP: Duration = Duration::from_secs(10);
 /// Rows of the table that one statement reads, when remembered events are checked once more.
 const RECHECK_ROWS: i64 = 512;
 
-/// A walk along both sides, a page at a time.
-pub(super) struct Comparison<W> {
+/// Compares the stream with the table, a page at a time.
+pub(super) struct Comparison<OnProgress> {
     client: Client,
     pages: Pages<Seqs>,
     epoch: u64,
     from: i64,
     /// Everything up to here was compared.
-    cursor: i64,
+    compared_upto: i64,
     count: u64,
-    stream: Context,
-    table: Context,
+    stream_digest: Context,
+    table_digest: Context,
     ledger: Ledger,
-    on_progress: W,
+    on_progress: OnProgress,
 }
 
-impl<W: FnMut(Progress)> Comparison<W> {
-    pub(super) fn new(client: Client, pages: Pages<Seqs>, from: i64, on_progress: W) -> Self {
-        let (stream, table) = (Context::new(&SHA256), Context::new(&SHA256));
+impl<OnProgress: FnMut(Progress)> Comparison<OnProgress> {
+    pub(super) fn new(client: Client, pages: Pages<Seqs>, from: i64, on_progress: OnProgress) -> Self {
+        let (stream_digest, table_digest) = (Context::new(&SHA256), Context::new(&SHA256));
         let (epoch, ledger) = (pages.position().epoch, Ledger { after: from, events: Vec::new() });
-        Self { client, pages, epoch, from, cursor: from, count: 0, stream, table, ledger, on_progress }
+        Self {
+            client,
+            pages,
+            epoch,
+            from,
+            compared_upto: from,
+            count: 0,
+            stream_digest,
+            table_digest,
+            ledger,
+            on_progress,
+        }
     }
 
     /// Compares everything up to a safe head, and then new events for the time `follow`.
@@ -52,9 +64,9 @@ impl<W: FnMut(Progress)> Comparison<W> {
         Ok(Report {
             count: self.count,
             from: self.from,
-            upto: self.cursor,
-            stream: hex(&self.stream.finish()),
-            table: hex(&self.table.finish()),
+            upto: self.compared_upto,
+            stream: hex(&self.stream_digest.finish()),
+            table: hex(&self.table_digest.finish()),
             difference: found,
             beyond,
         })
@@ -68,12 +80,12 @@ impl<W: FnMut(Progress)> Comparison<W> {
         if follow.is_zero() {
             return Ok(None);
         }
-        (self.on_progress)(Progress::CaughtUp(self.cursor));
+        (self.on_progress)(Progress::CaughtUp(self.compared_upto));
         let end = tokio::time::Instant::now() + follow;
         let mut position = self.pages.subscribe();
         loop {
-            let cursor = self.cursor;
-            let more = position.wait_for(|p| p.head > cursor || p.epoch != self.epoch);
+            let compared_upto = self.compared_upto;
+            let more = position.wait_for(|p| p.head > compared_upto || p.epoch != self.epoch);
             let bound = match tokio::time::timeout_at(end, more).await {
                 Ok(Ok(position)) => position.head,
                 Ok(Err(_)) => return Err(VerifyError::TailEnded),
@@ -98,27 +110,30 @@ impl<W: FnMut(Progress)> Comparison<W> {
         Ok(head)
     }
 
-    async fn compare_to(&mut self, bound: i64, live: bool) -> Result<Option<Difference>, VerifyError> {
-        while self.cursor < bound {
-            let page = self.pages.page_after(self.cursor).await.map_err(|error| match error {
+    async fn compare_to(&mut self, bound: i64, following: bool) -> Result<Option<Difference>, VerifyError> {
+        while self.compared_upto < bound {
+            let page = self.pages.page_after(self.compared_upto).await.map_err(|error| match error {
                 PageError::Reset => VerifyError::HistoryChanged,
                 PageError::Load(error) => VerifyError::Database(error),
                 PageError::Ended => VerifyError::Page(error),
             })?;
-            if page.epoch() != self.epoch || page.upto() <= self.cursor {
+            if page.epoch() != self.epoch || page.upto() <= self.compared_upto {
                 return Err(VerifyError::HistoryChanged);
             }
             let upto = page.upto().min(bound);
-            let delivered: Vec<&StoredEvent> =
-                page.after(self.cursor).flat_map(|part| part.events()).take_while(|event| event.seq <= upto).collect();
+            let delivered: Vec<&StoredEvent> = page
+                .after(self.compared_upto)
+                .flat_map(|part| part.events())
+                .take_while(|event| event.seq <= upto)
+                .collect();
             if let Some(found) = self.compare(&delivered, upto).await? {
                 return Ok(Some(found));
             }
-            self.cursor = upto;
-            (self.on_progress)(Progress::Compared { count: self.count, seq: self.cursor, bound });
+            self.compared_upto = upto;
+            (self.on_progress)(Progress::Compared { count: self.count, seq: self.compared_upto, bound });
             if self.ledger.events.len() >= MAX_REMEMBERED {
                 let half = MAX_REMEMBERED / 2;
-                if live && let Some(found) = self.recheck(half).await? {
+                if following && let Some(found) = self.recheck(half).await? {
                     return Ok(Some(found));
                 }
                 self.ledger.forget(half);
@@ -127,31 +142,31 @@ impl<W: FnMut(Progress)> Comparison<W> {
         Ok(None)
     }
 
-    /// Compares one page with its range of the table. One row more than the page has is enough to find the first that
-    /// differs.
+    /// Compares one page with its range of the table. It reads one row more than the page has
+    /// events, so that a row at the end that was not delivered shows too.
     async fn compare(&mut self, delivered: &[&StoredEvent], upto: i64) -> Result<Option<Difference>, VerifyError> {
-        let most = i64::try_from(delivered.len()).unwrap_or(i64::MAX).saturating_add(1);
-        let held = rows(&self.client, self.cursor, upto, most).await?;
-        let mut found = first_difference(self.cursor, delivered, &held);
+        let row_limit = i64::try_from(delivered.len()).unwrap_or(i64::MAX).saturating_add(1);
+        let table_rows = rows(&self.client, self.compared_upto, upto, row_limit).await?;
+        let mut found = first_difference(self.compared_upto, delivered, &table_rows);
         let mut kept = delivered;
         if found.is_some() {
             // Retention may have gone on since the page was read: what it took is missing on purpose.
             let trimmed = number(&self.client, TRIMMED).await?;
-            if trimmed > self.cursor {
+            if trimmed > self.compared_upto {
                 kept = &delivered[delivered.partition_point(|event| event.seq <= trimmed)..];
-                let held: Vec<_> = held.into_iter().filter(|event| event.seq > trimmed).collect();
-                found = first_difference(self.cursor, kept, &held);
+                let table_rows: Vec<_> = table_rows.into_iter().filter(|event| event.seq > trimmed).collect();
+                found = first_difference(self.compared_upto, kept, &table_rows);
                 if found.is_none() {
-                    held.iter().for_each(|event| self.table.update(&fingerprint(event)));
+                    table_rows.iter().for_each(|event| self.table_digest.update(&fingerprint(event)));
                 }
             }
         } else {
-            held.iter().for_each(|event| self.table.update(&fingerprint(event)));
+            table_rows.iter().for_each(|event| self.table_digest.update(&fingerprint(event)));
         }
         if found.is_none() {
             for event in kept {
                 let fingerprint = fingerprint(event);
-                self.stream.update(&fingerprint);
+                self.stream_digest.update(&fingerprint);
                 self.ledger.events.push((event.seq, short_hash(&fingerprint)));
                 self.count += 1;
             }
@@ -159,25 +174,25 @@ impl<W: FnMut(Progress)> Comparison<W> {
         Ok(found)
     }
 
-    /// Reads the table again where the first `many` remembered events are.
+    /// Compares the first `many` remembered events with the table once more.
     async fn recheck(&self, many: usize) -> Result<Option<Difference>, VerifyError> {
         let remembered = self.ledger.events.get(..many).unwrap_or_default();
         let whole = many == self.ledger.events.len();
-        let end = if whole { self.cursor } else { remembered.last().map_or(self.ledger.after, |last| last.0) };
+        let end = if whole { self.compared_upto } else { remembered.last().map_or(self.ledger.after, |last| last.0) };
         let mut after = self.ledger.after;
         let mut left = remembered;
         while after < end {
-            let held = rows(&self.client, after, end, RECHECK_ROWS).await?;
-            let full = i64::try_from(held.len()).unwrap_or(i64::MAX) >= RECHECK_ROWS;
-            let upto = held.last().filter(|_| full).map_or(end, |last| last.seq);
+            let table_rows = rows(&self.client, after, end, RECHECK_ROWS).await?;
+            let full = i64::try_from(table_rows.len()).unwrap_or(i64::MAX) >= RECHECK_ROWS;
+            let upto = table_rows.last().filter(|_| full).map_or(end, |last| last.seq);
             let (now, later) = left.split_at(left.partition_point(|(seq, _)| *seq <= upto));
-            if let Some(found) = first_change(now, &held) {
+            if let Some(found) = first_change(now, &table_rows) {
                 let trimmed = number(&self.client, TRIMMED).await?;
                 let still = |seq: i64| seq > trimmed;
                 let now: Vec<_> = now.iter().copied().filter(|(seq, _)| still(*seq)).collect();
-                let held: Vec<_> = held.into_iter().filter(|event| still(event.seq)).collect();
-                if trimmed <= after || first_change(&now, &held).is_some() {
-                    return Ok(Some(first_change(&now, &held).unwrap_or(found)));
+                let table_rows: Vec<_> = table_rows.into_iter().filter(|event| still(event.seq)).collect();
+                if trimmed <= after || first_change(&now, &table_rows).is_some() {
+                    return Ok(Some(first_change(&now, &table_rows).unwrap_or(found)));
                 }
             }
             (after, left) = (upto, later);

@@ -21,7 +21,7 @@ const BEARER_PROTOCOL: &str = "bearer.";
 /// How long a request waits for the list of revocations on a node that has just started.
 const REVOCATIONS_LIMIT: Duration = Duration::from_secs(5);
 
-/// The reason for which a token lets nobody in.
+/// The reason for which a token is refused.
 #[derive(Debug)]
 pub(in crate::http) enum AccessError {
     /// The token is not valid, or its role is unknown, or its address has sent too many bad tokens, or the server has no list of
@@ -82,8 +82,8 @@ impl TokenChecks {
         Ok(identity)
     }
 
-    /// Checks a token. A token that no known key has signed counts against its address. A good token is let in whatever else came from its
-    /// address: signatures of 128 bits and more cannot be guessed, and checking one costs less than the request around it.
+    /// Checks a token. A token that no known key has signed counts against the client's address. A valid token is accepted even if
+    /// that address has sent too many such tokens: signatures of 128 bits and more cannot be guessed, and checking one costs less than the request around it.
     async fn verify(&self, quota: &RequestQuota, token: &str) -> Result<Identity, AccessError> {
         let identity = match self.verifier.examine(token).await {
             Ok(identity) => identity,

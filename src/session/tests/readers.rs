@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{any_event, any_filter, any_owners, filter, node, start_point};
 use crate::journal::{Cursor, Filter, StoredEvent};
-use crate::session::{Announcer, EventRun, RETRY, ReadError, SendBudget, Start, Step, StreamReader};
+use crate::session::{Announcer, EventRun, MAX_RETRY_DELAY, ReadError, SendBudget, Start, Step, StreamReader};
 use crate::tail::pages::tests::{Dice, Journal, ROOMY, cursor, event, jump};
 use crate::tail::pages::{Limits, PAGE_SPAN, PageWriter};
 use crate::view::{PRIVATE, Tally, Views};
@@ -259,7 +259,11 @@ async fn while_the_journal_cannot_be_read_the_reader_tries_again_and_goes_on_whe
         assert!(matches!(stream_reader.step(BUDGET), Step::Loading));
         stream_reader.look();
         stream_reader.ready().await;
-        assert!((RETRY / 2..=RETRY + Duration::from_millis(2)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        assert!(
+            (MAX_RETRY_DELAY / 2..=MAX_RETRY_DELAY + Duration::from_millis(2)).contains(&begun.elapsed()),
+            "{:?}",
+            begun.elapsed()
+        );
     }
     journal.fail(false);
     assert_eq!(read_to_head(&mut stream_reader).await.len(), usize::try_from(3 * PAGE_SPAN).unwrap());

@@ -12,7 +12,7 @@ use super::{filter, node, start_point};
 use crate::journal::{Filter, StoredEvent};
 use crate::session::announcer::Registration;
 use crate::session::read_state::{NextAction, ReadState};
-use crate::session::{Announcer, EventRun, GATHER_FROM_READERS, GATHER_TIME, SendBudget, Start, StartPoint};
+use crate::session::{Announcer, EventRun, GATHER_MIN_READERS, GATHER_TIME, SendBudget, Start, StartPoint};
 use crate::shutdown::Shutdown;
 use crate::tail::pages::tests::{Journal, ROOMY, cursor, event};
 use crate::tail::pages::{Limits, PageWriter};
@@ -210,7 +210,7 @@ async fn the_announced_head_of_a_history_that_has_ended_already_hides_no_event()
 
 #[tokio::test(start_paused = true)]
 async fn announcements_to_many_readers_are_gathered_and_to_few_are_not() {
-    for (waiting, gathered) in [(GATHER_FROM_READERS - 1, false), (GATHER_FROM_READERS, true)] {
+    for (waiting, gathered) in [(GATHER_MIN_READERS - 1, false), (GATHER_MIN_READERS, true)] {
         let (announcer, mut writer) = announced_node(ROOMY);
         let shutdown = Shutdown::new();
         let running = tokio::spawn(Arc::clone(&announcer).run(shutdown.clone()));

@@ -56,7 +56,7 @@ impl<R: Render> Pages<R> {
         self.0.hot().position.clone()
     }
 
-    /// The journal that the tail follows. Whoever reads beside the pages reads from there alone.
+    /// The journal that the tail follows. Code that reads events without the pages must read from this journal only.
     pub fn journal(&self) -> &CurrentJournal {
         &self.0.journal
     }
@@ -67,7 +67,7 @@ impl<R: Render> Pages<R> {
     }
 
     /// The page with the first event after the cursor. If there is none up to the head, a page without one, whose `upto`
-    /// is the head. Never shows what was not decided when it was called or later.
+    /// is the head. Shows only events that are decided.
     ///
     /// At the live edge it answers without waiting for anything. To walk: take `page.after(cursor)`, then set the cursor to
     /// `max(cursor, page.upto())`, until that is the head.
@@ -87,8 +87,9 @@ impl<R: Render> Pages<R> {
             if page.last_seq() > cursor {
                 return Ok(page);
             }
-            // The page covers the cursor and has no event after it, so the cursor moves on. Or a shared load was cut before the
-            // cursor: the next round knows that cut. The loop ends in the hot tail at the latest.
+            // The page covers the cursor and has no event after it, so the cursor moves on. Or the page came from a load
+            // that other readers share and that stopped before the cursor; the cache has noted where, so the next round loads the
+            // right part. The loop ends in the hot tail at the latest.
             cursor = cursor.max(page.upto());
         }
     }

@@ -20,22 +20,22 @@ use super::state::Tail;
 use crate::journal::{Batch, Budget, read_range, trimmed_through};
 use crate::shutdown::Shutdown;
 
-/// How far beyond the head the rows that travel with a look may lie, so that few partitions are planned for.
-const FIRST_WINDOW: i64 = 8192;
+/// The rows that are read with a look lie at most this many seqs beyond the head, so that Postgres plans for few partitions.
+const LOOK_WINDOW: i64 = 8192;
 /// The head is written down at most this often.
 const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// While the bell is hushed, its deadline is put off this often: a quarter of what a hush lasts, so that a tail that is held up
-/// for a moment does not let it pass. Each is a record in the write-ahead log, which nobody waits for.
+/// for a moment does not let it pass. Each time writes a record to the write-ahead log, for whose flush nobody waits.
 const PROLONG_EVERY: Duration = Duration::from_millis(250);
 
-/// One connection, from LISTEN to its end. Everything that must not outlive a connection lives here: the virtual
-/// transactions of a server that was started again begin anew, so its fences would mean somebody else.
+/// One connection, from LISTEN to its end. Everything that must not outlive a connection lives here: a restarted
+/// server numbers its virtual transactions anew, so an old fence would wait for the wrong transactions.
 pub(super) struct TailConnection {
     client: Client,
     connection_task: JoinHandle<()>,
     bells: BellListener,
     server: Server,
-    /// The prepared statements; none before the session is proven to be ours alone.
+    /// The prepared statements; none until probes have shown that no pooler shares this session.
     prepared: Option<Prepared>,
     fences: Fences,
     duty: Duty,
@@ -61,7 +61,7 @@ impl Drop for TailConnection {
 
 impl TailConnection {
     /// Connects, listens, finds out whether this is still the same history, and begins from a head that is known to be
-    /// safe. The first fence is taken after LISTEN, so that whatever rang before it is found.
+    /// safe. The first fence is taken after LISTEN, so that events whose bell rang before LISTEN are found.
     pub(super) async fn begin<R: Render>(tail: &mut Tail<R>) -> Result<Self, LostConnection> {
         let bells = BellListener::default();
         let hearing = bells.clone();
@@ -125,7 +125,7 @@ impl TailConnection {
     /// One turn of the loop: takes the bell, polls, then follows the probe, the hush and the stall watch, and writes the head.
     async fn turn<R: Render>(&mut self, tail: &mut Tail<R>) -> Result<(), LostConnection> {
         let begun = Instant::now();
-        // A bell counts from here on: the look at the sequence begins after this.
+        // The bell is taken before the sequence is read, so the fence of this turn covers whatever rang it.
         if self.bells.take() {
             self.duty.incur();
             self.pace.bell(self.last_turn_end.elapsed());
@@ -160,7 +160,7 @@ impl TailConnection {
         let head = self.fences.decided();
         let asked = Instant::now();
         if self.duty.is_paid() && self.fences.blockers().is_none() {
-            // No bell came: one cheap statement a second.
+            // No fence is owed and none is closed: one cheap statement tells whether anything is new.
             let (answer, trimmed) = within_limit(statements::idle(&self.client, &self.server)).await?;
             let upto = self.accept(tail, &answer, asked)?;
             tail.pages.trim(trimmed);
@@ -170,18 +170,18 @@ impl TailConnection {
                 return Ok(());
             }
         }
-        let window = head.saturating_add(FIRST_WINDOW);
+        let read_upto = head.saturating_add(LOOK_WINDOW);
         let prepared = self.prepared.as_ref();
         let budget = self.batch_size.look_budget();
         let (look, rows) =
-            statements::look_and_read(&self.client, prepared, &self.server, head, window, budget).await?;
+            statements::look_and_read(&self.client, prepared, &self.server, head, read_upto, budget).await?;
         self.batch_size.learn_from_look(&rows);
         let Look { answer, holders, is_one_table, trimmed } = look;
         let upto = self.accept(tail, &answer, asked)?;
         if !is_one_table {
             return Err(LostConnection::OtherServer);
         }
-        // Before the rows are handed out: a reader that takes them must see which of them retention may have taken.
+        // The trimmed seq is published before the rows, so that a reader of these rows knows which ones may be missing.
         tail.pages.trim(trimmed);
         self.duty.fence_taken(upto);
         let decided = self.fences.look(upto, holders);
@@ -241,7 +241,7 @@ impl TailConnection {
         decided: i64,
         first: Batch,
     ) -> Result<(), LostConnection> {
-        let handed_out = self.confirm(tail, head).await?;
+        let handed_out = self.confirm_handed_out_head(tail, head).await?;
         if tail.pages.is_far(decided) {
             return tail.jump(&self.client, &self.server, decided).await;
         }
@@ -254,8 +254,8 @@ impl TailConnection {
                 return tail.jump(&self.client, &self.server, decided).await;
             }
             let begun = Instant::now();
-            // In one round trip and in this order, as with the look: retention may have trimmed before a node that was held up
-            // reads.
+            // The trimmed seq is read after the rows, in the same round trip: retention may have deleted some of them before a
+            // node that was held up read them.
             let read = async {
                 let rows = read_range(&self.client, reached, decided, self.batch_size.read_budget());
                 let trimmed = async { Ok(trimmed_through(&self.client).await?) };
@@ -270,10 +270,10 @@ impl TailConnection {
         Ok(())
     }
 
-    /// The head that was handed out before, once the numbers between this connection's `head` and it are proven to be still
-    /// empty. Rolled back numbers need not outlive a crash, and may be drawn again. The first open fence of this connection has
+    /// Returns the head that an earlier connection handed out, after checking that no event lies between this connection's `head`
+    /// and it. After a crash the sequence may go back, and numbers of inserts that rolled back may be drawn again. The first open fence of this connection has
     /// passed every writer that could have drawn one, so an empty range now proves that none did.
-    async fn confirm<R: Render>(&self, tail: &Tail<R>, head: i64) -> Result<i64, LostConnection> {
+    async fn confirm_handed_out_head<R: Render>(&self, tail: &Tail<R>, head: i64) -> Result<i64, LostConnection> {
         let Some(handed_out) = tail.memory.decided.filter(|decided| *decided > head) else { return Ok(head) };
         let none = self
             .read(tail, Box::pin(read_range(&self.client, head, handed_out, Budget::of_rows(1))))
@@ -283,7 +283,7 @@ impl TailConnection {
         if none { Ok(handed_out) } else { Err(LostConnection::Redrawn) }
     }
 
-    /// Sends the probe when it is due, and prepares statements once probes have proven that the session is ours alone.
+    /// Sends the probe when it is due, and prepares statements once probes have shown that no pooler shares the session.
     async fn follow_probe<R: Render>(&mut self, tail: &Tail<R>) -> Result<(), LostConnection> {
         if self.probe.follow(&self.bells, &tail.database).await? {
             statements::configure_session(&self.client).await?;
@@ -313,7 +313,7 @@ impl TailConnection {
             self.end_hush().await?;
             self.publish_status(tail);
         } else if since.elapsed() >= PROLONG_EVERY {
-            // Taken before the statement, so that the deadline lies no earlier than this time says.
+            // The clock is read before the statement, so that this node never believes in a later deadline than Postgres keeps.
             let now = Instant::now();
             statements::prolong_hush(&self.client).await?;
             self.hushed_at = Some(now);
@@ -344,9 +344,9 @@ impl TailConnection {
             let stalled = status.stalled.clone().filter(|s| s.reason != Reason::Database);
             let new =
                 Status { connected: true, hearing: self.probe.hearing, hushed: self.hushed_at.is_some(), stalled };
-            let news = *status != new;
+            let has_changed = *status != new;
             *status = new;
-            news
+            has_changed
         });
     }
 

@@ -27,7 +27,7 @@ impl<R: Render> Tail<R> {
                 check_restore_finished(&found)?;
                 self.pages.follow(server.identity);
                 self.pages.trim(trimmed);
-                // The numbers after it hold no event, as far as we know; the first fence proves it (`TailConnection::confirm`).
+                // The numbers after it hold no event, as far as we know; the first fence proves it (`TailConnection::confirm_handed_out_head`).
                 let proven = self.memory.newest().map_or(trimmed, |seq| seq.max(trimmed));
                 return Ok(proven.min(decided));
             }

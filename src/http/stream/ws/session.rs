@@ -28,7 +28,7 @@ use crate::journal::Filter;
 use crate::session::{EventRun, ReadError, SendBudget, Start, StartPoint, Step, StreamReader};
 use crate::view::{Control, Stall, time_text};
 
-/// A client is told that its token expires this long before the end.
+/// How long before its token expires a client is told of it.
 const EXPIRY_NOTICE: Duration = Duration::from_secs(30);
 /// The budget of one write, which has at least one event, however large it is.
 const WRITE_BUDGET: SendBudget = SendBudget { events: 4096, bytes: 256 << 10 };
@@ -43,7 +43,7 @@ pub(super) struct Session<'a> {
     id: &'a str,
     stream: SessionStream,
     next_heartbeat: Instant,
-    /// The last time that the client sent something, by the clock of the time in which this process ran.
+    /// The last time that the client sent something, on the clock that stands still while this process is stopped.
     last_heard: Duration,
     message_rate: MessageRate,
     pings: Pings,
@@ -325,7 +325,7 @@ impl<'a> Session<'a> {
         // The client was not read until now, so its silence begins here.
         self.last_heard = self.context.awake.elapsed();
         self.caught_up = false;
-        // From the `hello` on the client may be told that its token expires.
+        // The `hello` is on its way, so the notice of expiry may follow: it is looked for at once.
         self.expiry.check_within(Duration::ZERO);
         let reader = StreamReader::new(&self.context.announcer, start, filter, self.viewer.view());
         self.stream = SessionStream::Reading(reader.on_behalf_of(self.handshake.quota.requester_of(&self.viewer)));
