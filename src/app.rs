@@ -24,7 +24,7 @@ use crate::view::{Follower, Known, Redaction, Views, keep};
 const RETRY_MIN: Duration = Duration::from_millis(100);
 /// The longest wait between two tries.
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// What the tasks may take beyond the drain itself, to end after they were told to.
+/// The time beyond the drain itself in which tasks must end after they were told to.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
 /// Why a server does not start, or ends before it is told to.
@@ -36,7 +36,7 @@ pub enum AppError {
     /// TLS to the database cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// What must be known to check tokens makes no sense.
+    /// The settings by which tokens are checked are not usable.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The pool cannot be built.
@@ -91,13 +91,13 @@ impl App {
         Ok(Self { connector, database, server, announcer, tail, verifier, limits, config, chat, clock })
     }
 
-    /// The same, with another who answers in the chat.
+    /// This server with another responder of the chat.
     #[must_use]
     pub fn with_chat(self, chat: Chat) -> Self {
         Self { chat, ..self }
     }
 
-    /// The same, with another clock for the ends of tokens whose streams are open.
+    /// This server with another clock for the ends of tokens whose streams are open.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }

@@ -1,6 +1,6 @@
-//! What every end of a TLS connection needs: the cryptography, the trusted authorities, certificates and keys of PEM files.
+//! The parts that every end of a TLS connection needs: the cryptography, the trusted authorities, certificates and keys of PEM files.
 //!
-//! What each `sslmode` of Postgres checks stands in `db`.
+//! The checks of each `sslmode` of Postgres stand in `db`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -20,14 +20,14 @@ use super::error::BenchError;
 const SAMPLES: usize = 50;
 /// How many connect at the same time.
 const AT_ONCE: usize = 64;
-/// What is read at once.
+/// The bytes that are read at once.
 const BUFFER: usize = 256 << 10;
 /// How long it may take until all are connected.
 const OPEN_LIMIT: Duration = Duration::from_secs(120);
 /// An answer to a ping, masked with nothing.
 const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
 
-/// What a crowd connects to.
+/// The server that a crowd connects to, with the path and the token of a request.
 #[derive(Debug, Clone)]
 pub(super) struct Door {
     pub(super) address: String,

@@ -1,4 +1,4 @@
-//! What the journal costs its writers, and how soon its tail has what they commit.
+//! The cost of the journal for its writers, and the delay of its tail.
 
 use std::time::{Duration, Instant};
 

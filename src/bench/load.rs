@@ -1,4 +1,4 @@
-//! Who writes: connections that each insert one row, wait for its commit, and insert the next. On threads of their own,
+//! The writers: connections that each insert one row, wait for its commit, and insert the next. On threads of their own,
 //! so that they take time from the readers as other processes would, and no more than that.
 
 use std::sync::Arc;

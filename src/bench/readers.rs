@@ -1,4 +1,4 @@
-//! Who reads: Rowcast's own tail with someone who takes what it hands out, and the bare LISTEN client that it is
+//! The readers: Rowcast's own tail with someone who takes what it hands out, and the bare LISTEN client that it is
 //! compared with. All of them run on the program's own runtime, as a server's tail does.
 
 use std::sync::Arc;

@@ -10,7 +10,7 @@ use super::load::payload_bytes;
 use super::measured::{Busy, Latency, Plan, Round, Throughput, count};
 use super::testbed::Scheme;
 
-/// What the project promises of this many writers, and of one.
+/// The promises of the project for this many writers, and for one.
 const PROMISED_WRITERS: usize = 64;
 const APPENDS_TO_PLAIN: f64 = 0.85;
 const APPENDS_TO_CLASSIC: f64 = 3.5;
@@ -29,7 +29,7 @@ impl Machine {
         Self { at: OffsetDateTime::now_utc(), load }
     }
 
-    /// What a reader of figures has to know.
+    /// The head of a report: the machine, its load, and how it was measured.
     pub(super) fn heading(&self, title: &str, facts: &str, how: &str) -> String {
         let ended = Self::now();
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -215,7 +215,7 @@ fn ratio(of: &Throughput, other: Scheme) -> Spread {
     Spread { median, ..Spread::of(within) }
 }
 
-/// The same of the latencies' p50.
+/// The ratio of the latencies' p50: the tail's to the bare client's.
 fn latency_ratio(latency: &[Latency]) -> Spread {
     let p50 = |of: &Delays| percentile(&of.from_call, 50).as_secs_f64();
     let within = latency.iter().map(|[tail, bare]| p50(tail) / p50(bare));

@@ -1,4 +1,4 @@
-//! What a delivery costs: many sessions under saturating appends beside a plain relay, sessions that want one thing each,
+//! The cost of a delivery: many sessions under saturating appends beside a plain relay, sessions that want one thing each,
 //! and sessions that wait.
 
 use std::time::{Duration, Instant};
@@ -184,7 +184,7 @@ async fn fan(testbed: &Testbed, plan: &Plan, side: Side) -> Result<Fan, BenchErr
     })
 }
 
-/// What the server takes for an event that one of so many sessions wants, in microseconds. The events are about the subjects
+/// The server's time for an event that one of so many sessions wants, in microseconds. The events are about the subjects
 /// of the first few sessions alone: the others only wait.
 async fn wake(testbed: &Testbed, plan: &Plan, sessions: usize, wanted: usize) -> Result<f64, BenchError> {
     let (server, connector) = serve(testbed, "60s").await?;
@@ -212,7 +212,7 @@ async fn wake(testbed: &Testbed, plan: &Plan, sessions: usize, wanted: usize) ->
     Ok((after - before).as_secs_f64() / count(did - done).max(1.0) * 1e6)
 }
 
-/// What a session takes that waits: KiB of memory, and percent of a core for all of them.
+/// The cost of sessions that wait: KiB of memory for each, and percent of a core for all of them.
 async fn idle(testbed: &Testbed, plan: &Plan) -> Result<(f64, f64), BenchError> {
     let (server, _connector) = serve(testbed, IDLE_HEARTBEAT).await?;
     let door = Door { address: server.address.clone(), path: |_| "/ws".to_owned(), token: Some(token()?) };

@@ -20,7 +20,7 @@ const SETTINGS: [(&str, &str); 5] = [
     ("checkpoint_timeout", "1h"),
 ];
 
-/// What is compared.
+/// A way to write events that is compared with the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scheme {
     /// The journal's table without its triggers; nobody is told.
@@ -42,7 +42,7 @@ impl Scheme {
         }
     }
 
-    /// What is added to its tables. Columns, defaults, checks, indexes and partitions stay as they are.
+    /// The statements that its tables are changed by. Columns, defaults, checks, indexes and partitions stay as they are.
     fn change(self) -> &'static str {
         match self {
             Self::Plain | Self::Rowcast => "",
@@ -78,7 +78,7 @@ pub type Tell = fn(&str);
 pub struct Testbed {
     url: DatabaseUrl,
     admin: Client,
-    /// What the names of our databases begin with.
+    /// The beginning of the names of our databases.
     prefix: String,
     home: Option<(Cluster, PathBuf)>,
     /// Tells a person how far the measurement is.
@@ -167,7 +167,7 @@ impl Testbed {
         Ok((row.try_get(0).map_err(DatabaseError::from)?, row.try_get(1).map_err(DatabaseError::from)?))
     }
 
-    /// What a reader of the figures has to know of the server.
+    /// The settings of the server that a reader of the figures has to know.
     pub(super) async fn facts(&self) -> Result<String, BenchError> {
         let mut facts = Vec::new();
         for name in

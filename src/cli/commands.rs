@@ -1,4 +1,4 @@
-//! What clap knows: the commands, their flags and their help. Settings become flags from the one table of settings.
+//! The command line for clap: the commands, their flags and their help. Settings become flags from the one table of settings.
 
 mod bench;
 mod flags;

@@ -95,7 +95,7 @@ async fn connect(source: &Source) -> Result<Client, Failure> {
     Ok(client)
 }
 
-/// What Postgres says, in its own words: it knows the table and the rights better than this does.
+/// The message of Postgres in its own words: it knows the table and the rights better than this command.
 fn said(error: tokio_postgres::Error) -> Failure {
     let Some(db) = error.as_db_error() else { return DatabaseError::from(error).into() };
     let hint = db.hint().map_or_else(String::new, |hint| format!(" ({hint})"));

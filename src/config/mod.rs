@@ -70,13 +70,13 @@ impl Source {
         Ok(Self { environment: kept, flags, development_server: None })
     }
 
-    /// The same with a setting chosen by the command itself, over flags and environment.
+    /// This source with a setting that the command itself chooses, over flags and environment.
     pub fn with(mut self, name: &'static str, value: &str) -> Self {
         self.flags.insert(name, Secret::new(value));
         self
     }
 
-    /// The same with a value for a setting that neither a flag nor the environment gives.
+    /// This source with a value for a setting that neither a flag nor the environment gives.
     pub fn with_default(self, name: &'static str, value: &str) -> Self {
         if self.is_set(name) { self } else { self.with(name, value) }
     }
@@ -152,7 +152,7 @@ impl Source {
         Ok(self.optional("ROWCAST_REDACT", |text| values::list(text, values::key_name))?.unwrap_or_default())
     }
 
-    /// What and how to log.
+    /// The filter and the format of the log.
     pub fn log(&self) -> Result<LogConfig, ConfigError> {
         let filter = self.required("ROWCAST_LOG", |text| {
             EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|e| format!("is not a log filter: {e}"))
@@ -166,7 +166,7 @@ impl Source {
     }
 }
 
-/// What and how to log.
+/// The filter and the format of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
     /// An env-filter.
@@ -184,7 +184,7 @@ pub struct ServerConfig {
     pub db_pool: usize,
     /// The doors.
     pub http: HttpConfig,
-    /// Who is believed.
+    /// The keys and claims by which tokens are checked.
     pub tokens: TokenConfig,
     /// Rate limits and what they count by.
     pub limits: LimitConfig,

@@ -5,7 +5,7 @@
 pub struct Setting {
     /// The environment variable; its flag is derived from it.
     pub name: &'static str,
-    /// What help calls its value.
+    /// The name of its value in help texts.
     pub value: &'static str,
     /// The value when nothing is set.
     pub default: Option<&'static str>,

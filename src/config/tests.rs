@@ -1,4 +1,4 @@
-//! What a configuration accepts, refuses, and says.
+//! The values that a configuration accepts and refuses, and its messages.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::config::Secret;
 
-/// What libpq's `sslmode` asks for.
+/// A value of libpq's `sslmode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SslMode {
     /// Never TLS.

@@ -14,7 +14,7 @@ const MOST_OPEN: usize = 6;
 /// Millionths that the day begins with.
 const CAPITAL: i64 = 250_000_000_000;
 
-/// What there is to trade, with its price in cents and a usual quantity in ten-thousandths.
+/// The symbols that are traded, each with its price in cents and a usual quantity in ten-thousandths.
 const SYMBOLS: [(&str, i64, i64); 5] = [
     ("BTC-USD", 6_412_050, 1_500),
     ("ETH-USD", 318_475, 28_000),
@@ -105,7 +105,7 @@ pub(crate) struct Market {
     open: Vec<Position>,
     orders: usize,
     trades: usize,
-    /// What was earned, less all fees, in millionths.
+    /// The gain less all fees, in millionths.
     earned: i64,
 }
 

@@ -1,4 +1,4 @@
-//! What concerns Postgres and this login, whatever is in the database.
+//! The checks of Postgres and of this login, whatever is in the database.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -32,7 +32,7 @@ impl Verdict {
 pub struct Finding {
     /// Its severity.
     pub verdict: Verdict,
-    /// What was found, in a sentence.
+    /// The finding in a sentence.
     pub detail: String,
 }
 

@@ -1,4 +1,4 @@
-//! What concerns the journal in this database.
+//! The checks of the journal in this database.
 
 use std::fmt::Write as _;
 
@@ -31,7 +31,7 @@ pub(super) async fn migrations(patient: &Patient<'_>) -> Result<Finding, Databas
     })
 }
 
-/// What a server does, and the right that it needs for it. Each is a boolean expression.
+/// The tasks of a server, each with the right that it needs, as a boolean expression.
 const RIGHTS: &[(&str, &str)] = &[
     ("read rowcast.events", "has_table_privilege('rowcast.events', 'select')"),
     ("insert into rowcast.events", "has_any_column_privilege('rowcast.events', 'insert')"),

@@ -1,4 +1,4 @@
-//! What needs no database: the configuration, the keys, Redis.
+//! The checks that need no database: of the configuration, the keys, Redis.
 
 use std::sync::Arc;
 

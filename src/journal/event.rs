@@ -66,7 +66,7 @@ pub struct StoredEvent {
     pub trade_id: Option<Uuid>,
     /// What it is about: a row's key, a conversation.
     pub subject: Option<String>,
-    /// Who alone may see it; everyone if nobody.
+    /// The owner, who alone may see it beside admins. An event without one is for all who may read the journal.
     pub owner: Option<String>,
     /// A JSON object, as text.
     pub payload: String,
@@ -83,7 +83,7 @@ pub struct EventHeader<'a> {
     pub kind: Cow<'a, str>,
     /// Whether its writer allows it in public views.
     pub public_safe: bool,
-    /// Who alone may see it; everyone if nobody.
+    /// The owner, who alone may see it beside admins. An event without one is for all who may read the journal.
     pub owner: Option<Cow<'a, str>>,
 }
 

@@ -18,7 +18,7 @@ const SEARCH_BELOW_ONE_IN: i64 = 64;
 /// After this many seqs of pages the reader decides whether searches would be quicker.
 const DECIDE_AFTER: i64 = 8 * PAGE_SPAN;
 
-/// What one reader has read, and by which filter.
+/// How far one reader has read, and by which filter.
 #[derive(Debug, Clone)]
 pub(super) struct ReadState {
     filter: Arc<Filter>,

@@ -27,7 +27,7 @@ pub struct Blocker {
     pub user: Option<String>,
     /// Where it comes from; none for a socket, or where rights to see it are missing.
     pub address: Option<String>,
-    /// What it does: `idle in transaction`, `active`, …
+    /// The state of its session: `idle in transaction`, `active`, …
     pub state: Option<String>,
     /// How long it has been idle within its transaction.
     pub idle_for: Option<Duration>,

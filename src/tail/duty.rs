@@ -4,7 +4,7 @@
 //! A writer that skips the bell because of the hush holds the lock of writers at that moment. So a fence taken afterwards waits for
 //! that writer, and no wake-up is ever lost. The search in `model.rs` goes through every order of events.
 
-/// What the tail owes before it may sleep.
+/// The fence that the tail has still to pass before it may sleep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Duty {
     /// The tail owes nothing.

@@ -1,4 +1,4 @@
-//! What the tail says of itself, for readiness, heartbeats, metrics and whoever asks.
+//! The status and the counters of the tail, for readiness, heartbeats and metrics.
 
 use std::time::SystemTime;
 
@@ -14,7 +14,7 @@ pub struct Status {
     pub hearing: Hearing,
     /// Whether it has hushed the bell.
     pub hushed: bool,
-    /// What holds the stream back, if anything does for longer than a moment.
+    /// The stall, if the stream is held back for longer than a moment.
     pub stalled: Option<Stalled>,
 }
 
@@ -35,11 +35,11 @@ pub enum Hearing {
 pub struct Stalled {
     /// When the stall began.
     pub since: SystemTime,
-    /// What holds the stream back.
+    /// The reason for which the stream is held back.
     pub reason: Reason,
 }
 
-/// What holds the stream back.
+/// The reason for which the stream is held back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reason {
     /// Open transactions that have inserted, the oldest first; empty until they are named.

@@ -43,25 +43,11 @@ pub(super) fn hex(digest: &digest::Digest) -> String {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use uuid::Uuid;
-
     use super::*;
-    use crate::journal::Level;
+    use crate::tail::pages;
 
     pub(in crate::verify) fn event(seq: i64, payload: &str) -> StoredEvent {
-        StoredEvent {
-            seq,
-            id: Uuid::nil(),
-            at: time::OffsetDateTime::UNIX_EPOCH,
-            kind: "a".to_owned(),
-            level: Level::Info,
-            public_safe: false,
-            symbol: None,
-            trade_id: None,
-            subject: None,
-            owner: None,
-            payload: payload.to_owned(),
-        }
+        StoredEvent { payload: payload.to_owned(), ..pages::tests::event(seq) }
     }
 
     #[test]

@@ -8,15 +8,13 @@ use std::process::{Child, Command, Stdio};
 use futures_util::SinkExt;
 use nix::unistd::{User, geteuid};
 use rowcast::tail::Hearing;
-use tokio::task::JoinSet;
-use tokio_postgres::Client;
 use tokio_postgres::config::Host;
 
 use crate::cli::doctor::examine;
 use crate::support::{
     JWT_SECRET, TestDb, TestServer, connect, connector, make_enterable, migrated_database, run, text, until,
 };
-use crate::tail::TailNode;
+use crate::tail::{TailNode, committed, last_value, start_writers};
 
 const INSERT: &str = "insert into rowcast.events (type, payload) values ('pooled.row', '{\"n\":1}')";
 /// Server connections of the pool: fewer than clients, so that they are shared.
@@ -95,16 +93,6 @@ fn configuration(db: &TestDb, port: u16) -> String {
     )
 }
 
-async fn committed(client: &Client) -> Vec<i64> {
-    let rows = client.query("select seq from rowcast.events order by seq", &[]).await.unwrap();
-    rows.iter().map(|row| row.get(0)).collect()
-}
-
-async fn last_value(client: &Client) -> i64 {
-    let sql = "select case when is_called then last_value else 0 end from rowcast.events_seq_seq";
-    client.query_one(sql, &[]).await.unwrap().get(0)
-}
-
 /// What a session could have been left with.
 const LEFTOVERS: &str = "\
     select pg_backend_pid(), (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()), \
@@ -165,17 +153,7 @@ async fn writers_work_through_a_pooler_in_transaction_mode() {
 async fn a_tail_behind_a_pooler_says_that_it_is_deaf_polls_and_loses_nothing() {
     let Some(pooler) = pooler().await else { return };
     let mut node = TailNode::start(&pooler.url);
-    let mut writers = JoinSet::new();
-    for n in 0..8 {
-        let client = connect(&pooler.url).await;
-        writers.spawn(async move {
-            for i in 0..40 {
-                let end = ["commit", "rollback", "commit"][(n + i) % 3];
-                let middle = ["", "savepoint s; insert into rowcast.events (type) values ('x'); rollback to s;"][i % 2];
-                client.batch_execute(&format!("begin; {INSERT}; {middle} {INSERT}; {end}")).await.unwrap();
-            }
-        });
-    }
+    let mut writers = start_writers(&pooler.url).await;
     let mut reader = node.reader();
     while let Some(done) = writers.join_next().await {
         done.unwrap();

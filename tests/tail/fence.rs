@@ -5,7 +5,7 @@ use std::time::Duration;
 use rowcast::tail::Reason;
 use tokio::task::JoinSet;
 
-use super::{INSERT, committed, delivers_the_table, last_value};
+use super::{INSERT, committed, delivers_the_table, last_value, start_writers};
 use crate::support::{in_time, migrated_database, until};
 use crate::tail::TailNode;
 
@@ -13,17 +13,7 @@ use crate::tail::TailNode;
 async fn what_many_writers_commit_comes_out_once_and_in_order() {
     let db = migrated_database().await;
     let node = TailNode::start(&db.url);
-    let mut writers = JoinSet::new();
-    for n in 0..8 {
-        let client = db.client().await;
-        writers.spawn(async move {
-            for i in 0..40 {
-                let end = ["commit", "rollback", "commit"][(n + i) % 3];
-                let middle = ["", "savepoint s; insert into rowcast.events (type) values ('x'); rollback to s;"][i % 2];
-                client.batch_execute(&format!("begin; {INSERT}; {middle} {INSERT}; {end}")).await.unwrap();
-            }
-        });
-    }
+    let mut writers = start_writers(&db.url).await;
     let mut reader = node.reader();
     while let Some(done) = writers.join_next().await {
         done.unwrap();

@@ -58,7 +58,7 @@ fn colour(level: Level) -> (&'static str, &'static str) {
     }
 }
 
-/// What a terminal would act on instead of showing it: control characters, and those that turn or break lines or hide.
+/// Characters on which a terminal would act instead of showing them: control characters, and those that turn or break lines or hide.
 fn is_active(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')

@@ -33,7 +33,7 @@ impl<R: Render> Chunk<R> {
         &self.events
     }
 
-    /// What a view shows of it, by this renderer or a newer one.
+    /// The rendering of this chunk for a view, by this renderer or a newer one.
     pub(super) fn rendered(&self, renderer: &Arc<R>, view: View) -> R::Rendered {
         match self.slots.get(view.0) {
             Some(slot) => slot.rendered(renderer, view, &self.events),
@@ -154,7 +154,7 @@ impl<R: Render> Page<R> {
         events.get(events.partition_point(|event| event.seq <= seq).checked_sub(1)?)
     }
 
-    /// What it holds after a cursor, chunk by chunk.
+    /// The events of this page after a cursor, chunk by chunk.
     pub fn after(&self, cursor: i64) -> impl Iterator<Item = Part<'_, R>> {
         let first = self.chunks.partition_point(|chunk| chunk.last_seq() <= cursor);
         let rest = self.chunks.get(first..).unwrap_or_default();
