@@ -74,6 +74,21 @@ async fn a_session_whose_own_reads_do_not_come_says_so_while_the_tail_is_well() 
     journal.end().await;
 }
 
+/// What a session that has had event 5000 hears after the outage: ten events, a heartbeat that counts them, nothing else.
+async fn ten_more(client: &mut Client) {
+    let seqs = client.seqs(10).await;
+    // A restart may burn numbers, but not deliver one again.
+    assert!(seqs[0] > 5_000 && seqs.windows(2).all(|two| two[0] < two[1]), "{seqs:?}");
+    let counted = loop {
+        let beat = beat(client, false).await;
+        if beat["events"] == 11 {
+            break beat;
+        }
+    };
+    assert_eq!(counted["check"], seqs.iter().sum::<i64>() + 5_000);
+    client.silent(Duration::from_millis(100)).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_goes_and_comes_back_below_the_sessions_and_nothing_is_lost_or_repeated() {
     let folder = quick_folder("rowcast-test-");
@@ -98,8 +113,10 @@ async fn postgres_goes_and_comes_back_below_the_sessions_and_nothing_is_lost_or_
         assert_eq!(client.seqs(1).await, [5_000]);
         client.past_heartbeats("live").await;
     }
-    tokio::task::spawn_blocking(|| cluster.stop().unwrap()).await.unwrap();
-    let (first, second) = tokio::join!(beat(&mut live, true), beat(&mut filtered, true));
+    // Both clients are read at all times: whoever answers no ping is closed.
+    let stop = tokio::task::spawn_blocking(|| cluster.stop().unwrap());
+    let (stopped, first, second) = tokio::join!(stop, beat(&mut live, true), beat(&mut filtered, true));
+    stopped.unwrap();
     for said in [first, second] {
         let stalled = said["stalled"].as_object().unwrap();
         assert_eq!((&stalled["reason"], stalled.len()), (&json!("database"), 2));
@@ -109,28 +126,13 @@ async fn postgres_goes_and_comes_back_below_the_sessions_and_nothing_is_lost_or_
     live.past_heartbeats("pong").await;
     live.send(&json!({"op": "auth", "token": viewer})).await;
     live.past_heartbeats("auth_ok").await;
-    // Postgres takes its time to come; whoever hears nothing from a client meanwhile would close it.
-    let opened = tokio::spawn(open());
-    let (again, (), ()) = tokio::join!(
-        async { opened.await.unwrap() },
-        live.silent(Duration::from_secs(2)),
-        filtered.silent(Duration::from_secs(2))
-    );
-    assert_eq!(again.url(), url, "somebody took the port meanwhile: run this again");
-    append(&connect(&url).await, 10).await;
-    for client in [&mut live, &mut filtered] {
-        let seqs = client.seqs(10).await;
-        // A restart may burn numbers, but not deliver one again.
-        assert!(seqs[0] > 5_000 && seqs.windows(2).all(|two| two[0] < two[1]), "{seqs:?}");
-        let beat = loop {
-            let beat = beat(client, false).await;
-            if beat["events"] == 11 {
-                break beat;
-            }
-        };
-        assert_eq!(beat["check"], seqs.iter().sum::<i64>() + 5_000);
-        client.silent(Duration::from_millis(100)).await;
-    }
+    let restart = async {
+        let again = tokio::spawn(open()).await.unwrap();
+        assert_eq!(again.url(), url, "somebody took the port meanwhile: run this again");
+        append(&connect(&url).await, 10).await;
+        again
+    };
+    let (again, (), ()) = tokio::join!(restart, ten_more(&mut live), ten_more(&mut filtered));
     drop((live, filtered));
     server.stop().await.unwrap();
     tokio::task::spawn_blocking(|| again.stop().unwrap()).await.unwrap();
