@@ -77,7 +77,7 @@ impl App {
         let connector = Connector::new(DatabaseUrl::parse(&config.database_url)?)?;
         let server = Server::bind(&config.http).await?;
         let connector = connector.of_node(&node_name(server.address().port()));
-        let database = Database::new(connector.clone(), config.db_pool)?;
+        let database = Database::with_snapshots(connector.clone(), config.db_pool, config.streams.snapshots)?;
         let redaction = Redaction::with(&config.streams.redact);
         let load = PostgresLoad::new(database.clone());
         let (pages, writer) =

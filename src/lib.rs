@@ -22,6 +22,7 @@ pub mod query;
 pub mod refusals;
 pub mod session;
 pub mod shutdown;
+pub mod snapshot;
 pub mod tail;
 pub mod telemetry;
 pub mod tls;

@@ -14,16 +14,35 @@ pub struct Query(Vec<(String, String)>);
 impl Query {
     /// Reads the part after `?`.
     pub fn parse(query: Option<&str>) -> Result<Self, BadQuery> {
+        Self::parse_allowing(query, None)
+    }
+
+    fn parse_allowing(query: Option<&str>, list: Option<&str>) -> Result<Self, BadQuery> {
         let mut pairs: Vec<(String, String)> = Vec::new();
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (name, value) = (decode(name).ok_or(BadQuery::Encoding)?, decode(value).ok_or(BadQuery::Encoding)?);
-            if pairs.iter().any(|(known, _)| *known == name) {
+            if list != Some(name.as_str()) && pairs.iter().any(|(known, _)| *known == name) {
                 return Err(BadQuery::Twice(tellable(&name).to_owned()));
             }
             pairs.push((name, value));
         }
         Ok(Self(pairs))
+    }
+
+    /// Reads the part after `?`, in which one parameter may come more than once.
+    pub fn parse_with_list(query: Option<&str>, list: &str) -> Result<Self, BadQuery> {
+        Self::parse_allowing(query, Some(list))
+    }
+
+    /// Takes out every value of a parameter, in order.
+    pub fn take_all(&mut self, name: &str) -> Vec<String> {
+        self.0.extract_if(.., |(known, _)| known == name).map(|(_, value)| value).collect()
+    }
+
+    /// Takes out a parameter that is `true` or `false`; false if it is not there.
+    pub fn flag(&mut self, name: &'static str) -> Result<bool, BadQuery> {
+        Ok(self.one_of(name, &["true", "false"])?.is_some_and(|word| word == "true"))
     }
 
     /// Takes a parameter out, if it is there.

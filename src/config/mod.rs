@@ -240,7 +240,7 @@ pub struct TokenConfig {
 pub struct LimitConfig {
     /// Where they are shared.
     pub redis_url: Option<Secret>,
-    /// By class of request: `public`, `private`, `connect`, `append`, `chat`.
+    /// By class of request: `public`, `private`, `connect`, `append`, `chat`, `snapshot`.
     pub rates: BTreeMap<String, Rate>,
     /// How many sessions one subject may have at once, on each node.
     pub sessions_per_subject: usize,
@@ -257,6 +257,8 @@ pub struct StreamConfig {
     pub write_stall: Duration,
     /// Memory for pages, in bytes.
     pub page_cache: u64,
+    /// How many snapshots are read at once.
+    pub snapshots: usize,
     /// How long a session may idle in a transaction that holds the stream back before it is ended; for ever if unset.
     pub blocker_limit: Option<Duration>,
     /// More names of keys whose values are hidden.
@@ -280,6 +282,7 @@ impl ServerConfig {
                 write_stall: source
                     .required("ROWCAST_WRITE_STALL", within(Duration::from_millis(100), seconds(300)))?,
                 page_cache: source.required("ROWCAST_PAGE_CACHE", values::size)?,
+                snapshots: source.required("ROWCAST_SNAPSHOTS", |t| values::count(t, 1, 100))?,
                 blocker_limit: source.optional("ROWCAST_BLOCKER_LIMIT", within(seconds(1), seconds(86_400)))?,
                 redact: source.redact()?,
             },
@@ -347,7 +350,7 @@ impl TokenConfig {
 }
 
 impl LimitConfig {
-    const CLASSES: [&'static str; 5] = ["public", "private", "connect", "append", "chat"];
+    const CLASSES: [&'static str; 6] = ["public", "private", "connect", "append", "chat", "snapshot"];
 
     fn read(source: &Source) -> Result<Self, ConfigError> {
         let redis_url = source.optional("ROWCAST_REDIS_URL", |text| {

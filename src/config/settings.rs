@@ -42,8 +42,8 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "ROWCAST_RATE_LIMITS",
         "LIST",
-        Some("public=120/m,private=1200/m,connect=60/m,append=6000/m,chat=60/m"),
-        "Per client address (public, connect) or token subject (private, append, chat)",
+        Some("public=120/m,private=1200/m,connect=60/m,append=6000/m,chat=60/m,snapshot=1200/m"),
+        "Per client address (public, connect), token subject (private, append, chat), or either (snapshot)",
     ),
     setting("ROWCAST_SESSIONS_PER_SUBJECT", "N", Some("1000"), "How many sessions one token subject may have at once"),
     setting(
@@ -66,6 +66,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("ROWCAST_MAX_SESSIONS", "N", Some("20000"), "How many clients may be connected at once"),
     setting("ROWCAST_DB_POOL", "N", Some("8"), "Connections to Postgres for requests"),
     setting("ROWCAST_PAGE_CACHE", "SIZE", Some("256MB"), "Memory for pages of the journal"),
+    setting("ROWCAST_SNAPSHOTS", "N", Some("4"), "How many snapshots of tables are read at once"),
     setting(
         "ROWCAST_BLOCKER_LIMIT",
         "DURATION",

@@ -74,10 +74,16 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// A pool of at most `size` connections for requests, and a few beside it. None is made before the first is needed.
+    /// A pool of at most `size` connections for requests, and a few beside it, one of them for snapshots. None is made before the first
+    /// is needed.
     pub fn new(connector: Connector, size: usize) -> Result<Self, DatabaseError> {
+        Self::with_snapshots(connector, size, 1)
+    }
+
+    /// The pool of [`Self::new`], with connections for this many snapshots at once.
+    pub fn with_snapshots(connector: Connector, size: usize, snapshots: usize) -> Result<Self, DatabaseError> {
         let distrust = Distrust::new();
-        let groups: Vec<_> = (lane::groups(size).into_iter())
+        let groups: Vec<_> = (lane::groups(size, snapshots).into_iter())
             .map(|group| {
                 let counts = Arc::new(LaneCounts::default());
                 let purpose = group.lanes.iter().map(|lane| lane.name()).collect::<Vec<_>>().join("+");
@@ -94,9 +100,15 @@ impl Database {
             let counts = if lanes.first() == Some(&lane) { Arc::clone(counts) } else { Arc::default() };
             Ok::<_, DatabaseError>(LanePool { lane, pool: pool.clone(), shares: Arc::clone(shares), counts })
         };
-        let [write, read, search, probe, housekeeping] = Lane::ALL;
-        let lanes =
-            [lane_pool(write)?, lane_pool(read)?, lane_pool(search)?, lane_pool(probe)?, lane_pool(housekeeping)?];
+        let [write, read, search, probe, housekeeping, snapshot] = Lane::ALL;
+        let lanes = [
+            lane_pool(write)?,
+            lane_pool(read)?,
+            lane_pool(search)?,
+            lane_pool(probe)?,
+            lane_pool(housekeeping)?,
+            lane_pool(snapshot)?,
+        ];
         Ok(Self(Arc::new(Inner { connector, distrust, lanes, last_ping: Mutex::default() })))
     }
 
@@ -136,22 +148,27 @@ impl Database {
         lane.counts.runs.fetch_add(1, Ordering::Relaxed);
         let Some(client) = lease.client() else { return Err(DatabaseError::Other("a connection was lost".to_owned())) };
         let result = timeout(lane.lane.limits().run, work(client)).await;
-        if matches!(result, Ok(Ok(None))) {
-            strangers.0 += u32::from(lease.is_new());
-            lease.reject();
-            return if strangers.0 < NEW_CONNECTIONS { Ok(None) } else { Err(DatabaseError::Elsewhere) };
+        match result {
+            Ok(Ok(None)) => {
+                strangers.0 += u32::from(lease.is_new());
+                lease.reject();
+                if strangers.0 < NEW_CONNECTIONS { Ok(None) } else { Err(DatabaseError::Elsewhere) }
+            }
+            // A snapshot that fails leaves its transaction open: its connection is closed with it.
+            Ok(Err(error)) if lane.lane == Lane::Snapshot => Ok(Some(Err(error))),
+            result => finish(lane, lease, result).map(Result::transpose),
         }
-        finish(lane, lease, result).map(Result::transpose)
     }
 
     fn lane(&self, lane: Lane) -> &LanePool {
-        let [write, read, search, probe, housekeeping] = &self.0.lanes;
+        let [write, read, search, probe, housekeeping, snapshot] = &self.0.lanes;
         match lane {
             Lane::Write => write,
             Lane::Read => read,
             Lane::Search => search,
             Lane::Probe => probe,
             Lane::Housekeeping => housekeeping,
+            Lane::Snapshot => snapshot,
         }
     }
 

@@ -23,6 +23,8 @@ pub enum Lane {
     Probe,
     /// Serves nobody in particular: the taxonomy, partitions, the tail's bell.
     Housekeeping,
+    /// Reads whole tables, in transactions that last as long as that takes.
+    Snapshot,
 }
 
 /// The limits of one lane.
@@ -42,7 +44,7 @@ const fn limits(run: u64, queue: u64, per_requester: usize) -> Limits {
 
 impl Lane {
     /// All lanes.
-    pub const ALL: [Self; 5] = [Self::Write, Self::Read, Self::Search, Self::Probe, Self::Housekeeping];
+    pub const ALL: [Self; 6] = [Self::Write, Self::Read, Self::Search, Self::Probe, Self::Housekeeping, Self::Snapshot];
 
     /// A word for metrics and messages.
     pub fn name(self) -> &'static str {
@@ -52,6 +54,7 @@ impl Lane {
             Self::Search => "search",
             Self::Probe => "probe",
             Self::Housekeeping => "housekeeping",
+            Self::Snapshot => "snapshot",
         }
     }
 
@@ -63,6 +66,7 @@ impl Lane {
             Self::Search => limits(SEARCH_LIMIT.as_secs(), 5, 64),
             Self::Probe => limits(PROBE_LIMIT.as_secs(), 1, 256),
             Self::Housekeeping => limits(30, 10, 256),
+            Self::Snapshot => limits(600, 1, 64),
         }
     }
 }
@@ -74,8 +78,9 @@ pub(super) struct Group {
     pub(super) connections: usize,
 }
 
-/// How a pool of this size is divided among writes, reads and searches. The other lanes are beside it.
-pub(super) fn groups(size: usize) -> Vec<Group> {
+/// How a pool of this size is divided among writes, reads and searches. The other lanes are beside it; that of snapshots has as many
+/// connections as there may be snapshots at once.
+pub(super) fn groups(size: usize, snapshots: usize) -> Vec<Group> {
     let quarter = (size / 4).max(1);
     let mut groups = match size {
         0 | 1 => vec![Group { lanes: &[Lane::Write, Lane::Read, Lane::Search], connections: 1 }],
@@ -91,6 +96,7 @@ pub(super) fn groups(size: usize) -> Vec<Group> {
     };
     groups.push(Group { lanes: &[Lane::Probe], connections: 1 });
     groups.push(Group { lanes: &[Lane::Housekeeping], connections: HOUSEKEEPING_CONNECTIONS });
+    groups.push(Group { lanes: &[Lane::Snapshot], connections: snapshots });
     groups
 }
 
@@ -101,7 +107,7 @@ mod tests {
     #[test]
     fn every_lane_has_connections_and_requests_have_as_many_as_was_said() {
         for size in 1..=64 {
-            let groups = groups(size);
+            let groups = groups(size, 3);
             for lane in Lane::ALL {
                 assert_eq!(groups.iter().filter(|group| group.lanes.contains(&lane)).count(), 1, "{lane:?} at {size}");
             }
@@ -110,7 +116,7 @@ mod tests {
             let requests = groups.iter().filter(|group| group.lanes.iter().any(|lane| ours.contains(lane)));
             assert_eq!(requests.map(|group| group.connections).sum::<usize>(), size);
         }
-        let of_eight: Vec<_> = groups(8).iter().map(|group| group.connections).collect();
-        assert_eq!(of_eight, [4, 2, 2, 1, HOUSEKEEPING_CONNECTIONS]);
+        let of_eight: Vec<_> = groups(8, 4).iter().map(|group| group.connections).collect();
+        assert_eq!(of_eight, [4, 2, 2, 1, HOUSEKEEPING_CONNECTIONS, 4]);
     }
 }

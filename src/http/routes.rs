@@ -15,7 +15,7 @@ use crate::http::request::call::Call;
 use crate::http::request::path;
 use crate::http::request::route::{Handled, Handler, Route};
 use crate::http::request::viewer::Viewer;
-use crate::http::stream::{page, sse, ws};
+use crate::http::stream::{page, snapshot, sse, ws};
 use crate::limit::Class;
 
 use self::Action::{Administer, Read, Write};
@@ -24,6 +24,8 @@ use self::Verb::{Get, GetOnly, Post};
 const CONNECT: Rate = Rate::Address(Class::Connect);
 const PUBLIC: Rate = Rate::Address(Class::Public);
 const PRIVATE: Rate = Rate::Subject(Class::Private);
+const SNAPSHOT: Rate = Rate::Subject(Class::Snapshot);
+const PUBLIC_SNAPSHOT: Rate = Rate::Address(Class::Snapshot);
 
 /// Wraps a handler that takes a call, and no identity.
 macro_rules! open {
@@ -57,10 +59,15 @@ fn server_routes() -> Vec<Route> {
         public(Get, "/public/v1/events", PUBLIC, open!(c => page::get(&c.context.announcer, &c.context.tokens, &c.context.shutdown, &Viewer::Public, &c.quota, c.query()))),
         public(GetOnly, "/public/v1/events/stream", CONNECT, open!(c => sse::stream(&c.context, Viewer::Public, &c.quota, &c.request))).only_if_public(),
 
+        public(GetOnly, "/public/v1/snapshot", PUBLIC_SNAPSHOT, open!(c => snapshot::get(&c.context.snapshots, &c.context.tokens, &Viewer::Public, &c.quota, &c.request))),
+
         upgrade(Read, "/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, false, c.request))),
         right(Read, Get, "/v1/events", PRIVATE, known!(c, who => page::get(&c.context.announcer, &c.context.tokens, &c.context.shutdown, &Viewer::Known(who), &c.quota, c.query()))),
         right(Write, Post, "/v1/events", Rate::InHandler, known!(c, who => append::post(&c.context.database, &who, &c.quota, c.request))),
         right(Read, GetOnly, "/v1/events/stream", CONNECT, known!(c, who => sse::stream(&c.context, Viewer::Known(who), &c.quota, &c.request))),
+
+        right(Read, GetOnly, "/v1/snapshot", SNAPSHOT, known!(c, who => snapshot::get(&c.context.snapshots, &c.context.tokens, &Viewer::Known(who), &c.quota, &c.request))),
+        right(Read, Get, "/v1/tables", PRIVATE, known!(c, who => snapshot::tables(&c.context.snapshots, &Viewer::Known(who), c.query()))),
 
         token(Get, "/v1/me", PRIVATE, known!(c, who => me::get(&who, c.query()))),
         right(Administer, Get, "/v1/revocations", PRIVATE, known!(c, who => revocations::page(&c.context.database, &c.context.redaction, &who, c.query()))),

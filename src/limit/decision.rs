@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The number of classes.
-pub(super) const CLASSES: usize = 5;
+pub(super) const CLASSES: usize = 6;
 
 /// A kind of request that has a quota of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,11 +18,14 @@ pub enum Class {
     Append,
     /// Messages of the chat, by subject, a long one counting as several.
     Chat,
+    /// Snapshots of tables, by subject, or by client address without a token.
+    Snapshot,
 }
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; CLASSES] = [Self::Public, Self::Private, Self::Connect, Self::Append, Self::Chat];
+    pub const ALL: [Self; CLASSES] =
+        [Self::Public, Self::Private, Self::Connect, Self::Append, Self::Chat, Self::Snapshot];
 
     /// The name in the configuration, in headers, metrics and keys.
     pub fn name(self) -> &'static str {
@@ -32,6 +35,7 @@ impl Class {
             Self::Connect => "connect",
             Self::Append => "append",
             Self::Chat => "chat",
+            Self::Snapshot => "snapshot",
         }
     }
 }

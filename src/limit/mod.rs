@@ -93,8 +93,15 @@ impl Limits {
     /// usual one.
     pub fn with_redis_timeout(config: &LimitConfig, timeout: Duration) -> Result<Self, LimitError> {
         let counter = |class| Counter::new(config, class);
-        let [public, private, connect, append, chat] = Class::ALL;
-        let counters = [counter(public)?, counter(private)?, counter(connect)?, counter(append)?, counter(chat)?];
+        let [public, private, connect, append, chat, snapshot] = Class::ALL;
+        let counters = [
+            counter(public)?,
+            counter(private)?,
+            counter(connect)?,
+            counter(append)?,
+            counter(chat)?,
+            counter(snapshot)?,
+        ];
         let redis = config.redis_url.as_ref().map(|url| Redis::new(url, timeout)).transpose()?;
         Ok(Self(Arc::new(Inner { counters, redis })))
     }

@@ -8,6 +8,7 @@ pub mod follow;
 mod frames;
 pub mod public;
 pub mod redact;
+mod row;
 
 use tokio::sync::watch;
 
@@ -21,6 +22,7 @@ pub use follow::{Follower, Known};
 pub use frames::{Frames, Tally, message};
 pub use public::Taxonomy;
 pub use redact::Redaction;
+pub use row::{ShownRow, field_texts, write_row};
 
 /// The view of clients with a token.
 pub const PRIVATE: View = View(0);
@@ -38,6 +40,11 @@ impl Views {
     /// Views with these rules of redaction and this taxonomy.
     pub fn new(redaction: Redaction, known: Known) -> Self {
         Self { redaction, known }
+    }
+
+    /// The public types and fields.
+    pub fn taxonomy(&self) -> &Taxonomy {
+        &self.known.taxonomy
     }
 
     /// True if the public view shows this event.

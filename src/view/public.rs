@@ -30,6 +30,17 @@ impl Taxonomy {
         self.types.is_empty()
     }
 
+    /// The public fields of a type, if it is listed.
+    pub fn fields(&self, event_type: &str) -> Option<&HashSet<String>> {
+        self.types.get(event_type)
+    }
+
+    /// The listed types of one word behind this prefix, each with its public fields.
+    pub fn types_of<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a HashSet<String>)> {
+        let is_of = move |name: &str| name.rsplit_once('.').is_some_and(|(before, _)| before == prefix);
+        self.types.iter().filter(move |(name, _)| is_of(name)).map(|(name, fields)| (name.as_str(), fields))
+    }
+
     /// True if the public view shows this event. An event with an owner is never public, even if it is marked so.
     pub fn shows(&self, event: &EventHeader<'_>) -> bool {
         event.public_safe && event.owner.is_none() && self.types.contains_key(&*event.kind)

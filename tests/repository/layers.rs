@@ -25,17 +25,18 @@ const LAYERS: &[(&str, u32)] = &[
     ("trading", 6),
     ("chat", 6),
     ("session", 6),
-    ("http", 7),
-    ("app", 8),
-    ("bench", 8),
-    ("demo", 8),
-    ("doctor", 8),
-    ("verify", 8),
-    ("cli", 9),
-    ("main", 9),
-    ("lib", 9),
+    ("snapshot", 7),
+    ("http", 8),
+    ("app", 9),
+    ("bench", 9),
+    ("demo", 9),
+    ("doctor", 9),
+    ("verify", 9),
+    ("cli", 10),
+    ("main", 10),
+    ("lib", 10),
 ];
-const LAST_LAYER: u32 = 9;
+const LAST_LAYER: u32 = 10;
 
 /// The crates that speak HTTP and WebSocket, and the modules that may.
 const WIRE_CRATES: &[&str] = &["hyper", "hyper_util", "http_body_util", "tungstenite", "tokio_tungstenite"];

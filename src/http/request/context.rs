@@ -17,6 +17,7 @@ use crate::http::request::readiness::{Readiness, TailView};
 use crate::limit::Limits;
 use crate::session::Announcer;
 use crate::shutdown::Shutdown;
+use crate::snapshot::Snapshots;
 use crate::telemetry::LogThrottle;
 use crate::view::Redaction;
 
@@ -33,6 +34,7 @@ pub struct Context {
     pub(in crate::http) readiness: Readiness,
     pub(in crate::http) tail: TailView,
     pub(in crate::http) announcer: Arc<Announcer>,
+    pub(in crate::http) snapshots: Snapshots,
     pub(in crate::http) tokens: TokenChecks,
     pub(in crate::http) quotas: Arc<Quotas>,
     pub(in crate::http) streams: StreamConfig,
@@ -77,11 +79,13 @@ impl Context {
         shutdown: Shutdown,
     ) -> Self {
         let Guards { verifier, revoked, limits } = guards;
+        let snapshots = Snapshots::new(Arc::clone(&announcer), config.streams.snapshots, config.streams.write_stall);
         Self {
             database,
             readiness,
             tail,
             announcer,
+            snapshots,
             tokens: TokenChecks { verifier, revoked, clock: Clock::system() },
             quotas: Arc::new(Quotas::new(config, limits)),
             streams: config.streams.clone(),

@@ -1,0 +1,345 @@
+//! One reading of some tables: the transaction in which their rows and the seqs of their events are seen at one moment.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::TryStreamExt;
+use postgres_types::Type;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+
+use super::block::{BlockWriter, RowBlock};
+use super::error::SnapshotError;
+use super::overlay::{Overlay, Passed};
+use super::table::LiveTable;
+use crate::db::{DatabaseError, Lane, Requester, Strangers};
+use crate::journal::{BEGIN, Cursor, Filter, JournalIdentity, Owners};
+use crate::session::{Announcer, ReadError, SendBudget, Start, StartPoint, Step, StreamReader};
+use crate::tail::pages::{Position, View};
+use crate::view::{Views, write_row};
+
+/// How long a reading waits for the safe head, and so for the transactions that were in flight.
+pub(super) const HEAD_LIMIT: Duration = Duration::from_secs(10);
+/// How long a reading waits for the locks of its tables. Only what wants a whole table, as `TRUNCATE`, makes it wait.
+const LOCK_LIMIT: Duration = Duration::from_secs(5);
+/// How long Postgres may take to find the next row.
+const ROW_LIMIT: Duration = Duration::from_secs(60);
+/// How long Postgres may take for each statement before the rows.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
+/// Postgres ends the transaction if this server says nothing for so long: it may be frozen. Longer than [`HEAD_LIMIT`].
+const IDLE_LIMIT: Duration = Duration::from_secs(20);
+/// The rows of one `FETCH`.
+const FETCH_ROWS: usize = 2000;
+/// The most events beyond the safe head that a reading takes into account, and the most bytes of changes that it folds in.
+const SEEN_LIMIT: i64 = 1_000_000;
+const OVERLAY_BYTES: usize = 16 << 20;
+/// The budget of one step through the events behind the rows.
+const STEP_BUDGET: SendBudget = SendBudget { events: 1024, bytes: 1 << 20 };
+
+/// A part of a snapshot on its way.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// The cursor from which the events go on. It comes first.
+    Begin(Cursor),
+    /// Rows.
+    Rows(RowBlock),
+    /// The snapshot is complete.
+    End,
+    /// There is no snapshot, or no rest of it.
+    Failed(SnapshotError),
+}
+
+/// What is to be read, and for whom.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    pub(super) announcer: Arc<Announcer>,
+    pub(super) tables: Vec<LiveTable>,
+    /// The functions that read the rows, in the order of the tables.
+    pub(super) functions: Vec<String>,
+    pub(super) owners: Owners,
+    pub(super) view: View,
+    pub(super) requester: Requester,
+    /// How long the transaction may wait for the client, in sum.
+    pub(super) client_limit: Duration,
+}
+
+/// The way of the parts to whoever takes them.
+struct Output {
+    parts: mpsc::Sender<Part>,
+    /// How long the transaction may still wait for the client.
+    patience: Duration,
+}
+
+impl Output {
+    async fn send(&mut self, part: Part) -> Result<(), SnapshotError> {
+        let begun = Instant::now();
+        match timeout(self.patience, self.parts.send(part)).await {
+            Ok(Ok(())) => {
+                self.patience = self.patience.saturating_sub(begun.elapsed());
+                Ok(())
+            }
+            _ => Err(SnapshotError::ClientStalled),
+        }
+    }
+
+    async fn send_block(&mut self, block: Option<RowBlock>) -> Result<(), SnapshotError> {
+        match block {
+            Some(block) => self.send(Part::Rows(block)).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// Gives an error to a statement that takes too long.
+async fn limited<T, E: Into<SnapshotError>>(
+    limit: Duration,
+    statement: impl Future<Output = Result<T, E>>,
+) -> Result<T, SnapshotError> {
+    match timeout(limit, statement).await {
+        Ok(done) => done.map_err(Into::into),
+        Err(_) => Err(DatabaseError::Slow(limit).into()),
+    }
+}
+
+impl Reading {
+    /// Reads the tables, and sends what it finds. Ends early when nobody takes it any more.
+    pub(super) async fn run(self, parts: mpsc::Sender<Part>) {
+        let mut output = Output { parts: parts.clone(), patience: self.client_limit };
+        let failed = tokio::select! {
+            read = self.read(&mut output) => read.err(),
+            () = parts.closed() => None,
+        };
+        if let Some(error) = failed {
+            // Nobody waits for it if the receiver is gone or full.
+            let _not_taken = parts.try_send(Part::Failed(error));
+        }
+    }
+
+    async fn read(&self, output: &mut Output) -> Result<(), SnapshotError> {
+        let (database, mut strangers) = (self.announcer.database(), Strangers::default());
+        loop {
+            self.announcer.known_position().await?;
+            let followed = self.announcer.pages().journal().known()?;
+            let read = async |client: &mut Client| self.transaction(client, &followed, output).await;
+            let read = database.run_proven(Lane::Snapshot, &self.requester, &mut strangers, read).await?;
+            if let Some(read) = read {
+                return read;
+            }
+        }
+    }
+
+    /// The transaction. Returns `None` if the connection leads to another journal than the tail of this node follows. After an error
+    /// the connection is closed, and the transaction with it.
+    async fn transaction(
+        &self,
+        client: &Client,
+        followed: &JournalIdentity,
+        output: &mut Output,
+    ) -> Result<Option<()>, SnapshotError> {
+        limited(STATEMENT_LIMIT, client.batch_execute(&self.begin())).await?;
+        // Read before the rows are seen: every event up to the head is among them.
+        let position = self.announcer.position();
+        let seen = limited(STATEMENT_LIMIT, self.open(client, position.head)).await?;
+        let (identity, drawn) = limited(STATEMENT_LIMIT, JournalIdentity::of(client)).await?;
+        if identity != *followed || identity.is_standby() || drawn < position.head {
+            return Ok(None);
+        }
+        let upto = seen.last().copied().unwrap_or(position.head);
+        self.wait_for_head(upto, position.epoch).await?;
+        let mut overlays = self.overlays(&position, upto, &seen).await?;
+        let filter = Filter::default().seen_by(self.owners.clone());
+        let start = self.announcer.start_point(&self.requester, Start::After(Cursor::bare(upto)), &filter).await?;
+        if start.epoch != position.epoch {
+            return Err(other_history());
+        }
+        output.send(Part::Begin(start.cursor)).await?;
+        for (index, overlay) in overlays.iter_mut().enumerate() {
+            self.send_rows(client, index, overlay, output).await?;
+        }
+        limited(STATEMENT_LIMIT, client.batch_execute("commit")).await?;
+        output.send(Part::End).await?;
+        Ok(Some(()))
+    }
+
+    /// The beginning of the transaction: its settings, under which values look as in events, and the locks of the tables. Opening a
+    /// cursor takes them, and they are kept to the end. They come before the snapshot of the next statement, since a table that
+    /// was truncated between the two would seem empty.
+    fn begin(&self) -> String {
+        let (lock, idle) = (LOCK_LIMIT.as_millis(), IDLE_LIMIT.as_millis());
+        let locks: String = self.calls("rowcast_lock", "null").map(|call| format!("; select {call}")).collect();
+        format!(
+            "{BEGIN}; set local search_path = pg_catalog, pg_temp; set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; \
+             set local intervalstyle = 'iso_8601'; set local bytea_output = 'hex'; set local extra_float_digits = 1; \
+             set local array_nulls = on; set local jit = off; set local synchronize_seqscans = off; set local statement_timeout = 0; \
+             set local lock_timeout = {lock}; set local idle_in_transaction_session_timeout = {idle}{locks}; close all"
+        )
+    }
+
+    /// A call for each table that opens the cursor over its rows.
+    fn calls(&self, cursor: &str, owner: &str) -> impl Iterator<Item = String> {
+        let tables = self.tables.iter().zip(&self.functions).enumerate();
+        tables.map(move |(index, (table, function))| {
+            format!("{function}({}::pg_catalog.oid::pg_catalog.regclass, '{cursor}_{index}', {owner})", table.source)
+        })
+    }
+
+    /// Opens the cursors, and returns the seqs of the tables' events beyond the head that are seen: in one statement, and so at one
+    /// moment.
+    async fn open(&self, client: &Client, head: i64) -> Result<Vec<i64>, SnapshotError> {
+        let calls: String = self.calls("rowcast_rows", "$4").map(|call| format!(", {call}")).collect();
+        let sql = format!(
+            "select array(select above.seq from (select seq, type from rowcast.events where seq > $1 order by seq limit $2) above \
+                           where pg_catalog.regexp_replace(above.type, '[.][^.]*$', '') = any ($3)), \
+                    (select pg_catalog.count(*) from (select from rowcast.events where seq > $1 limit $2) above){calls}"
+        );
+        let prefixes: Vec<&str> = self.tables.iter().map(|table| table.prefix.as_str()).collect();
+        let owner = match &self.owners {
+            Owners::NobodyOr(own) | Owners::Only(own) if self.tables.iter().any(|table| table.has_owner) => Some(own),
+            _ => None,
+        };
+        let values: [(&(dyn postgres_types::ToSql + Sync), Type); 4] =
+            [(&head, Type::INT8), (&SEEN_LIMIT, Type::INT8), (&prefixes, Type::TEXT_ARRAY), (&owner, Type::TEXT)];
+        let row = client.query_typed_one(&sql, &values).await?;
+        if row.try_get::<_, i64>(1)? >= SEEN_LIMIT {
+            return Err(SnapshotError::Stalled("Too many events wait to be decided; try again."));
+        }
+        Ok(row.try_get(0)?)
+    }
+
+    /// Waits until the safe head has reached this seq.
+    async fn wait_for_head(&self, seq: i64, epoch: u64) -> Result<(), SnapshotError> {
+        let mut announced = self.announcer.subscribe();
+        let reached = announced.wait_for(|position| position.epoch != epoch || position.head >= seq);
+        match timeout(HEAD_LIMIT, reached).await {
+            Ok(Ok(position)) if position.epoch == epoch => Ok(()),
+            Ok(_) => Err(other_history()),
+            Err(_) => Err(SnapshotError::Stalled("A writer holds the journal open for too long.")),
+        }
+    }
+
+    /// The changes of each table up to a seq that were committed after the rows were seen.
+    async fn overlays(&self, position: &Position, upto: i64, seen: &[i64]) -> Result<Vec<Overlay>, SnapshotError> {
+        let mut overlays: Vec<_> = self.tables.iter().map(|_| Overlay::default()).collect();
+        if upto <= position.head {
+            return Ok(overlays);
+        }
+        let types: Vec<String> = self.tables.iter().map(|table| table.type_of("*")).collect();
+        let filter = Filter::parse([("type", types.join(",").as_str())]).unwrap_or_default();
+        let filter = Arc::new(filter.seen_by(self.owners.clone()));
+        let start = StartPoint { after: position.head, cursor: Cursor::bare(position.head), epoch: position.epoch };
+        let reader = StreamReader::new(&self.announcer, start, filter, self.view);
+        let mut reader = reader.on_behalf_of(self.requester.clone());
+        let until = Instant::now() + HEAD_LIMIT;
+        while !reader.has_passed(upto) {
+            match reader.step(STEP_BUDGET) {
+                Step::Advanced(runs) => {
+                    let events = runs.iter().flat_map(|run| run.objects());
+                    let unseen = events.filter(|(at, _)| at.seq <= upto && seen.binary_search(&at.seq).is_err());
+                    for (_, object) in unseen {
+                        for (table, overlay) in self.tables.iter().zip(&mut overlays) {
+                            overlay.apply(table, self.view, &object);
+                        }
+                    }
+                    if overlays.iter().map(Overlay::bytes).sum::<usize>() > OVERLAY_BYTES {
+                        return Err(SnapshotError::Stalled(
+                            "Too much was changed while the tables were read; try again.",
+                        ));
+                    }
+                }
+                Step::CaughtUp => {}
+                Step::Idle(_) | Step::Loading | Step::Unavailable(_) => {
+                    if tokio::time::timeout_at(until, reader.ready()).await.is_err() {
+                        return Err(ReadError::Unavailable("the events behind the rows do not come".to_owned()).into());
+                    }
+                }
+                Step::Failed(error) => return Err(error.into()),
+            }
+        }
+        Ok(overlays)
+    }
+
+    /// Sends the rows of one table, with the changes of its overlay.
+    async fn send_rows(
+        &self,
+        client: &Client,
+        index: usize,
+        overlay: &mut Overlay,
+        output: &mut Output,
+    ) -> Result<(), SnapshotError> {
+        let fetch = format!("fetch {FETCH_ROWS} from rowcast_rows_{index}");
+        let mut rows = RowWriter::new(self, &self.tables[index], overlay);
+        loop {
+            let mut found = 0;
+            let mut messages = pin!(limited(ROW_LIMIT, client.simple_query_raw(&fetch)).await?);
+            while let Some(message) = limited(ROW_LIMIT, messages.try_next()).await? {
+                let SimpleQueryMessage::Row(row) = message else { continue };
+                found += 1;
+                rows.add(&row)?;
+                if rows.block.is_full() {
+                    output.send_block(rows.block.take(index)).await?;
+                }
+            }
+            if found < FETCH_ROWS {
+                break;
+            }
+        }
+        for row in rows.overlay.take_rest() {
+            rows.block.add(&row);
+            if rows.block.is_full() {
+                output.send_block(rows.block.take(index)).await?;
+            }
+        }
+        output.send_block(rows.block.take(index)).await
+    }
+}
+
+/// Writes the rows of one table as the viewer may see them.
+struct RowWriter<'a> {
+    reading: &'a Reading,
+    table: &'a LiveTable,
+    overlay: &'a mut Overlay,
+    views: Arc<Views>,
+    /// The type by which a row without one of its own is shown.
+    inserted: String,
+    block: BlockWriter,
+    buffer: Vec<u8>,
+}
+
+impl<'a> RowWriter<'a> {
+    fn new(reading: &'a Reading, table: &'a LiveTable, overlay: &'a mut Overlay) -> Self {
+        let (views, inserted) = (reading.announcer.pages().renderer(), table.type_of("inserted"));
+        Self { reading, table, overlay, views, inserted, block: BlockWriter::default(), buffer: Vec::new() }
+    }
+
+    /// Adds a row, whose columns are subject, owner, type and payload.
+    fn add(&mut self, row: &SimpleQueryRow) -> Result<(), SnapshotError> {
+        let (subject, owner, kind) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let Some(payload) = row.try_get(3)? else { return Ok(()) };
+        // The database was asked for these rows alone. Should the table have been published otherwise since, nobody sees more.
+        if !self.reading.owners.include(owner) {
+            return Ok(());
+        }
+        let kind = kind.unwrap_or(&self.inserted);
+        let Some(shown) = self.views.row(self.reading.view, kind, subject, payload) else { return Ok(()) };
+        if !self.overlay.is_empty() {
+            match self.overlay.pass(self.table.name_row(shown.subject.as_deref(), &shown.payload).as_deref()) {
+                Passed::Unchanged => {}
+                Passed::Changed(row) => {
+                    self.block.add(&row);
+                    return Ok(());
+                }
+                Passed::Removed => return Ok(()),
+            }
+        }
+        self.buffer.clear();
+        write_row(&mut self.buffer, shown.subject.as_deref(), &shown.payload);
+        self.block.add(&self.buffer);
+        Ok(())
+    }
+}
+
+fn other_history() -> SnapshotError {
+    ReadError::Unavailable("the history of the journal changed while the tables were read".to_owned()).into()
+}

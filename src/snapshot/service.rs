@@ -1,0 +1,370 @@
+//! The snapshots of one node: who may have which, how many are read at once, and which are shared.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::Instant;
+use tokio_postgres::Client;
+
+use super::block::RowBlock;
+use super::error::SnapshotError;
+use super::reading::{Part, Reading};
+use super::shared::Shared;
+use super::table::{self, Description, LiveTable};
+use crate::db::{Lane, Requester};
+use crate::journal::{Cursor, Owners};
+use crate::session::{Announcer, ReadError};
+use crate::tail::pages::View;
+
+/// How old a shared reading, or the list of published tables, may be.
+const SHARED_FOR: Duration = Duration::from_secs(1);
+/// The most bytes of one shared reading. A larger one is read by each client for itself.
+const SHARED_BYTES: usize = 16 << 20;
+/// The most bytes of all shared readings that are kept.
+const KEPT_BYTES: usize = 64 << 20;
+/// The parts that wait between a reading and its client.
+const PARTS: usize = 4;
+/// No owner has this name, so whoever sees the events of nobody, or of this owner, sees those of nobody.
+const NO_OWNER: &str = "";
+
+/// A request for a snapshot.
+#[derive(Debug, Clone)]
+pub struct SnapshotRequest {
+    /// The names of the tables.
+    pub tables: Vec<String>,
+    /// The owners whose rows the viewer may see.
+    pub owners: Owners,
+    /// The view in which rows are shown.
+    pub view: View,
+    /// True if the answer must hold everything that was committed before the request.
+    pub sync: bool,
+    /// The requester whose share of the database is used.
+    pub requester: Requester,
+}
+
+/// A snapshot, or the beginning of one.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The cursor from which the events go on.
+    pub cursor: Cursor,
+    /// The tables, in the order of the request.
+    pub tables: Vec<Description>,
+    /// Their rows.
+    pub rows: Rows,
+}
+
+/// The rows of a snapshot.
+#[derive(Debug)]
+pub enum Rows {
+    /// All of them.
+    Whole(Arc<KeptRows>),
+    /// They are still being read.
+    Streamed(RowStream),
+}
+
+/// Rows that are read as they are taken.
+#[derive(Debug)]
+pub struct RowStream {
+    first: std::vec::IntoIter<RowBlock>,
+    rest: mpsc::Receiver<Part>,
+    complete: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl RowStream {
+    /// The next rows; none at the end.
+    pub async fn next(&mut self) -> Option<RowBlock> {
+        if let Some(block) = self.first.next() {
+            return Some(block);
+        }
+        match self.rest.recv().await {
+            Some(Part::Rows(block)) => Some(block),
+            Some(Part::End) => {
+                self.complete = true;
+                None
+            }
+            Some(Part::Begin(_) | Part::Failed(_)) | None => None,
+        }
+    }
+
+    /// True once all rows were taken. False at the end means that the rest is missing.
+    pub fn is_complete(&self) -> bool {
+        self.complete
+    }
+}
+
+/// What those who ask for the same at the same moment share.
+#[derive(Debug, Clone)]
+enum Outcome {
+    /// A whole reading.
+    Whole(Cursor, Arc<KeptRows>),
+    /// The tables are too large to be shared. The first who asked streams them.
+    TooLarge,
+    Failed(SnapshotError),
+}
+
+/// The rows of one reading, as long as they are shared or a client has not taken all of them.
+#[derive(Debug)]
+pub struct KeptRows {
+    blocks: Vec<RowBlock>,
+    weight: usize,
+    kept_bytes: Arc<AtomicUsize>,
+    /// The place of the reading, where there was no room left for its rows: so no more of those are kept than may be read at once.
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl KeptRows {
+    /// The rows.
+    pub fn blocks(&self) -> &[RowBlock] {
+        &self.blocks
+    }
+}
+
+impl Drop for KeptRows {
+    fn drop(&mut self) {
+        self.kept_bytes.fetch_sub(self.weight, Ordering::Relaxed);
+    }
+}
+
+/// What is the same for all who share a reading.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct SharedKey {
+    tables: Vec<String>,
+    view: usize,
+    owner: SharedOwner,
+}
+
+/// Whose rows a reading holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum SharedOwner {
+    Any,
+    Nobody,
+    NobodyOr(String),
+    Only(String),
+}
+
+impl SharedKey {
+    fn new(tables: Vec<String>, view: View, owners: &Owners) -> Self {
+        let owner = match owners {
+            Owners::Any => SharedOwner::Any,
+            Owners::Nobody => SharedOwner::Nobody,
+            Owners::NobodyOr(own) => SharedOwner::NobodyOr(own.clone()),
+            Owners::Only(own) => SharedOwner::Only(own.clone()),
+        };
+        Self { tables, view: view.0, owner }
+    }
+}
+
+type Readings = HashMap<SharedKey, Arc<Shared<Outcome>>>;
+
+/// Counts since the start, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SnapshotCounts {
+    /// Snapshots that were answered.
+    pub answered: u64,
+    /// Readings of tables.
+    pub readings: u64,
+    /// Bytes of the shared readings that are kept.
+    pub kept_bytes: usize,
+}
+
+/// The snapshots of one node.
+#[derive(Debug)]
+pub struct Snapshots {
+    announcer: Arc<Announcer>,
+    tables: Shared<Result<Arc<[LiveTable]>, SnapshotError>>,
+    readings: Arc<Mutex<Readings>>,
+    places: Arc<Semaphore>,
+    client_limit: Duration,
+    kept_bytes: Arc<AtomicUsize>,
+    answered: AtomicU64,
+    begun: AtomicU64,
+}
+
+impl Snapshots {
+    /// At most so many readings at once; the transaction of each may wait so long for its client.
+    pub fn new(announcer: Arc<Announcer>, at_once: usize, client_limit: Duration) -> Self {
+        Self {
+            announcer,
+            tables: Shared::default(),
+            readings: Arc::default(),
+            places: Arc::new(Semaphore::new(at_once)),
+            client_limit,
+            kept_bytes: Arc::default(),
+            answered: AtomicU64::new(0),
+            begun: AtomicU64::new(0),
+        }
+    }
+
+    /// The counts.
+    pub fn counts(&self) -> SnapshotCounts {
+        SnapshotCounts {
+            answered: self.answered.load(Ordering::Relaxed),
+            readings: self.begun.load(Ordering::Relaxed),
+            kept_bytes: self.kept_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// The published tables that this viewer may know of.
+    pub async fn describe(&self, owners: &Owners, view: View) -> Result<Vec<Description>, SnapshotError> {
+        let tables = self.tables_since(Instant::now() - SHARED_FOR).await?;
+        let views = self.announcer.pages().renderer();
+        let visible = tables.iter().filter(|table| table.is_visible(owners, view));
+        Ok(visible.map(|table| table.describe(view, views.taxonomy())).collect())
+    }
+
+    async fn tables_since(&self, not_before: Instant) -> Result<Arc<[LiveTable]>, SnapshotError> {
+        let read = async {
+            let database = self.announcer.database();
+            let read = database.run(Lane::Read, async |client: &mut Client| table::all(client).await).await;
+            Ok(Arc::from(read.map_err(SnapshotError::from)??))
+        };
+        self.tables.get(not_before, read).await
+    }
+
+    /// The tables of a request, in its order.
+    async fn find(&self, request: &SnapshotRequest, arrived: Instant) -> Result<Vec<LiveTable>, SnapshotError> {
+        let mut not_before = arrived - SHARED_FOR;
+        loop {
+            let all = self.tables_since(not_before).await?;
+            let visible = |name: &String| {
+                let found = all.iter().find(|table| table.name == *name);
+                found.filter(|table| table.is_visible(&request.owners, request.view)).cloned()
+            };
+            let found: Vec<_> = request.tables.iter().map(visible).collect();
+            match found.iter().position(Option::is_none) {
+                None => return Ok(found.into_iter().flatten().collect()),
+                // It may just have been published.
+                Some(_) if not_before < arrived => not_before = arrived,
+                Some(missing) => return Err(SnapshotError::NoTable(Arc::from(request.tables[missing].as_str()))),
+            }
+        }
+    }
+
+    /// The snapshot that is asked for. Those who ask for the same at the same moment share one reading, where it is small enough.
+    pub async fn take(&self, request: SnapshotRequest) -> Result<Snapshot, SnapshotError> {
+        let arrived = Instant::now();
+        let tables = self.find(&request, arrived).await?;
+        let views = self.announcer.pages().renderer();
+        let functions =
+            tables.iter().map(|table| table.rows_function(request.view, views.taxonomy()).map(str::to_owned));
+        let functions = functions.collect::<Result<Vec<_>, _>>()?;
+        let descriptions = tables.iter().map(|table| table.describe(request.view, views.taxonomy())).collect();
+        // Where no row has an owner, all see the same.
+        let owners = match request.owners {
+            Owners::Any | Owners::NobodyOr(_) if tables.iter().all(|table| !table.has_owner) => {
+                Owners::NobodyOr(NO_OWNER.to_owned())
+            }
+            owners => owners,
+        };
+        let key = SharedKey::new(request.tables, request.view, &owners);
+        let reading = Reading {
+            announcer: Arc::clone(&self.announcer),
+            tables,
+            functions,
+            owners,
+            view: request.view,
+            requester: request.requester,
+            client_limit: self.client_limit,
+        };
+        let not_before = if request.sync { arrived } else { arrived - SHARED_FOR };
+        let (cursor, rows) = self.rows_of(key, reading, not_before).await?;
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        Ok(Snapshot { cursor, tables: descriptions, rows })
+    }
+
+    /// The rows of a reading that was begun at this time or later.
+    async fn rows_of(
+        &self,
+        key: SharedKey,
+        reading: Reading,
+        not_before: Instant,
+    ) -> Result<(Cursor, Rows), SnapshotError> {
+        let shared = Arc::clone(lock(&self.readings).entry(key.clone()).or_default());
+        let mut own = None;
+        let read = async {
+            forget_later(&self.readings, key);
+            match self.read(reading.clone()).await {
+                Ok((cursor, Rows::Whole(kept))) if kept._place.is_none() => Outcome::Whole(cursor, kept),
+                Ok(rows) => {
+                    own = Some(rows);
+                    Outcome::TooLarge
+                }
+                Err(error) => Outcome::Failed(error),
+            }
+        };
+        let outcome = shared.get(not_before, read).await;
+        match (outcome, own) {
+            (_, Some(rows)) => Ok(rows),
+            (Outcome::Whole(cursor, kept), None) => Ok((cursor, Rows::Whole(kept))),
+            (Outcome::TooLarge, None) => self.read(reading).await,
+            (Outcome::Failed(error), None) => Err(error),
+        }
+    }
+
+    /// One reading: all rows, or as many as may be shared and the stream of the others.
+    async fn read(&self, reading: Reading) -> Result<(Cursor, Rows), SnapshotError> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| SnapshotError::Busy)?;
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        let (parts, mut taken) = mpsc::channel(PARTS);
+        tokio::spawn(reading.run(parts));
+        let (mut cursor, mut blocks, mut bytes) = (None, Vec::<RowBlock>::new(), 0);
+        loop {
+            match taken.recv().await {
+                Some(Part::Begin(begin)) => cursor = Some(begin),
+                Some(Part::Rows(block)) => {
+                    bytes += block.weight();
+                    blocks.push(block);
+                }
+                Some(Part::Failed(error)) => return Err(error),
+                Some(Part::End) => {
+                    let cursor = cursor.ok_or_else(broken)?;
+                    return Ok((cursor, Rows::Whole(self.keep(blocks, place))));
+                }
+                None => return Err(broken()),
+            }
+            if bytes > SHARED_BYTES {
+                let cursor = cursor.ok_or_else(broken)?;
+                let (first, rest) = (blocks.into_iter(), taken);
+                return Ok((cursor, Rows::Streamed(RowStream { first, rest, complete: false, _place: place })));
+            }
+        }
+    }
+
+    fn keep(&self, blocks: Vec<RowBlock>, place: OwnedSemaphorePermit) -> Arc<KeptRows> {
+        let weight = blocks.iter().map(RowBlock::weight).sum();
+        let kept_bytes = Arc::clone(&self.kept_bytes);
+        let has_room = kept_bytes.fetch_add(weight, Ordering::Relaxed) + weight <= KEPT_BYTES;
+        Arc::new(KeptRows { blocks, weight, kept_bytes, _place: (!has_room).then_some(place) })
+    }
+}
+
+fn lock(readings: &Mutex<Readings>) -> MutexGuard<'_, Readings> {
+    readings.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Forgets a shared reading once it is too old for everybody.
+fn forget_later(readings: &Arc<Mutex<Readings>>, key: SharedKey) {
+    let readings = Arc::downgrade(readings);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(SHARED_FOR).await;
+            let Some(readings) = readings.upgrade() else { return };
+            let mut readings = lock(&readings);
+            match readings.get(&key) {
+                Some(shared) if !shared.is_older_than(Instant::now() - SHARED_FOR) => {}
+                _ => {
+                    readings.remove(&key);
+                    return;
+                }
+            }
+        }
+    });
+}
+
+fn broken() -> SnapshotError {
+    ReadError::Unavailable("the reading of the tables ended without an answer".to_owned()).into()
+}
