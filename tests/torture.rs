@@ -7,6 +7,7 @@ mod chaos;
 mod crashing_postgres;
 mod dice;
 mod ledger;
+mod live_tables;
 mod naive;
 mod neighbours;
 mod node_process;

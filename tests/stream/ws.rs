@@ -28,7 +28,7 @@ use self::raw_websocket::Client;
 use crate::support::{JWT_SECRET, TestDb, TestServer, migrated_database, until};
 
 /// A token of this role and subject.
-fn token(role: Role, subject: &str) -> String {
+pub(crate) fn token(role: Role, subject: &str) -> String {
     aged(role, subject, Duration::ZERO, Duration::from_secs(3600))
 }
 

@@ -42,6 +42,40 @@ pub(crate) async fn request(address: &str, method: &str, path: &str, headers: &[
     read_answer(&mut stream).await
 }
 
+/// A GET whose answer comes in chunks, read to its end. The status is 0 if the connection ends before that.
+pub(crate) async fn get_chunked(address: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let broken = || Answer { status: 0, headers: HashMap::new(), body: String::new() };
+    let Ok(mut stream) = TcpStream::connect(address).await else { return broken() };
+    let mut head = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    headers.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
+    head.push_str("\r\n");
+    let mut bytes = Vec::new();
+    if stream.write_all(head.as_bytes()).await.is_err() || stream.read_to_end(&mut bytes).await.is_err() {
+        return broken();
+    }
+    let Some(mut answer) = parse(&bytes) else { return broken() };
+    if answer.headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let Some(body) = dechunked(&bytes[end + 4..]) else { return broken() };
+        answer.body = String::from_utf8(body).unwrap();
+    }
+    answer
+}
+
+/// The content of chunks; `None` if the last one is missing.
+fn dechunked(mut rest: &[u8]) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    loop {
+        let line = rest.windows(2).position(|two| two == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&rest[..line]).ok()?, 16).ok()?;
+        if length == 0 {
+            return Some(content);
+        }
+        content.extend_from_slice(rest.get(line + 2..line + 2 + length)?);
+        rest = rest.get(line + length + 4..)?;
+    }
+}
+
 /// Sends raw bytes and reads what comes until the other side closes.
 pub(crate) async fn raw<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> Answer {
     stream.write_all(bytes).await.unwrap();

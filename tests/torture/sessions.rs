@@ -49,26 +49,26 @@ fn fold(chain: u64, cursor: Cursor) -> u64 {
 }
 
 /// A server that is killed and started again at the same place.
-struct RestartedServer {
+pub(super) struct RestartedServer {
     url: String,
-    place: String,
+    pub(super) place: String,
     running: Option<Child>,
 }
 
 impl RestartedServer {
-    fn new(url: &str) -> Self {
+    pub(super) fn new(url: &str) -> Self {
         let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         let mut node = Self { url: url.to_owned(), place, running: None };
         node.start();
         node
     }
 
-    fn start(&mut self) {
+    pub(super) fn start(&mut self) {
         let environment = [
             ("DATABASE_URL", self.url.as_str()),
             ("ROWCAST_LISTEN", self.place.as_str()),
             ("ROWCAST_JWT_SECRET", JWT_SECRET),
-            ("ROWCAST_RATE_LIMITS", "connect=1000000/s,private=1000000/s"),
+            ("ROWCAST_RATE_LIMITS", "connect=1000000/s,private=1000000/s,snapshot=1000000/s"),
             ("ROWCAST_LOG", "warn"),
             ("ROWCAST_HEARTBEAT", "1s"),
         ];
@@ -76,7 +76,7 @@ impl RestartedServer {
         self.running = Some(child);
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         let mut child = self.running.take().unwrap();
         // SIGKILL.
         child.kill().unwrap();
@@ -84,7 +84,7 @@ impl RestartedServer {
     }
 
     /// Somebody's outgoing connection may have taken the port meanwhile: then the server has ended, and tries again.
-    fn tend(&mut self) {
+    pub(super) fn tend(&mut self) {
         let ended = self.running.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
         if ended {
             self.start();
