@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Revoked, Verifier, revocations};
+use crate::auth::{RevokedSubjects, Verifier, revocations};
 use crate::chat::Chat;
 use crate::clock::{Clock, jitter};
 use crate::config::{ConfigError, ServerConfig};
@@ -123,7 +123,7 @@ impl App {
             pages: self.announcer.pages().clone(),
         };
         let drain = self.config.drain;
-        let revoked = Revoked::default();
+        let revoked = RevokedSubjects::default();
         let guards = Guards { verifier: self.verifier.clone(), revoked: revoked.clone(), limits: self.limits.clone() };
         let context = Context::new(
             &self.config,

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
-use crate::auth::Revoked;
+use crate::auth::RevokedSubjects;
 use crate::db::{Database, LaneStatus};
 use crate::http::api::health::hearing;
 use crate::http::request::context::Context;
@@ -162,7 +162,7 @@ fn tail(page: &mut Page, tail: &TailView) {
     page.gauge("rowcast_page_cache_bytes", "Memory of the pages that are not hot.", tail.pages.cached_bytes());
 }
 
-fn access(page: &mut Page, quotas: &Quotas, revoked: &Revoked) {
+fn access(page: &mut Page, quotas: &Quotas, revoked: &RevokedSubjects) {
     let limits = quotas.limits.status();
     let denied = Class::ALL.map(|class| (format!("{{class=\"{}\"}}", class.name()), limits.denied(class)));
     page.metric("counter", "rowcast_limit_denied_total", "Requests beyond a rate limit, by its class.", denied);

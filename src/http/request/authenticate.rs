@@ -5,7 +5,7 @@ use std::time::Duration;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 
-use crate::auth::{Action, Identity, Refused, Revoked, Verifier};
+use crate::auth::{Action, Identity, RevokedSubjects, TokenError, Verifier};
 use crate::clock::Clock;
 use crate::http::request::headers::listed;
 use crate::http::request::quota::RequestQuota;
@@ -19,7 +19,7 @@ pub(in crate::http) const PROTOCOL: &str = "rowcast.v1";
 const BEARER_PROTOCOL: &str = "bearer.";
 
 /// How long a request waits for the list of revocations on a node that has just started.
-const REVOCATIONS_LIMIT: Duration = Duration::from_secs(5);
+const REVOCATIONS_WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The reason for which a token is refused.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl From<AccessError> for Problem {
 #[derive(Debug)]
 pub(in crate::http) struct TokenChecks {
     pub(in crate::http) verifier: Verifier,
-    pub(in crate::http) revoked: Revoked,
+    pub(in crate::http) revoked: RevokedSubjects,
     pub(in crate::http) clock: Clock,
 }
 
@@ -88,25 +88,25 @@ impl TokenChecks {
         let identity = match self.verifier.examine(token).await {
             Ok(identity) => identity,
             Err(rejection) => {
-                tracing::debug!(why = rejection.why, "a token is refused");
-                if !rejection.genuine {
+                tracing::debug!(why = rejection.reason, "a token is refused");
+                if !rejection.has_valid_signature {
                     quota.count_guess().await.map_err(AccessError::Refused)?;
                 }
-                return Err(AccessError::Refused(match rejection.refused {
-                    Refused::Unauthorized => Problem::token_not_accepted(),
-                    Refused::Forbidden => Problem::forbidden("The role of the token is not known here."),
+                return Err(AccessError::Refused(match rejection.error {
+                    TokenError::Unauthorized => Problem::token_not_accepted(),
+                    TokenError::Forbidden => Problem::forbidden("The role of the token is not known here."),
                 }));
             }
         };
-        if !self.revoked.known(REVOCATIONS_LIMIT).await {
+        if !self.revoked.wait_until_known(REVOCATIONS_WAIT_LIMIT).await {
             let problem =
                 Problem::because(refusals::DATABASE_UNAVAILABLE, "This node does not know yet who is revoked.");
             return Err(AccessError::Refused(problem.retry_after(Duration::from_secs(1))));
         }
-        if self.revoked.holds(&identity) {
+        if self.revoked.contains(&identity) {
             return Err(AccessError::Revoked);
         }
-        self.revoked.let_in(&identity, self.clock.unix_seconds());
+        self.revoked.note_accepted(&identity, self.clock.unix_seconds());
         Ok(identity)
     }
 }
