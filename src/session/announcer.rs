@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::read_error::ReadError;
 use super::read_state::ReadState;
 use crate::db::Database;
-use crate::journal::{Filter, Key, StoredEvent};
+use crate::journal::{Filter, FilterKey, StoredEvent};
 use crate::shutdown::Shutdown;
 use crate::tail::pages::{HOT_PAGES, Page, PageError, Pages, Position};
 use crate::view::Views;
@@ -44,7 +44,7 @@ impl fmt::Debug for Announcer {
 }
 
 /// The readers with a filter: by the narrowest conditions of the filter, then by the number of the registration.
-type Waiters = HashMap<Key, HashMap<u64, Arc<Waiter>>>;
+type Waiters = HashMap<FilterKey, HashMap<u64, Arc<Waiter>>>;
 
 #[derive(Debug)]
 struct Waiter {
@@ -193,7 +193,7 @@ impl Announcer {
 
     /// Registers a reader for the events that a filter passes, until the returned value is dropped.
     pub(super) fn register(self: &Arc<Self>, filter: &Arc<Filter>) -> Registration {
-        let takes_all = filter.is_unrestricted() && filter.keys() == [Key::Any];
+        let takes_all = filter.is_unrestricted() && filter.keys() == [FilterKey::Any];
         let waits_for = if takes_all { WaitsFor::Head(self.subscribe()) } else { self.wait_for_match(filter) };
         Registration { announcer: Arc::clone(self), waits_for }
     }
@@ -218,7 +218,7 @@ fn wake_for(waiters: &Waiters, event: &StoredEvent) -> usize {
         return 0;
     }
     let mut woken_count = 0;
-    for waiter in Key::of(event).iter().filter_map(|key| waiters.get(key)).flat_map(HashMap::values) {
+    for waiter in FilterKey::of(event).iter().filter_map(|key| waiters.get(key)).flat_map(HashMap::values) {
         if !waiter.woken.load(Ordering::Acquire) && waiter.filter.matches(event) {
             waiter.wake();
             woken_count += 1;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use hyper::Response;
 use serde_json::{Value, json};
 
-use crate::db::{Database, Pong};
+use crate::db::{Database, PingReply};
 use crate::http::request::readiness::{Readiness, TailView};
 use crate::http::response::json::{Outgoing, json_response};
 use crate::http::response::problem::Problem;
@@ -74,13 +74,13 @@ fn tell_blocker(blocker: &Blocker) -> Value {
 
 /// The database answers a simple query, in this time.
 pub(in crate::http) async fn db(database: &Database) -> Result<Response<Outgoing>, Problem> {
-    let Pong { took, read_only } = ping(database).await?;
+    let PingReply { took, read_only } = ping(database).await?;
     let latency_ms = took.as_secs_f64() * 1000.0;
     Ok(json_response(&json!({ "status": "ok", "latency_ms": latency_ms, "read_only": read_only })))
 }
 
 /// Pings the database. An error is for the log alone, since it may name hosts and users.
-async fn ping(database: &Database) -> Result<Pong, Problem> {
+async fn ping(database: &Database) -> Result<PingReply, Problem> {
     match database.ping().await {
         Ok(pong) => Ok(pong),
         Err(_) => Err(Problem::of(refusals::DATABASE_UNAVAILABLE)),
