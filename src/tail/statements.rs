@@ -152,7 +152,7 @@ fn holders_of(rows: &[Row]) -> Result<BTreeSet<Holder>, Error> {
 }
 
 impl Prepared {
-    /// On a session that is ours alone, after [`settle`].
+    /// On a session that is ours alone, after [`configure_session`].
     pub(super) async fn new(client: &Client) -> Result<Self, Error> {
         Ok(Self {
             look: client.prepare_typed(&look_sql(""), &[Type::INT4]).await?,

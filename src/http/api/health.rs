@@ -10,7 +10,7 @@ use crate::http::request::readiness::{Readiness, TailView};
 use crate::http::response::json::{Outgoing, json_response};
 use crate::http::response::problem::Problem;
 use crate::http::response::refusals;
-use crate::tail::{Blocker, Hearing, Reason, Stalled};
+use crate::tail::{Blocker, Hearing, StallReason, Stalled};
 use crate::view::Redaction;
 
 /// The tail asks at least once a second who answers it; a server that has not proven for this long which history it follows
@@ -57,8 +57,8 @@ pub(in crate::http) fn hearing(hearing: Hearing) -> &'static str {
 fn tell_stalled(stalled: &Stalled) -> Value {
     let seconds = SystemTime::now().duration_since(stalled.since).unwrap_or_default().as_secs();
     match &stalled.reason {
-        Reason::Database => json!({ "reason": "database", "seconds": seconds }),
-        Reason::Transaction(blockers) => {
+        StallReason::Database => json!({ "reason": "database", "seconds": seconds }),
+        StallReason::Transaction(blockers) => {
             let blockers: Vec<Value> = blockers.iter().map(tell_blocker).collect();
             json!({ "reason": "transaction", "seconds": seconds, "blockers": blockers })
         }

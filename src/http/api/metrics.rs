@@ -20,7 +20,7 @@ use crate::http::request::readiness::TailView;
 use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::problem::Problem;
 use crate::limit::Class;
-use crate::tail::{Hearing, Reason};
+use crate::tail::{Hearing, StallReason};
 use crate::telemetry::Histogram;
 
 /// The text as it grows.
@@ -140,8 +140,8 @@ fn tail(page: &mut Page, tail: &TailView) {
     if let Some(stalled) = &status.stalled {
         let seconds = SystemTime::now().duration_since(stalled.since).unwrap_or_default().as_secs_f64();
         match stalled.reason {
-            Reason::Transaction(_) => transaction = seconds,
-            Reason::Database => database = seconds,
+            StallReason::Transaction(_) => transaction = seconds,
+            StallReason::Database => database = seconds,
         }
     }
     let stalled = [("transaction", transaction), ("database", database)];

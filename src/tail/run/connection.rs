@@ -11,7 +11,7 @@ use super::super::fence::Fences;
 use super::super::pace::{DEAF_POLL, IDLE_POLL, Pace};
 use super::super::pages::Render;
 use super::super::statements::{self, Answer, Look, Prepared, Server};
-use super::super::status::{Hearing, Reason, Status};
+use super::super::status::{Hearing, StallReason, TailStatus};
 use super::batch::BatchSize;
 use super::lost::{LostConnection, read_identified_within, within_limit};
 use super::probe::Probe;
@@ -341,9 +341,9 @@ impl TailConnection {
 
     fn publish_status<R: Render>(&self, tail: &Tail<R>) {
         tail.status.send_if_modified(|status| {
-            let stalled = status.stalled.clone().filter(|s| s.reason != Reason::Database);
+            let stalled = status.stalled.clone().filter(|s| s.reason != StallReason::Database);
             let new =
-                Status { connected: true, hearing: self.probe.hearing, hushed: self.hushed_at.is_some(), stalled };
+                TailStatus { connected: true, hearing: self.probe.hearing, hushed: self.hushed_at.is_some(), stalled };
             let has_changed = *status != new;
             *status = new;
             has_changed

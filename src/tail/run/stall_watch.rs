@@ -8,7 +8,7 @@ use super::super::blocker::{self, Blocker};
 use super::super::fence::Fences;
 use super::super::pages::Render;
 use super::super::statements::Server;
-use super::super::status::{Reason, Stalled};
+use super::super::status::{StallReason, Stalled};
 use super::lost::LostConnection;
 use super::state::Tail;
 
@@ -68,11 +68,11 @@ impl StallWatch {
         }
         let news = tail.status.send_if_modified(|status| {
             let known = status.stalled.as_ref().map(|stalled| match &stalled.reason {
-                Reason::Transaction(known) => transaction_names(known),
-                Reason::Database => Vec::new(),
+                StallReason::Transaction(known) => transaction_names(known),
+                StallReason::Database => Vec::new(),
             });
             let news = known != Some(transaction_names(&blockers));
-            status.stalled = Some(Stalled { since, reason: Reason::Transaction(blockers.clone()) });
+            status.stalled = Some(Stalled { since, reason: StallReason::Transaction(blockers.clone()) });
             news
         });
         if news {

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
-use super::super::pages::{Misstep, PageWriter, Render};
-use super::super::status::{Counts, Status, TailTimes};
+use super::super::pages::{HeadMoveError, PageWriter, Render};
+use super::super::status::{TailCounts, TailStatus, TailTimes};
 use super::memory::{Memory, ids_of};
 use crate::db::{Connector, Database};
 use crate::journal::StoredEvent;
@@ -20,8 +20,8 @@ pub struct Tail<R: Render> {
     pub(super) pages: PageWriter<R>,
     /// How long a transaction may hold the stream back before its session is ended, idle or not; for ever, by default.
     pub(super) blocker_limit: Option<Duration>,
-    pub(super) status: watch::Sender<Status>,
-    pub(super) counts: watch::Sender<Counts>,
+    pub(super) status: watch::Sender<TailStatus>,
+    pub(super) counts: watch::Sender<TailCounts>,
     pub(super) times: Arc<TailTimes>,
     /// When the last statement began that the followed journal has answered.
     pub(super) answered: watch::Sender<Option<Instant>>,
@@ -42,12 +42,12 @@ impl<R: Render> Tail<R> {
     }
 
     /// The status of the tail, now and later.
-    pub fn status(&self) -> watch::Receiver<Status> {
+    pub fn status(&self) -> watch::Receiver<TailStatus> {
         self.status.subscribe()
     }
 
     /// The counters of the tail, now and later.
-    pub fn counts(&self) -> watch::Receiver<Counts> {
+    pub fn counts(&self) -> watch::Receiver<TailCounts> {
         self.counts.subscribe()
     }
 
@@ -61,7 +61,7 @@ impl<R: Render> Tail<R> {
         self.answered.subscribe()
     }
 
-    pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {
+    pub(super) fn count(&self, change: impl FnOnce(&mut TailCounts)) {
         self.counts.send_modify(change);
     }
 
@@ -72,7 +72,7 @@ impl<R: Render> Tail<R> {
     }
 
     /// Hands out the next events, which are all up to the new head.
-    pub(super) fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<(), Misstep> {
+    pub(super) fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<(), HeadMoveError> {
         let ids = ids_of(&rows);
         let times: Vec<SystemTime> = rows.iter().map(|row| row.at.into()).collect();
         self.pages.advance(rows, head)?;
