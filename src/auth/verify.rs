@@ -75,7 +75,7 @@ impl Verifier {
     /// it the first token waits for the keys.
     pub async fn keep_keys(self, shutdown: Shutdown) {
         match &self.0.keys {
-            Some(published) => published.keys.keep(&shutdown).await,
+            Some(published) => published.keys.keep_fresh(&shutdown).await,
             // A task that ends before the shutdown would be taken for a broken one.
             None => shutdown.cancelled().await,
         }

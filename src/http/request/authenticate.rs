@@ -1,4 +1,4 @@
-//! The token of a request: finds it, checks it, and checks that its role may do what is asked.
+//! Finds the token of a request, checks it, and checks that its role may do what is asked.
 
 use std::time::Duration;
 
@@ -18,13 +18,13 @@ pub(in crate::http) const PROTOCOL: &str = "rowcast.v1";
 /// The beginning of a sub-protocol that is a token.
 const BEARER_PROTOCOL: &str = "bearer.";
 
-/// How long a request waits for the list of revocations on a node that has just started.
+/// How long a request waits on a node that has just started, until the node has read the list of revocations.
 const REVOCATIONS_WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The reason for which a token is refused.
 #[derive(Debug)]
 pub(in crate::http) enum AccessError {
-    /// The token is not valid, or its role is unknown, or its address has sent too many bad tokens, or the server has no list of
+    /// The token is not valid, its role is unknown, its address has sent too many bad tokens, or the server has not read the list of
     /// revocations yet.
     Refused(Problem),
     /// The token is valid, but its subject is revoked.
@@ -44,7 +44,7 @@ impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         match error {
             AccessError::Refused(problem) => problem,
-            // As for any other bad token: the holder of a stolen one need not learn why it ended.
+            // The answer is that for any bad token, so that the holder of a stolen token does not learn that it was revoked.
             AccessError::Revoked => Self::token_not_accepted(),
         }
     }
@@ -143,9 +143,9 @@ fn bearer(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// The token that came with an upgrade.
 #[derive(Debug)]
 pub(in crate::http) enum UpgradeToken {
-    /// In the `Authorization` header, which no browser can send.
+    /// The token came in the `Authorization` header, which no browser can send.
     Header(String),
-    /// As a sub-protocol, as browsers must send it.
+    /// The token came as a sub-protocol, as browsers must send it.
     Protocol(String),
 }
 
