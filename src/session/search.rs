@@ -103,7 +103,7 @@ impl Search {
             let found = announcer.database().run_proven(Lane::Search, &self.requester, &mut misrouted, look).await;
             let (batch, last) = match found {
                 Ok(Some(Ok(found))) => found,
-                Ok(Some(Err(QueryError::Expired { .. }))) => return Err(announcer.expired().await),
+                Ok(Some(Err(QueryError::Expired { .. }))) => return Err(announcer.cursor_expired_error().await),
                 Ok(Some(Err(QueryError::Postgres(error)))) => return Err(DatabaseError::from(error).into()),
                 Ok(None) => continue,
                 Err(DatabaseError::Slow(_)) if self.window.shrink() => continue,
