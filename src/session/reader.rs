@@ -175,7 +175,7 @@ impl StreamReader {
         self.load_state = LoadState::Ready;
     }
 
-    /// Takes one step: sends events from a page in memory, as far as the budget allows, or begins a load.
+    /// Takes one step: returns events to send, as far as pages in memory and the budget allow, or begins a load.
     pub fn step(&mut self, budget: SendBudget) -> Step {
         let step = self.advance(budget);
         match step {
@@ -187,6 +187,7 @@ impl StreamReader {
         step
     }
 
+    /// Takes the result of a load if one has ended. Otherwise it looks at the head and does what [`ReadState::next`] says.
     fn advance(&mut self, budget: SendBudget) -> Step {
         match std::mem::replace(&mut self.load_state, LoadState::Ready) {
             LoadState::Ready | LoadState::Idle => {}
@@ -231,9 +232,9 @@ impl StreamReader {
             NextAction::ProveCursor => {
                 let (filter, cursor) = (Arc::clone(self.read_state.filter()), self.read_state.cursor());
                 let requester = self.requester.clone();
-                Box::pin(
-                    async move { Ok(Loaded::ProvenCursor(announcer.start_point(&requester, Start::After(cursor), &filter).await?)) },
-                )
+                Box::pin(async move {
+                    Ok(Loaded::ProvenCursor(announcer.start_point(&requester, Start::After(cursor), &filter).await?))
+                })
             }
         };
         self.load_state = LoadState::Loading(load);

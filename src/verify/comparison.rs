@@ -16,7 +16,7 @@ use crate::journal::StoredEvent;
 use crate::tail::pages::{PageError, Pages, Seqs};
 
 /// How long to wait for the tail to connect, and then for the safe head to reach the number that the sequence had at the beginning. An
-/// open transaction may hold the head back for longer; then the comparison ends at the head that was reached.
+/// open transaction may hold the head back for longer; then only events up to the head that was reached are compared at first.
 pub(super) const CATCH_UP_LIMIT: Duration = Duration::from_secs(10);
 /// The most rows that one statement reads when the table is compared with the remembered events.
 const RECHECK_ROWS: i64 = 512;
@@ -30,6 +30,7 @@ pub(super) struct Comparison<OnProgress> {
     after: i64,
     /// The seq up to which everything was compared.
     compared_upto: i64,
+    /// The number of events that were compared.
     count: u64,
     stream_digest: Context,
     table_digest: Context,
@@ -74,8 +75,9 @@ impl<OnProgress: FnMut(Progress)> Comparison<OnProgress> {
         })
     }
 
+    /// Compares until `follow` has passed, or until the first difference.
     async fn compare_stream(&mut self, follow: Duration) -> Result<Option<Difference>, VerifyError> {
-        let bound = self.safe_head().await?;
+        let bound = self.wait_for_safe_head().await?;
         if let Some(difference) = self.compare_upto(bound, false).await? {
             return Ok(Some(difference));
         }
@@ -101,7 +103,7 @@ impl<OnProgress: FnMut(Progress)> Comparison<OnProgress> {
 
     /// Waits for a safe head that covers all commits before this call. Returns a lower head if an open transaction holds it back for
     /// longer than [`CATCH_UP_LIMIT`].
-    async fn safe_head(&mut self) -> Result<i64, VerifyError> {
+    async fn wait_for_safe_head(&mut self) -> Result<i64, VerifyError> {
         let wanted = query_number(&self.client, LAST_VALUE_SQL).await?;
         let mut position = self.pages.subscribe();
         let waited = tokio::time::timeout(CATCH_UP_LIMIT, position.wait_for(|p| p.head >= wanted)).await;

@@ -46,7 +46,7 @@ pub enum Progress {
     },
     /// Everything up to this seq is the same, and new events are followed from here on.
     CaughtUp(i64),
-    /// An open transaction holds the head back, so the comparison ends at the head that was reached.
+    /// An open transaction holds the head back, so only events up to the head that was reached are compared at first.
     HeldBack {
         /// The head that was reached.
         head: i64,
