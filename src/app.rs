@@ -119,7 +119,7 @@ impl App {
             status: self.tail.status(),
             counts: self.tail.counts(),
             times: self.tail.times(),
-            answered: self.tail.answered(),
+            proven_at: self.tail.proven_at(),
             pages: self.announcer.pages().clone(),
         };
         let drain = self.config.drain;

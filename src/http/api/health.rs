@@ -35,8 +35,8 @@ pub(in crate::http) async fn ready(
         return Err(Problem::of(refusals::DATABASE_READ_ONLY));
     }
     let status = tail.status.borrow().clone();
-    // A connection that says nothing any more may lead to a server that is gone, and the history with it.
-    let is_proven = tail.answered.borrow().is_some_and(|asked| asked.elapsed() <= PROOF_AGE);
+    // A connection on which nothing comes any more may lead to a server that is gone, and another server may serve another history.
+    let is_proven = tail.proven_at.borrow().is_some_and(|proven_at| proven_at.elapsed() <= PROOF_AGE);
     if !status.connected || !is_proven {
         return Err(Problem::of(refusals::TAIL_UNAVAILABLE));
     }

@@ -50,8 +50,8 @@ pub struct TailView {
     pub counts: watch::Receiver<TailCounts>,
     /// How long its events and fences took.
     pub times: Arc<TailTimes>,
-    /// The time at which the tail began its newest query that the followed journal has answered.
-    pub answered: watch::Receiver<Option<Instant>>,
+    /// The last moment that is proven: a statement that began then was answered by the journal that the tail follows.
+    pub proven_at: watch::Receiver<Option<Instant>>,
     /// The pages that the tail fills.
     pub pages: Pages<Views>,
 }

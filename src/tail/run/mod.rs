@@ -5,7 +5,7 @@ mod connection;
 mod lost;
 mod memory;
 mod probe;
-mod recall;
+mod resume;
 mod stall_watch;
 mod state;
 

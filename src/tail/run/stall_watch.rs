@@ -19,7 +19,7 @@ const NAME_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct StallWatch {
     /// The moment since which the oldest fence is closed and the head has not moved.
     closed_since: Option<(Instant, SystemTime)>,
-    /// Whether the head has moved since the last [`Self::follow`].
+    /// Whether the head has moved since the last [`Self::update`].
     progressed: bool,
     last_named: Instant,
 }
@@ -36,7 +36,7 @@ impl StallWatch {
 
     /// Names the transactions that hold the oldest fence, and ends those beyond the limit. Each of them has held that fence
     /// since it was first found closed.
-    pub(super) async fn follow<R: Render>(
+    pub(super) async fn update<R: Render>(
         &mut self,
         client: &Client,
         fences: &Fences,

@@ -23,8 +23,8 @@ pub struct Tail<R: Render> {
     pub(super) status: watch::Sender<TailStatus>,
     pub(super) counts: watch::Sender<TailCounts>,
     pub(super) times: Arc<TailTimes>,
-    /// When the last statement began that the followed journal has answered.
-    pub(super) answered: watch::Sender<Option<Instant>>,
+    /// The last moment that is proven: a statement that began then was answered by the journal that the tail follows.
+    pub(super) proven_at: watch::Sender<Option<Instant>>,
     pub(super) memory: Memory,
 }
 
@@ -36,9 +36,10 @@ impl<R: Render> Tail<R> {
         pages: PageWriter<R>,
         blocker_limit: Option<Duration>,
     ) -> Self {
-        let (status, counts, answered) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
+        let (status, counts, proven_at) =
+            (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
         let (times, memory) = (Arc::default(), Memory::default());
-        Self { connector, database, pages, blocker_limit, status, counts, times, answered, memory }
+        Self { connector, database, pages, blocker_limit, status, counts, times, proven_at, memory }
     }
 
     /// The status of the tail, now and later.
@@ -56,9 +57,9 @@ impl<R: Render> Tail<R> {
         Arc::clone(&self.times)
     }
 
-    /// The moment at which the tail last asked a question whose answer proved to come from the journal that it follows.
-    pub fn answered(&self) -> watch::Receiver<Option<Instant>> {
-        self.answered.subscribe()
+    /// The last moment that is proven: a statement that began then was answered by the journal that the tail follows.
+    pub fn proven_at(&self) -> watch::Receiver<Option<Instant>> {
+        self.proven_at.subscribe()
     }
 
     pub(super) fn count(&self, change: impl FnOnce(&mut TailCounts)) {
