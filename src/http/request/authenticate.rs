@@ -24,8 +24,8 @@ const REVOCATIONS_WAIT_LIMIT: Duration = Duration::from_secs(5);
 /// The reason for which a token is refused.
 #[derive(Debug)]
 pub(in crate::http) enum AccessError {
-    /// The token is not valid, its role is unknown, its address has sent too many bad tokens, or the server has not read the list of
-    /// revocations yet.
+    /// The token is not valid, its role is unknown or may not read, its address has sent too many bad tokens, or the server has not read
+    /// the list of revocations yet.
     Refused(Problem),
     /// The token is valid, but its subject is revoked.
     Revoked,
@@ -82,8 +82,9 @@ impl TokenChecks {
         Ok(identity)
     }
 
-    /// Checks a token. A token that no known key has signed counts against the client's address. A valid token is accepted even if
-    /// that address has sent too many such tokens: signatures of 128 bits and more cannot be guessed, and checking one costs less than the request around it.
+    /// Checks a token. A token that no known key has signed counts against the client's address. A valid token is accepted even if that
+    /// address has sent too many such tokens: signatures of 128 bits and more cannot be guessed, and checking one costs less than the
+    /// request around it.
     async fn verify(&self, quota: &RequestQuota, token: &str) -> Result<Identity, AccessError> {
         let identity = match self.verifier.examine(token).await {
             Ok(identity) => identity,
