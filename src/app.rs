@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Revoked, Verifier, revocations};
+use crate::auth::{RevokedSubjects, Verifier, revocations};
 use crate::chat::Chat;
 use crate::clock::{Clock, jitter};
 use crate::config::{ConfigError, ServerConfig};
@@ -119,11 +119,11 @@ impl App {
             status: self.tail.status(),
             counts: self.tail.counts(),
             times: self.tail.times(),
-            answered: self.tail.answered(),
+            proven_at: self.tail.proven_at(),
             pages: self.announcer.pages().clone(),
         };
         let drain = self.config.drain;
-        let revoked = Revoked::default();
+        let revoked = RevokedSubjects::default();
         let guards = Guards { verifier: self.verifier.clone(), revoked: revoked.clone(), limits: self.limits.clone() };
         let context = Context::new(
             &self.config,

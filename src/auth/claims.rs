@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Role;
 use super::identity::{Identity, LEEWAY, is_subject};
 use super::json::{self, Object};
-use super::rejection::{Reason, Refused, Rejection};
+use super::rejection::{Reason, Rejection, TokenError};
 
 /// The last second of the year 9999. Later ones have no date, and are no times that somebody meant.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -77,7 +77,8 @@ impl Policy {
 /// The role of a token: `role`, else the strongest known one of `roles`, else [`Role::User`]. An unknown role may mean less
 /// than any known one, so it is refused.
 fn role(claims: &Object) -> Result<Role, Rejection> {
-    let unknown = Rejection { refused: Refused::Forbidden, why: "no role in it is known", genuine: true };
+    let unknown =
+        Rejection { error: TokenError::Forbidden, reason: "no role in it is known", has_valid_signature: true };
     let several = match claims.get("roles") {
         None => None,
         Some(Value::Array(many)) => Some(texts(many).ok_or("roles holds what is not a text")?),
@@ -170,7 +171,7 @@ mod tests {
 
     #[test]
     fn the_role_is_the_one_named_or_the_strongest_known() {
-        let role = |claims: Value| open(&claims).map(|identity| identity.role()).map_err(|no| no.refused);
+        let role = |claims: Value| open(&claims).map(|identity| identity.role()).map_err(|rejection| rejection.error);
         assert_eq!(role(json!({})), Ok(Role::User));
         for known in Role::ALL {
             assert_eq!(role(json!({ "role": known.as_str() })), Ok(known));
@@ -178,16 +179,16 @@ mod tests {
         assert_eq!(role(json!({ "roles": ["viewer", "root", "operator", "engine"] })), Ok(Role::Operator));
         assert_eq!(role(json!({ "role": "viewer", "roles": ["admin"] })), Ok(Role::Viewer));
         for unknown in [json!({ "role": "root" }), json!({ "role": "Admin" }), json!({ "role": "" })] {
-            assert_eq!(role(unknown), Err(Refused::Forbidden));
+            assert_eq!(role(unknown), Err(TokenError::Forbidden));
         }
         for unknown in
             [json!({ "roles": [] }), json!({ "roles": ["root"] }), json!({ "role": "x", "roles": ["admin"] })]
         {
-            assert_eq!(role(unknown), Err(Refused::Forbidden));
+            assert_eq!(role(unknown), Err(TokenError::Forbidden));
         }
         let wrong = [json!({ "role": null }), json!({ "role": ["admin"] }), json!({ "roles": "admin" })];
         for wrong in wrong.into_iter().chain([json!({ "roles": [7] }), json!({ "role": "admin", "roles": 7 })]) {
-            assert_eq!(role(wrong), Err(Refused::Unauthorized));
+            assert_eq!(role(wrong), Err(TokenError::Unauthorized));
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_postgres::{Client, Error};
 
-use super::Revoked;
+use super::RevokedSubjects;
 use crate::db::{Connector, DatabaseError, Timestamp};
 use crate::shutdown::Shutdown;
 
@@ -98,14 +98,14 @@ pub async fn list(client: &Client, after: &str, limit: i64) -> Result<Vec<Revoca
 pub struct Follower {
     /// Makes a connection outside the pool, so that a busy pool does not delay the looks.
     connector: Connector,
-    revoked: Revoked,
+    revoked: RevokedSubjects,
     connection: Option<(Client, JoinHandle<()>)>,
     fingerprint: Option<String>,
 }
 
 impl Follower {
     /// A follower that has not looked yet.
-    pub fn new(connector: Connector, revoked: Revoked) -> Self {
+    pub fn new(connector: Connector, revoked: RevokedSubjects) -> Self {
         Self { connector, revoked, connection: None, fingerprint: None }
     }
 

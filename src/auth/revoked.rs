@@ -14,14 +14,14 @@ use super::Identity;
 
 /// The revoked subjects of a node. Cloning gives another handle to the same ones.
 #[derive(Debug, Clone, Default)]
-pub struct Revoked(Arc<Inner>);
+pub struct RevokedSubjects(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
     /// Subjects, and the second (since 1970) through which their tokens are refused.
     refused_through: RwLock<HashMap<Box<str>, i64>>,
     registrations: Mutex<Registrations>,
-    /// For each subject the latest `iat` of its tokens that were let in while that lay ahead of this node's clock.
+    /// For each subject the latest `iat` of its tokens that were accepted while that lay ahead of this node's clock.
     ahead: Mutex<HashMap<Box<str>, i64>>,
     next_number: AtomicU64,
     /// The number of lists that were read.
@@ -45,19 +45,19 @@ struct Registration {
     wake: Notify,
 }
 
-/// The presence of one session or waiting request, until it is dropped.
+/// The registration of one session or waiting request under its subject, until it is dropped. A revocation of the subject wakes it.
 #[derive(Debug)]
 pub struct Presence {
-    of: Revoked,
+    of: RevokedSubjects,
     subject: Arc<str>,
     number: u64,
     registration: Arc<Registration>,
 }
 
-impl Revoked {
-    /// True if a token of this subject, issued at this time, is refused. The second of the revocation counts as before it,
-    /// since `iat` has no fractions.
-    pub fn holds(&self, identity: &Identity) -> bool {
+impl RevokedSubjects {
+    /// True if this identity is revoked: its subject is on the list, and its token was issued no later than the second of the
+    /// revocation. A token issued within that second is refused too, since `iat` has no fractions.
+    pub fn contains(&self, identity: &Identity) -> bool {
         self.refuses(identity.subject(), identity.issued_at())
     }
 
@@ -78,11 +78,11 @@ impl Revoked {
         self.registrations().entry(Arc::clone(&subject)).or_default().insert(number, Arc::clone(&registration));
         let presence = Presence { of: self.clone(), subject, number, registration };
         // After the registration: a revocation that comes between the two finds the session registered.
-        (!self.holds(identity)).then_some(presence)
+        (!self.contains(identity)).then_some(presence)
     }
 
-    /// Remembers a token that is let in while its `iat` lies ahead of the clock, so that a later revocation covers it.
-    pub fn let_in(&self, identity: &Identity, now: u64) {
+    /// Notes that a token was accepted. If its `iat` lies ahead of the clock, it is remembered, so that a later revocation covers it.
+    pub fn note_accepted(&self, identity: &Identity, now: u64) {
         if identity.issued_at() <= now {
             return;
         }
@@ -97,7 +97,7 @@ impl Revoked {
         }
     }
 
-    /// Moves each new revocation of a list to the latest `iat` that was let in for its subject. Returns the moved ones, which
+    /// Moves each new revocation of a list to the latest `iat` that was accepted for its subject. Returns the moved ones, which
     /// the caller must write to the database, for the other nodes and for a restart.
     fn move_behind_early_tokens(&self, list: &mut HashMap<Box<str>, i64>) -> Vec<(Box<str>, i64)> {
         let known = self.0.refused_through.read().unwrap_or_else(PoisonError::into_inner);
@@ -136,8 +136,8 @@ impl Revoked {
         (ended, moved)
     }
 
-    /// Waits until a first list was read, since nobody can be let in before that. Returns false if the limit has passed.
-    pub async fn known(&self, limit: Duration) -> bool {
+    /// Waits until a first list was read: before that nobody can be accepted. Returns false if it was not read within the limit.
+    pub async fn wait_until_known(&self, limit: Duration) -> bool {
         if *self.0.reads.borrow() > 0 {
             return true;
         }
@@ -221,35 +221,35 @@ mod tests {
 
     #[test]
     fn tokens_through_the_second_of_the_revocation_are_out_and_later_ones_are_not() {
-        let revoked = Revoked::default();
+        let revoked = RevokedSubjects::default();
         revoked.replace(HashMap::from([("a".into(), 100)]));
-        assert!(revoked.holds(&who("a", 99)) && revoked.holds(&who("a", 100)));
-        assert!(!revoked.holds(&who("a", 101)) && !revoked.holds(&who("b", 1)));
+        assert!(revoked.contains(&who("a", 99)) && revoked.contains(&who("a", 100)));
+        assert!(!revoked.contains(&who("a", 101)) && !revoked.contains(&who("b", 1)));
         assert!(revoked.enter(&who("a", 100)).is_none() && revoked.registrations().is_empty());
-        assert!(!revoked.holds(&who("a", u64::MAX)));
+        assert!(!revoked.contains(&who("a", u64::MAX)));
     }
 
     #[test]
     fn a_token_from_ahead_of_the_clock_is_out_when_it_was_let_in_before_the_revocation() {
-        let revoked = Revoked::default();
-        revoked.let_in(&who("a", 150), 100);
-        revoked.let_in(&who("a", 140), 100);
-        revoked.let_in(&who("b", 100), 100);
+        let revoked = RevokedSubjects::default();
+        revoked.note_accepted(&who("a", 150), 100);
+        revoked.note_accepted(&who("a", 140), 100);
+        revoked.note_accepted(&who("b", 100), 100);
         let session = revoked.enter(&who("a", 150)).unwrap();
         let list = HashMap::from([("a".into(), 101), ("b".into(), 99)]);
         assert_eq!(revoked.replace(list.clone()), (1, vec![("a".into(), 150)]));
-        assert!(session.is_revoked() && revoked.holds(&who("a", 150)) && !revoked.holds(&who("b", 100)));
+        assert!(session.is_revoked() && revoked.contains(&who("a", 150)) && !revoked.contains(&who("b", 100)));
         // One that is first seen after the revocation was issued after it, as far as anybody can tell.
-        assert!(!revoked.holds(&who("a", 151)));
-        revoked.let_in(&who("a", 155), 110);
+        assert!(!revoked.contains(&who("a", 151)));
+        revoked.note_accepted(&who("a", 155), 110);
         let written = HashMap::from([("a".into(), 150), ("b".into(), 99)]);
         assert_eq!(revoked.replace(written), (0, vec![]));
-        assert!(!revoked.holds(&who("a", 155)));
+        assert!(!revoked.contains(&who("a", 155)));
     }
 
     #[test]
     fn only_those_on_the_list_are_woken_and_all_are_forgotten_when_they_go() {
-        let revoked = Revoked::default();
+        let revoked = RevokedSubjects::default();
         let [old, new, other] = [who("a", 5), who("a", 50), who("b", 5)].map(|who| revoked.enter(&who).unwrap());
         assert_eq!(revoked.replace(HashMap::from([("a".into(), 10)])).0, 1);
         assert!(old.revoked().now_or_never().is_some() && old.revoked().now_or_never().is_some());
@@ -261,9 +261,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn nobody_is_let_in_before_the_first_list() {
-        let revoked = Revoked::default();
-        assert!(!revoked.known(Duration::from_secs(5)).await);
+        let revoked = RevokedSubjects::default();
+        assert!(!revoked.wait_until_known(Duration::from_secs(5)).await);
         revoked.replace(HashMap::new());
-        assert!(revoked.known(Duration::from_secs(5)).await && revoked.is_empty());
+        assert!(revoked.wait_until_known(Duration::from_secs(5)).await && revoked.is_empty());
     }
 }

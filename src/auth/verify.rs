@@ -8,7 +8,7 @@ use super::identity::Identity;
 use super::key::{Algorithm, Key};
 use super::key_source::{FetchError, FetchKeys};
 use super::keys::Keys;
-use super::rejection::{Reason, Refused, Rejection};
+use super::rejection::{Reason, Rejection, TokenError};
 use crate::clock::Clock;
 use crate::config::{ConfigError, TokenConfig};
 use crate::shutdown::Shutdown;
@@ -49,10 +49,10 @@ impl Verifier {
     }
 
     /// The identity that a token speaks for. Waits only where its key must be fetched first.
-    pub async fn verify(&self, token: &str) -> Result<Identity, Refused> {
-        self.examine(token).await.map_err(|no| {
-            tracing::debug!(why = no.why, "a token is refused");
-            no.refused
+    pub async fn verify(&self, token: &str) -> Result<Identity, TokenError> {
+        self.examine(token).await.map_err(|rejection| {
+            tracing::debug!(why = rejection.reason, "a token is refused");
+            rejection.error
         })
     }
 
@@ -68,14 +68,14 @@ impl Verifier {
         };
         verdict?;
         let judged = policy.judge(&parts.claims, self.0.clock.unix_seconds());
-        judged.map_err(|no| Rejection { genuine: true, ..no })
+        judged.map_err(|rejection| Rejection { has_valid_signature: true, ..rejection })
     }
 
     /// Fetches the keys now, and again before they are stale, until the shutdown. A server runs this as a task; without
     /// it the first token waits for the keys.
     pub async fn keep_keys(self, shutdown: Shutdown) {
         match &self.0.keys {
-            Some(published) => published.keys.keep(&shutdown).await,
+            Some(published) => published.keys.keep_fresh(&shutdown).await,
             // A task that ends before the shutdown would be taken for a broken one.
             None => shutdown.cancelled().await,
         }

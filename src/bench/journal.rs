@@ -9,7 +9,7 @@ use super::measured::{Busy, Latency, Plan, Round, Throughput, count};
 use super::readers::{Fetcher, Follower, Listener};
 use super::report;
 use super::testbed::{Scheme, Testbed};
-use crate::tail::Counts;
+use crate::tail::TailCounts;
 
 /// How much longer than planned a round may take to have something to show.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -92,8 +92,8 @@ async fn busy(
     testbed: &Testbed,
     follower: Follower,
     samples: &[Sample],
-    before: Counts,
-    after: Counts,
+    before: TailCounts,
+    after: TailCounts,
 ) -> Result<Busy, BenchError> {
     let (rows, last) = testbed.rows(Scheme::Rowcast).await?;
     let (marks, events) = follower.finish(last).await?;

@@ -14,7 +14,7 @@ use crate::db::{Connector, Database, DatabaseError};
 use crate::journal::StoredEvent;
 use crate::shutdown::Shutdown;
 use crate::tail::pages::{Limits, Pages, PostgresLoad, Seqs};
-use crate::tail::{Counts, Hearing, Tail};
+use crate::tail::{Hearing, Tail, TailCounts};
 
 /// How long a reader may take to hear its first bell, or to come to the end of what was written.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ pub(super) struct Mark {
 
 /// A tail as a server runs it, and a reader that follows it.
 pub(super) struct Follower {
-    counts: watch::Receiver<Counts>,
+    counts: watch::Receiver<TailCounts>,
     shutdown: Shutdown,
     running: JoinHandle<()>,
     cursor: watch::Receiver<i64>,
@@ -59,7 +59,7 @@ impl Follower {
         Ok(Self { counts, shutdown, running, cursor, reading, end })
     }
 
-    pub(super) fn counts(&self) -> Counts {
+    pub(super) fn counts(&self) -> TailCounts {
         *self.counts.borrow()
     }
 

@@ -38,15 +38,15 @@ pub(super) async fn run(source: &Source, args: &ArgMatches) -> Result<(), Failur
 }
 
 fn print(report: &Report) {
-    let Report { count, from, upto, stream, table, .. } = report;
-    output::print(&format!("compared   {count} events, after seq {from} up to {upto}"));
-    output::print(&format!("stream     sha256 {stream}"));
-    output::print(&format!("table      sha256 {table}"));
+    let Report { count, after, upto, stream_digest, table_digest, .. } = report;
+    output::print(&format!("compared   {count} events, after seq {after} up to {upto}"));
+    output::print(&format!("stream     sha256 {stream_digest}"));
+    output::print(&format!("table      sha256 {table_digest}"));
     if let Some(difference) = &report.difference {
         output::print(&format!("different  {difference}"));
     }
-    if let Some(beyond) = &report.beyond {
-        output::print(&format!("different  {beyond}"));
+    if let Some(rows) = &report.rows_beyond_sequence {
+        output::print(&format!("different  {rows}"));
     }
     if report.is_equal() {
         output::print("equal      every event once, in order, with the same content");

@@ -15,7 +15,7 @@ use super::distrust::Distrust;
 use super::lane::{self, Lane};
 use super::lane_counts::{LaneCounts, Waiting};
 use super::lease::Lease;
-use super::ping::{LastPing, Pong};
+use super::ping::{LastPing, PingReply};
 use super::share::{Requester, Shares};
 use super::{CONNECT_LIMIT, Connector, DatabaseError, connections};
 
@@ -24,7 +24,7 @@ const NEW_CONNECTIONS: u32 = 2;
 
 /// Counts the new connections of one read that led to another server.
 #[derive(Debug, Default)]
-pub struct Strangers(u32);
+pub struct MisroutedConnections(u32);
 
 /// A handle to the database: cheap to clone, shared by everyone.
 #[derive(Clone)]
@@ -140,7 +140,7 @@ impl Database {
         &self,
         lane: Lane,
         requester: &Requester,
-        strangers: &mut Strangers,
+        misrouted: &mut MisroutedConnections,
         work: impl AsyncFnOnce(&mut Client) -> Result<Option<T>, E>,
     ) -> Result<Option<Result<T, E>>, DatabaseError> {
         let lane = self.lane(lane);
@@ -150,9 +150,9 @@ impl Database {
         let result = timeout(lane.lane.limits().run, work(client)).await;
         match result {
             Ok(Ok(None)) => {
-                strangers.0 += u32::from(lease.is_new());
+                misrouted.0 += u32::from(lease.is_new());
                 lease.reject();
-                if strangers.0 < NEW_CONNECTIONS { Ok(None) } else { Err(DatabaseError::Elsewhere) }
+                if misrouted.0 < NEW_CONNECTIONS { Ok(None) } else { Err(DatabaseError::Elsewhere) }
             }
             // A snapshot that fails leaves its transaction open: its connection is closed with it.
             Ok(Err(error)) if lane.lane == Lane::Snapshot => Ok(Some(Err(error))),
@@ -194,7 +194,7 @@ impl Database {
 
     /// Asks the database whether it is there and takes writes, on a connection that is for this alone. Those who ask at the
     /// same time share one answer.
-    pub async fn ping(&self) -> Result<Pong, DatabaseError> {
+    pub async fn ping(&self) -> Result<PingReply, DatabaseError> {
         let mut last = self.0.last_ping.lock().await;
         if let Some(answer) = last.fresh() {
             return answer;
@@ -203,7 +203,7 @@ impl Database {
         let asking = self.run(Lane::Probe, async |client| connections::is_read_only(client).await);
         let asked = timeout(lane::PROBE_LIMIT, async { Ok::<_, DatabaseError>(asking.await??) });
         let read_only = asked.await.unwrap_or(Err(DatabaseError::Slow(lane::PROBE_LIMIT)));
-        let answer = read_only.map(|read_only| Pong { took: begun.elapsed(), read_only });
+        let answer = read_only.map(|read_only| PingReply { took: begun.elapsed(), read_only });
         if last.replace(&answer) {
             // Sessions keep the `default_transaction_read_only` that they began with, so all are made anew.
             self.0.distrust.distrust_all();

@@ -21,10 +21,10 @@ mod url;
 use std::time::Duration;
 
 pub use connect::Connector;
-pub use database::{Database, LaneStatus, Strangers};
+pub use database::{Database, LaneStatus, MisroutedConnections};
 pub use error::DatabaseError;
 pub use lane::Lane;
-pub use ping::Pong;
+pub use ping::PingReply;
 pub use share::Requester;
 pub use timestamp::{BadTimestamp, EARLIEST, LATEST, Timestamp};
 pub use tls::TlsError;

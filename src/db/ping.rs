@@ -7,9 +7,9 @@ use super::DatabaseError;
 /// How long one answer serves everybody who asks, so that a flood of probes is not a flood of queries.
 const ANSWER_LIFETIME: Duration = Duration::from_millis(100);
 
-/// The answer of a database that is there.
+/// The answer of a database to a ping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pong {
+pub struct PingReply {
     /// How long the answer took.
     pub took: Duration,
     /// Whether it takes no writes: a standby, or one with `default_transaction_read_only`.
@@ -20,19 +20,19 @@ pub struct Pong {
 #[derive(Debug, Default)]
 pub(super) struct LastPing {
     at: Option<Instant>,
-    result: Option<Result<Pong, DatabaseError>>,
+    result: Option<Result<PingReply, DatabaseError>>,
 }
 
 impl LastPing {
     /// The last answer, while it is young enough to serve everybody who asks.
-    pub(super) fn fresh(&self) -> Option<Result<Pong, DatabaseError>> {
+    pub(super) fn fresh(&self) -> Option<Result<PingReply, DatabaseError>> {
         let fresh = self.at.is_some_and(|at| at.elapsed() < ANSWER_LIFETIME);
         self.result.clone().filter(|_| fresh)
     }
 
     /// Keeps a new answer and logs where it differs from the one before. True if the database begins or ceases to take writes.
-    pub(super) fn replace(&mut self, new: &Result<Pong, DatabaseError>) -> bool {
-        let read_only = new.as_ref().ok().map(|pong| pong.read_only);
+    pub(super) fn replace(&mut self, new: &Result<PingReply, DatabaseError>) -> bool {
+        let read_only = new.as_ref().ok().map(|reply| reply.read_only);
         let changed = self.result.is_some() && self.read_only() != read_only;
         self.log_change(new);
         self.at = Some(Instant::now());
@@ -41,13 +41,13 @@ impl LastPing {
     }
 
     fn read_only(&self) -> Option<bool> {
-        self.result.as_ref()?.as_ref().ok().map(|pong| pong.read_only)
+        self.result.as_ref()?.as_ref().ok().map(|reply| reply.read_only)
     }
 
     /// Logs an answer only if it differs from the one before.
-    fn log_change(&self, new: &Result<Pong, DatabaseError>) {
-        let state = |result: &Result<Pong, DatabaseError>| match result {
-            Ok(pong) if pong.read_only => Some("read_only"),
+    fn log_change(&self, new: &Result<PingReply, DatabaseError>) {
+        let state = |result: &Result<PingReply, DatabaseError>| match result {
+            Ok(reply) if reply.read_only => Some("read_only"),
             Ok(_) => None,
             Err(error) => Some(error.kind()),
         };
@@ -55,7 +55,7 @@ impl LastPing {
         match new {
             _ if before == now => {}
             Err(error) => tracing::error!(reason = error.kind(), "database check failed: {error}"),
-            Ok(pong) if pong.read_only => {
+            Ok(reply) if reply.read_only => {
                 tracing::error!(
                     "the database takes no writes: it is a standby, or default_transaction_read_only is on"
                 );

@@ -37,7 +37,7 @@ pub struct Appended {
 pub enum AppendError {
     /// One of the events cannot be stored; none of the batch was.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] AppendRefusal),
     /// More than [`MAX_BATCH`] events.
     #[error("a batch must be at most {MAX_BATCH} events: {0}")]
     TooMany(usize),
@@ -48,7 +48,7 @@ pub enum AppendError {
 
 /// The reason for which an event cannot be stored. It repeats nothing of the event's content.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct Refusal {
+pub struct AppendRefusal {
     /// The index of the event in its batch, from 0. `None` if the key or scope of the request is at fault, or if the database
     /// refused the batch but none of its events alone.
     pub index: Option<usize>,
@@ -60,7 +60,7 @@ pub struct Refusal {
     pub code: String,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for AppendRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.reason)
     }
@@ -128,7 +128,7 @@ pub async fn append_once(
 
 fn unfit_key(index: Option<usize>, reason: String) -> AppendError {
     let code = SqlState::INVALID_PARAMETER_VALUE.code().to_owned();
-    Refusal { index, column: Some("dedupe_key".to_owned()), reason, code }.into()
+    AppendRefusal { index, column: Some("dedupe_key".to_owned()), reason, code }.into()
 }
 
 type Parameter<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -190,8 +190,8 @@ impl<'a> Columns<'a> {
 }
 
 /// Refuses events with a NUL character. Postgres would fail the whole statement without naming the event.
-fn refuse_nul(scope: &str, events: &[NewEvent]) -> Result<(), Refusal> {
-    let refused = |index, column: &str| Refusal {
+fn refuse_nul(scope: &str, events: &[NewEvent]) -> Result<(), AppendRefusal> {
+    let refused = |index, column: &str| AppendRefusal {
         index,
         column: Some(column.to_owned()),
         reason: format!("{column} must not hold a NUL character"),
@@ -209,9 +209,9 @@ fn refuse_nul(scope: &str, events: &[NewEvent]) -> Result<(), Refusal> {
 }
 
 /// Refuses payloads above [`MAX_PAYLOAD`]. Postgres would first print such a payload, which may take a gigabyte of digits.
-fn refuse_heavy(events: &[NewEvent]) -> Result<(), Refusal> {
+fn refuse_heavy(events: &[NewEvent]) -> Result<(), AppendRefusal> {
     let Some(index) = events.iter().position(|event| weight(event.payload.get()) > MAX_PAYLOAD) else { return Ok(()) };
-    Err(Refusal {
+    Err(AppendRefusal {
         index: Some(index),
         column: Some("payload".to_owned()),
         reason: format!("payload must be at most {MAX_PAYLOAD} bytes (256 KiB)"),
@@ -220,11 +220,11 @@ fn refuse_heavy(events: &[NewEvent]) -> Result<(), Refusal> {
 }
 
 /// The refusal that an error of the database means; `None` if the error says nothing of an event.
-fn refusal(error: &Error, events: usize) -> Option<Refusal> {
+fn refusal(error: &Error, events: usize) -> Option<AppendRefusal> {
     let db = error.as_db_error()?;
     let (column, reason) = explain(db)?;
     let index = if events == 1 { Some(0) } else { db.detail().and_then(index_from_detail) };
-    Some(Refusal { index, column, reason, code: db.code().code().to_owned() })
+    Some(AppendRefusal { index, column, reason, code: db.code().code().to_owned() })
 }
 
 /// The index of the event from the detail of an error, `event 3 of 7`, which counts from 1. There, 0 means that no event fails
@@ -266,5 +266,5 @@ fn explain(db: &DbError) -> Option<(Option<String>, String)> {
 
 fn unexplained(reason: &str) -> AppendError {
     let code = SqlState::INTERNAL_ERROR.code().to_owned();
-    Refusal { index: None, column: None, reason: reason.to_owned(), code }.into()
+    AppendRefusal { index: None, column: None, reason: reason.to_owned(), code }.into()
 }

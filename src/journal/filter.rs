@@ -47,10 +47,9 @@ pub enum Owners {
     Only(String),
 }
 
-/// The narrowest condition of a filter. Readers wait under their keys, so that an event finds those who may want it without
-/// asking every filter.
+/// The narrowest condition of a filter, by which the announcer finds the readers that an event may be for without asking every filter.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Key {
+pub enum FilterKey {
     /// This trade.
     Trade(Uuid),
     /// This subject.
@@ -141,26 +140,27 @@ impl Filter {
 
     /// The narrowest condition of the filter, or one key for each type of a list of types. An event that meets the filter has one of
     /// these keys.
-    pub fn keys(&self) -> Vec<Key> {
+    pub fn keys(&self) -> Vec<FilterKey> {
         let owner = self.owner.as_ref().or(match &self.owners {
             Owners::Only(owner) => Some(owner),
             _ => None,
         });
-        let key = (self.trade_id.map(Key::Trade))
-            .or_else(|| self.subject.clone().map(Key::Subject))
-            .or_else(|| owner.cloned().map(Key::Owner))
-            .or_else(|| self.symbol.clone().map(Key::Symbol));
+        let key = (self.trade_id.map(FilterKey::Trade))
+            .or_else(|| self.subject.clone().map(FilterKey::Subject))
+            .or_else(|| owner.cloned().map(FilterKey::Owner))
+            .or_else(|| self.symbol.clone().map(FilterKey::Symbol));
         match key {
             Some(key) => vec![key],
-            None if self.types.is_empty() => vec![Key::Any],
-            None => self.types.iter().map(|types| Key::Type(types.words().to_owned())).collect(),
+            None if self.types.is_empty() => vec![FilterKey::Any],
+            None => self.types.iter().map(|types| FilterKey::Type(types.words().to_owned())).collect(),
         }
     }
 
     /// True if an index serves the filter well: its narrowest condition is a trade, a subject, an owner or a symbol, or it asks for
     /// the few public events, which have an index of their own.
     pub fn is_narrow(&self) -> bool {
-        self.owners == Owners::Nobody || !self.keys().iter().any(|key| matches!(key, Key::Type(_) | Key::Any))
+        self.owners == Owners::Nobody
+            || !self.keys().iter().any(|key| matches!(key, FilterKey::Type(_) | FilterKey::Any))
     }
 
     /// True if this event meets the filter.
@@ -223,7 +223,7 @@ impl Owners {
     }
 }
 
-impl Key {
+impl FilterKey {
     /// Every key under which a reader may wait for this event.
     pub fn of(event: &StoredEvent) -> Vec<Self> {
         let mut keys = vec![Self::Any, Self::Type(event.kind.clone())];
@@ -334,16 +334,19 @@ mod tests {
         for (pair, is_narrow) in narrow.map(|pair| (pair, true)).into_iter().chain(broad.map(|pair| (pair, false))) {
             let filter = filter(&[pair]);
             assert!(filter.matches(&event) && filter.is_narrow() == is_narrow, "{pair:?}");
-            assert!(filter.keys().iter().any(|key| Key::of(&event).contains(key)), "{pair:?}");
+            assert!(filter.keys().iter().any(|key| FilterKey::of(&event).contains(key)), "{pair:?}");
         }
         let several = filter(&[("type", "note.added,trade.order.*")]);
-        assert_eq!(several.keys().iter().filter(|key| Key::of(&event).contains(key)).count(), 1);
+        assert_eq!(several.keys().iter().filter(|key| FilterKey::of(&event).contains(key)).count(), 1);
         // The narrowest goes first, and a reader who sees only own rows waits for those.
-        assert_eq!(filter(&[("symbol", "S"), ("subject", "s"), ("type", "a")]).keys(), [Key::Subject("s".to_owned())]);
+        assert_eq!(
+            filter(&[("symbol", "S"), ("subject", "s"), ("type", "a")]).keys(),
+            [FilterKey::Subject("s".to_owned())]
+        );
         let own = filter(&[("symbol", "S")]).seen_by(Owners::Only("o".to_owned()));
-        assert_eq!((own.keys(), own.is_unrestricted()), (vec![Key::Owner("o".to_owned())], false));
+        assert_eq!((own.keys(), own.is_unrestricted()), (vec![FilterKey::Owner("o".to_owned())], false));
         let all = filter(&[]).seen_by(Owners::NobodyOr("o".to_owned()));
-        assert_eq!((all.keys(), all.is_unrestricted(), all.is_empty()), (vec![Key::Any], true, false));
+        assert_eq!((all.keys(), all.is_unrestricted(), all.is_empty()), (vec![FilterKey::Any], true, false));
     }
 
     #[test]

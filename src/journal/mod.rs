@@ -15,17 +15,17 @@ mod values;
 mod weight;
 
 pub use append::{
-    AppendError, Appended, MAX_BATCH, MAX_REQUEST_KEY, Refusal, SQL_SCOPE, append, append_batch, append_once,
+    AppendError, AppendRefusal, Appended, MAX_BATCH, MAX_REQUEST_KEY, SQL_SCOPE, append, append_batch, append_once,
 };
 pub use cursor::{BadCursor, Cursor};
 pub use event::{EventHeader, Level, StoredEvent};
-pub use filter::{Filter, FilterError, Key, MAX_TYPES, Owners, tellable};
+pub use filter::{Filter, FilterError, FilterKey, MAX_TYPES, Owners, tellable};
 pub use identity::{BEGIN, CurrentJournal, JournalIdentity, read_from, read_identified};
 pub use new_event::{BadEvent, NewEvent, names_a_field};
 pub use partitions::ensure_partitions;
 pub use read::{
-    Batch, Beyond, Bounds, Budget, MAX_ROWS, NEWEST_SQL, NEXT_SQL, Newest, QueryError, SILENCE, SIZES_SQL, Typical,
-    beyond, bounds, collect, cuts, explain_nth_newest, explain_query, newest, next, nth_newest, oldest, query,
-    range_sql, read_range, trimmed_through,
+    AveragePayload, Batch, BeyondHead, Bounds, Budget, MAX_ROWS, NEWEST_SQL, NEXT_SQL, Newest, QueryError, SILENCE,
+    SIZES_SQL, beyond_head, bounds, collect, cuts, explain_nth_newest, explain_query, newest, next, nth_newest, oldest,
+    query, range_sql, read_range, trimmed_through,
 };
 pub use weight::{MAX_PAYLOAD, weight};

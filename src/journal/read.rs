@@ -102,11 +102,11 @@ impl Batch {
 /// The average size of a payload in the last read. Postgres measures every row that a statement asks for, so the next statement
 /// asks for few more rows than it will get.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Typical {
+pub struct AveragePayload {
     bytes: i64,
 }
 
-impl Typical {
+impl AveragePayload {
     /// The fewest rows that are asked for, since the next payloads may be smaller.
     const FEWEST: i64 = 8;
 
@@ -290,17 +290,17 @@ pub async fn explain_nth_newest(
     client.query_typed_one(&format!("explain (format json) {sql}"), &values.all()).await?.try_get(0)
 }
 
-/// An event beyond the head, and the last value of the sequence.
+/// The answer to [`beyond_head`]: the event, and the last value of the sequence.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Beyond {
+pub struct BeyondHead {
     /// The last value of the sequence.
     pub drawn: i64,
     /// The event that was asked for, if it is committed.
     pub event: Option<EventHeader<'static>>,
 }
 
-/// Looks for an event that a node may not have decided yet.
-pub async fn beyond(client: &Client, seq: i64) -> Result<Beyond, Error> {
+/// Looks for an event beyond a node's head, which that node has not decided yet.
+pub async fn beyond_head(client: &Client, seq: i64) -> Result<BeyondHead, Error> {
     let columns = EventHeader::COLUMNS;
     let sql = format!(
         "select {columns}, drawn \
@@ -310,7 +310,7 @@ pub async fn beyond(client: &Client, seq: i64) -> Result<Beyond, Error> {
     let row = client.query_typed_one(&sql, &[(&seq, Type::INT8)]).await?;
     let is_there = row.try_get::<_, Option<i64>>(0)?.is_some();
     let event = is_there.then(|| EventHeader::from_row(&row)).transpose()?;
-    Ok(Beyond { drawn: row.try_get(5)?, event })
+    Ok(BeyondHead { drawn: row.try_get(5)?, event })
 }
 
 /// The newest seq that retention took; 0 if none.

@@ -42,7 +42,7 @@ impl Quota {
     }
 
     /// The rest of a debt after `elapsed` microseconds.
-    pub(super) fn after(self, debt: u64, elapsed: u64) -> u64 {
+    pub(super) fn debt_after(self, debt: u64, elapsed: u64) -> u64 {
         debt.saturating_sub(elapsed.saturating_mul(u64::from(self.count)))
     }
 
@@ -59,7 +59,7 @@ impl Quota {
     }
 
     /// The decision for this result, with the numbers that a client is told.
-    pub(super) fn decide(self, taken: Taken, cost: u32) -> Decision {
+    pub(super) fn decision(self, taken: Taken, cost: u32) -> Decision {
         let left = self.most().saturating_sub(taken.debt);
         let missing = self.price(cost).saturating_sub(left);
         Decision {
@@ -95,8 +95,8 @@ mod tests {
                 debt = taken.debt;
             }
             assert!(!quota.take(debt, 1).allowed);
-            assert_eq!(quota.after(debt, quota.period), 0);
-            assert!(quota.after(debt, quota.period - 1) > 0);
+            assert_eq!(quota.debt_after(debt, quota.period), 0);
+            assert!(quota.debt_after(debt, quota.period - 1) > 0);
         }
     }
 }

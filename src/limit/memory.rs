@@ -1,6 +1,7 @@
-//! The used part of each quota (its debt, see `gcra.rs`) as one node counts it by itself: a bounded table for each class.
+//! The quotas as one node counts them in its own memory: for each class a bounded table of debts. A debt is the used part of a quota
+//! (see `gcra.rs`). A key names whose quota it is: a client address or a subject.
 //!
-//! Without Redis this is all there is. With Redis the table is used only while Redis is lost, and is emptied when it is back.
+//! Without Redis these tables decide. With Redis they decide only while Redis is lost, and are emptied when it is back.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write};
@@ -12,26 +13,26 @@ use super::decision::{Class, Decision};
 use super::gcra::{Quota, micros};
 use crate::config::Rate;
 
-/// The most keys of one class that are held, in some 4 MB. Beyond that, the keys with the least debt are forgotten.
+/// The most keys that the table of one class holds, which takes some 4 MB. Beyond that, the keys with the least debt are forgotten.
 pub(super) const MOST_KEYS: usize = 65_536;
-/// A key is in the shard of its first byte; each has a lock of its own.
+/// The number of shards, each with a lock of its own. The first byte of a digest says in which shard its key is.
 const SHARDS: usize = 16;
 const SHARD_KEYS: usize = MOST_KEYS / SHARDS;
 /// The number of keys that a full shard forgets at once, so that the search for them is rare.
 const KEYS_PER_SWEEP: usize = SHARD_KEYS / 8;
 
-/// The hash under which a key is kept, here and in Redis: of one length, and without the text it was made of. The rate is part
-/// of it: a debt under another rate means something else.
+/// The hash under which a key is kept, here and in Redis. All hashes have one length, and none reveals the address or subject. The rate
+/// is hashed too, so that a changed rate begins with new debts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct KeyDigest([u8; 16]);
 
 impl KeyDigest {
     pub(super) fn of(class: Class, rate: Rate, key: &str) -> Self {
-        let named = format!("{}\0{}\0{}\0{key}", class.name(), rate.count, rate.per.as_secs());
-        let whole = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, named.as_bytes());
-        let mut half = [0; 16];
-        half.copy_from_slice(&whole.as_ref()[..16]);
-        Self(half)
+        let text = format!("{}\0{}\0{}\0{key}", class.name(), rate.count, rate.per.as_secs());
+        let sha256 = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&sha256.as_ref()[..16]);
+        Self(bytes)
     }
 
     /// The name of the key in Redis.
@@ -55,14 +56,14 @@ impl fmt::Debug for KeyDigest {
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     debt: u64,
-    /// The moment at which the debt was this, in microseconds since the table was made.
+    /// The moment at which the key had this debt, in microseconds since the table was created.
     at: u64,
 }
 
 /// The debts of one class.
 pub(super) struct DebtTable {
     quota: Quota,
-    made: Instant,
+    created: Instant,
     shards: [Mutex<Shard>; SHARDS],
 }
 
@@ -70,7 +71,7 @@ type Shard = HashMap<KeyDigest, Entry>;
 
 impl DebtTable {
     pub(super) fn new(quota: Quota) -> Self {
-        Self { quota, made: Instant::now(), shards: Default::default() }
+        Self { quota, created: Instant::now(), shards: Default::default() }
     }
 
     pub(super) fn quota(&self) -> Quota {
@@ -89,7 +90,7 @@ impl DebtTable {
             }
             shard.insert(*key, Entry { debt: taken.debt, at: now });
         }
-        self.quota.decide(taken, cost)
+        self.quota.decision(taken, cost)
     }
 
     /// Forgets all debts.
@@ -101,8 +102,8 @@ impl DebtTable {
         self.shards.iter().map(|shard| lock(shard).len()).sum()
     }
 
-    /// Forgets the keys that owe nothing any more; where those are not enough, the keys whose debt is paid back soonest. So the
-    /// many keys of a flood, which owe one request each, cannot make the table forget a key that has used all.
+    /// Forgets the keys that owe nothing any more. If those are too few, it also forgets the keys whose debt is paid back soonest. So the
+    /// many keys of a flood, which owe one request each, cannot make the table forget a key that has used its whole quota.
     fn sweep(&self, shard: &mut Shard, now: u64) {
         shard.retain(|_, entry| self.debt_at(entry, now) > 0);
         let mut too_many = (shard.len() + KEYS_PER_SWEEP).saturating_sub(SHARD_KEYS);
@@ -110,22 +111,22 @@ impl DebtTable {
             return;
         }
         let paid_at = |entry: &Entry| entry.at.saturating_add(self.quota.paid_in(entry.debt));
-        let mut moments: Vec<u64> = shard.values().map(paid_at).collect();
-        let (_, bound, _) = moments.select_nth_unstable(too_many - 1);
-        let bound = *bound;
+        let mut paid_moments: Vec<u64> = shard.values().map(paid_at).collect();
+        let (_, last_to_forget, _) = paid_moments.select_nth_unstable(too_many - 1);
+        let last_to_forget = *last_to_forget;
         shard.retain(|_, entry| {
-            let goes = too_many > 0 && paid_at(entry) <= bound;
-            too_many -= usize::from(goes);
-            !goes
+            let is_forgotten = too_many > 0 && paid_at(entry) <= last_to_forget;
+            too_many -= usize::from(is_forgotten);
+            !is_forgotten
         });
     }
 
     fn debt_at(&self, entry: &Entry, now: u64) -> u64 {
-        self.quota.after(entry.debt, now.saturating_sub(entry.at))
+        self.quota.debt_after(entry.debt, now.saturating_sub(entry.at))
     }
 
     fn now(&self) -> u64 {
-        micros(self.made.elapsed())
+        micros(self.created.elapsed())
     }
 
     fn shard(&self, key: &KeyDigest) -> MutexGuard<'_, Shard> {

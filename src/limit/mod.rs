@@ -141,7 +141,7 @@ impl Limits {
     async fn shared(&self, counter: &Counter, class: Class, digest: &KeyDigest, cost: u32) -> Option<Decision> {
         let quota = counter.debts.quota();
         let taken = self.0.redis.as_ref()?.take(&digest.redis_key(class), quota, cost).await?;
-        Some(quota.decide(taken, cost))
+        Some(quota.decision(taken, cost))
     }
 
     /// The rate of a class.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use super::read_error::ReadError;
 use super::read_state::ReadState;
 use crate::db::Database;
-use crate::journal::{Filter, Key, StoredEvent};
+use crate::journal::{Filter, FilterKey, StoredEvent};
 use crate::shutdown::Shutdown;
 use crate::tail::pages::{HOT_PAGES, Page, PageError, Pages, Position};
 use crate::view::Views;
@@ -44,7 +44,7 @@ impl fmt::Debug for Announcer {
 }
 
 /// The readers with a filter: by the narrowest conditions of the filter, then by the number of the registration.
-type Waiters = HashMap<Key, HashMap<u64, Arc<Waiter>>>;
+type Waiters = HashMap<FilterKey, HashMap<u64, Arc<Waiter>>>;
 
 #[derive(Debug)]
 struct Waiter {
@@ -113,7 +113,7 @@ impl Announcer {
     }
 
     /// The error for a cursor after which events were trimmed.
-    pub(super) async fn expired(&self) -> ReadError {
+    pub(super) async fn cursor_expired_error(&self) -> ReadError {
         self.oldest().await.map_or_else(ReadError::from, |oldest| ReadError::CursorExpired { oldest })
     }
 
@@ -144,7 +144,7 @@ impl Announcer {
         let is_continuous = before.epoch == position.epoch && before.known && position.trimmed <= before.head;
         let new_pages = if is_continuous { self.pages_between(before.head, &position) } else { None };
         let mut woken_count = self.announced.receiver_count();
-        // Held until the head is announced, so that a reader registers either before the waking and the announcement, or after both.
+        // The lock is held until the head is announced, so no reader registers between the wake-ups and the announcement.
         let waiters = self.waiters();
         match new_pages {
             Some(pages) => {
@@ -193,12 +193,12 @@ impl Announcer {
 
     /// Registers a reader for the events that a filter passes, until the returned value is dropped.
     pub(super) fn register(self: &Arc<Self>, filter: &Arc<Filter>) -> Registration {
-        let takes_all = filter.is_unrestricted() && filter.keys() == [Key::Any];
-        let waits_for = if takes_all { WaitsFor::Head(self.subscribe()) } else { self.wait_for_match(filter) };
+        let takes_all = filter.is_unrestricted() && filter.keys() == [FilterKey::Any];
+        let waits_for = if takes_all { WaitsFor::Head(self.subscribe()) } else { self.register_filter(filter) };
         Registration { announcer: Arc::clone(self), waits_for }
     }
 
-    fn wait_for_match(&self, filter: &Arc<Filter>) -> WaitsFor {
+    fn register_filter(&self, filter: &Arc<Filter>) -> WaitsFor {
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         // Starts out woken, so that the reader looks at everything that was announced before this moment.
         let waiter =
@@ -208,7 +208,7 @@ impl Announcer {
         for key in filter.keys() {
             waiters.entry(key).or_default().insert(number, Arc::clone(&waiter));
         }
-        WaitsFor::Match { number, waiter, look_upto: 0, head: None }
+        WaitsFor::Match { number, waiter, must_read_upto: 0, head: None }
     }
 }
 
@@ -218,7 +218,7 @@ fn wake_for(waiters: &Waiters, event: &StoredEvent) -> usize {
         return 0;
     }
     let mut woken_count = 0;
-    for waiter in Key::of(event).iter().filter_map(|key| waiters.get(key)).flat_map(HashMap::values) {
+    for waiter in FilterKey::of(event).iter().filter_map(|key| waiters.get(key)).flat_map(HashMap::values) {
         if !waiter.woken.load(Ordering::Acquire) && waiter.filter.matches(event) {
             waiter.wake();
             woken_count += 1;
@@ -238,9 +238,10 @@ pub(super) struct Registration {
 enum WaitsFor {
     /// The reader takes every event, so it waits for the next head.
     Head(watch::Receiver<Position>),
-    /// The reader is registered with its filter. Once woken, it must read every event up to the head of that moment, `look_upto`.
-    /// While it is ahead of this node it waits for the head as well, to be told that it has caught up.
-    Match { number: u64, waiter: Arc<Waiter>, look_upto: i64, head: Option<watch::Receiver<Position>> },
+    /// The reader is registered with its filter. A wake-up obliges it to read every event up to the head that it
+    /// then sees, `must_read_upto`. While its cursor is ahead of this node's head, it also waits for the next head, to find out when the
+    /// node has caught up with it.
+    Match { number: u64, waiter: Arc<Waiter>, must_read_upto: i64, head: Option<watch::Receiver<Position>> },
 }
 
 impl Registration {
@@ -249,7 +250,7 @@ impl Registration {
     pub(super) fn look(&mut self, read: &mut ReadState) -> Position {
         match &mut self.waits_for {
             WaitsFor::Head(announced) => announced.borrow_and_update().clone(),
-            WaitsFor::Match { waiter, look_upto, head, .. } => {
+            WaitsFor::Match { waiter, must_read_upto, head, .. } => {
                 let (woken, position) = {
                     // Both are read under the lock under which `Announcer::announce` sets both.
                     let _waiters = self.announcer.waiters();
@@ -258,8 +259,8 @@ impl Registration {
                     (waiter.woken.swap(false, Ordering::AcqRel), position)
                 };
                 if woken {
-                    *look_upto = position.head;
-                } else if read.has_passed(*look_upto) {
+                    *must_read_upto = position.head;
+                } else if read.has_passed(*must_read_upto) {
                     read.skip_to(&self.announcer.pages, &position);
                 }
                 position

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::event_run::{EventRun, SendBudget};
 use super::start_point::{StartPoint, cursor_for};
-use crate::journal::{Batch, Budget, Cursor, EventHeader, Filter, Owners, StoredEvent, Typical};
+use crate::journal::{AveragePayload, Batch, Budget, Cursor, EventHeader, Filter, Owners, StoredEvent};
 use crate::tail::pages::{Chunk, PAGE_SPAN, Page, Pages, Part, Position, View};
 use crate::view::{Frames, Tally, Views};
 
@@ -35,7 +35,7 @@ pub(super) struct ReadState {
     told_caught_up: bool,
     path: ReadPath,
     /// How large the rows are that searches return.
-    typical: Typical,
+    average_payload: AveragePayload,
     /// The newest seq that retention took, as the pages know it. The announced position may lag behind.
     trimmed: i64,
     /// True if the pages belong to a newer history already, which is about to be announced.
@@ -83,7 +83,7 @@ impl ReadState {
     pub(super) fn new(start: StartPoint, filter: Arc<Filter>, view: View) -> Self {
         let (path, StartPoint { after, cursor, epoch }) = (ReadPath::of(&filter), start);
         let (told_caught_up, trimmed, superseded, searched_from) = (false, 0, false, None);
-        let (tally, typical) = (Tally::default(), Typical::default());
+        let (tally, average_payload) = (Tally::default(), AveragePayload::default());
         Self {
             filter,
             view,
@@ -94,7 +94,7 @@ impl ReadState {
             start_seq: after,
             told_caught_up,
             path,
-            typical,
+            average_payload,
             trimmed,
             superseded,
             searched_from,
@@ -167,7 +167,7 @@ impl ReadState {
     pub(super) fn search_budget(&self, send: SendBudget) -> Budget {
         let Budget { rows, bytes } = SEARCH;
         let smaller = |limit: i64, send: usize| i64::try_from(send).map_or(limit, |send| limit.min(send));
-        self.typical.fit(Budget { rows: smaller(rows, send.events), bytes: smaller(bytes, send.bytes) })
+        self.average_payload.fit(Budget { rows: smaller(rows, send.events), bytes: smaller(bytes, send.bytes) })
     }
 
     /// Goes on from a start point that was proven in the current history.
@@ -181,7 +181,7 @@ impl ReadState {
     pub(super) fn set_filter(&mut self, filter: Arc<Filter>) {
         self.path = ReadPath::of(&filter);
         self.filter = filter;
-        self.typical = Typical::default();
+        self.average_payload = AveragePayload::default();
         self.searched_from = None;
     }
 
@@ -328,7 +328,7 @@ impl ReadState {
         if self.searched_from.take() != Some(self.read_upto) || !self.may_take(pages, position.epoch) {
             return None;
         }
-        self.typical.learn(&batch);
+        self.average_payload.learn(&batch);
         let (from, Batch { events, reached }) = (self.read_upto, batch);
         let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
         match events.last() {

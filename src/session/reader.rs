@@ -4,7 +4,8 @@
 //! - A reader registers with the announcer before it looks at the head for the first time. Events announced after the registration
 //!   wake it, so none falls between the two.
 //! - A reader looks at the head before each step. After any wake-up, and after any load, it looks again before it waits.
-//! - A load that was asked for at one seq is dropped if the reader has moved, or filters otherwise, by the time it arrives.
+//! - A reader that has moved, or has another filter, since a search began drops the result of the search. A page it can still use: it
+//!   takes only the events that it has not passed. A load from a history that has ended brings no events.
 //!
 //! A transport may stop waiting at any moment, to read from its client or to send a heartbeat, and loses nothing by it.
 
@@ -39,28 +40,30 @@ pub struct StreamReader {
     announcer: Arc<Announcer>,
     read_state: ReadState,
     registration: Registration,
+    /// The searches of this reader count against the share of this requester.
     requester: Requester,
     window: SearchWindow,
-    state: LoadState,
-    /// The time since which the reader waits for the database.
+    load_state: LoadState,
+    /// The time since which the reader waits for the database; none if it does not wait.
     waiting_since: Option<SystemTime>,
-    /// The page that the reader is in. Held until all of it is read, so that the reader need not load it
-    /// again when the cache has dropped it.
-    page: Option<Arc<Page<Views>>>,
+    /// The page that the reader is in. It is held until all of it is read, so that the reader need not load it again if the cache drops
+    /// it.
+    current_page: Option<Arc<Page<Views>>>,
 }
 
 /// The outcome of one step.
 #[derive(Debug)]
 #[must_use]
 pub enum Step {
-    /// The reader advanced. These events are to be sent; there may be none, and the next step may have more at once.
+    /// The reader took a step, which may have brought events to send. The next step may follow at once.
     Advanced(Vec<EventRun>),
     /// The backlog has been sent. Returned once.
     CaughtUp,
     /// There is nothing to read yet: the reader has been sent everything up to this position, or it is ahead of this node and waits
     /// until the node has come as far. The next step is of use after [`StreamReader::ready`].
     Idle(Position),
-    /// The reader waits for a page, a search or a proof, or for the next try after a failed one. The next step is of use after [`StreamReader::ready`].
+    /// The reader waits for a page, for a search, for the proof of its cursor, or for the time to try again after an error. The next step
+    /// is of use after [`StreamReader::ready`].
     Loading,
     /// The database could not be asked, for this reason. The reader asks again after [`StreamReader::ready`].
     Unavailable(ReadError),
@@ -109,9 +112,9 @@ impl fmt::Debug for LoadState {
 
 impl StreamReader {
     /// A reader that begins at a start point.
-    pub fn new(announcer: &Arc<Announcer>, start: StartPoint, filter: Arc<Filter>, view: View) -> Self {
+    pub fn new(announcer: &Arc<Announcer>, start_point: StartPoint, filter: Arc<Filter>, view: View) -> Self {
         let registration = announcer.register(&filter);
-        let (announcer, read_state) = (Arc::clone(announcer), ReadState::new(start, filter, view));
+        let (announcer, read_state) = (Arc::clone(announcer), ReadState::new(start_point, filter, view));
         let (requester, window) = (Requester::SERVER, SearchWindow::default());
         Self {
             announcer,
@@ -119,9 +122,9 @@ impl StreamReader {
             registration,
             requester,
             window,
-            state: LoadState::Ready,
+            load_state: LoadState::Ready,
             waiting_since: None,
-            page: None,
+            current_page: None,
         }
     }
 
@@ -146,33 +149,33 @@ impl StreamReader {
         self.read_state.has_passed(seq)
     }
 
-    /// The time since which the reader waits for the database; none unless it has waited for unusually long.
+    /// The time since which the reader waits for the database, if it has waited for long enough to be reported as stalled.
     pub fn stalled_since(&self) -> Option<SystemTime> {
         self.waiting_since.filter(|since| since.elapsed().is_ok_and(|waited| waited >= STALLED_AFTER))
     }
 
-    /// Returns the announced position. Moves the reader there if no event up to it is for this reader.
+    /// Looks at the announced position and returns it. If no event up to it is for this reader, the reader moves there.
     pub fn look(&mut self) -> Position {
         let position = self.registration.look(&mut self.read_state);
-        // This call may have cleared the wake-up. A reader that stayed idle would then wait for one that has come already.
-        if matches!(self.state, LoadState::Idle) {
-            self.state = LoadState::Ready;
+        // The look may have consumed the wake-up that an idle reader waits for, so the reader must not go on waiting for it.
+        if matches!(self.load_state, LoadState::Idle) {
+            self.load_state = LoadState::Ready;
         }
         position
     }
 
-    /// Changes whose events the reader sees, and in which view, from its next step on. Cursor and tally go on. A load that is under way
-    /// was asked for with the former rights, and is dropped.
+    /// Changes whose events the reader sees, and in which view, from its next step on. Cursor and tally stay. A load that is under way
+    /// was begun with the former rights, and is dropped.
     pub fn see_as(&mut self, owners: Owners, view: View) {
         let filter = Arc::new(Filter::clone(self.read_state.filter()).seen_by(owners));
         self.registration = self.announcer.register(&filter);
         self.read_state.set_filter(filter);
         self.window = SearchWindow::default();
         self.read_state.set_view(self.announcer.pages(), view);
-        self.state = LoadState::Ready;
+        self.load_state = LoadState::Ready;
     }
 
-    /// Advances as far as pages in memory and the budget allow.
+    /// Takes one step: returns events to send, as far as pages in memory and the budget allow, or begins a load.
     pub fn step(&mut self, budget: SendBudget) -> Step {
         let step = self.advance(budget);
         match step {
@@ -184,12 +187,13 @@ impl StreamReader {
         step
     }
 
+    /// Takes the result of a load if one has ended. Otherwise it looks at the head and does what [`ReadState::next`] says.
     fn advance(&mut self, budget: SendBudget) -> Step {
-        match std::mem::replace(&mut self.state, LoadState::Ready) {
+        match std::mem::replace(&mut self.load_state, LoadState::Ready) {
             LoadState::Ready | LoadState::Idle => {}
             LoadState::LoadEnded(loaded) => return self.take_loaded(loaded, budget),
             waiting @ (LoadState::Loading(_) | LoadState::RetryAt(_)) => {
-                self.state = waiting;
+                self.load_state = waiting;
                 return Step::Loading;
             }
         }
@@ -198,7 +202,7 @@ impl StreamReader {
         let load: BoxFuture<'static, LoadResult> = match self.read_state.next(&position) {
             NextAction::CaughtUp => return Step::CaughtUp,
             NextAction::Idle => {
-                self.state = LoadState::Idle;
+                self.load_state = LoadState::Idle;
                 return Step::Idle(position);
             }
             NextAction::Page(after) => {
@@ -206,7 +210,7 @@ impl StreamReader {
                     .take_current_page(after, position.epoch)
                     .or_else(|| announcer.pages().cached_page_after(after))
                 {
-                    Some(page) => return Step::Advanced(self.take(page, budget)),
+                    Some(page) => return Step::Advanced(self.take_page(page, budget)),
                     None => Box::pin(async move {
                         match announcer.pages().page_after(after).await {
                             Err(PageError::Reset) => Ok(Loaded::OtherHistory),
@@ -224,23 +228,22 @@ impl StreamReader {
                     Ok(Loaded::SearchResult(found, reached))
                 })
             }
-            NextAction::Expired => Box::pin(async move { Err(announcer.expired().await) }),
+            NextAction::Expired => Box::pin(async move { Err(announcer.cursor_expired_error().await) }),
             NextAction::ProveCursor => {
                 let (filter, cursor) = (Arc::clone(self.read_state.filter()), self.read_state.cursor());
                 let requester = self.requester.clone();
-                let start = Start::After(cursor);
-                Box::pin(
-                    async move { Ok(Loaded::ProvenCursor(announcer.start_point(&requester, start, &filter).await?)) },
-                )
+                Box::pin(async move {
+                    Ok(Loaded::ProvenCursor(announcer.start_point(&requester, Start::After(cursor), &filter).await?))
+                })
             }
         };
-        self.state = LoadState::Loading(load);
+        self.load_state = LoadState::Loading(load);
         Step::Loading
     }
 
     /// Waits until the next step may be of use. The future can be dropped and made again.
     pub async fn ready(&mut self) {
-        self.state = match &mut self.state {
+        self.load_state = match &mut self.load_state {
             LoadState::Ready | LoadState::LoadEnded(_) => return,
             LoadState::Idle => {
                 self.registration.wait().await;
@@ -254,31 +257,31 @@ impl StreamReader {
         };
     }
 
-    /// The page that the reader is in, if the next event lies in it.
+    /// Takes out the page that the reader is in, if that page covers the seq after `after`.
     fn take_current_page(&mut self, after: i64, epoch: u64) -> Option<Arc<Page<Views>>> {
-        self.page.take().filter(|page| page.covers(after) && page.epoch() == epoch)
+        self.current_page.take().filter(|page| page.covers(after) && page.epoch() == epoch)
     }
 
-    fn take(&mut self, page: Arc<Page<Views>>, mut budget: SendBudget) -> Vec<EventRun> {
+    fn take_page(&mut self, page: Arc<Page<Views>>, mut budget: SendBudget) -> Vec<EventRun> {
         let runs = self.read_state.take(self.announcer.pages(), &page, &mut budget);
-        self.page = Some(page).filter(|page| !self.read_state.has_passed(page.upto()));
+        self.current_page = Some(page).filter(|page| !self.read_state.has_passed(page.upto()));
         runs
     }
 
     fn take_loaded(&mut self, loaded: LoadResult, budget: SendBudget) -> Step {
         match loaded {
-            Ok(Loaded::Page(page)) => Step::Advanced(self.take(page, budget)),
+            Ok(Loaded::Page(page)) => Step::Advanced(self.take_page(page, budget)),
             Ok(Loaded::SearchResult(batch, position)) => {
                 let run = self.read_state.take_search_result(self.announcer.pages(), batch, &position);
                 Step::Advanced(run.into_iter().collect())
             }
-            Ok(Loaded::ProvenCursor(start)) => {
-                self.read_state.restart_at(start);
+            Ok(Loaded::ProvenCursor(start_point)) => {
+                self.read_state.restart_at(start_point);
                 Step::Advanced(Vec::new())
             }
             Ok(Loaded::OtherHistory) => Step::Advanced(Vec::new()),
             Err(error @ (ReadError::Unavailable(_) | ReadError::Busy)) => {
-                self.state = LoadState::RetryAt(Instant::now() + MAX_RETRY_DELAY.mul_f64(jitter()));
+                self.load_state = LoadState::RetryAt(Instant::now() + MAX_RETRY_DELAY.mul_f64(jitter()));
                 Step::Unavailable(error)
             }
             Err(error) => Step::Failed(error),

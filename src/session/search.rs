@@ -11,7 +11,7 @@ use tokio_postgres::{Client, Error};
 
 use super::announcer::Announcer;
 use super::read_error::ReadError;
-use crate::db::{DatabaseError, Lane, Requester, Strangers};
+use crate::db::{DatabaseError, Lane, MisroutedConnections, Requester};
 use crate::journal::{self, Batch, Budget, EventHeader, Filter, QueryError, read_from};
 use crate::tail::pages::Position;
 
@@ -82,7 +82,7 @@ impl Search {
         budget: Budget,
     ) -> Result<(Batch, Position), ReadError> {
         let (begun, mut at, mut newest) = (Instant::now(), after, None);
-        let (followed, mut strangers) = (announcer.pages().journal().known()?, Strangers::default());
+        let (followed, mut misrouted) = (announcer.pages().journal().known()?, MisroutedConnections::default());
         loop {
             let upto = position.head.min(at.saturating_add(self.window.span()));
             let look = async |client: &mut Client| {
@@ -100,10 +100,10 @@ impl Search {
                 self.window.learn(begun.elapsed());
                 found
             };
-            let found = announcer.database().run_proven(Lane::Search, &self.requester, &mut strangers, look).await;
+            let found = announcer.database().run_proven(Lane::Search, &self.requester, &mut misrouted, look).await;
             let (batch, last) = match found {
                 Ok(Some(Ok(found))) => found,
-                Ok(Some(Err(QueryError::Expired { .. }))) => return Err(announcer.expired().await),
+                Ok(Some(Err(QueryError::Expired { .. }))) => return Err(announcer.cursor_expired_error().await),
                 Ok(Some(Err(QueryError::Postgres(error)))) => return Err(DatabaseError::from(error).into()),
                 Ok(None) => continue,
                 Err(DatabaseError::Slow(_)) if self.window.shrink() => continue,
@@ -135,7 +135,7 @@ impl Search {
     ) -> Result<Option<NewestMatches>, ReadError> {
         let Position { head, trimmed, .. } = *position;
         let (begun, mut upto, mut missing, mut oldest) = (Instant::now(), head, i64::from(n), None);
-        let (followed, mut strangers) = (announcer.pages().journal().known()?, Strangers::default());
+        let (followed, mut misrouted) = (announcer.pages().journal().known()?, MisroutedConnections::default());
         loop {
             let after = trimmed.max(upto.saturating_sub(self.window.span()));
             let look = async |client: &mut Client| {
@@ -150,7 +150,7 @@ impl Search {
                 self.window.learn(begun.elapsed());
                 found
             };
-            let found = announcer.database().run_proven(Lane::Search, &self.requester, &mut strangers, look).await;
+            let found = announcer.database().run_proven(Lane::Search, &self.requester, &mut misrouted, look).await;
             let (found, trimmed_now) = match found {
                 Ok(Some(found)) => found.map_err(DatabaseError::from)?,
                 Ok(None) => continue,

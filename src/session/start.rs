@@ -11,7 +11,7 @@ use super::announcer::Announcer;
 use super::read_error::ReadError;
 use super::search::{NewestMatches, Search, SearchWindow};
 use super::start_point::{StartPoint, cursor_for};
-use crate::db::{DatabaseError, Lane, Requester, Strangers};
+use crate::db::{DatabaseError, Lane, MisroutedConnections, Requester};
 use crate::journal::{self, Cursor, EventHeader, Filter, read_from};
 use crate::tail::pages::Position;
 
@@ -166,13 +166,13 @@ impl Announcer {
 
     /// Checks a cursor beyond the head of this node, which another node may have handed out.
     async fn start_ahead_of_head(&self, cursor: Cursor, epoch: u64, filter: &Filter) -> Result<StartPoint, ReadError> {
-        let (followed, mut strangers) = (self.pages().journal().known()?, Strangers::default());
+        let (followed, mut misrouted) = (self.pages().journal().known()?, MisroutedConnections::default());
         let found = loop {
             let look = async |client: &mut Client| {
                 let client = &*client;
-                read_from(client, &followed, 0, journal::beyond(client, cursor.seq)).await
+                read_from(client, &followed, 0, journal::beyond_head(client, cursor.seq)).await
             };
-            let found = self.database().run_proven(Lane::Read, &Requester::SERVER, &mut strangers, look).await?;
+            let found = self.database().run_proven(Lane::Read, &Requester::SERVER, &mut misrouted, look).await?;
             if let Some(found) = found.transpose().map_err(DatabaseError::from)? {
                 break found;
             }
@@ -206,13 +206,13 @@ impl Announcer {
 
     /// The cursor of the newest event up to a seq; the bare trimmed seq if there is no such event.
     async fn newest_cursor(&self, seq: i64, trimmed: i64, filter: &Filter) -> Result<Cursor, ReadError> {
-        let (followed, mut strangers) = (self.pages().journal().known()?, Strangers::default());
+        let (followed, mut misrouted) = (self.pages().journal().known()?, MisroutedConnections::default());
         loop {
             let look = async |client: &mut Client| {
                 let client = &*client;
                 read_from(client, &followed, seq, journal::newest(client, trimmed, seq)).await
             };
-            let newest = self.database().run_proven(Lane::Read, &Requester::SERVER, &mut strangers, look).await?;
+            let newest = self.database().run_proven(Lane::Read, &Requester::SERVER, &mut misrouted, look).await?;
             if let Some(newest) = newest.transpose().map_err(DatabaseError::from)? {
                 let cursor = |event: EventHeader<'_>| cursor_for(self.pages(), filter.owners(), &event);
                 return Ok(newest.map_or(Cursor::bare(trimmed), cursor));

@@ -14,7 +14,7 @@ use super::block::{BlockWriter, RowBlock};
 use super::error::SnapshotError;
 use super::overlay::{Overlay, Passed};
 use super::table::LiveTable;
-use crate::db::{DatabaseError, Lane, Requester, Strangers};
+use crate::db::{DatabaseError, Lane, MisroutedConnections, Requester};
 use crate::journal::{BEGIN, Cursor, Filter, JournalIdentity, Owners};
 use crate::session::{Announcer, ReadError, SendBudget, Start, StartPoint, Step, StreamReader};
 use crate::tail::pages::{Position, View};
@@ -118,12 +118,12 @@ impl Reading {
     }
 
     async fn read(&self, output: &mut Output) -> Result<(), SnapshotError> {
-        let (database, mut strangers) = (self.announcer.database(), Strangers::default());
+        let (database, mut misrouted) = (self.announcer.database(), MisroutedConnections::default());
         loop {
             self.announcer.known_position().await?;
             let followed = self.announcer.pages().journal().known()?;
             let read = async |client: &mut Client| self.transaction(client, &followed, output).await;
-            let read = database.run_proven(Lane::Snapshot, &self.requester, &mut strangers, read).await?;
+            let read = database.run_proven(Lane::Snapshot, &self.requester, &mut misrouted, read).await?;
             if let Some(read) = read {
                 return read;
             }

@@ -29,13 +29,13 @@ impl Fences {
         Self { decided, closed: VecDeque::new() }
     }
 
-    /// Takes a look: `upto` was the sequence's last value, and *then* `holders` held the lock. Returns up to where
-    /// everything is decided; what a snapshot taken after this look shows up to there is final.
+    /// Takes a fence from a look: `upto` was the sequence's last value, and *then* `holders` held the lock. Returns the seq up to which
+    /// everything is decided. What a snapshot taken after this look shows up to that seq is final.
     ///
     /// Each fence has fewer holders than the next: its own have been taken from the holders of some earlier look, and
     /// only those that are left count. One with the same holders as the next opens no earlier, and is dropped. So
     /// there are never more fences than transactions that write.
-    pub(super) fn look(&mut self, upto: i64, holders: BTreeSet<Holder>) -> i64 {
+    pub(super) fn take_fence(&mut self, upto: i64, holders: BTreeSet<Holder>) -> i64 {
         for fence in &mut self.closed {
             fence.holders.retain(|holder| holders.contains(holder));
         }
@@ -79,30 +79,30 @@ mod tests {
     fn without_writers_everything_is_decided_at_once() {
         let mut fences = Fences::new(3);
         assert_eq!(fences.decided(), 3);
-        assert_eq!(fences.look(7, holders(&[])), 7);
+        assert_eq!(fences.take_fence(7, holders(&[])), 7);
         assert_eq!(fences.blockers(), None);
-        assert_eq!(fences.look(5, holders(&[])), 7, "a look never takes back what was decided");
+        assert_eq!(fences.take_fence(5, holders(&[])), 7, "a look never takes back what was decided");
     }
 
     #[test]
     fn a_fence_opens_when_its_own_holders_are_gone_whoever_came_since() {
         let mut fences = Fences::new(0);
-        assert_eq!(fences.look(10, holders(&["a", "b"])), 0);
-        assert_eq!(fences.look(20, holders(&["b", "c"])), 0);
+        assert_eq!(fences.take_fence(10, holders(&["a", "b"])), 0);
+        assert_eq!(fences.take_fence(20, holders(&["b", "c"])), 0);
         assert_eq!(fences.blockers(), Some(&holders(&["b"])));
-        assert_eq!(fences.look(30, holders(&["c", "d"])), 10);
-        assert_eq!(fences.look(40, holders(&["d"])), 20);
-        assert_eq!(fences.look(50, holders(&["e"])), 40);
-        assert_eq!(fences.look(60, holders(&[])), 60);
+        assert_eq!(fences.take_fence(30, holders(&["c", "d"])), 10);
+        assert_eq!(fences.take_fence(40, holders(&["d"])), 20);
+        assert_eq!(fences.take_fence(50, holders(&["e"])), 40);
+        assert_eq!(fences.take_fence(60, holders(&[])), 60);
     }
 
     #[test]
     fn one_slow_writer_leaves_one_fence_however_often_one_looks() {
         let mut fences = Fences::new(0);
         for upto in 1..1000 {
-            assert_eq!(fences.look(upto, holders(&["slow"])), 0);
+            assert_eq!(fences.take_fence(upto, holders(&["slow"])), 0);
             assert_eq!(fences.closed.len(), 1);
         }
-        assert_eq!(fences.look(1000, holders(&["other"])), 999);
+        assert_eq!(fences.take_fence(1000, holders(&["other"])), 999);
     }
 }

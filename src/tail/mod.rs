@@ -18,4 +18,4 @@ mod status;
 
 pub use blocker::Blocker;
 pub use run::Tail;
-pub use status::{Counts, Hearing, Reason, Stalled, Status, TailTimes};
+pub use status::{Hearing, StallReason, Stalled, TailCounts, TailStatus, TailTimes};

@@ -228,7 +228,7 @@ impl State {
 
     fn look(&mut self, upto: i64, holders: BTreeSet<String>, left_out: LeftOut) {
         self.duty.fence_taken(upto);
-        let decided = self.fences.look(upto, holders);
+        let decided = self.fences.take_fence(upto, holders);
         self.step = Step::Rows(if left_out == LeftOut::NoWaiting { upto } else { decided });
     }
 

@@ -35,18 +35,18 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Notes a bell, and how long after the last poll it came.
-    pub(super) fn bell(&mut self, after_poll: Duration) {
+    pub(super) fn note_bell(&mut self, after_poll: Duration) {
         self.quick_bells = if after_poll < BUSY_GAP { self.quick_bells + 1 } else { 0 };
     }
 
     /// Notes the end of a poll: whether the sequence had moved, and whether the head has moved.
-    pub(super) fn polled(&mut self, moved: bool, decided: bool) {
-        self.quiet_polls = if moved { 0 } else { self.quiet_polls + 1 };
-        self.closed_wait = if decided { CLOSED_MIN } else { (self.closed_wait * 2).clamp(CLOSED_MIN, CLOSED_MAX) };
+    pub(super) fn note_poll(&mut self, sequence_moved: bool, head_moved: bool) {
+        self.quiet_polls = if sequence_moved { 0 } else { self.quiet_polls + 1 };
+        self.closed_wait = if head_moved { CLOSED_MIN } else { (self.closed_wait * 2).clamp(CLOSED_MIN, CLOSED_MAX) };
     }
 
     /// Notes how long a turn took, from its first statement to its last answer.
-    pub(super) fn turned(&mut self, took: Duration) {
+    pub(super) fn note_turn(&mut self, took: Duration) {
         self.last_turn = took;
     }
 
@@ -62,13 +62,13 @@ impl Pace {
     }
 
     /// Notes that another node hushes the bell.
-    pub(super) fn hush_refused(&mut self, now: Duration) {
+    pub(super) fn note_refused_hush(&mut self, now: Duration) {
         self.quick_bells = 0;
         self.hush_not_before = now + HUSH_RETRY;
     }
 
     /// Notes that this node has hushed the bell.
-    pub(super) fn hushed(&mut self) {
+    pub(super) fn note_hush(&mut self) {
         (self.quick_bells, self.quiet_polls) = (0, 0);
     }
 
@@ -93,25 +93,25 @@ mod tests {
     fn only_a_run_of_quick_bells_is_hushed() {
         let mut pace = Pace::default();
         for _ in 0..100 {
-            pace.bell(6 * MS);
+            pace.note_bell(6 * MS);
         }
         assert!(!pace.wants_hush(Duration::ZERO));
         for _ in 0..3 {
-            pace.bell(MS);
+            pace.note_bell(MS);
         }
         assert!(!pace.wants_hush(Duration::ZERO));
-        pace.bell(MS);
+        pace.note_bell(MS);
         assert!(pace.wants_hush(Duration::ZERO));
-        pace.bell(6 * MS);
+        pace.note_bell(6 * MS);
         assert!(!pace.wants_hush(Duration::ZERO), "one slow bell ends the run");
     }
 
     #[test]
     fn a_refused_hush_is_tried_again_later() {
         let mut pace = Pace::default();
-        pace.hush_refused(MS);
+        pace.note_refused_hush(MS);
         for _ in 0..10 {
-            pace.bell(MS);
+            pace.note_bell(MS);
         }
         assert!(!pace.wants_hush(900 * MS));
         assert!(pace.wants_hush(1001 * MS));
@@ -120,15 +120,15 @@ mod tests {
     #[test]
     fn the_bell_rings_again_after_a_run_of_quiet_polls() {
         let mut pace = Pace::default();
-        pace.hushed();
+        pace.note_hush();
         for _ in 0..19 {
-            pace.polled(false, false);
+            pace.note_poll(false, false);
         }
         assert!(!pace.is_quiet());
-        pace.polled(true, true);
+        pace.note_poll(true, true);
         for _ in 0..20 {
             assert!(!pace.is_quiet());
-            pace.polled(false, false);
+            pace.note_poll(false, false);
         }
         assert!(pace.is_quiet());
     }
@@ -137,7 +137,7 @@ mod tests {
     fn a_busy_tail_rests_as_long_as_its_turns_take() {
         let mut pace = Pace::default();
         let rests = [Duration::ZERO, MS, 4 * MS, 20 * MS, 21 * MS, Duration::MAX].map(|took| {
-            pace.turned(took);
+            pace.note_turn(took);
             pace.busy_rest()
         });
         assert_eq!(rests, [3 * MS, 3 * MS, 4 * MS, 20 * MS, 20 * MS, 20 * MS]);
@@ -146,10 +146,10 @@ mod tests {
     #[test]
     fn a_closed_fence_is_looked_at_less_often_the_longer_it_stays_closed() {
         let mut pace = Pace::default();
-        pace.polled(true, true);
+        pace.note_poll(true, true);
         let mut waits = vec![pace.closed_wait()];
         for _ in 0..6 {
-            pace.polled(false, false);
+            pace.note_poll(false, false);
             waits.push(pace.closed_wait());
         }
         assert_eq!(waits, [MS, 2 * MS, 4 * MS, 8 * MS, 16 * MS, 25 * MS, 25 * MS]);

@@ -25,9 +25,9 @@ pub(super) struct Server {
     auxiliary_pids: Vec<i32>,
 }
 
-/// The sequence's last number, and the server that gave it.
+/// One reading of the sequence: its last number, and the server that it was read from.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct SequenceReading {
     identity: JournalIdentity,
     /// How far the sequence was drawn.
     pub(super) drawn: i64,
@@ -37,16 +37,16 @@ pub(super) struct Answer {
 }
 
 impl Server {
-    /// Whether an answer came from the server as it was, so that what is known of its transactions still holds. A session that
-    /// is ours alone is served by one process for as long as it lasts.
-    pub(super) fn is_source_of(&mut self, answer: &Answer, session_is_ours: bool) -> bool {
-        let is_same_process = answer.backend_pid == self.backend_pid;
+    /// True if a reading came from this server, not restarted since, so that what is known of its transactions still holds. A session
+    /// that is ours alone is served by one process for as long as it lasts.
+    pub(super) fn is_source_of(&mut self, reading: &SequenceReading, session_is_ours: bool) -> bool {
+        let is_same_process = reading.backend_pid == self.backend_pid;
         let is_same_start =
-            is_same_process || (!session_is_ours && answer.auxiliary_pids.as_ref() == Some(&self.auxiliary_pids));
-        if answer.identity != self.identity || !is_same_start {
+            is_same_process || (!session_is_ours && reading.auxiliary_pids.as_ref() == Some(&self.auxiliary_pids));
+        if reading.identity != self.identity || !is_same_start {
             return false;
         }
-        self.backend_pid = answer.backend_pid;
+        self.backend_pid = reading.backend_pid;
         true
     }
 }
@@ -54,7 +54,7 @@ impl Server {
 /// One look: first at the sequence, then at the lock table.
 #[derive(Debug)]
 pub(super) struct Look {
-    pub(super) answer: Answer,
+    pub(super) reading: SequenceReading,
     pub(super) holders: BTreeSet<Holder>,
     /// Whether the whole look was answered by one table. If not, the rows must not be used.
     pub(super) is_one_table: bool,
@@ -76,7 +76,7 @@ fn look_sql(more: &str) -> String {
     )
 }
 
-impl Answer {
+impl SequenceReading {
     fn from_row(row: &Row) -> Result<Self, Error> {
         let (identity, drawn) = JournalIdentity::from_row(row)?;
         let (backend_pid, auxiliary_pids) = (row.try_get(AFTER_IDENTITY)?, row.try_get(AFTER_IDENTITY + 1)?);
@@ -119,20 +119,20 @@ pub(super) async fn server(client: &Client) -> Result<Server, Error> {
         JournalIdentity::FROM
     );
     let row = query_one_row(client, &sql).await?;
-    let Answer { identity, backend_pid, auxiliary_pids, .. } = Answer::from_row(&row)?;
+    let SequenceReading { identity, backend_pid, auxiliary_pids, .. } = SequenceReading::from_row(&row)?;
     Ok(Server { identity, backend_pid, auxiliary_pids: auxiliary_pids.unwrap_or_default() })
 }
 
 /// The statement that is run once a second while no bell comes: the sequence's last number, the identity of the server, and what
 /// retention took. If the sequence has not moved, there is nothing to do.
-pub(super) async fn idle(client: &Client, server: &Server) -> Result<(Answer, i64), Error> {
+pub(super) async fn idle(client: &Client, server: &Server) -> Result<(SequenceReading, i64), Error> {
     let sql = look_sql(", (select trimmed_through from rowcast.journal_state)");
     let row = client.query_typed_one(&sql, &[(&server.backend_pid, Type::INT4)]).await?;
-    Ok((Answer::from_row(&row)?, row.try_get(AFTER_IDENTITY + 2)?))
+    Ok((SequenceReading::from_row(&row)?, row.try_get(AFTER_IDENTITY + 2)?))
 }
 
-async fn look(client: &Client, server: &Server) -> Result<Answer, Error> {
-    Answer::from_row(&client.query_typed_one(&look_sql(""), &[(&server.backend_pid, Type::INT4)]).await?)
+async fn look(client: &Client, server: &Server) -> Result<SequenceReading, Error> {
+    SequenceReading::from_row(&client.query_typed_one(&look_sql(""), &[(&server.backend_pid, Type::INT4)]).await?)
 }
 
 async fn holders(client: &Client) -> Result<BTreeSet<Holder>, Error> {
@@ -152,7 +152,7 @@ fn holders_of(rows: &[Row]) -> Result<BTreeSet<Holder>, Error> {
 }
 
 impl Prepared {
-    /// On a session that is ours alone, after [`settle`].
+    /// On a session that is ours alone, after [`configure_session`].
     pub(super) async fn new(client: &Client) -> Result<Self, Error> {
         Ok(Self {
             look: client.prepare_typed(&look_sql(""), &[Type::INT4]).await?,
@@ -163,8 +163,8 @@ impl Prepared {
         })
     }
 
-    async fn look(&self, client: &Client, server: &Server) -> Result<Answer, Error> {
-        Answer::from_row(&client.query_one(&self.look, &[&server.backend_pid]).await?)
+    async fn look(&self, client: &Client, server: &Server) -> Result<SequenceReading, Error> {
+        SequenceReading::from_row(&client.query_one(&self.look, &[&server.backend_pid]).await?)
     }
 
     async fn holders(&self, client: &Client) -> Result<BTreeSet<Holder>, Error> {
@@ -218,7 +218,7 @@ pub(super) async fn look_and_read(
                 async { Ok(prepared.is_same(client, server).await?) },
             ),
             None => {
-                let (_, answer, holders, rows, is_same, _) = tokio::try_join!(
+                let (_, reading, holders, rows, is_same, _) = tokio::try_join!(
                     biased;
                     async { Ok(client.batch_execute(BEGIN).await?) },
                     async { Ok(look(client, server).await?) },
@@ -227,7 +227,7 @@ pub(super) async fn look_and_read(
                     async { Ok(is_same(client, server).await?) },
                     async { Ok(client.batch_execute("commit").await?) },
                 )?;
-                Ok((answer, holders, rows, is_same))
+                Ok((reading, holders, rows, is_same))
             }
         }
     };
@@ -235,11 +235,11 @@ pub(super) async fn look_and_read(
         rows_ended.notified().await;
         tokio::time::sleep(SILENCE).await;
     };
-    let (answer, holders, rows, (is_same, trimmed)) = tokio::select! {
+    let (reading, holders, rows, (is_same, trimmed)) = tokio::select! {
         all = Box::pin(all) => all?,
         () = late => return Err(DatabaseError::Slow(SILENCE)),
     };
-    Ok((Look { answer, holders, is_one_table: is_same == Some(true), trimmed }, rows))
+    Ok((Look { reading, holders, is_one_table: is_same == Some(true), trimmed }, rows))
 }
 
 /// The events between two seqs, both included: their seqs and ids.
@@ -321,9 +321,8 @@ pub(super) async fn end_hush(client: &Client) -> Result<(), Error> {
     client.batch_execute("select pg_catalog.pg_notify('rowcast', '')").await
 }
 
-/// Ends a hush of whose end nobody may be thinking any more: a node that died leaves one behind, and so does a connection
-/// that was lost. A node that does hush at the moment puts its deadline off again, and hears bells until then.
-pub(super) async fn end_hush_found(client: &Client) -> Result<(), Error> {
+/// Ends a hush that a node left behind which died, or whose connection was lost. A node that does hush at the moment puts its deadline off again, and hears bells until then.
+pub(super) async fn end_leftover_hush(client: &Client) -> Result<(), Error> {
     let sql = format!("select 1 where {IS_HUSHED}");
     if client.query_typed(&sql, &[(&HUSH_MS, Type::INT4)]).await?.is_empty() { Ok(()) } else { end_hush(client).await }
 }

@@ -7,7 +7,7 @@ use crate::telemetry::Histogram;
 
 /// How the tail is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Status {
+pub struct TailStatus {
     /// Whether it has a connection on which it has looked at least once.
     pub connected: bool,
     /// Whether bells reach it.
@@ -36,12 +36,12 @@ pub struct Stalled {
     /// When the stall began.
     pub since: SystemTime,
     /// The reason for which the stream is held back.
-    pub reason: Reason,
+    pub reason: StallReason,
 }
 
 /// The reason for which the stream is held back.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
+pub enum StallReason {
     /// Open transactions that have inserted, the oldest first; empty until they are named.
     Transaction(Vec<Blocker>),
     /// The database cannot be reached.
@@ -50,7 +50,7 @@ pub enum Reason {
 
 /// Counts since the start, for metrics and tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct TailCounts {
     /// Times that the sequence was looked at.
     pub polls: u64,
     /// Times that the bell was hushed.

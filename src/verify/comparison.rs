@@ -1,4 +1,5 @@
-//! The comparison: stream and table are walked in step, a page at a time, so that memory does not grow with the journal.
+//! The comparison: reads the stream page by page, and beside each page the same range of the table, so that memory does not grow with
+//! the journal.
 
 use std::time::Duration;
 
@@ -7,17 +8,17 @@ use tokio_postgres::Client;
 
 use super::difference::{Difference, first_change, first_difference};
 use super::fingerprint::{fingerprint, hex, short_hash};
-use super::ledger::{Ledger, MAX_REMEMBERED};
+use super::recent_events::{MAX_RECENT, RecentEvents};
 use super::report::{Progress, Report, VerifyError};
-use super::table::{LAST_VALUE, ROWS_BEYOND_SEQUENCE, TRIMMED, number, rows};
+use super::table::{LAST_VALUE_SQL, ROWS_BEYOND_SEQUENCE_SQL, TRIMMED_SQL, query_number, read_rows};
 use crate::db::DatabaseError;
 use crate::journal::StoredEvent;
 use crate::tail::pages::{PageError, Pages, Seqs};
 
-/// How long to wait for the safe head to reach the last number that was drawn when the comparison began. An open transaction may
-/// hold it back for longer; then everything up to the head of that moment is compared.
-pub(super) const CATCH_UP: Duration = Duration::from_secs(10);
-/// Rows of the table that one statement reads, when remembered events are checked once more.
+/// How long to wait for the tail to connect, and then for the safe head to reach the number that the sequence had at the beginning. An
+/// open transaction may hold the head back for longer; then only events up to the head that was reached are compared at first.
+pub(super) const CATCH_UP_LIMIT: Duration = Duration::from_secs(10);
+/// The most rows that one statement reads when the table is compared with the remembered events.
 const RECHECK_ROWS: i64 = 512;
 
 /// Compares the stream with the table, a page at a time.
@@ -25,57 +26,60 @@ pub(super) struct Comparison<OnProgress> {
     client: Client,
     pages: Pages<Seqs>,
     epoch: u64,
-    from: i64,
-    /// Everything up to here was compared.
+    /// The seq after which the comparison began.
+    after: i64,
+    /// The seq up to which everything was compared.
     compared_upto: i64,
+    /// The number of events that were compared.
     count: u64,
     stream_digest: Context,
     table_digest: Context,
-    ledger: Ledger,
+    recent: RecentEvents,
     on_progress: OnProgress,
 }
 
 impl<OnProgress: FnMut(Progress)> Comparison<OnProgress> {
-    pub(super) fn new(client: Client, pages: Pages<Seqs>, from: i64, on_progress: OnProgress) -> Self {
+    pub(super) fn new(client: Client, pages: Pages<Seqs>, after: i64, on_progress: OnProgress) -> Self {
         let (stream_digest, table_digest) = (Context::new(&SHA256), Context::new(&SHA256));
-        let (epoch, ledger) = (pages.position().epoch, Ledger { after: from, events: Vec::new() });
+        let (epoch, recent) = (pages.position().epoch, RecentEvents { after, hashes: Vec::new() });
         Self {
             client,
             pages,
             epoch,
-            from,
-            compared_upto: from,
+            after,
+            compared_upto: after,
             count: 0,
             stream_digest,
             table_digest,
-            ledger,
+            recent,
             on_progress,
         }
     }
 
     /// Compares everything up to a safe head, and then new events for the time `follow`.
     pub(super) async fn run(mut self, follow: Duration) -> Result<Report, VerifyError> {
-        let mut found = self.walk(follow).await?;
-        if found.is_none() && !follow.is_zero() {
-            // Nothing below a safe head may have changed since it was delivered.
-            found = self.recheck(self.ledger.events.len()).await?;
+        let mut difference = self.compare_stream(follow).await?;
+        if difference.is_none() && !follow.is_zero() {
+            // An event must not change after its delivery, so the events that are still remembered are compared again.
+            difference = self.recheck(self.recent.hashes.len()).await?;
         }
-        let beyond = self.rows_beyond_sequence().await?;
+        let rows_beyond_sequence = self.rows_beyond_sequence().await?;
         Ok(Report {
             count: self.count,
-            from: self.from,
+            after: self.after,
             upto: self.compared_upto,
-            stream: hex(&self.stream_digest.finish()),
-            table: hex(&self.table_digest.finish()),
-            difference: found,
-            beyond,
+            stream_digest: hex(&self.stream_digest.finish()),
+            table_digest: hex(&self.table_digest.finish()),
+            difference,
+            rows_beyond_sequence,
         })
     }
 
-    async fn walk(&mut self, follow: Duration) -> Result<Option<Difference>, VerifyError> {
-        let bound = self.safe_head().await?;
-        if let Some(found) = self.compare_to(bound, false).await? {
-            return Ok(Some(found));
+    /// Compares until `follow` has passed, or until the first difference.
+    async fn compare_stream(&mut self, follow: Duration) -> Result<Option<Difference>, VerifyError> {
+        let bound = self.wait_for_safe_head().await?;
+        if let Some(difference) = self.compare_upto(bound, false).await? {
+            return Ok(Some(difference));
         }
         if follow.is_zero() {
             return Ok(None);
@@ -85,23 +89,24 @@ impl<OnProgress: FnMut(Progress)> Comparison<OnProgress> {
         let mut position = self.pages.subscribe();
         loop {
             let compared_upto = self.compared_upto;
-            let more = position.wait_for(|p| p.head > compared_upto || p.epoch != self.epoch);
-            let bound = match tokio::time::timeout_at(end, more).await {
+            let head_moved = position.wait_for(|p| p.head > compared_upto || p.epoch != self.epoch);
+            let bound = match tokio::time::timeout_at(end, head_moved).await {
                 Ok(Ok(position)) => position.head,
                 Ok(Err(_)) => return Err(VerifyError::TailEnded),
                 Err(_time_is_over) => return Ok(None),
             };
-            if let Some(found) = self.compare_to(bound, true).await? {
-                return Ok(Some(found));
+            if let Some(difference) = self.compare_upto(bound, true).await? {
+                return Ok(Some(difference));
             }
         }
     }
 
-    /// A safe head that covers all commits before this call. After [`CATCH_UP`] a lower one, if an open transaction holds it back.
-    async fn safe_head(&mut self) -> Result<i64, VerifyError> {
-        let wanted = number(&self.client, LAST_VALUE).await?;
+    /// Waits for a safe head that covers all commits before this call. Returns a lower head if an open transaction holds it back for
+    /// longer than [`CATCH_UP_LIMIT`].
+    async fn wait_for_safe_head(&mut self) -> Result<i64, VerifyError> {
+        let wanted = query_number(&self.client, LAST_VALUE_SQL).await?;
         let mut position = self.pages.subscribe();
-        let waited = tokio::time::timeout(CATCH_UP, position.wait_for(|p| p.head >= wanted)).await;
+        let waited = tokio::time::timeout(CATCH_UP_LIMIT, position.wait_for(|p| p.head >= wanted)).await;
         if let Ok(Ok(position)) = waited {
             return Ok(position.head);
         }
@@ -110,7 +115,9 @@ impl<OnProgress: FnMut(Progress)> Comparison<OnProgress> {
         Ok(head)
     }
 
-    async fn compare_to(&mut self, bound: i64, following: bool) -> Result<Option<Difference>, VerifyError> {
+    /// Compares page by page up to the seq `bound`. While it follows new events, it rechecks the oldest remembered ones before it
+    /// forgets them.
+    async fn compare_upto(&mut self, bound: i64, is_following: bool) -> Result<Option<Difference>, VerifyError> {
         while self.compared_upto < bound {
             let page = self.pages.page_after(self.compared_upto).await.map_err(|error| match error {
                 PageError::Reset => VerifyError::HistoryChanged,
@@ -126,83 +133,84 @@ impl<OnProgress: FnMut(Progress)> Comparison<OnProgress> {
                 .flat_map(|part| part.events())
                 .take_while(|event| event.seq <= upto)
                 .collect();
-            if let Some(found) = self.compare(&delivered, upto).await? {
-                return Ok(Some(found));
+            if let Some(difference) = self.compare_page(&delivered, upto).await? {
+                return Ok(Some(difference));
             }
             self.compared_upto = upto;
             (self.on_progress)(Progress::Compared { count: self.count, seq: self.compared_upto, bound });
-            if self.ledger.events.len() >= MAX_REMEMBERED {
-                let half = MAX_REMEMBERED / 2;
-                if following && let Some(found) = self.recheck(half).await? {
-                    return Ok(Some(found));
+            if self.recent.hashes.len() >= MAX_RECENT {
+                let half = MAX_RECENT / 2;
+                if is_following && let Some(difference) = self.recheck(half).await? {
+                    return Ok(Some(difference));
                 }
-                self.ledger.forget(half);
+                self.recent.forget(half);
             }
         }
         Ok(None)
     }
 
-    /// Compares one page with its range of the table. It reads one row more than the page has
-    /// events, so that a row at the end that was not delivered shows too.
-    async fn compare(&mut self, delivered: &[&StoredEvent], upto: i64) -> Result<Option<Difference>, VerifyError> {
+    /// Compares the events of one page with the rows of the same range. It reads one row more than the page has events, so that it also
+    /// finds a row at the end that was not delivered.
+    async fn compare_page(&mut self, delivered: &[&StoredEvent], upto: i64) -> Result<Option<Difference>, VerifyError> {
         let row_limit = i64::try_from(delivered.len()).unwrap_or(i64::MAX).saturating_add(1);
-        let table_rows = rows(&self.client, self.compared_upto, upto, row_limit).await?;
-        let mut found = first_difference(self.compared_upto, delivered, &table_rows);
-        let mut kept = delivered;
-        if found.is_some() {
-            // Retention may have gone on since the page was read: what it took is missing on purpose.
-            let trimmed = number(&self.client, TRIMMED).await?;
+        let table_rows = read_rows(&self.client, self.compared_upto, upto, row_limit).await?;
+        let mut difference = first_difference(self.compared_upto, delivered, &table_rows);
+        let mut untrimmed = delivered;
+        if difference.is_some() {
+            // Retention may have trimmed rows since the page was read. Those are missing on purpose, so the rest is compared anew.
+            let trimmed = query_number(&self.client, TRIMMED_SQL).await?;
             if trimmed > self.compared_upto {
-                kept = &delivered[delivered.partition_point(|event| event.seq <= trimmed)..];
+                untrimmed = &delivered[delivered.partition_point(|event| event.seq <= trimmed)..];
                 let table_rows: Vec<_> = table_rows.into_iter().filter(|event| event.seq > trimmed).collect();
-                found = first_difference(self.compared_upto, kept, &table_rows);
-                if found.is_none() {
+                difference = first_difference(self.compared_upto, untrimmed, &table_rows);
+                if difference.is_none() {
                     table_rows.iter().for_each(|event| self.table_digest.update(&fingerprint(event)));
                 }
             }
         } else {
             table_rows.iter().for_each(|event| self.table_digest.update(&fingerprint(event)));
         }
-        if found.is_none() {
-            for event in kept {
+        if difference.is_none() {
+            for event in untrimmed {
                 let fingerprint = fingerprint(event);
                 self.stream_digest.update(&fingerprint);
-                self.ledger.events.push((event.seq, short_hash(&fingerprint)));
+                self.recent.hashes.push((event.seq, short_hash(&fingerprint)));
                 self.count += 1;
             }
         }
-        Ok(found)
+        Ok(difference)
     }
 
-    /// Compares the first `many` remembered events with the table once more.
-    async fn recheck(&self, many: usize) -> Result<Option<Difference>, VerifyError> {
-        let remembered = self.ledger.events.get(..many).unwrap_or_default();
-        let whole = many == self.ledger.events.len();
-        let end = if whole { self.compared_upto } else { remembered.last().map_or(self.ledger.after, |last| last.0) };
-        let mut after = self.ledger.after;
-        let mut left = remembered;
+    /// Compares the oldest `count` remembered events with the table once more.
+    async fn recheck(&self, count: usize) -> Result<Option<Difference>, VerifyError> {
+        let remembered = self.recent.hashes.get(..count).unwrap_or_default();
+        let is_all = count == self.recent.hashes.len();
+        let end = if is_all { self.compared_upto } else { remembered.last().map_or(self.recent.after, |last| last.0) };
+        let mut after = self.recent.after;
+        let mut unchecked = remembered;
         while after < end {
-            let table_rows = rows(&self.client, after, end, RECHECK_ROWS).await?;
-            let full = i64::try_from(table_rows.len()).unwrap_or(i64::MAX) >= RECHECK_ROWS;
-            let upto = table_rows.last().filter(|_| full).map_or(end, |last| last.seq);
-            let (now, later) = left.split_at(left.partition_point(|(seq, _)| *seq <= upto));
-            if let Some(found) = first_change(now, &table_rows) {
-                let trimmed = number(&self.client, TRIMMED).await?;
-                let still = |seq: i64| seq > trimmed;
-                let now: Vec<_> = now.iter().copied().filter(|(seq, _)| still(*seq)).collect();
-                let table_rows: Vec<_> = table_rows.into_iter().filter(|event| still(event.seq)).collect();
-                if trimmed <= after || first_change(&now, &table_rows).is_some() {
-                    return Ok(Some(first_change(&now, &table_rows).unwrap_or(found)));
+            let table_rows = read_rows(&self.client, after, end, RECHECK_ROWS).await?;
+            let is_cut = i64::try_from(table_rows.len()).unwrap_or(i64::MAX) >= RECHECK_ROWS;
+            let upto = table_rows.last().filter(|_| is_cut).map_or(end, |last| last.seq);
+            let (in_range, beyond_range) = unchecked.split_at(unchecked.partition_point(|(seq, _)| *seq <= upto));
+            if let Some(difference) = first_change(in_range, &table_rows) {
+                // As in `compare_page`: rows that retention has trimmed since are missing on purpose.
+                let trimmed = query_number(&self.client, TRIMMED_SQL).await?;
+                let untrimmed: Vec<_> = in_range.iter().copied().filter(|(seq, _)| *seq > trimmed).collect();
+                let untrimmed_rows: Vec<_> = table_rows.into_iter().filter(|event| event.seq > trimmed).collect();
+                let untrimmed_difference = first_change(&untrimmed, &untrimmed_rows);
+                if trimmed <= after || untrimmed_difference.is_some() {
+                    return Ok(Some(untrimmed_difference.unwrap_or(difference)));
                 }
             }
-            (after, left) = (upto, later);
+            (after, unchecked) = (upto, beyond_range);
         }
         Ok(None)
     }
 
-    /// Describes rows whose seq lies beyond the sequence. An insert that draws such a number later will fail.
+    /// Describes the rows whose seq lies beyond the sequence's last number. An insert that draws such a number later will fail.
     async fn rows_beyond_sequence(&self) -> Result<Option<String>, VerifyError> {
-        let row = self.client.query_typed_one(ROWS_BEYOND_SEQUENCE, &[]).await.map_err(DatabaseError::from)?;
+        let row = self.client.query_typed_one(ROWS_BEYOND_SEQUENCE_SQL, &[]).await.map_err(DatabaseError::from)?;
         let values = (|| Ok::<_, tokio_postgres::Error>((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)))();
         let (count, first, last_value): (i64, Option<i64>, i64) = values.map_err(DatabaseError::from)?;
         Ok(first.map(|first| {

@@ -1,22 +1,22 @@
-//! The first place at which the stream and the table are not the same.
+//! Finds the first difference between the stream and the table.
 
 use std::fmt;
 
 use super::fingerprint::{fingerprint, short_hash};
 use crate::journal::StoredEvent;
 
-/// The first place at which the stream and the table are not the same.
+/// The first difference between the stream and the table, with its seq.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// The table has what the stream passed over.
+    /// The table has an event at this seq that the stream did not deliver.
     NotDelivered(i64),
-    /// The stream has what the table does not.
+    /// The stream delivered an event at this seq that the table does not have.
     NotInTable(i64),
-    /// Both have it, and these columns differ.
+    /// Both have an event at this seq, and these columns of it differ.
     Content(i64, Vec<&'static str>),
-    /// The table's event was changed after it was delivered.
+    /// The event at this seq was changed in the table after it was delivered.
     Changed(i64),
-    /// The stream delivered the first seq after the second, which is not smaller.
+    /// The stream delivered the first of these seqs after the second, though the first is not greater.
     Order(i64, i64),
 }
 
@@ -28,39 +28,43 @@ impl fmt::Display for Difference {
             }
             Self::NotInTable(seq) => write!(f, "at seq {seq}: the stream delivered an event that the table has not"),
             Self::Content(seq, columns) => {
-                write!(f, "at seq {seq}: stream and table have another {}", columns.join(", "))
+                write!(f, "at seq {seq}: stream and table differ in {}", columns.join(", "))
             }
             Self::Changed(seq) => write!(f, "at seq {seq}: the event was changed in the table after it was delivered"),
-            Self::Order(seq, before) => write!(f, "at seq {seq}: the stream delivered it after seq {before}"),
+            Self::Order(seq, previous) => write!(f, "at seq {seq}: the stream delivered it after seq {previous}"),
         }
     }
 }
 
 /// The first difference between the delivered events and the table's rows of the same range.
-pub(super) fn first_difference(after: i64, delivered: &[&StoredEvent], held: &[StoredEvent]) -> Option<Difference> {
-    let mut before = after;
-    let mut held = held.iter();
+pub(super) fn first_difference(
+    after: i64,
+    delivered: &[&StoredEvent],
+    table_rows: &[StoredEvent],
+) -> Option<Difference> {
+    let mut previous = after;
+    let mut table_rows = table_rows.iter();
     for event in delivered {
-        if event.seq <= before {
-            return Some(Difference::Order(event.seq, before));
+        if event.seq <= previous {
+            return Some(Difference::Order(event.seq, previous));
         }
-        before = event.seq;
-        match held.next() {
+        previous = event.seq;
+        match table_rows.next() {
             None => return Some(Difference::NotInTable(event.seq)),
             Some(row) if row.seq < event.seq => return Some(Difference::NotDelivered(row.seq)),
             Some(row) if row.seq > event.seq => return Some(Difference::NotInTable(event.seq)),
-            Some(row) if row != *event => return Some(Difference::Content(row.seq, columns_that_differ(event, row))),
+            Some(row) if row != *event => return Some(Difference::Content(row.seq, differing_columns(event, row))),
             Some(_) => {}
         }
     }
-    held.next().map(|row| Difference::NotDelivered(row.seq))
+    table_rows.next().map(|row| Difference::NotDelivered(row.seq))
 }
 
-/// The first difference between remembered events (seq and hash) and the table's rows of the same range.
-pub(super) fn first_change(remembered: &[(i64, u64)], held: &[StoredEvent]) -> Option<Difference> {
-    let mut held = held.iter();
+/// The first difference between remembered events (seq and short hash) and the table's rows of the same range.
+pub(super) fn first_change(remembered: &[(i64, u64)], table_rows: &[StoredEvent]) -> Option<Difference> {
+    let mut table_rows = table_rows.iter();
     for (seq, hash) in remembered {
-        match held.next() {
+        match table_rows.next() {
             None => return Some(Difference::NotInTable(*seq)),
             Some(row) if row.seq < *seq => return Some(Difference::NotDelivered(row.seq)),
             Some(row) if row.seq > *seq => return Some(Difference::NotInTable(*seq)),
@@ -68,10 +72,10 @@ pub(super) fn first_change(remembered: &[(i64, u64)], held: &[StoredEvent]) -> O
             Some(_) => {}
         }
     }
-    held.next().map(|row| Difference::NotDelivered(row.seq))
+    table_rows.next().map(|row| Difference::NotDelivered(row.seq))
 }
 
-fn columns_that_differ(a: &StoredEvent, b: &StoredEvent) -> Vec<&'static str> {
+fn differing_columns(a: &StoredEvent, b: &StoredEvent) -> Vec<&'static str> {
     let all = [
         ("id", a.id != b.id),
         ("at", a.at != b.at),

@@ -1,10 +1,10 @@
-//! Hashes of events, by which stream and table are compared as wholes.
+//! Hashes of events: for the digests over all of the stream and all of the table, and for the events that are remembered.
 
 use aws_lc_rs::digest::{self, Context, SHA256};
 
 use crate::journal::StoredEvent;
 
-/// A hash of all columns of an event. Each text goes in with its length, so that none runs into the next.
+/// A hash of all columns of an event. Each text is hashed with its length before it, so that no two events hash the same bytes.
 pub(super) fn fingerprint(event: &StoredEvent) -> [u8; 32] {
     let mut hash = Context::new(&SHA256);
     hash.update(&event.seq.to_be_bytes());
@@ -31,7 +31,7 @@ pub(super) fn fingerprint(event: &StoredEvent) -> [u8; 32] {
     bytes
 }
 
-/// The first 8 bytes of a fingerprint, as the ledger keeps them.
+/// The first 8 bytes of a fingerprint, as `RecentEvents` keeps them.
 pub(super) fn short_hash(fingerprint: &[u8; 32]) -> u64 {
     fingerprint.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }

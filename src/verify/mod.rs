@@ -1,13 +1,13 @@
 //! Compares the events that the stream delivers with the rows of the table, one by one.
 //!
-//! The stream comes through the tail's own code and its pages, on connections of its own. The table is read by plain SQL that
-//! shares no code with them. Writers go on meanwhile, so only seqs up to a safe head are compared: there the table must never
-//! change again.
+//! The stream is read through a tail and pages, by the same code that a server runs. The table is read on another connection, by plain
+//! SQL that shares no code with them. Writers may go on meanwhile, so only seqs up to a safe head are compared: the table must never
+//! change there again.
 
 mod comparison;
 mod difference;
 mod fingerprint;
-mod ledger;
+mod recent_events;
 mod report;
 mod table;
 
@@ -20,8 +20,8 @@ use uuid::Uuid;
 pub use self::difference::Difference;
 pub use self::report::{Progress, Report, VerifyError};
 
-use self::comparison::{CATCH_UP, Comparison};
-use self::table::{LAST_VALUE, TRIMMED, number};
+use self::comparison::{CATCH_UP_LIMIT, Comparison};
+use self::table::{LAST_VALUE_SQL, TRIMMED_SQL, query_number};
 use crate::db::{Connector, Database, DatabaseError};
 use crate::journal::Cursor;
 use crate::shutdown::{Shutdown, Tasks};
@@ -41,7 +41,7 @@ pub async fn verify(
     on_progress: impl FnMut(Progress),
 ) -> Result<Report, VerifyError> {
     let (client, _connection_task) = connector.connect().await.map_err(DatabaseError::from)?;
-    let from = begin_after(&client, cursor).await?;
+    let after = start_after(&client, cursor).await?;
 
     let database = Database::new(connector.clone(), 2)?;
     let (pages, writer) = Pages::new(PostgresLoad::new(database.clone()), Seqs, Limits::within(PAGE_CACHE_BYTES));
@@ -50,10 +50,11 @@ pub async fn verify(
     let mut status = tail.status();
     tasks.spawn("tail", tail.run(shutdown.clone()));
 
-    // Reduced to a bool at once: the answer borrows the status, and the tail could not write it while that is held.
-    let connected = tokio::time::timeout(CATCH_UP, status.wait_for(|s| s.connected)).await.is_ok_and(|s| s.is_ok());
+    // The result borrows the status, which the tail cannot change meanwhile, so it becomes a bool within the statement.
+    let connected =
+        tokio::time::timeout(CATCH_UP_LIMIT, status.wait_for(|s| s.connected)).await.is_ok_and(|s| s.is_ok());
     let compared = if connected {
-        Comparison::new(client, pages, from, on_progress).run(follow).await
+        Comparison::new(client, pages, after, on_progress).run(follow).await
     } else {
         Err(VerifyError::CannotFollow)
     };
@@ -63,9 +64,10 @@ pub async fn verify(
     compared
 }
 
-/// The seq after which to begin: the cursor's, if this history holds it; without a cursor the earliest.
-async fn begin_after(client: &Client, cursor: Option<Cursor>) -> Result<i64, VerifyError> {
-    let trimmed = number(client, TRIMMED).await?;
+/// The seq after which to begin. It is the seq of the cursor, which must belong to this history. Without a cursor it is the newest
+/// trimmed seq.
+async fn start_after(client: &Client, cursor: Option<Cursor>) -> Result<i64, VerifyError> {
+    let trimmed = query_number(client, TRIMMED_SQL).await?;
     let Some(cursor) = cursor else { return Ok(trimmed) };
     let seq = cursor.seq;
     if seq < trimmed {
@@ -78,7 +80,7 @@ async fn begin_after(client: &Client, cursor: Option<Cursor>) -> Result<i64, Ver
         if !id.is_some_and(|id| cursor.agrees_with(id)) {
             return Err(VerifyError::OtherHistory(cursor));
         }
-    } else if seq > number(client, LAST_VALUE).await? {
+    } else if seq > query_number(client, LAST_VALUE_SQL).await? {
         return Err(VerifyError::Ahead(cursor));
     }
     Ok(seq)

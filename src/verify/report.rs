@@ -1,4 +1,4 @@
-//! The result of a comparison, and what happens on the way to it.
+//! The result of a comparison, its progress and its errors.
 
 use super::difference::Difference;
 use crate::db::DatabaseError;
@@ -11,24 +11,24 @@ pub struct Report {
     /// How many events were compared.
     pub count: u64,
     /// The seq after which the comparison began.
-    pub from: i64,
+    pub after: i64,
     /// The seq up to which everything was compared.
     pub upto: i64,
     /// The SHA-256 over all events of the stream.
-    pub stream: String,
+    pub stream_digest: String,
     /// The SHA-256 over all rows of the table.
-    pub table: String,
-    /// The first difference.
+    pub table_digest: String,
+    /// The first difference, if there is one.
     pub difference: Option<Difference>,
-    /// The rows that no draw from the sequence accounts for, if there are any: the sequence will come to their numbers, and that
-    /// insert will fail.
-    pub beyond: Option<String>,
+    /// A description of the rows whose seq lies beyond the sequence's last number, if there are any. An insert that draws such a number
+    /// later will fail.
+    pub rows_beyond_sequence: Option<String>,
 }
 
 impl Report {
-    /// True if stream and table hold the same.
+    /// True if stream and table are equal.
     pub fn is_equal(&self) -> bool {
-        self.difference.is_none() && self.beyond.is_none() && self.stream == self.table
+        self.difference.is_none() && self.rows_beyond_sequence.is_none() && self.stream_digest == self.table_digest
     }
 }
 
@@ -41,24 +41,24 @@ pub enum Progress {
         count: u64,
         /// The seq that was reached.
         seq: i64,
-        /// The seq up to which to compare.
+        /// The seq up to which this round compares.
         bound: i64,
     },
     /// Everything up to this seq is the same, and new events are followed from here on.
     CaughtUp(i64),
-    /// A transaction holds the stream back at the head; only what is below it is compared.
+    /// An open transaction holds the head back, so only events up to the head that was reached are compared at first.
     HeldBack {
-        /// Where the stream is.
+        /// The head that was reached.
         head: i64,
-        /// Where the sequence is.
+        /// The last number of the sequence when the comparison began.
         wanted: i64,
     },
 }
 
-/// The reason for which nothing could be compared.
+/// The reason for which the comparison could not begin, or could not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// Retention took what the cursor asks for.
+    /// Retention has trimmed events after the cursor.
     #[error("the cursor has expired: events through seq {0} were trimmed")]
     Expired(i64),
     /// The tag of the cursor is not that of the event at its seq.
@@ -67,7 +67,7 @@ pub enum VerifyError {
     /// Nobody has drawn the cursor's seq yet.
     #[error("the cursor {0} is ahead of the journal")]
     Ahead(Cursor),
-    /// The tail found no way to follow.
+    /// The tail could not connect in time.
     #[error("the tail cannot follow the journal here; the log above says why")]
     CannotFollow,
     /// The tail has stopped.
@@ -76,7 +76,7 @@ pub enum VerifyError {
     /// A failover or a restore took place meanwhile.
     #[error("the database became another one (restored, promoted) while it was compared")]
     HistoryChanged,
-    /// A page of the stream did not come.
+    /// A page of the stream could not be read.
     #[error(transparent)]
     Page(PageError),
     /// The database did not answer.

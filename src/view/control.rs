@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use super::Redaction;
 use super::event::instant_text;
 use super::frames::{Tally, message};
-use crate::tail::{Reason, Status};
+use crate::tail::{StallReason, TailStatus};
 
 /// A message of a session that is not an event. Cursors and times are texts already.
 #[derive(Debug, Clone, Serialize)]
@@ -121,11 +121,11 @@ impl Stall {
     }
 
     /// The stall that the tail reports, if there is one, with its blocker if `name_blocker` is set.
-    pub fn of(status: &Status, name_blocker: bool) -> Option<Self> {
+    pub fn of(status: &TailStatus, name_blocker: bool) -> Option<Self> {
         let stalled = status.stalled.as_ref()?;
         let (reason, oldest) = match &stalled.reason {
-            Reason::Database => ("database", None),
-            Reason::Transaction(blockers) => ("transaction", blockers.first()),
+            StallReason::Database => ("database", None),
+            StallReason::Transaction(blockers) => ("transaction", blockers.first()),
         };
         let blocker = oldest.filter(|_| name_blocker).map(|blocker| BlockerObject {
             pid: blocker.pid,

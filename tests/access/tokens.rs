@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rowcast::auth::token::Mint;
-use rowcast::auth::{FetchError, Identity, Refused, Role, Verifier};
+use rowcast::auth::{FetchError, Identity, Role, TokenError, Verifier};
 use rowcast::clock::Clock;
 use rowcast::config::{Secret, TokenConfig};
 use rowcast::http::HttpFetch;
@@ -74,9 +74,9 @@ async fn no_attack_gets_in_and_each_is_refused_for_its_own_reason() {
     assert!(attacks.len() >= 45 && attacks.iter().filter(|a| a.fits_a_header()).count() >= 45);
     let mut wrong = Vec::new();
     for attack in &attacks {
-        assert_eq!(verifier.verify(&attack.token).await, Err(Refused::Unauthorized), "{}", attack.name);
+        assert_eq!(verifier.verify(&attack.token).await, Err(TokenError::Unauthorized), "{}", attack.name);
         match verifier.examine(&attack.token).await {
-            Err(no) if no.why == attack.why => {}
+            Err(rejection) if rejection.reason == attack.why => {}
             other => wrong.push(format!("{}: {other:?} and not {:?}", attack.name, attack.why)),
         }
     }
@@ -141,7 +141,7 @@ async fn a_good_token_whose_role_nobody_knows_is_forbidden() {
     let verifier = verifier(&config());
     let verify = async |role: Value| verifier.verify(&by_secret(&with(without(claims(), "role"), &role))).await;
     for unknown in [json!({ "role": "root" }), json!({ "roles": [] }), json!({ "roles": ["a", "b"] })] {
-        assert_eq!(verify(unknown).await, Err(Refused::Forbidden));
+        assert_eq!(verify(unknown).await, Err(TokenError::Forbidden));
     }
     let strongest = verify(json!({ "roles": ["user", "root", "engine", "viewer"] })).await;
     assert_eq!(strongest.map(|identity| identity.role()), Ok(Role::Engine));
@@ -152,12 +152,12 @@ async fn the_secret_alone_ignores_kid_and_keys_alone_require_it() {
     let secret_only = verifier(&config());
     let with_kid = token(header("HS256", "anything").to_string(), claims().to_string(), OURS);
     assert!(secret_only.verify(&with_kid).await.is_ok());
-    assert_eq!(secret_only.examine(&by_rsa(&claims())).await.unwrap_err().why, "alg is not that of the key");
+    assert_eq!(secret_only.examine(&by_rsa(&claims())).await.unwrap_err().reason, "alg is not that of the key");
     assert_eq!(secret_only.fetch_keys().await, None);
     let file = file();
     let keys_only = with_file(&file, false);
     assert!(keys_only.verify(&by_rsa(&claims())).await.is_ok());
-    assert_eq!(keys_only.examine(&by_secret(&claims())).await.unwrap_err().why, "kid is missing");
+    assert_eq!(keys_only.examine(&by_secret(&claims())).await.unwrap_err().reason, "kid is missing");
     assert_eq!(keys_only.fetch_keys().await, Some(Ok(5)));
 }
 
@@ -222,10 +222,10 @@ async fn firebase_tokens_are_held_to_its_rules() {
         (json!({ "sub": "x".repeat(129) }), "sub is not a subject"),
     ] {
         let refused = verifier.examine(&by_rsa(&with(firebase_claims(), &changes))).await.unwrap_err();
-        assert_eq!((refused.refused, refused.why), (Refused::Unauthorized, why), "{changes}");
+        assert_eq!((refused.error, refused.reason), (TokenError::Unauthorized, why), "{changes}");
     }
     let missing = verifier.examine(&by_rsa(&without(firebase_claims(), "auth_time"))).await.unwrap_err();
-    assert_eq!(missing.why, "auth_time is missing");
+    assert_eq!(missing.reason, "auth_time is missing");
     let ring = ring();
     for (algorithm, signer) in [
         ("PS256", Signer::Ps256(&ring.rsa)),
@@ -234,7 +234,7 @@ async fn firebase_tokens_are_held_to_its_rules() {
         ("none", Signer::Bytes(b"x")),
     ] {
         let token = token(header(algorithm, "rsa").to_string(), firebase_claims().to_string(), signer);
-        assert_eq!(verifier.examine(&token).await.unwrap_err().why, "alg is not that of the key", "{algorithm}");
+        assert_eq!(verifier.examine(&token).await.unwrap_err().reason, "alg is not that of the key", "{algorithm}");
     }
     assert_eq!(server.connections(), 1, "a token of another algorithm has nothing fetched");
 }
@@ -245,7 +245,7 @@ async fn firebase_takes_rs256_only_also_from_a_jwks() {
     let verifier = verifier(&firebase(&server.url()));
     assert!(verifier.verify(&by_rsa(&firebase_claims())).await.is_ok());
     let ed = token(header("EdDSA", "ed").to_string(), firebase_claims().to_string(), Signer::Ed(&ring().ed));
-    assert_eq!(verifier.verify(&ed).await, Err(Refused::Unauthorized));
+    assert_eq!(verifier.verify(&ed).await, Err(TokenError::Unauthorized));
 }
 
 #[tokio::test]
@@ -255,11 +255,11 @@ async fn beside_firebase_the_secret_has_its_own_issuer_and_audience() {
     let anybody = without(without(claims(), "iss"), "aud");
     assert!(both.verify(&by_secret(&anybody)).await.is_ok());
     assert!(both.verify(&by_rsa(&firebase_claims())).await.is_ok());
-    assert_eq!(both.verify(&by_rsa(&anybody)).await, Err(Refused::Unauthorized));
+    assert_eq!(both.verify(&by_rsa(&anybody)).await, Err(TokenError::Unauthorized));
     let strict =
         verifier(&TokenConfig { firebase_project: Some(PROJECT.to_owned()), jwks: Some(server.url()), ..config() });
     assert!(strict.verify(&by_secret(&claims())).await.is_ok());
-    assert_eq!(strict.verify(&by_secret(&anybody)).await, Err(Refused::Unauthorized));
+    assert_eq!(strict.verify(&by_secret(&anybody)).await, Err(TokenError::Unauthorized));
     assert!(strict.verify(&by_rsa(&firebase_claims())).await.is_ok());
 }
 
@@ -277,7 +277,7 @@ async fn keys_that_rotate_are_found_at_once_and_old_ones_end() {
     assert!(verifier.verify(&by_ed("one")).await.is_ok());
     server.answers(ok(&ed_jwks("two")));
     assert!(verifier.verify(&by_ed("two")).await.is_ok());
-    assert_eq!(verifier.verify(&by_ed("one")).await, Err(Refused::Unauthorized));
+    assert_eq!(verifier.verify(&by_ed("one")).await, Err(TokenError::Unauthorized));
     assert_eq!(server.connections(), 2);
 }
 
@@ -299,7 +299,7 @@ async fn a_storm_of_unknown_kids_fetches_once() {
     for _ in 0..3 {
         let tokens: Vec<_> = (0..200).map(|n| by_ed(&format!("unknown {n}"))).collect();
         let answers = join_all(tokens.iter().map(|token| verifier.verify(token))).await;
-        assert!(answers.iter().all(|answer| *answer == Err(Refused::Unauthorized)));
+        assert!(answers.iter().all(|answer| *answer == Err(TokenError::Unauthorized)));
     }
     assert_eq!(server.connections(), 2);
     assert!(verifier.verify(&by_ed("one")).await.is_ok());
@@ -325,7 +325,7 @@ async fn keys_are_kept_when_their_source_breaks_or_goes() {
         assert!(verifier.verify(&by_ed("one")).await.is_ok());
         let says = String::from_utf8_lossy(&answer[..answer.len().min(60)]).into_owned();
         server.answers(answer);
-        assert_eq!(verifier.verify(&by_ed("two")).await, Err(Refused::Unauthorized), "{says}");
+        assert_eq!(verifier.verify(&by_ed("two")).await, Err(TokenError::Unauthorized), "{says}");
         assert_eq!(server.connections(), 2, "{says}");
         assert!(verifier.verify(&by_ed("one")).await.is_ok(), "{says}");
         drop(server);
@@ -340,7 +340,7 @@ async fn without_keys_their_tokens_are_refused_and_those_of_the_secret_believed(
     let place = Some(server.url());
     let verifier = verifier(&TokenConfig { jwks: place, ..config() });
     for _ in 0..20 {
-        assert_eq!(verifier.verify(&by_ed("one")).await, Err(Refused::Unauthorized));
+        assert_eq!(verifier.verify(&by_ed("one")).await, Err(TokenError::Unauthorized));
     }
     assert_eq!(server.connections(), 1, "a source that fails is not hammered");
     assert!(verifier.verify(&by_secret(&claims())).await.is_ok());

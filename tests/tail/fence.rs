@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rowcast::tail::Reason;
+use rowcast::tail::StallReason;
 use tokio::task::JoinSet;
 
 use super::{INSERT, committed, delivers_the_table, last_value, start_writers};
@@ -38,11 +38,11 @@ async fn an_open_transaction_delays_the_stream_is_named_and_blocks_no_writer() {
     }
     let begun = std::time::Instant::now();
     let status = node.is("the blocker is named", |s| {
-        s.stalled.as_ref().is_some_and(|s| matches!(&s.reason, Reason::Transaction(b) if !b.is_empty()))
+        s.stalled.as_ref().is_some_and(|s| matches!(&s.reason, StallReason::Transaction(b) if !b.is_empty()))
     });
     let stalled = status.await.stalled.unwrap();
     in_time(begun, Duration::from_secs(3));
-    let Reason::Transaction(blockers) = stalled.reason else { panic!("{stalled:?}") };
+    let StallReason::Transaction(blockers) = stalled.reason else { panic!("{stalled:?}") };
     let pid: i32 = holder.query_one("select pg_backend_pid()", &[]).await.unwrap().get(0);
     assert_eq!((blockers[0].pid, blockers[0].application.as_deref()), (Some(pid), Some("the holder")));
     assert_eq!(blockers[0].state.as_deref(), Some("idle in transaction"));
@@ -66,9 +66,9 @@ async fn a_prepared_transaction_is_named_and_its_end_goes_through() {
     client.batch_execute(&prepare).await.unwrap();
     client.batch_execute(&format!("reset rowcast.bell; {INSERT}")).await.unwrap();
     let status = node.is("the blocker is named", |s| {
-        s.stalled.as_ref().is_some_and(|s| matches!(&s.reason, Reason::Transaction(b) if !b.is_empty()))
+        s.stalled.as_ref().is_some_and(|s| matches!(&s.reason, StallReason::Transaction(b) if !b.is_empty()))
     });
-    let Reason::Transaction(blockers) = status.await.stalled.unwrap().reason else { unreachable!() };
+    let StallReason::Transaction(blockers) = status.await.stalled.unwrap().reason else { unreachable!() };
     assert_eq!((blockers[0].pid, blockers[0].gid.as_deref()), (None, Some(gid.as_str())));
     client.batch_execute(&format!("commit prepared '{gid}'")).await.unwrap();
     delivers_the_table(&node, &client).await;
@@ -117,7 +117,7 @@ async fn a_blocker_whom_this_login_may_not_end_is_named_and_the_tail_stays_conne
     holder.batch_execute(&format!("begin; {INSERT}")).await.unwrap();
     writer.batch_execute(INSERT).await.unwrap();
     node.is("the blocker is named", |s| {
-        s.stalled.as_ref().is_some_and(|s| matches!(&s.reason, Reason::Transaction(b) if !b.is_empty()))
+        s.stalled.as_ref().is_some_and(|s| matches!(&s.reason, StallReason::Transaction(b) if !b.is_empty()))
     })
     .await;
     holder.batch_execute("commit").await.unwrap();

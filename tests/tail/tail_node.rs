@@ -3,7 +3,7 @@
 use rowcast::db::Database;
 use rowcast::shutdown::Shutdown;
 use rowcast::tail::pages::{Limits, Pages, PostgresLoad, Seqs};
-use rowcast::tail::{Counts, Hearing, Status, Tail};
+use rowcast::tail::{Hearing, Tail, TailCounts, TailStatus};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -12,8 +12,8 @@ use crate::support::{PATIENCE, connector};
 
 pub(crate) struct TailNode {
     pub(crate) pages: Pages<Seqs>,
-    pub(crate) status: watch::Receiver<Status>,
-    pub(crate) counts: watch::Receiver<Counts>,
+    pub(crate) status: watch::Receiver<TailStatus>,
+    pub(crate) counts: watch::Receiver<TailCounts>,
     shutdown: Shutdown,
     running: JoinHandle<()>,
 }
@@ -39,7 +39,7 @@ impl TailNode {
     }
 
     /// Waits until the tail says so of itself.
-    pub(crate) async fn is(&mut self, what: &str, said: impl FnMut(&Status) -> bool) -> Status {
+    pub(crate) async fn is(&mut self, what: &str, said: impl FnMut(&TailStatus) -> bool) -> TailStatus {
         let waited = tokio::time::timeout(PATIENCE, self.status.wait_for(said)).await;
         waited.unwrap_or_else(|_| panic!("in vain: {what}")).unwrap().clone()
     }

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use rowcast::db::{Database, Lane};
 use rowcast::shutdown::Shutdown;
 use rowcast::tail::pages::{Limits, Pages, PostgresLoad, Seqs};
-use rowcast::tail::{Counts, Tail};
+use rowcast::tail::{Tail, TailCounts};
 use tokio::sync::watch;
 
 use crate::support::connector;
@@ -193,8 +193,8 @@ async fn run(url: &str, file: &Path, shutdown: Shutdown) {
         }
     };
     tokio::spawn(hushing);
-    let tell = move |counts: &Counts| {
-        let Counts { polls, hushes, rings, connections, resets, .. } = counts;
+    let tell = move |counts: &TailCounts| {
+        let TailCounts { polls, hushes, rings, connections, resets, .. } = counts;
         say(&format!("counts {polls} {hushes} {rings} {connections} {resets}"));
     };
     let tailing = tokio::spawn(tail.run(shutdown.clone()));

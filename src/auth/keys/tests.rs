@@ -168,7 +168,7 @@ async fn who_keeps_them_fetches_at_once_and_again_until_the_shutdown() {
     let (source, keys) = Source::new(&["a"], Some(100));
     let shutdown = Shutdown::new();
     let (keeper, told) = (keys.clone(), shutdown.clone());
-    let keeping = tokio::spawn(async move { keeper.keep(&told).await });
+    let keeping = tokio::spawn(async move { keeper.keep_fresh(&told).await });
     pass(seconds(1)).await;
     assert_eq!(source.asked(), 1);
     assert!(keys.get("a").now_or_never().unwrap().is_some());

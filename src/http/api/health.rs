@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 use hyper::Response;
 use serde_json::{Value, json};
 
-use crate::db::{Database, Pong};
+use crate::db::{Database, PingReply};
 use crate::http::request::readiness::{Readiness, TailView};
 use crate::http::response::json::{Outgoing, json_response};
 use crate::http::response::problem::Problem;
 use crate::http::response::refusals;
-use crate::tail::{Blocker, Hearing, Reason, Stalled};
+use crate::tail::{Blocker, Hearing, StallReason, Stalled};
 use crate::view::Redaction;
 
 /// The tail asks at least once a second who answers it; a server that has not proven for this long which history it follows
@@ -35,8 +35,8 @@ pub(in crate::http) async fn ready(
         return Err(Problem::of(refusals::DATABASE_READ_ONLY));
     }
     let status = tail.status.borrow().clone();
-    // A connection that says nothing any more may lead to a server that is gone, and the history with it.
-    let is_proven = tail.answered.borrow().is_some_and(|asked| asked.elapsed() <= PROOF_AGE);
+    // A connection on which nothing comes any more may lead to a server that is gone, and another server may serve another history.
+    let is_proven = tail.proven_at.borrow().is_some_and(|proven_at| proven_at.elapsed() <= PROOF_AGE);
     if !status.connected || !is_proven {
         return Err(Problem::of(refusals::TAIL_UNAVAILABLE));
     }
@@ -57,8 +57,8 @@ pub(in crate::http) fn hearing(hearing: Hearing) -> &'static str {
 fn tell_stalled(stalled: &Stalled) -> Value {
     let seconds = SystemTime::now().duration_since(stalled.since).unwrap_or_default().as_secs();
     match &stalled.reason {
-        Reason::Database => json!({ "reason": "database", "seconds": seconds }),
-        Reason::Transaction(blockers) => {
+        StallReason::Database => json!({ "reason": "database", "seconds": seconds }),
+        StallReason::Transaction(blockers) => {
             let blockers: Vec<Value> = blockers.iter().map(tell_blocker).collect();
             json!({ "reason": "transaction", "seconds": seconds, "blockers": blockers })
         }
@@ -74,13 +74,13 @@ fn tell_blocker(blocker: &Blocker) -> Value {
 
 /// The database answers a simple query, in this time.
 pub(in crate::http) async fn db(database: &Database) -> Result<Response<Outgoing>, Problem> {
-    let Pong { took, read_only } = ping(database).await?;
+    let PingReply { took, read_only } = ping(database).await?;
     let latency_ms = took.as_secs_f64() * 1000.0;
     Ok(json_response(&json!({ "status": "ok", "latency_ms": latency_ms, "read_only": read_only })))
 }
 
 /// Pings the database. An error is for the log alone, since it may name hosts and users.
-async fn ping(database: &Database) -> Result<Pong, Problem> {
+async fn ping(database: &Database) -> Result<PingReply, Problem> {
     match database.ping().await {
         Ok(pong) => Ok(pong),
         Err(_) => Err(Problem::of(refusals::DATABASE_UNAVAILABLE)),

@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use hyper::Response;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 
-use crate::auth::Revoked;
+use crate::auth::RevokedSubjects;
 use crate::db::{Database, LaneStatus};
 use crate::http::api::health::hearing;
 use crate::http::request::context::Context;
@@ -20,7 +20,7 @@ use crate::http::request::readiness::TailView;
 use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::problem::Problem;
 use crate::limit::Class;
-use crate::tail::{Hearing, Reason};
+use crate::tail::{Hearing, StallReason};
 use crate::telemetry::Histogram;
 
 /// The text as it grows.
@@ -140,8 +140,8 @@ fn tail(page: &mut Page, tail: &TailView) {
     if let Some(stalled) = &status.stalled {
         let seconds = SystemTime::now().duration_since(stalled.since).unwrap_or_default().as_secs_f64();
         match stalled.reason {
-            Reason::Transaction(_) => transaction = seconds,
-            Reason::Database => database = seconds,
+            StallReason::Transaction(_) => transaction = seconds,
+            StallReason::Database => database = seconds,
         }
     }
     let stalled = [("transaction", transaction), ("database", database)];
@@ -162,7 +162,7 @@ fn tail(page: &mut Page, tail: &TailView) {
     page.gauge("rowcast_page_cache_bytes", "Memory of the pages that are not hot.", tail.pages.cached_bytes());
 }
 
-fn access(page: &mut Page, quotas: &Quotas, revoked: &Revoked) {
+fn access(page: &mut Page, quotas: &Quotas, revoked: &RevokedSubjects) {
     let limits = quotas.limits.status();
     let denied = Class::ALL.map(|class| (format!("{{class=\"{}\"}}", class.name()), limits.denied(class)));
     page.metric("counter", "rowcast_limit_denied_total", "Requests beyond a rate limit, by its class.", denied);

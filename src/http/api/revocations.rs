@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio_postgres::Client;
 
 use crate::auth::revocations::{MAX_REASON_BYTES, Revocation, is_reason, list, revoke};
-use crate::auth::{Identity, MAX_SUBJECT_BYTES, Revoked, is_subject};
+use crate::auth::{Identity, MAX_SUBJECT_BYTES, RevokedSubjects, is_subject};
 use crate::db::{Database, DatabaseError, Lane};
 use crate::http::request::body::{bad_json, needs_json, read_body};
 use crate::http::request::query::Query;
@@ -65,7 +65,7 @@ impl Told {
 /// Revokes, and has this node know at once.
 pub(in crate::http) async fn post(
     database: &Database,
-    revoked: &Revoked,
+    revoked: &RevokedSubjects,
     redaction: &Redaction,
     identity: &Identity,
     request: Request<Incoming>,

@@ -1,11 +1,11 @@
-//! The token of a request: finds it, checks it, and checks that its role may do what is asked.
+//! Finds the token of a request, checks it, and checks that its role may do what is asked.
 
 use std::time::Duration;
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
 
-use crate::auth::{Action, Identity, Refused, Revoked, Verifier};
+use crate::auth::{Action, Identity, RevokedSubjects, TokenError, Verifier};
 use crate::clock::Clock;
 use crate::http::request::headers::listed;
 use crate::http::request::quota::RequestQuota;
@@ -18,14 +18,14 @@ pub(in crate::http) const PROTOCOL: &str = "rowcast.v1";
 /// The beginning of a sub-protocol that is a token.
 const BEARER_PROTOCOL: &str = "bearer.";
 
-/// How long a request waits for the list of revocations on a node that has just started.
-const REVOCATIONS_LIMIT: Duration = Duration::from_secs(5);
+/// How long a request waits on a node that has just started, until the node has read the list of revocations.
+const REVOCATIONS_WAIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// The reason for which a token is refused.
 #[derive(Debug)]
 pub(in crate::http) enum AccessError {
-    /// The token is not valid, or its role is unknown, or its address has sent too many bad tokens, or the server has no list of
-    /// revocations yet.
+    /// The token is not valid, its role is unknown or may not read, its address has sent too many bad tokens, or the server has not read
+    /// the list of revocations yet.
     Refused(Problem),
     /// The token is valid, but its subject is revoked.
     Revoked,
@@ -44,7 +44,7 @@ impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         match error {
             AccessError::Refused(problem) => problem,
-            // As for any other bad token: the holder of a stolen one need not learn why it ended.
+            // The answer is that for any bad token, so that the holder of a stolen token does not learn that it was revoked.
             AccessError::Revoked => Self::token_not_accepted(),
         }
     }
@@ -54,7 +54,7 @@ impl From<AccessError> for Problem {
 #[derive(Debug)]
 pub(in crate::http) struct TokenChecks {
     pub(in crate::http) verifier: Verifier,
-    pub(in crate::http) revoked: Revoked,
+    pub(in crate::http) revoked: RevokedSubjects,
     pub(in crate::http) clock: Clock,
 }
 
@@ -82,31 +82,32 @@ impl TokenChecks {
         Ok(identity)
     }
 
-    /// Checks a token. A token that no known key has signed counts against the client's address. A valid token is accepted even if
-    /// that address has sent too many such tokens: signatures of 128 bits and more cannot be guessed, and checking one costs less than the request around it.
+    /// Checks a token. A token that no known key has signed counts against the client's address. A valid token is accepted even if that
+    /// address has sent too many such tokens: signatures of 128 bits and more cannot be guessed, and checking one costs less than the
+    /// request around it.
     async fn verify(&self, quota: &RequestQuota, token: &str) -> Result<Identity, AccessError> {
         let identity = match self.verifier.examine(token).await {
             Ok(identity) => identity,
             Err(rejection) => {
-                tracing::debug!(why = rejection.why, "a token is refused");
-                if !rejection.genuine {
+                tracing::debug!(why = rejection.reason, "a token is refused");
+                if !rejection.has_valid_signature {
                     quota.count_guess().await.map_err(AccessError::Refused)?;
                 }
-                return Err(AccessError::Refused(match rejection.refused {
-                    Refused::Unauthorized => Problem::token_not_accepted(),
-                    Refused::Forbidden => Problem::forbidden("The role of the token is not known here."),
+                return Err(AccessError::Refused(match rejection.error {
+                    TokenError::Unauthorized => Problem::token_not_accepted(),
+                    TokenError::Forbidden => Problem::forbidden("The role of the token is not known here."),
                 }));
             }
         };
-        if !self.revoked.known(REVOCATIONS_LIMIT).await {
+        if !self.revoked.wait_until_known(REVOCATIONS_WAIT_LIMIT).await {
             let problem =
                 Problem::because(refusals::DATABASE_UNAVAILABLE, "This node does not know yet who is revoked.");
             return Err(AccessError::Refused(problem.retry_after(Duration::from_secs(1))));
         }
-        if self.revoked.holds(&identity) {
+        if self.revoked.contains(&identity) {
             return Err(AccessError::Revoked);
         }
-        self.revoked.let_in(&identity, self.clock.unix_seconds());
+        self.revoked.note_accepted(&identity, self.clock.unix_seconds());
         Ok(identity)
     }
 }
@@ -143,9 +144,9 @@ fn bearer(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 /// The token that came with an upgrade.
 #[derive(Debug)]
 pub(in crate::http) enum UpgradeToken {
-    /// In the `Authorization` header, which no browser can send.
+    /// The token came in the `Authorization` header, which no browser can send.
     Header(String),
-    /// As a sub-protocol, as browsers must send it.
+    /// The token came as a sub-protocol, as browsers must send it.
     Protocol(String),
 }
 

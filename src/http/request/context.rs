@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::auth::{Revoked, Verifier};
+use crate::auth::{RevokedSubjects, Verifier};
 use crate::chat::Chat;
 use crate::clock::{Awake, Clock};
 use crate::config::{ServerConfig, StreamConfig};
@@ -62,7 +62,7 @@ pub struct Guards {
     /// Checks signature and claims of tokens.
     pub verifier: Verifier,
     /// The subjects whose tokens are revoked.
-    pub revoked: Revoked,
+    pub revoked: RevokedSubjects,
     /// The rates of requests.
     pub limits: Limits,
 }

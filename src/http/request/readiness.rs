@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::http::response::problem::Problem;
 use crate::http::response::refusals;
 use crate::tail::pages::Pages;
-use crate::tail::{Counts, Status, TailTimes};
+use crate::tail::{TailCounts, TailStatus, TailTimes};
 use crate::view::Views;
 
 /// The state of the server: starting, serving or draining. A cheap handle; the owner of the server sets it.
@@ -45,13 +45,13 @@ impl Readiness {
 #[derive(Debug, Clone)]
 pub struct TailView {
     /// The status of the tail.
-    pub status: watch::Receiver<Status>,
+    pub status: watch::Receiver<TailStatus>,
     /// The counters of the tail.
-    pub counts: watch::Receiver<Counts>,
+    pub counts: watch::Receiver<TailCounts>,
     /// How long its events and fences took.
     pub times: Arc<TailTimes>,
-    /// The time at which the tail began its newest query that the followed journal has answered.
-    pub answered: watch::Receiver<Option<Instant>>,
+    /// The last moment that is proven: a statement that began then was answered by the journal that the tail follows.
+    pub proven_at: watch::Receiver<Option<Instant>>,
     /// The pages that the tail fills.
     pub pages: Pages<Views>,
 }

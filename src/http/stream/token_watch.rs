@@ -4,7 +4,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
-use crate::auth::{Identity, Presence, Revoked};
+use crate::auth::{Identity, Presence, RevokedSubjects};
 use crate::clock::Clock;
 use crate::http::request::authenticate::AccessError;
 use crate::http::request::viewer::Viewer;
@@ -37,7 +37,7 @@ pub(in crate::http) async fn revoked(presence: Option<&Presence>) {
 }
 
 /// Registers a viewer until the returned value is dropped, so that a revocation ends its session. The public is not registered.
-pub(in crate::http) fn register(revoked: &Revoked, viewer: &Viewer) -> Result<Option<Presence>, AccessError> {
+pub(in crate::http) fn register(revoked: &RevokedSubjects, viewer: &Viewer) -> Result<Option<Presence>, AccessError> {
     let Some(identity) = viewer.identity() else { return Ok(None) };
     revoked.enter(identity).map(Some).ok_or(AccessError::Revoked)
 }

@@ -1,7 +1,7 @@
 //! Random texts as cursors, numbers and filters: each is parsed as the interface says, or refused.
 
 use super::{any_event, any_filter};
-use crate::journal::{Cursor, Filter, Key};
+use crate::journal::{Cursor, Filter, FilterKey};
 use crate::session::{BadStart, MAX_LAST, Start};
 use crate::tail::pages::tests::Dice;
 
@@ -113,7 +113,7 @@ fn a_filter_is_refused_or_passes_only_events_that_have_one_of_its_keys() {
         parsed += 1;
         let event = any_event(1 + dice.seq(1000), 0, &mut dice);
         if filter.matches(&event) {
-            let event_keys = Key::of(&event);
+            let event_keys = FilterKey::of(&event);
             assert!(filter.keys().iter().any(|key| event_keys.contains(key)), "{filter:?}: {event:?}");
             passed += 1;
         }

@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 use tokio_postgres::Client;
 
-use crate::db::{Database, DatabaseError, Lane, Requester, Strangers};
+use crate::db::{Database, DatabaseError, Lane, MisroutedConnections, Requester};
 use crate::journal::{self, Budget, CurrentJournal, MAX_ROWS, StoredEvent, read_from, read_range, trimmed_through};
 
 use super::PAGE_SPAN;
@@ -66,13 +66,13 @@ impl Load for PostgresLoad {
     fn cuts(&self, after: i64, upto: i64, bytes: i64) -> BoxFuture<'_, Result<Vec<i64>, DatabaseError>> {
         Box::pin(async move {
             let journal = self.journal.known()?;
-            let mut strangers = Strangers::default();
+            let mut misrouted = MisroutedConnections::default();
             loop {
                 let read = async |client: &mut Client| {
                     let client = &*client;
                     read_from(client, &journal, upto, journal::cuts(client, after, upto, bytes)).await
                 };
-                let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut strangers, read).await?;
+                let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut misrouted, read).await?;
                 if let Some(cuts) = found.transpose()? {
                     return Ok(cuts);
                 }
@@ -93,7 +93,7 @@ impl PostgresLoad {
     fn load(&self, after: i64, upto: i64, budget: Budget) -> BoxFuture<'_, Result<Loaded, DatabaseError>> {
         Box::pin(async move {
             let journal = self.journal.known()?;
-            let mut strangers = Strangers::default();
+            let mut misrouted = MisroutedConnections::default();
             loop {
                 let read = async |client: &mut Client| {
                     let client = &*client;
@@ -103,7 +103,7 @@ impl PostgresLoad {
                     let both = async { tokio::try_join!(biased; rows, trimmed) };
                     read_from(client, &journal, upto, both).await
                 };
-                let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut strangers, read).await?;
+                let found = self.database.run_proven(Lane::Read, &Requester::SERVER, &mut misrouted, read).await?;
                 if let Some((batch, trimmed)) = found.transpose()? {
                     return Ok(Loaded { events: batch.events, reached: batch.reached, trimmed });
                 }

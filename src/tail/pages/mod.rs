@@ -35,7 +35,7 @@ pub use load::{Load, Loaded, PostgresLoad};
 pub use page::{Chunk, Page, Part};
 pub use render::{Render, Seqs, View};
 pub use store::Pages;
-pub use writer::{Misstep, PageWriter};
+pub use writer::{HeadMoveError, PageWriter};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The readers' handle on the pages, which answers "the page after this cursor".
+//! The readers' handle on the pages of this node. It finds the page with the events after a given seq.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -33,7 +33,7 @@ impl<R: Render> fmt::Debug for Pages<R> {
 }
 
 impl<R: Render> Pages<R> {
-    /// An empty store, which knows nothing until its writer jumps to a head. There is one writer, the tail.
+    /// Pages without events, and their one writer, which is for the tail. No head is known until the writer jumps to one.
     pub fn new(mut loader: impl Load, renderer: R, limits: Limits) -> (Self, PageWriter<R>) {
         let journal = CurrentJournal::default();
         loader.follow(journal.clone());
@@ -51,7 +51,7 @@ impl<R: Render> Pages<R> {
         (Self(Arc::clone(&shared)), PageWriter::new(shared))
     }
 
-    /// How far the stream is decided, at this moment.
+    /// The position of the head at this moment.
     pub fn position(&self) -> Position {
         self.0.hot().position.clone()
     }
@@ -61,21 +61,21 @@ impl<R: Render> Pages<R> {
         &self.0.journal
     }
 
-    /// Watches how far the stream is decided. Who sees a head here finds every page up to it.
+    /// A channel with the position of the head. Whoever sees a head in it can read every page up to that head.
     pub fn subscribe(&self) -> watch::Receiver<Position> {
         self.0.position.subscribe()
     }
 
-    /// The page with the first event after the cursor. If there is none up to the head, a page without one, whose `upto`
-    /// is the head. Shows only events that are decided.
+    /// Returns the page with the first event after the seq `after`. If there is no such event up to the head, the page has no event after
+    /// `after`, and its `upto` is the head. Pages hold decided events only.
     ///
-    /// At the live edge it answers without waiting for anything. To walk: take `page.after(cursor)`, then set the cursor to
-    /// `max(cursor, page.upto())`, until that is the head.
-    pub async fn page_after(&self, cursor: i64) -> Result<Arc<Page<R>>, PageError> {
-        let mut cursor = cursor.max(0);
+    /// Near the head it returns without waiting. To read on, take the events of `page.after(after)`, and call this again with
+    /// `max(after, page.upto())`, until that is the head.
+    pub async fn page_after(&self, after: i64) -> Result<Arc<Page<R>>, PageError> {
+        let mut after = after.max(0);
         let mut epoch = None;
         loop {
-            let page = match Shared::find(&self.0, cursor, &mut epoch)? {
+            let page = match Shared::find(&self.0, after, &mut epoch)? {
                 PageState::Hot(page) => return Ok(page),
                 PageState::Cached(page) => page,
                 PageState::Loading(mut outcome) => match outcome.wait_for(Option::is_some).await.as_deref() {
@@ -84,29 +84,29 @@ impl<R: Render> Pages<R> {
                     Ok(None) | Err(_) => return Err(PageError::Ended),
                 },
             };
-            if page.last_seq() > cursor {
+            if page.last_seq() > after {
                 return Ok(page);
             }
-            // The page covers the cursor and has no event after it, so the cursor moves on. Or the page came from a load
-            // that other readers share and that stopped before the cursor; the cache has noted where, so the next round loads the
-            // right part. The loop ends in the hot tail at the latest.
-            cursor = cursor.max(page.upto());
+            // There are two cases. The page covers `after` and has no event after it: then `after` moves to the end of the page. Or
+            // the page came from a load that other readers share, and ends at or before `after`: then the cache knows now where that
+            // page ends, and the next round loads the part after it. The loop ends in the hot tail at the latest.
+            after = after.max(page.upto());
         }
     }
 
-    /// The page with the first event after the cursor, if it need not be waited for: it is hot, or in the cache.
-    pub fn cached_page_after(&self, cursor: i64) -> Option<Arc<Page<R>>> {
-        let cursor = cursor.max(0);
-        let (position, floor) = match self.0.hot().find(cursor) {
+    /// The page with the first event after the seq `after`, if it is in memory: in the hot tail, or in the cache.
+    pub fn cached_page_after(&self, after: i64) -> Option<Arc<Page<R>>> {
+        let after = after.max(0);
+        let (position, hot_floor) = match self.0.hot().find(after) {
             Lookup::Hot(page) => return Some(page),
-            Lookup::Older { position, floor } => (position, floor),
+            Lookup::Older { position, floor: hot_floor } => (position, hot_floor),
         };
         let mut cache = self.0.cache();
         if cache.epoch != position.epoch {
             return None;
         }
-        // `page_after` goes on from a page without events after the cursor; this gives up there.
-        cache.look_up(cursor, floor).ok().filter(|page| page.last_seq() > cursor)
+        // A page without an event after `after` does not count, though `page_after` would look at the next page then.
+        cache.look_up(after, hot_floor).ok().filter(|page| page.last_seq() > after)
     }
 
     /// The rendering of a chunk for a view, never by a renderer that was replaced before this call.
@@ -122,14 +122,14 @@ impl<R: Render> Pages<R> {
     /// Replaces the renderer. Returns `false` and changes nothing if a view's version would go backwards.
     pub fn set_renderer(&self, renderer: R) -> bool {
         let mut current = self.0.renderer.write().unwrap_or_else(PoisonError::into_inner);
-        let forward = (0..R::VIEWS).map(View).all(|view| renderer.version(view) >= current.version(view));
-        if forward {
+        let is_forward = (0..R::VIEWS).map(View).all(|view| renderer.version(view) >= current.version(view));
+        if is_forward {
             *current = Arc::new(renderer);
         }
-        forward
+        is_forward
     }
 
-    /// How long loads of pages took, without the wait for a turn.
+    /// How long loads of pages took, without the time that they waited for other loads.
     pub fn load_times(&self) -> &Histogram {
         &self.0.load_times
     }

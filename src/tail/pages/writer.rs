@@ -24,7 +24,7 @@ impl<R: Render> fmt::Debug for PageWriter<R> {
 
 /// A move of the head that was refused, because it would break the order of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Misstep {
+pub enum HeadMoveError {
     /// Heads only grow; another history needs a reset first.
     #[error("the head would go back from {from} to {to}")]
     Backwards {
@@ -77,7 +77,7 @@ impl<R: Render> PageWriter<R> {
 
     /// Moves the head, with all events that were decided since: every event in `(old head, head]`, in order. Readers
     /// see the new head and the pages up to it together.
-    pub fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<Position, Misstep> {
+    pub fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<Position, HeadMoveError> {
         let (before, open, paged) = {
             let hot = self.0.hot();
             (hot.position.clone(), hot.open().cloned(), hot.paged())
@@ -102,13 +102,13 @@ impl<R: Render> PageWriter<R> {
         rows: Vec<StoredEvent>,
         head: i64,
         newest: Option<EventHeader<'static>>,
-    ) -> Result<Position, Misstep> {
+    ) -> Result<Position, HeadMoveError> {
         let before = self.position();
         check(&rows, before.head, floor, head)?;
         let newest_seq = newest.as_ref().map_or(0, |newest| newest.seq);
         let fits = rows.last().map_or((0..=floor).contains(&newest_seq), |event| event.seq == newest_seq);
         if !fits {
-            return Err(Misstep::Newest(newest_seq));
+            return Err(HeadMoveError::Newest(newest_seq));
         }
         let position = Position { head, newest: newest.map(Arc::new), known: true, ..before };
         let fresh = pages(None, floor, rows, &position, self.0.limits.page_bytes);
@@ -171,14 +171,14 @@ impl<R: Render> PageWriter<R> {
     }
 }
 
-fn check(rows: &[StoredEvent], from: i64, floor: i64, head: i64) -> Result<(), Misstep> {
+fn check(rows: &[StoredEvent], from: i64, floor: i64, head: i64) -> Result<(), HeadMoveError> {
     if head < from.max(floor) || floor < 0 {
-        return Err(Misstep::Backwards { from: from.max(floor), to: head });
+        return Err(HeadMoveError::Backwards { from: from.max(floor), to: head });
     }
     let mut after = floor;
     for StoredEvent { seq, .. } in rows {
         if *seq <= after || *seq > head {
-            return Err(Misstep::Row { seq: *seq, after, upto: head });
+            return Err(HeadMoveError::Row { seq: *seq, after, upto: head });
         }
         after = *seq;
     }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::journal::{Batch, Budget, MAX_ROWS, Typical};
+use crate::journal::{AveragePayload, Batch, Budget, MAX_ROWS};
 
 /// The bounds between which the payload bytes of one read move.
 const MAX_BYTES: i64 = 4 << 20;
@@ -17,34 +17,34 @@ const LOOK_BUDGET: Budget = Budget { rows: 512, bytes: 256 << 10 };
 #[derive(Debug)]
 pub(super) struct BatchSize {
     bytes: i64,
-    typical: Typical,
+    average_payload: AveragePayload,
 }
 
 impl Default for BatchSize {
     fn default() -> Self {
-        Self { bytes: MAX_BYTES, typical: Typical::default() }
+        Self { bytes: MAX_BYTES, average_payload: AveragePayload::default() }
     }
 }
 
 impl BatchSize {
     /// The budget of the rows that travel with a look. Further rows are fetched after the look.
     pub(super) fn look_budget(&self) -> Budget {
-        self.typical.fit(LOOK_BUDGET)
+        self.average_payload.fit(LOOK_BUDGET)
     }
 
     /// The budget of a read that follows a look.
     pub(super) fn read_budget(&self) -> Budget {
-        self.typical.fit(Budget { rows: MAX_ROWS, bytes: self.bytes })
+        self.average_payload.fit(Budget { rows: MAX_ROWS, bytes: self.bytes })
     }
 
     /// Learns the usual size of an event from the rows that travelled with a look.
     pub(super) fn learn_from_look(&mut self, batch: &Batch) {
-        self.typical.learn(batch);
+        self.average_payload.learn(batch);
     }
 
     /// Learns from the rows of a read by [`Self::read_budget`], and from the time that it took.
     pub(super) fn learn_from_read(&mut self, batch: &Batch, took: Duration) {
-        self.typical.learn(batch);
+        self.average_payload.learn(batch);
         if took > SLOW_READ {
             self.bytes = (self.bytes / 2).max(MIN_BYTES);
         } else if took < SLOW_READ / 4 {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio_postgres::Client;
 
-use super::super::pages::Misstep;
+use super::super::pages::HeadMoveError;
 use crate::db::DatabaseError;
 use crate::journal::{JournalIdentity, read_identified};
 
@@ -22,9 +22,10 @@ pub(super) enum LostConnection {
     Slow,
     #[error("the connection was closed")]
     Closed,
-    /// A fault of ours: what is in memory is dropped, so that nothing wrong is handed out.
+    /// The tail has asked for a wrong move of the head. That is our own fault, so the pages in memory are dropped and nothing wrong is
+    /// handed out.
     #[error("the pages refuse what was read: {0}")]
-    Misstep(#[from] Misstep),
+    HeadMove(#[from] HeadMoveError),
     #[error("this is a standby, and its lock table is not the primary's: the tail needs the primary")]
     Standby,
     /// A pooler or proxy led to another server, or the server was restarted or restored: the fences are void.

@@ -5,7 +5,7 @@ mod connection;
 mod lost;
 mod memory;
 mod probe;
-mod recall;
+mod resume;
 mod stall_watch;
 mod state;
 
@@ -16,7 +16,7 @@ pub use self::state::Tail;
 use self::connection::TailConnection;
 use self::lost::LostConnection;
 use super::pages::Render;
-use super::status::{Reason, Stalled, Status};
+use super::status::{StallReason, Stalled, TailStatus};
 use crate::clock::jitter;
 use crate::shutdown::Shutdown;
 
@@ -67,16 +67,16 @@ impl<R: Render> Tail<R> {
                 }
                 Err(lost) => lost,
             };
-            if matches!(lost, LostConnection::Misstep(_) | LostConnection::Redrawn) {
+            if matches!(lost, LostConnection::HeadMove(_) | LostConnection::Redrawn) {
                 self.reset();
                 self.count(|c| c.resets += u64::from(matches!(lost, LostConnection::Redrawn)));
             }
             let since = SystemTime::now();
             self.status.send_modify(|s| {
-                let stalled = s.stalled.take().filter(|s| s.reason == Reason::Database);
-                *s = Status {
-                    stalled: stalled.or(Some(Stalled { since, reason: Reason::Database })),
-                    ..Status::default()
+                let stalled = s.stalled.take().filter(|s| s.reason == StallReason::Database);
+                *s = TailStatus {
+                    stalled: stalled.or(Some(Stalled { since, reason: StallReason::Database })),
+                    ..TailStatus::default()
                 };
             });
             tracing::warn!(retry_in = ?wait, "the tail lost its connection: {lost}");

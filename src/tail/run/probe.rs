@@ -52,7 +52,7 @@ impl Probe {
 
     /// Sends the probe when it is due, and updates `hearing` by whether it came back. True at the moment when the session is
     /// first proven to be ours alone.
-    pub(super) async fn follow(&mut self, bells: &BellListener, database: &Database) -> Result<bool, LostConnection> {
+    pub(super) async fn update(&mut self, bells: &BellListener, database: &Database) -> Result<bool, LostConnection> {
         match std::mem::replace(&mut self.state, ProbeState::Idle) {
             ProbeState::Idle if Instant::now() >= self.next => self.send(database),
             ProbeState::Idle => {}

@@ -8,7 +8,7 @@ use super::super::blocker::{self, Blocker};
 use super::super::fence::Fences;
 use super::super::pages::Render;
 use super::super::statements::Server;
-use super::super::status::{Reason, Stalled};
+use super::super::status::{StallReason, Stalled};
 use super::lost::LostConnection;
 use super::state::Tail;
 
@@ -19,7 +19,7 @@ const NAME_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct StallWatch {
     /// The moment since which the oldest fence is closed and the head has not moved.
     closed_since: Option<(Instant, SystemTime)>,
-    /// Whether the head has moved since the last [`Self::follow`].
+    /// Whether the head has moved since the last [`Self::update`].
     progressed: bool,
     last_named: Instant,
 }
@@ -36,7 +36,7 @@ impl StallWatch {
 
     /// Names the transactions that hold the oldest fence, and ends those beyond the limit. Each of them has held that fence
     /// since it was first found closed.
-    pub(super) async fn follow<R: Render>(
+    pub(super) async fn update<R: Render>(
         &mut self,
         client: &Client,
         fences: &Fences,
@@ -68,11 +68,11 @@ impl StallWatch {
         }
         let news = tail.status.send_if_modified(|status| {
             let known = status.stalled.as_ref().map(|stalled| match &stalled.reason {
-                Reason::Transaction(known) => transaction_names(known),
-                Reason::Database => Vec::new(),
+                StallReason::Transaction(known) => transaction_names(known),
+                StallReason::Database => Vec::new(),
             });
             let news = known != Some(transaction_names(&blockers));
-            status.stalled = Some(Stalled { since, reason: Reason::Transaction(blockers.clone()) });
+            status.stalled = Some(Stalled { since, reason: StallReason::Transaction(blockers.clone()) });
             news
         });
         if news {

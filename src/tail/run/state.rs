@@ -5,8 +5,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 
-use super::super::pages::{Misstep, PageWriter, Render};
-use super::super::status::{Counts, Status, TailTimes};
+use super::super::pages::{HeadMoveError, PageWriter, Render};
+use super::super::status::{TailCounts, TailStatus, TailTimes};
 use super::memory::{Memory, ids_of};
 use crate::db::{Connector, Database};
 use crate::journal::StoredEvent;
@@ -20,11 +20,11 @@ pub struct Tail<R: Render> {
     pub(super) pages: PageWriter<R>,
     /// How long a transaction may hold the stream back before its session is ended, idle or not; for ever, by default.
     pub(super) blocker_limit: Option<Duration>,
-    pub(super) status: watch::Sender<Status>,
-    pub(super) counts: watch::Sender<Counts>,
+    pub(super) status: watch::Sender<TailStatus>,
+    pub(super) counts: watch::Sender<TailCounts>,
     pub(super) times: Arc<TailTimes>,
-    /// When the last statement began that the followed journal has answered.
-    pub(super) answered: watch::Sender<Option<Instant>>,
+    /// The last moment that is proven: a statement that began then was answered by the journal that the tail follows.
+    pub(super) proven_at: watch::Sender<Option<Instant>>,
     pub(super) memory: Memory,
 }
 
@@ -36,18 +36,19 @@ impl<R: Render> Tail<R> {
         pages: PageWriter<R>,
         blocker_limit: Option<Duration>,
     ) -> Self {
-        let (status, counts, answered) = (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
+        let (status, counts, proven_at) =
+            (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
         let (times, memory) = (Arc::default(), Memory::default());
-        Self { connector, database, pages, blocker_limit, status, counts, times, answered, memory }
+        Self { connector, database, pages, blocker_limit, status, counts, times, proven_at, memory }
     }
 
     /// The status of the tail, now and later.
-    pub fn status(&self) -> watch::Receiver<Status> {
+    pub fn status(&self) -> watch::Receiver<TailStatus> {
         self.status.subscribe()
     }
 
     /// The counters of the tail, now and later.
-    pub fn counts(&self) -> watch::Receiver<Counts> {
+    pub fn counts(&self) -> watch::Receiver<TailCounts> {
         self.counts.subscribe()
     }
 
@@ -56,12 +57,12 @@ impl<R: Render> Tail<R> {
         Arc::clone(&self.times)
     }
 
-    /// The moment at which the tail last asked a question whose answer proved to come from the journal that it follows.
-    pub fn answered(&self) -> watch::Receiver<Option<Instant>> {
-        self.answered.subscribe()
+    /// The last moment that is proven: a statement that began then was answered by the journal that the tail follows.
+    pub fn proven_at(&self) -> watch::Receiver<Option<Instant>> {
+        self.proven_at.subscribe()
     }
 
-    pub(super) fn count(&self, change: impl FnOnce(&mut Counts)) {
+    pub(super) fn count(&self, change: impl FnOnce(&mut TailCounts)) {
         self.counts.send_modify(change);
     }
 
@@ -72,7 +73,7 @@ impl<R: Render> Tail<R> {
     }
 
     /// Hands out the next events, which are all up to the new head.
-    pub(super) fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<(), Misstep> {
+    pub(super) fn advance(&mut self, rows: Vec<StoredEvent>, head: i64) -> Result<(), HeadMoveError> {
         let ids = ids_of(&rows);
         let times: Vec<SystemTime> = rows.iter().map(|row| row.at.into()).collect();
         self.pages.advance(rows, head)?;

@@ -1,7 +1,7 @@
 //! Appending: order, dedupe keys, all or nothing, and what is said of an event that cannot be stored.
 
 use rowcast::journal::{
-    AppendError, Budget, Level, MAX_BATCH, NewEvent, Refusal, SQL_SCOPE, append, append_batch, read_range,
+    AppendError, AppendRefusal, Budget, Level, MAX_BATCH, NewEvent, SQL_SCOPE, append, append_batch, read_range,
 };
 use serde_json::value::RawValue;
 
@@ -152,7 +152,7 @@ async fn an_event_that_cannot_be_stored_is_named_and_none_of_its_batch_is_stored
             let Err(AppendError::Refused(refusal)) = append_batch(&client, SQL_SCOPE, events).await else {
                 panic!("{reason}: not refused");
             };
-            let Refusal { index: at, column: wrong, reason: said, code: state } = &refusal;
+            let AppendRefusal { index: at, column: wrong, reason: said, code: state } = &refusal;
             assert!(said.starts_with(reason) && !said.contains("hunter2"), "{said}");
             assert_eq!((*at, wrong.as_deref(), state.as_str()), (Some(index), Some(column), code), "{reason}");
         }

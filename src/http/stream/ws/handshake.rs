@@ -28,7 +28,8 @@ const AUTH_GRACE: Duration = Duration::from_secs(1);
 const AUTH_REQUIRED: &str = "No token came with the upgrade. Send {\"op\":\"auth\",\"token\":\"…\"} within 5 seconds, or open the \
      WebSocket with the header Authorization: Bearer <token>, or with the sub-protocols rowcast.v1, bearer.<token>.";
 
-/// The viewer of a session, as far as it is identity, with its quotas and its slot among the sessions of its subject.
+/// The results of the handshake: the viewer, its quotas, and its slot among the sessions of its subject. A session keeps them, and
+/// an `auth` message changes them.
 #[derive(Debug)]
 pub(super) struct Handshake {
     pub(super) viewer: Option<Viewer>,

@@ -27,8 +27,8 @@ impl MessageRate {
         self.idle_at = self.idle_at.max(now) + TIME_PER_MESSAGE;
     }
 
-    /// The time from which the client is read again; none if it is read now.
-    pub(super) fn next(self, now: Instant) -> Option<Instant> {
+    /// The time from which the client may be read again; none if it may be read now.
+    pub(super) fn next_read_at(self, now: Instant) -> Option<Instant> {
         let next = self.idle_at.checked_sub(TIME_PER_MESSAGE * (BURST - 1))?;
         (next > now).then_some(next)
     }
@@ -44,12 +44,12 @@ mod tests {
         tokio::time::advance(Duration::from_secs(60)).await;
         let now = Instant::now();
         for _ in 0..BURST {
-            assert_eq!(rate.next(now), None);
+            assert_eq!(rate.next_read_at(now), None);
             rate.count(now);
         }
-        assert_eq!(rate.next(now), Some(now + TIME_PER_MESSAGE));
-        assert_eq!(rate.next(now + TIME_PER_MESSAGE), None);
+        assert_eq!(rate.next_read_at(now), Some(now + TIME_PER_MESSAGE));
+        assert_eq!(rate.next_read_at(now + TIME_PER_MESSAGE), None);
         rate.count(now + TIME_PER_MESSAGE);
-        assert_eq!(rate.next(now + TIME_PER_MESSAGE), Some(now + 2 * TIME_PER_MESSAGE));
+        assert_eq!(rate.next_read_at(now + TIME_PER_MESSAGE), Some(now + 2 * TIME_PER_MESSAGE));
     }
 }

@@ -38,12 +38,12 @@ pub(super) struct Session<'a> {
     context: &'a Arc<Context>,
     handshake: Handshake,
     viewer: Viewer,
-    /// The registration by which a revocation ends the session; none for the public.
+    /// The registration under the viewer's subject, by which a revocation ends the session; none for the public.
     presence: Option<Presence>,
     id: &'a str,
     stream: SessionStream,
     next_heartbeat: Instant,
-    /// The last time that the client sent something, on the clock that stands still while this process is stopped.
+    /// The last time that the client sent something, by the clock `Context::awake`, which stands still while this process is stopped.
     last_heard: Duration,
     message_rate: MessageRate,
     pings: Pings,
@@ -139,7 +139,7 @@ impl<'a> Session<'a> {
 
     /// True while the messages of the client are read: while there is a stream, and no faster than [`MessageRate`] allows.
     fn reads_client(&self, now: Instant) -> bool {
-        self.stream.is_reading() && self.message_rate.next(now).is_none()
+        self.stream.is_reading() && self.message_rate.next_read_at(now).is_none()
     }
 
     async fn wait<S: Wire>(&mut self, socket: &mut Socket<S>, timer: &mut Pin<Box<Sleep>>) -> Wake {
@@ -148,7 +148,7 @@ impl<'a> Session<'a> {
             timer.as_mut().reset(deadline);
         }
         let draining = self.close_at.is_some();
-        let (reads_client, sends) = (self.reads_client(Instant::now()), !self.has_sent_last());
+        let (reads_client, sends) = (self.reads_client(Instant::now()), !self.has_sent_last_event());
         tokio::select! {
             biased;
             () = token_watch::revoked(self.presence.as_ref()) => Wake::Revoked,
@@ -187,7 +187,7 @@ impl<'a> Session<'a> {
                     Err(_) if stall.has_lasted_in_silence(awake, socket.stream()) => return Err(CloseReason::Stalled),
                     Err(_) => {}
                 },
-                // The `drain` goes behind what is pending, so that its cursor is right. A slow client may be closed before it reads it.
+                // The `drain` follows the pending events, since its cursor counts them. A slow client may be closed before it gets there.
                 () = self.context.shutdown.cancelled(), if !draining => self.drain(socket, Instant::now())?,
             }
         }
@@ -206,7 +206,7 @@ impl<'a> Session<'a> {
     fn deadline(&self) -> Instant {
         let now = Instant::now();
         let silence = self.stream.is_reading().then(|| now + self.silence_left().max(self.context.awake.step()));
-        let reads_at = self.message_rate.next(now);
+        let reads_at = self.message_rate.next_read_at(now);
         let first = self.next_heartbeat.min(self.expiry.check_at());
         [silence, self.close_at, reads_at].into_iter().flatten().fold(first, Instant::min)
     }
@@ -271,13 +271,13 @@ impl<'a> Session<'a> {
 
     /// True if no more events are sent. A client that was told of the shutdown in the middle of its backlog goes on elsewhere; more
     /// events would only stand between a slow client and the close.
-    fn has_sent_last(&self) -> bool {
+    fn has_sent_last_event(&self) -> bool {
         self.drain_sent && !self.caught_up
     }
 
     /// Takes the next step of the reader. Returns true if another one may follow at once.
     fn step<S: Wire>(&mut self, socket: &mut Socket<S>) -> Result<bool, CloseReason> {
-        if self.has_sent_last() {
+        if self.has_sent_last_event() {
             return Ok(false);
         }
         let Some(reader) = self.stream.reader() else { return Ok(false) };
@@ -325,7 +325,7 @@ impl<'a> Session<'a> {
         // The client was not read until now, so its silence begins here.
         self.last_heard = self.context.awake.elapsed();
         self.caught_up = false;
-        // The `hello` is on its way, so the notice of expiry may follow: it is looked for at once.
+        // After the `hello` the client may be told that its token is about to expire, so that is checked at once.
         self.expiry.check_within(Duration::ZERO);
         let reader = StreamReader::new(&self.context.announcer, start, filter, self.viewer.view());
         self.stream = SessionStream::Reading(reader.on_behalf_of(self.handshake.quota.requester_of(&self.viewer)));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{HOT_BYTES, Limits, Misstep, PAGE_SPAN, PageWriter, Pages, Position, Seqs};
+use super::super::{HOT_BYTES, HeadMoveError, Limits, PAGE_SPAN, PageWriter, Pages, Position, Seqs};
 use super::{Journal, ROOMY, event, events, header, store_at, walk};
 
 #[tokio::test]
@@ -55,16 +55,16 @@ fn a_move_out_of_order_is_refused_and_changes_nothing() {
     let (pages, mut writer) = Pages::new(Journal::new([]), Seqs, ROOMY);
     let begun = writer.advance(events([1, 4]), 5).unwrap();
     assert_eq!(begun, Position { head: 5, newest: header(4).map(Arc::new), known: true, ..Position::default() });
-    let row = |seq, after, upto| Err(Misstep::Row { seq, after, upto });
-    assert_eq!(writer.advance(vec![], 4), Err(Misstep::Backwards { from: 5, to: 4 }));
-    assert_eq!(writer.jump(0, vec![], 4, header(4)), Err(Misstep::Backwards { from: 5, to: 4 }));
+    let row = |seq, after, upto| Err(HeadMoveError::Row { seq, after, upto });
+    assert_eq!(writer.advance(vec![], 4), Err(HeadMoveError::Backwards { from: 5, to: 4 }));
+    assert_eq!(writer.jump(0, vec![], 4, header(4)), Err(HeadMoveError::Backwards { from: 5, to: 4 }));
     assert_eq!(writer.advance(events([5]), 6), row(5, 5, 6));
     assert_eq!(writer.advance(events([7]), 6), row(7, 5, 6));
     assert_eq!(writer.advance(events([6, 6]), 7), row(6, 6, 7));
-    assert_eq!(writer.jump(512, events([513, 600]), 700, header(513)), Err(Misstep::Newest(513)));
-    assert_eq!(writer.jump(512, vec![], 700, header(513)), Err(Misstep::Newest(513)));
+    assert_eq!(writer.jump(512, events([513, 600]), 700, header(513)), Err(HeadMoveError::Newest(513)));
+    assert_eq!(writer.jump(512, vec![], 700, header(513)), Err(HeadMoveError::Newest(513)));
     assert_eq!(writer.jump(512, events([512]), 700, header(512)), row(512, 512, 700));
-    assert_eq!(writer.jump(701, vec![], 700, header(4)), Err(Misstep::Backwards { from: 701, to: 700 }));
+    assert_eq!(writer.jump(701, vec![], 700, header(4)), Err(HeadMoveError::Backwards { from: 701, to: 700 }));
     assert_eq!(pages.position(), begun);
     assert_eq!(PageWriter::<Seqs>::page_start(513), 512);
 }

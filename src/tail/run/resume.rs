@@ -13,7 +13,7 @@ use crate::journal::{self, Budget, read_range, trimmed_through};
 
 impl<R: Render> Tail<R> {
     /// Returns the seq after which a new connection begins, and resets the pages if the history is another.
-    pub(super) async fn recall(&mut self, client: &Client, server: &Server) -> Result<i64, LostConnection> {
+    pub(super) async fn resume(&mut self, client: &Client, server: &Server) -> Result<i64, LostConnection> {
         let found = self.look_back(client, server).await?;
         let LookBack { written, trimmed, drawn, .. } = found;
         if let Some(decided) = self.memory.decided {
