@@ -39,7 +39,9 @@ fn statement(dice: &mut Dice) -> String {
 
 /// Some statements, and the end of their transaction.
 async fn transaction(client: &Client, dice: &mut Dice, name: &str) -> Result<bool, tokio_postgres::Error> {
-    client.batch_execute("begin").await?;
+    let end = dice.within(0..12);
+    // What has rung the bell cannot be prepared.
+    client.batch_execute(if end == 1 { "begin; set local rowcast.bell = 'off'" } else { "begin" }).await?;
     for _ in 0..=dice.within(0..4) {
         client.batch_execute(&statement(dice)).await?;
         if dice.one_in(6) {
@@ -52,13 +54,13 @@ async fn transaction(client: &Client, dice: &mut Dice, name: &str) -> Result<boo
         client.batch_execute("set constraints all immediate").await?;
         tokio::time::sleep(dice.millis(5..250)).await;
     }
-    match dice.within(0..12) {
+    match end {
         0 => {
             client.batch_execute("rollback").await?;
             Ok(false)
         }
         1 => {
-            client.batch_execute(&format!("set local rowcast.bell = 'off'; prepare transaction '{name}'")).await?;
+            client.batch_execute(&format!("prepare transaction '{name}'")).await?;
             tokio::time::sleep(dice.millis(1..100)).await;
             let end = if dice.one_in(3) { "rollback" } else { "commit" };
             client.batch_execute(&format!("{end} prepared '{name}'")).await?;
