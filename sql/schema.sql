@@ -117,8 +117,8 @@ CREATE FUNCTION chat.rowcast_publish_conversations() RETURNS trigger
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
     SET array_nulls TO 'on'
-    AS $$
--- Written by rowcast.publish, form 2. Change it by publishing again.
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -323,6 +323,12 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from chat.conversation_events(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'chat.conversation.') and substr(told.type, 19) ~ '^[a-z0-9_]+$' and told.payload ?& '{id}'::text[]
+                and (told.type = any ('{chat.conversation.deleted,chat.conversation.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind chat.conversation.; those that remove a row, and no others, are chat.conversation.deleted, chat.conversation.removed; the payload holds id.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, case when octet_length(old.owner::text) between 1 and 256 then old.owner::text else 'rowcast:nobody' end);
         end if;
@@ -426,19 +432,25 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from chat.conversation_events(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'chat.conversation.') and substr(told.type, 19) ~ '^[a-z0-9_]+$' and told.payload ?& '{id}'::text[]
+                and (told.type = any ('{chat.conversation.deleted,chat.conversation.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind chat.conversation.; those that remove a row, and no others, are chat.conversation.deleted, chat.conversation.removed; the payload holds id.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, case when octet_length(new.owner::text) between 1 and 256 then new.owner::text else 'rowcast:nobody' end);
         end if;
     end if;
     return null;
 end
-$$;
+$_$;
 
 --
 -- Name: FUNCTION rowcast_publish_conversations(); Type: COMMENT; Schema: chat; Owner: -
 --
 
-COMMENT ON FUNCTION chat.rowcast_publish_conversations() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION chat.rowcast_publish_conversations() IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
 -- Name: rowcast_publish_utterances(); Type: FUNCTION; Schema: chat; Owner: -
@@ -453,8 +465,8 @@ CREATE FUNCTION chat.rowcast_publish_utterances() RETURNS trigger
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
     SET array_nulls TO 'on'
-    AS $$
--- Written by rowcast.publish, form 2. Change it by publishing again.
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -474,15 +486,15 @@ begin
         return null;
     end if;
     if op = 'update' then
-        moved := record_image_ne(row(old.conversation_id, old.owner), row(new.conversation_id, new.owner));
+        moved := record_image_ne(row(old.id, old.owner, old.conversation_id), row(new.id, new.owner, new.conversation_id));
     end if;
     if op = 'delete' or moved or (op = 'update' and 't') then
         
     lost := '{}';
     begin
-        large := 0 + coalesce(octet_length(old.text), 0) + coalesce(octet_length(old.outcome), 0) > 131072;
+        large := 0 + coalesce(octet_length(old.speaker_name), 0) + coalesce(octet_length(old.text), 0) + coalesce(octet_length(old.outcome), 0) > 131072;
         if not large then
-            before := jsonb_build_object('id', to_jsonb(old.id), 'conversation_id', to_jsonb(old.conversation_id), 'position', to_jsonb(old."position"), 'speaker_id', to_jsonb(old.speaker_id), 'text', to_jsonb(old.text), 'said_at', to_jsonb(old.said_at), 'answers', to_jsonb(old.answers), 'final', to_jsonb(old.final), 'outcome', to_jsonb(old.outcome));
+            before := jsonb_build_object('id', to_jsonb(old.id), 'conversation_id', to_jsonb(old.conversation_id), 'position', to_jsonb(old."position"), 'speaker_id', to_jsonb(old.speaker_id), 'speaker_name', to_jsonb(old.speaker_name), 'text', to_jsonb(old.text), 'said_at', to_jsonb(old.said_at), 'answers', to_jsonb(old.answers), 'final', to_jsonb(old.final), 'outcome', to_jsonb(old.outcome));
             large := octet_length(before::text) > 262144;
         end if;
     exception
@@ -543,6 +555,18 @@ begin
         if value is null and num_nulls(old.speaker_id) = 0 then lost := lost || 'speaker_id'::text; end if;
         room := room - coalesce(octet_length(value::text), 4);
         before := before || jsonb_build_object('speaker_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(old.speaker_name), 0) <= 1048576 then
+                value := to_jsonb(old.speaker_name);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(old.speaker_name) = 0 then lost := lost || 'speaker_name'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        before := before || jsonb_build_object('speaker_name', value);
 
         value := null;
         begin
@@ -612,9 +636,9 @@ begin
         
     lost := '{}';
     begin
-        large := 0 + coalesce(octet_length(new.text), 0) + coalesce(octet_length(new.outcome), 0) > 131072;
+        large := 0 + coalesce(octet_length(new.speaker_name), 0) + coalesce(octet_length(new.text), 0) + coalesce(octet_length(new.outcome), 0) > 131072;
         if not large then
-            after := jsonb_build_object('id', to_jsonb(new.id), 'conversation_id', to_jsonb(new.conversation_id), 'position', to_jsonb(new."position"), 'speaker_id', to_jsonb(new.speaker_id), 'text', to_jsonb(new.text), 'said_at', to_jsonb(new.said_at), 'answers', to_jsonb(new.answers), 'final', to_jsonb(new.final), 'outcome', to_jsonb(new.outcome));
+            after := jsonb_build_object('id', to_jsonb(new.id), 'conversation_id', to_jsonb(new.conversation_id), 'position', to_jsonb(new."position"), 'speaker_id', to_jsonb(new.speaker_id), 'speaker_name', to_jsonb(new.speaker_name), 'text', to_jsonb(new.text), 'said_at', to_jsonb(new.said_at), 'answers', to_jsonb(new.answers), 'final', to_jsonb(new.final), 'outcome', to_jsonb(new.outcome));
             large := octet_length(after::text) > 262144;
         end if;
     exception
@@ -675,6 +699,18 @@ begin
         if value is null and num_nulls(new.speaker_id) = 0 then lost := lost || 'speaker_id'::text; end if;
         room := room - coalesce(octet_length(value::text), 4);
         after := after || jsonb_build_object('speaker_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.speaker_name), 0) <= 1048576 then
+                value := to_jsonb(new.speaker_name);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.speaker_name) = 0 then lost := lost || 'speaker_name'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('speaker_name', value);
 
         value := null;
         begin
@@ -755,6 +791,12 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from chat.utterance_events(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'chat.utterance.') and substr(told.type, 16) ~ '^[a-z0-9_]+$' and told.payload ?& '{id}'::text[]
+                and (told.type = any ('{chat.utterance.deleted,chat.utterance.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind chat.utterance.; those that remove a row, and no others, are chat.utterance.deleted, chat.utterance.removed; the payload holds id.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, case when octet_length(old.owner::text) between 1 and 256 then old.owner::text else 'rowcast:nobody' end);
         end if;
@@ -765,9 +807,9 @@ begin
             before := null;
     lost := '{}';
     begin
-        large := 0 + coalesce(octet_length(new.text), 0) + coalesce(octet_length(new.outcome), 0) > 131072;
+        large := 0 + coalesce(octet_length(new.speaker_name), 0) + coalesce(octet_length(new.text), 0) + coalesce(octet_length(new.outcome), 0) > 131072;
         if not large then
-            after := jsonb_build_object('id', to_jsonb(new.id), 'conversation_id', to_jsonb(new.conversation_id), 'position', to_jsonb(new."position"), 'speaker_id', to_jsonb(new.speaker_id), 'text', to_jsonb(new.text), 'said_at', to_jsonb(new.said_at), 'answers', to_jsonb(new.answers), 'final', to_jsonb(new.final), 'outcome', to_jsonb(new.outcome));
+            after := jsonb_build_object('id', to_jsonb(new.id), 'conversation_id', to_jsonb(new.conversation_id), 'position', to_jsonb(new."position"), 'speaker_id', to_jsonb(new.speaker_id), 'speaker_name', to_jsonb(new.speaker_name), 'text', to_jsonb(new.text), 'said_at', to_jsonb(new.said_at), 'answers', to_jsonb(new.answers), 'final', to_jsonb(new.final), 'outcome', to_jsonb(new.outcome));
             large := octet_length(after::text) > 262144;
         end if;
     exception
@@ -828,6 +870,18 @@ begin
         if value is null and num_nulls(new.speaker_id) = 0 then lost := lost || 'speaker_id'::text; end if;
         room := room - coalesce(octet_length(value::text), 4);
         after := after || jsonb_build_object('speaker_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.speaker_name), 0) <= 1048576 then
+                value := to_jsonb(new.speaker_name);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.speaker_name) = 0 then lost := lost || 'speaker_name'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('speaker_name', value);
 
         value := null;
         begin
@@ -906,19 +960,405 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from chat.utterance_events(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'chat.utterance.') and substr(told.type, 16) ~ '^[a-z0-9_]+$' and told.payload ?& '{id}'::text[]
+                and (told.type = any ('{chat.utterance.deleted,chat.utterance.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind chat.utterance.; those that remove a row, and no others, are chat.utterance.deleted, chat.utterance.removed; the payload holds id.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, case when octet_length(new.owner::text) between 1 and 256 then new.owner::text else 'rowcast:nobody' end);
         end if;
     end if;
     return null;
 end
-$$;
+$_$;
 
 --
 -- Name: FUNCTION rowcast_publish_utterances(); Type: COMMENT; Schema: chat; Owner: -
 --
 
-COMMENT ON FUNCTION chat.rowcast_publish_utterances() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION chat.rowcast_publish_utterances() IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_row_conversations(record); Type: FUNCTION; Schema: chat; Owner: -
+--
+
+CREATE FUNCTION chat.rowcast_row_conversations(new record) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op       text := 'insert';
+    before   jsonb;
+    after    jsonb;
+    told     record;
+    lost     text[];
+    value    jsonb;
+    large    boolean;
+    room     bigint;
+    tg_relid oid;
+begin
+    
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.owner), 0) + coalesce(octet_length(new.status), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'owner', to_jsonb(new.owner), 'status', to_jsonb(new.status), 'opened_at', to_jsonb(new.opened_at), 'closed_at', to_jsonb(new.closed_at));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.owner), 0) <= 1048576 then
+                value := to_jsonb(new.owner);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.owner) = 0 then lost := lost || 'owner'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('owner', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.status), 0) <= 1048576 then
+                value := to_jsonb(new.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.opened_at), 0) <= 1048576 then
+                value := to_jsonb(new.opened_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.opened_at) = 0 then lost := lost || 'opened_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('opened_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.closed_at), 0) <= 1048576 then
+                value := to_jsonb(new.closed_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.closed_at) = 0 then lost := lost || 'closed_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('closed_at', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    
+    if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('chat.conversation_events(text,jsonb,jsonb)')) is not true then
+        raise exception 'the map % is gone, or belongs to a role that may not act as %', 'chat.conversation_events(text,jsonb,jsonb)', quote_ident(current_user)
+            using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+    end if;
+    select m.type::text as type, m.level::text as level, m.payload as payload from chat.conversation_events(op, before, after) m into told;
+    if told.type is null or told.payload is null then return null; end if;
+    if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+    return array[told.type, told.payload::text];
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_row_conversations(new record); Type: COMMENT; Schema: chat; Owner: -
+--
+
+COMMENT ON FUNCTION chat.rowcast_row_conversations(new record) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_row_utterances(record); Type: FUNCTION; Schema: chat; Owner: -
+--
+
+CREATE FUNCTION chat.rowcast_row_utterances(new record) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op       text := 'insert';
+    before   jsonb;
+    after    jsonb;
+    told     record;
+    lost     text[];
+    value    jsonb;
+    large    boolean;
+    room     bigint;
+    tg_relid oid;
+begin
+    
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.speaker_name), 0) + coalesce(octet_length(new.text), 0) + coalesce(octet_length(new.outcome), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'conversation_id', to_jsonb(new.conversation_id), 'position', to_jsonb(new."position"), 'speaker_id', to_jsonb(new.speaker_id), 'speaker_name', to_jsonb(new.speaker_name), 'text', to_jsonb(new.text), 'said_at', to_jsonb(new.said_at), 'answers', to_jsonb(new.answers), 'final', to_jsonb(new.final), 'outcome', to_jsonb(new.outcome));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.conversation_id), 0) <= 1048576 then
+                value := to_jsonb(new.conversation_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.conversation_id) = 0 then lost := lost || 'conversation_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('conversation_id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new."position"), 0) <= 1048576 then
+                value := to_jsonb(new."position");
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new."position") = 0 then lost := lost || 'position'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('position', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.speaker_id), 0) <= 1048576 then
+                value := to_jsonb(new.speaker_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.speaker_id) = 0 then lost := lost || 'speaker_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('speaker_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.speaker_name), 0) <= 1048576 then
+                value := to_jsonb(new.speaker_name);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.speaker_name) = 0 then lost := lost || 'speaker_name'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('speaker_name', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.text), 0) <= 1048576 then
+                value := to_jsonb(new.text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.text) = 0 then lost := lost || 'text'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('text', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.said_at), 0) <= 1048576 then
+                value := to_jsonb(new.said_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.said_at) = 0 then lost := lost || 'said_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('said_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.answers), 0) <= 1048576 then
+                value := to_jsonb(new.answers);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.answers) = 0 then lost := lost || 'answers'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('answers', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.final), 0) <= 1048576 then
+                value := to_jsonb(new.final);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.final) = 0 then lost := lost || 'final'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('final', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.outcome), 0) <= 1048576 then
+                value := to_jsonb(new.outcome);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.outcome) = 0 then lost := lost || 'outcome'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('outcome', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    
+    if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('chat.utterance_events(text,jsonb,jsonb)')) is not true then
+        raise exception 'the map % is gone, or belongs to a role that may not act as %', 'chat.utterance_events(text,jsonb,jsonb)', quote_ident(current_user)
+            using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+    end if;
+    select m.type::text as type, m.level::text as level, m.payload as payload from chat.utterance_events(op, before, after) m into told;
+    if told.type is null or told.payload is null then return null; end if;
+    if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+    return array[told.type, told.payload::text];
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_row_utterances(new record); Type: COMMENT; Schema: chat; Owner: -
+--
+
+COMMENT ON FUNCTION chat.rowcast_row_utterances(new record) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_rows_conversations(regclass, refcursor, text); Type: FUNCTION; Schema: chat; Owner: -
+--
+
+CREATE FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET cursor_tuple_fraction TO '1'
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+begin
+    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_conversations'
+                      and pg_has_role(current_user, p.proowner, 'usage')) then
+        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    end if;
+    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, case when octet_length(t.owner::text) between 1 and 256 then t.owner::text else ''rowcast:nobody'' end as owner, chat.rowcast_row_conversations(t) as rendered from only ' || source || ' as t where $1 is null or t.owner::text = $1 offset 0) as q where q.rendered is not null' using owned_by;
+    return opened;
+end
+$_$;
+
+--
+-- Name: FUNCTION rowcast_rows_conversations(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: chat; Owner: -
+--
+
+COMMENT ON FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_rows_utterances(regclass, refcursor, text); Type: FUNCTION; Schema: chat; Owner: -
+--
+
+CREATE FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET cursor_tuple_fraction TO '1'
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+begin
+    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_utterances'
+                      and pg_has_role(current_user, p.proowner, 'usage')) then
+        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    end if;
+    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.conversation_id::text as subject, case when octet_length(t.owner::text) between 1 and 256 then t.owner::text else ''rowcast:nobody'' end as owner, chat.rowcast_row_utterances(t) as rendered from only ' || source || ' as t where $1 is null or t.owner::text = $1 offset 0) as q where q.rendered is not null' using owned_by;
+    return opened;
+end
+$_$;
+
+--
+-- Name: FUNCTION rowcast_rows_utterances(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: chat; Owner: -
+--
+
+COMMENT ON FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
 -- Name: set_owner(); Type: FUNCTION; Schema: chat; Owner: -
@@ -933,6 +1373,7 @@ begin
         new.owner := (select s.subject from chat.speakers s where s.id = new.speaker_id);
     else
         new.owner := (select c.owner from chat.conversations c where c.id = new.conversation_id);
+        new.speaker_name := (select s.name from chat.speakers s where s.id = new.speaker_id);
     end if;
     return new;
 end
@@ -956,8 +1397,8 @@ declare
     told jsonb := coalesce(new, old);
 begin
     type := 'chat.utterance.' || case op when 'insert' then 'added' when 'update' then 'changed' else 'removed' end;
-    select jsonb_strip_nulls(told - 'speaker_id' || jsonb_build_object(
-               'said_at', chat.instant(told ->> 'said_at'), 'speaker', s.kind, 'name', s.name))
+    select jsonb_strip_nulls(told - 'speaker_id' - 'speaker_name' || jsonb_build_object(
+               'said_at', chat.instant(told ->> 'said_at'), 'speaker', s.kind, 'name', told ->> 'speaker_name'))
       into payload
       from chat.speakers s where s.id = (told ->> 'speaker_id')::uuid;
 end
@@ -1530,6 +1971,30 @@ $$;
 COMMENT ON FUNCTION rowcast.hold_writer_lock() IS 'Locks rowcast_private.writer_lock, which tells the fence who may own an undecided seq.';
 
 --
+-- Name: is_row_key(regclass, text[]); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.is_row_key(of regclass, names text[]) RETURNS boolean
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select exists (
+        select from pg_index i
+         where i.indrelid = $1 and i.indisunique and i.indimmediate and i.indisvalid
+           and i.indpred is null and i.indexprs is null
+           and not exists (
+               select from unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
+                 join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+                where k.position <= i.indnkeyatts and (a.attname <> all (names) or not a.attnotnull)))
+$_$;
+
+--
+-- Name: FUNCTION is_row_key(of regclass, names text[]); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.is_row_key(of regclass, names text[]) IS 'Whether these columns name one row: they hold all columns of a unique index without nulls that is checked at once.';
+
+--
 -- Name: json_expression(oid, text); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -1598,6 +2063,71 @@ $$;
 --
 
 COMMENT ON FUNCTION rowcast.json_or_text(value json) IS 'A json as jsonb, or as a JSON string of its text where jsonb cannot hold it.';
+
+--
+-- Name: json_type(oid); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.json_type(type oid) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    base pg_type;
+    item pg_type;
+begin
+    select * into strict base from pg_type t where t.oid = rowcast.base_type(type);
+    if base.typtype = 'c' then
+        return 'object';
+    elsif base.typcategory = 'A' and base.typelem <> 0 then
+        select * into strict item from pg_type t where t.oid = rowcast.base_type(base.typelem);
+        return case when base.oid < 16384 and base.typelem < 16384
+                      or item.typdelim = ',' and (item.oid >= 16384 or item.oid in ('int8'::regtype, 'numeric'::regtype))
+                      or item.oid = 'money'::regtype
+                      or base.typelem >= 16384 and item.oid < 16384 and item.typcategory <> 'A' and item.typarray <> 0
+                    then 'array' else 'string' end;
+    end if;
+    return case when base.oid = 'bool'::regtype then 'boolean'
+                when base.oid in ('int2'::regtype, 'int4'::regtype, 'float4'::regtype, 'float8'::regtype, 'oid'::regtype) then 'number'
+                when base.oid in ('json'::regtype, 'jsonb'::regtype) then 'any'
+                else 'string' end;
+end
+$$;
+
+--
+-- Name: FUNCTION json_type(type oid); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.json_type(type oid) IS 'What JSON a value of this type becomes: string, number, boolean, array, object, or any for json itself.';
+
+--
+-- Name: keep_for_owner(text, oid); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.keep_for_owner(signature text, table_owner oid) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    grantee oid;
+begin
+    execute format('comment on function %s is %L', signature, 'Made by rowcast.publish; goes with rowcast.unpublish.');
+    execute format('alter function %s owner to %s', signature, table_owner::regrole);
+    execute format('revoke all on function %s from public', signature);
+    for grantee in
+        select distinct acl.grantee from pg_proc p cross join lateral aclexplode(p.proacl) acl
+         where p.oid = to_regprocedure(signature) and acl.grantee not in (0, table_owner)
+    loop
+        execute format('revoke all on function %s from %s', signature, grantee::regrole);
+    end loop;
+end
+$$;
+
+--
+-- Name: FUNCTION keep_for_owner(signature text, table_owner oid); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.keep_for_owner(signature text, table_owner oid) IS 'Gives a function that publish has made to the owner of the table, and to nobody else.';
 
 --
 -- Name: keep_state(); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -1720,10 +2250,51 @@ $$;
 COMMENT ON FUNCTION rowcast.notify_newest() IS 'NOTIFY rowcast with the newest seq: once a transaction, not when silenced or when this session has drawn no seq since its last bell.';
 
 --
--- Name: publish(regclass, text[], text, boolean, text, text, text, text, text, boolean); Type: FUNCTION; Schema: rowcast; Owner: -
+-- Name: owner_expression(regclass, text, text); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
-CREATE FUNCTION rowcast.publish(table_name regclass, columns text[] DEFAULT NULL::text[], owner_column text DEFAULT NULL::text, public_safe boolean DEFAULT false, type_prefix text DEFAULT NULL::text, subject_column text DEFAULT NULL::text, symbol_column text DEFAULT NULL::text, trade_id_column text DEFAULT NULL::text, map text DEFAULT NULL::text, force boolean DEFAULT false) RETURNS text
+CREATE FUNCTION rowcast.owner_expression(of regclass, owner_column text, ref text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select format('case when octet_length(%1$s) between 1 and 256 then %1$s else ''rowcast:nobody'' end',
+                  rowcast.name_expression(a.atttypid, format('%s.%I', ref, a.attname)))
+      from pg_attribute a where a.attrelid = $1 and a.attname = owner_column
+$_$;
+
+--
+-- Name: FUNCTION owner_expression(of regclass, owner_column text, ref text); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.owner_expression(of regclass, owner_column text, ref text) IS 'The SQL expression that shows whose row it is.';
+
+--
+-- Name: primary_key(regclass); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.primary_key(of regclass) RETURNS text[]
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select array(select a.attname::text
+                   from pg_index i
+                  cross join lateral unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
+                   join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+                  where i.indrelid = $1 and i.indisprimary and k.position <= i.indnkeyatts
+                  order by k.position)
+$_$;
+
+--
+-- Name: FUNCTION primary_key(of regclass); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.primary_key(of regclass) IS 'The columns of the primary key, in order.';
+
+--
+-- Name: publish(regclass, text[], text, boolean, text, text, text, text, text, boolean, text[], text[]); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.publish(table_name regclass, columns text[] DEFAULT NULL::text[], owner_column text DEFAULT NULL::text, public_safe boolean DEFAULT false, type_prefix text DEFAULT NULL::text, subject_column text DEFAULT NULL::text, symbol_column text DEFAULT NULL::text, trade_id_column text DEFAULT NULL::text, map text DEFAULT NULL::text, force boolean DEFAULT false, state_key text[] DEFAULT NULL::text[], removed_types text[] DEFAULT NULL::text[]) RETURNS text
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $_$
@@ -1743,12 +2314,14 @@ declare
     told        text;
     function_id text;
     other       text;
-    grantee     oid;
-    subject     text[];
     settings    jsonb;
     body        text;
     emit        text[];
     pairs       text[];
+    named_by    jsonb;
+    removes     text[];
+    row_keys    text[];
+    pins        text;
 begin
     -- The table -----------------------------------------------------------------------------------------------
     if table_name is null then
@@ -1796,12 +2369,7 @@ begin
     names := coalesce(columns, array(select a.attname::text from pg_attribute a
                                       where a.attrelid = table_name and a.attnum > 0 and not a.attisdropped
                                       order by a.attnum));
-    keys := array(select a.attname::text
-                    from pg_index i
-                   cross join lateral unnest(i.indkey::int2[]) with ordinality as k (attnum, position)
-                    join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-                   where i.indrelid = table_name and i.indisprimary and k.position <= i.indnkeyatts
-                   order by k.position);
+    keys := rowcast.primary_key(table_name);
     if subject_column is not null then
         keys := array[subject_column];
     elsif cardinality(keys) = 0 then
@@ -1817,7 +2385,23 @@ begin
         raise exception 'a column named _truncated cannot be published: that name says which values were too large'
             using errcode = 'invalid_parameter_value';
     end if;
-    watched := array(select distinct w from unnest(names || keys || owner_column || symbol_column || trade_id_column) w
+    -- What names a row in the table's state. A change of it, or of what decides it, is another row.
+    row_keys := keys;
+    if state_key is not null then
+        if cardinality(state_key) not between 1 and 16 or array_position(state_key, null) is not null
+           or (select count(distinct k) from unnest(state_key) k) < cardinality(state_key) then
+            raise exception 'state_key must name 1 to 16 fields, none twice and no null' using errcode = 'invalid_parameter_value';
+        end if;
+        row_keys := row_keys || rowcast.primary_key(table_name);
+        if map is null then
+            select string_agg(quote_ident(k), ', ') into missing from unnest(state_key) k where k <> all (names);
+            if missing is not null then
+                raise exception 'state_key names what is not among the columns: %', missing using errcode = 'invalid_parameter_value';
+            end if;
+            row_keys := row_keys || state_key;
+        end if;
+    end if;
+    watched := array(select distinct w from unnest(names || row_keys || owner_column || symbol_column || trade_id_column) w
                       where w is not null order by w);
     select string_agg(quote_ident(w), ', ') into missing from unnest(watched) w
      where not exists (select from pg_attribute a
@@ -1866,6 +2450,29 @@ begin
             using errcode = 'invalid_parameter_value', hint = 'Say what else to call these: type_prefix => ''…''';
     end if;
 
+    -- The state ---------------------------------------------------------------------------------------------------
+    -- A name that two rows may exchange within one transaction (a deferrable key) names no row: the events of the one
+    -- would remove the other.
+    if state_key is not null then
+        named_by := case when map is not null or rowcast.is_row_key(table_name, state_key) then to_jsonb(state_key) end;
+        if named_by is null then
+            raise exception 'state_key does not name a row of %', table_name using errcode = 'invalid_parameter_value',
+                hint = 'Name the columns of the primary key, or of a unique index without nulls that is not deferrable.';
+        end if;
+    elsif map is null and rowcast.is_row_key(table_name, keys) then
+        named_by := '"subject"';
+    end if;
+    if removed_types is not null and (map is null or state_key is null) then
+        raise exception 'removed_types is for a table with a map and a state_key' using errcode = 'invalid_parameter_value';
+    elsif cardinality(removed_types) not between 1 and 16
+          or exists (select from unnest(removed_types) r
+                      where (starts_with(r, prefix || '.') and substr(r, length(prefix) + 2) ~ '^[a-z0-9_]+$') is not true) then
+        raise exception 'removed_types must be 1 to 16 types of one word behind the prefix, as %.removed', prefix
+            using errcode = 'invalid_parameter_value';
+    end if;
+    removes := coalesce(removed_types, case when map is null then array[prefix || '.deleted']
+                                            else array[prefix || '.deleted', prefix || '.removed'] end);
+
     -- The mapping function --------------------------------------------------------------------------------------
     if map is not null then
         mapper := rowcast.find_map(map, rel.relowner);
@@ -1884,13 +2491,9 @@ begin
     -- The trigger function ----------------------------------------------------------------------------------------
     for i in 1 .. 2 loop
         kind := (array['old', 'new'])[i];
-        subject := array(select rowcast.text_expression(a.atttypid, format('%s.%I', kind, a.attname))
-                           from unnest(keys) with ordinality as k (name, position)
-                           join pg_attribute a on a.attrelid = table_name and a.attname = k.name order by k.position);
         pairs[i] := format('(%s)', (select string_agg(format('%s.%I', kind, w), ', ')
-                                      from unnest(keys || owner_column) w where w is not null));
-        emit[i] := format('subject := %s;', case when cardinality(subject) = 1 then subject[1]
-                                                 else format('array_to_json(array[%s])::text', array_to_string(subject, ', ')) end)
+                                      from (select distinct w from unnest(row_keys || owner_column) w where w is not null) w));
+        emit[i] := format('subject := %s;', rowcast.subject_expression(table_name, keys, kind))
             || $$
         if octet_length(subject) not between 1 and 1024 then
             subject := 'sha256:' || encode(sha256(convert_to(subject, getdatabaseencoding())), 'hex');
@@ -1904,9 +2507,18 @@ begin
         end if;
         select %s into told;
         if told.type is not null and told.payload is not null then
-            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;%s
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
-            values (told.type, coalesce(told.level, 'info'), told.payload, $template$, mapper, mapper, told);
+            values (told.type, coalesce(told.level, 'info'), told.payload, $template$, mapper, mapper, told,
+            case when state_key is not null then format($template$
+            if (starts_with(told.type, %L) and substr(told.type, %s) ~ '^[a-z0-9_]+$' and told.payload ?& %L::text[]
+                and (told.type = any (%L::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of %% breaks the promise of state_key: it made an event of type %% of the operation %%',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = %L;
+            end if;$template$, prefix || '.', length(prefix) + 2, state_key, removes,
+            format('The type of each event is one word behind %s.; those that remove a row, and no others, are %s; the payload holds %s.',
+                   prefix, array_to_string(removes, ', '), array_to_string(state_key, ', '))) end);
         else
             emit[i] := emit[i] || format($template$
             insert into rowcast.events (type, payload, public_safe, symbol, trade_id, subject, owner)
@@ -1917,8 +2529,7 @@ begin
                         from pg_attribute a where a.attrelid = table_name and a.attname = symbol_column), 'null'),
             case when trade_id_column is null then 'null' else format('%s.%I', kind, trade_id_column) end,
             -- Nobody's row is not everybody's row.
-            coalesce((select format('case when octet_length(%1$s) between 1 and 256 then %1$s else ''rowcast:nobody'' end', rowcast.name_expression(a.atttypid, format('%s.%I', kind, a.attname)))
-                        from pg_attribute a where a.attrelid = table_name and a.attname = owner_column), 'null'));
+            coalesce(rowcast.owner_expression(table_name, owner_column, kind), 'null'));
         if mapper is not null then
             emit[i] := emit[i] || $$
         end if;$$;
@@ -1926,7 +2537,7 @@ begin
     end loop;
     -- A changed key, or a changed owner, is another row: gone for those who knew the one, new to those who may know the other.
     body := format($template$
--- Written by rowcast.publish, form 2. Change it by publishing again.
+-- Written by rowcast.publish, form 3. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -1986,31 +2597,23 @@ $template$,
         exit when not exists (select from pg_proc p where p.pronamespace = rel.relnamespace and p.proname = function_id);
     end loop;
     function_id := format('%I.%I', schema_name, function_id);
-    execute format('create function %s() returns trigger language plpgsql security definer
-                    set search_path = pg_catalog, pg_temp %s as %L', function_id,
-                   -- Each of these costs a little at every call, and few types care for them.
-                   case when exists (
-                       select from pg_attribute a
-                        where a.attrelid = table_name and a.attname = any (watched)
-                          and rowcast.base_type(a.atttypid) <> all (array['bool', 'int2', 'int4', 'int8', 'numeric', 'text',
-                              'varchar', 'bpchar', 'uuid', 'json', 'jsonb']::regtype[]))
-                   then $$set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'iso_8601'
-                          set bytea_output = 'hex' set extra_float_digits = 1 set array_nulls = on$$ end,
-                   body);
-    execute format('comment on function %s() is %L', function_id, 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.');
-    execute format('alter function %s() owner to %I', function_id, owner_name);
-    execute format('revoke all on function %s() from public', function_id);
-    -- Default privileges may have granted it to others.
-    for grantee in
-        select distinct acl.grantee from pg_proc p cross join lateral aclexplode(p.proacl) acl
-         where p.oid = to_regprocedure(function_id || '()') and acl.grantee not in (0, rel.relowner)
-    loop
-        execute format('revoke all on function %s() from %s', function_id, grantee::regrole);
-    end loop;
+    -- Each of these costs a little at every call, and few types care for them.
+    pins := 'set search_path = pg_catalog, pg_temp' || case when exists (
+                select from pg_attribute a
+                 where a.attrelid = table_name and a.attname = any (watched)
+                   and rowcast.base_type(a.atttypid) <> all (array['bool', 'int2', 'int4', 'int8', 'numeric', 'text',
+                       'varchar', 'bpchar', 'uuid', 'json', 'jsonb']::regtype[]))
+            then $$ set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'iso_8601'
+                    set bytea_output = 'hex' set extra_float_digits = 1 set array_nulls = on$$ else '' end;
+    execute format('create function %s() returns trigger language plpgsql security definer %s as %L', function_id, pins, body);
+    perform rowcast.keep_for_owner(function_id || '()', rel.relowner);
+    if named_by is not null then
+        perform rowcast.publish_readers(table_name, function_id, pins, names, types, keys, owner_column, mapper, told);
+    end if;
 
     settings := jsonb_build_object('columns', names, 'type_prefix', prefix, 'subject_column', subject_column,
         'owner_column', owner_column, 'symbol_column', symbol_column, 'trade_id_column', trade_id_column,
-        'map', mapper, 'public_safe', public_safe is true)
+        'map', mapper, 'public_safe', public_safe is true, 'state_key', named_by, 'removed_types', removes)
         || case when force then '{"force": true}'::jsonb else '{}'::jsonb end;
     execute format('create constraint trigger rowcast_publish_write after insert or delete on %s
                     deferrable initially deferred for each row execute function %s(%L)', table_name, function_id, settings);
@@ -2039,10 +2642,125 @@ end
 $_$;
 
 --
--- Name: FUNCTION publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean); Type: COMMENT; Schema: rowcast; Owner: -
+-- Name: FUNCTION publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean, state_key text[], removed_types text[]); Type: COMMENT; Schema: rowcast; Owner: -
 --
 
-COMMENT ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean) IS 'Streams a table: its inserts, updates and deletes become events at commit. Returns the prefix of their types.';
+COMMENT ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean, state_key text[], removed_types text[]) IS 'Streams a table: its inserts, updates and deletes become events at commit. Returns the prefix of their types.';
+
+--
+-- Name: publish_readers(regclass, text, text, text[], oid[], text[], text, regprocedure, text); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.publish_readers(table_name regclass, trigger_id text, pins text, names text[], types oid[], keys text[], owner_column text, mapper regprocedure, told text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    rel      pg_class;
+    row_id   text := regexp_replace(trigger_id, 'rowcast_publish_', 'rowcast_row_');
+    rows_id  text := regexp_replace(trigger_id, 'rowcast_publish_', 'rowcast_rows_');
+    subject  text := rowcast.subject_expression(table_name, keys, 't');
+    mine     text;
+    whole    text := '';
+    sizes    text := '';
+    rendered text;
+    query    text[];
+    base     pg_type;
+begin
+    select * into strict rel from pg_class c where c.oid = table_name;
+    -- One row, by the statements of the triggers.
+    execute format('create function %s(new record) returns text[] language plpgsql stable security definer %s as %L', row_id, pins,
+                   format($template$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op       text := 'insert';
+    before   jsonb;
+    after    jsonb;
+    told     record;
+    lost     text[];
+    value    jsonb;
+    large    boolean;
+    room     bigint;
+    tg_relid oid;
+begin
+    %s
+    %s
+end
+$template$, rowcast.render_statements('new', 'after', names, types),
+            case when mapper is null then 'return array[null, after::text];' else format($template$
+    if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure(%L)) is not true then
+        raise exception 'the map %% is gone, or belongs to a role that may not act as %%', %L, quote_ident(current_user)
+            using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+    end if;
+    select %s into told;
+    if told.type is null or told.payload is null then return null; end if;
+    if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+    return array[told.type, told.payload::text];$template$, mapper, mapper, told) end));
+    perform rowcast.keep_for_owner(row_id || '(record)', rel.relowner);
+
+    -- All rows. A row within the limits is rendered where it is read.
+    for i in 1 .. cardinality(names) loop
+        select * into strict base from pg_type t where t.oid = rowcast.base_type(types[i]);
+        whole := whole || case when i = 1 then 'jsonb_build_object(' when i % 40 = 1 then ') || jsonb_build_object(' else ', ' end
+                       || format('%L, %s', names[i], rowcast.json_expression(types[i], format('t.%I', names[i])));
+        if base.typlen < 0 then
+            sizes := sizes || format(' + coalesce(%s(t.%I), 0)',
+                                     case when base.oid in ('text'::regtype, 'varchar'::regtype, 'bytea'::regtype)
+                                          then 'octet_length' else 'pg_column_size' end, names[i]);
+        end if;
+    end loop;
+    mine := coalesce((select rowcast.name_expression(a.atttypid, format('t.%I', a.attname))
+                             -- The comparison is of bytes, as with the subject of a token.
+                             || case when exists (select from pg_collation c where c.oid = a.attcollation and not c.collisdeterministic)
+                                     then ' collate "C"' else '' end || ' = $1'
+                        from pg_attribute a where a.attrelid = table_name and a.attname = owner_column), 'false');
+    rendered := case when mapper is not null then format('%s(t)', row_id)
+                     when sizes = '' then format('(%s))::text', whole)
+                     else format('case when 0%s > 131072 then (%s(t))[2] else (%s))::text end', sizes, row_id, whole) end;
+    query := array[
+        format('select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || '
+               'encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, %s '
+               'from (select %s as subject, %s as owner, %s as rendered%s from %s',
+               case when mapper is not null then 'q.rendered[1], q.rendered[2]'
+                    when sizes = '' then 'null::text, q.rendered'
+                    else format('null::text, case when octet_length(q.rendered) > 262144 then (%s(q.whole))[2] else q.rendered end', row_id) end,
+               subject, coalesce(rowcast.owner_expression(table_name, owner_column, 't'), 'null::text'), rendered,
+               case when mapper is null and sizes <> '' then ', t as whole' else '' end,
+               case when rel.relkind = 'p' then '' else 'only ' end),
+        format(' as t where $1 is null or %s offset 0) as q', mine)
+        || case when mapper is not null then ' where q.rendered is not null' else '' end];
+    execute format('create function %s(source regclass, opened refcursor, owned_by text) returns refcursor
+                    language plpgsql stable security definer set cursor_tuple_fraction = 1 %s as %L', rows_id, pins, format($template$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+begin
+    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = %L
+                      and pg_has_role(current_user, p.proowner, 'usage')) then
+        raise exception '%% is not published by this function', source using errcode = 'wrong_object_type';
+    end if;
+    open opened no scroll for execute %L || source || %L using owned_by;
+    return opened;
+end
+$template$, (parse_ident(trigger_id))[2], query[1], query[2]));
+    perform rowcast.keep_for_owner(rows_id || '(regclass, refcursor, text)', rel.relowner);
+    execute format('grant execute on function %s(regclass, refcursor, text) to rowcast_server', rows_id);
+    if not has_schema_privilege('rowcast_server', rel.relnamespace, 'usage') then
+        if has_schema_privilege(rel.relnamespace, 'usage with grant option') then
+            execute format('grant usage on schema %s to rowcast_server', rel.relnamespace::regnamespace);
+        else
+            raise notice 'the server cannot read the rows of %', table_name
+                using hint = format('grant usage on schema %s to rowcast_server;', rel.relnamespace::regnamespace);
+        end if;
+    end if;
+end
+$_$;
+
+--
+-- Name: FUNCTION publish_readers(table_name regclass, trigger_id text, pins text, names text[], types oid[], keys text[], owner_column text, mapper regprocedure, told text); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.publish_readers(table_name regclass, trigger_id text, pins text, names text[], types oid[], keys text[], owner_column text, mapper regprocedure, told text) IS 'Makes the functions by which the server reads the rows of a published table. Called by rowcast.publish.';
 
 --
 -- Name: publish_settings(bytea); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -2324,6 +3042,27 @@ $$;
 COMMENT ON FUNCTION rowcast.safe_head() IS 'A seq up to which everything is decided: visible, or never to come.';
 
 --
+-- Name: subject_expression(regclass, text[], text); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.subject_expression(of regclass, keys text[], ref text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+    select case when cardinality(keys) = 1 then string_agg(e.expression, '')
+                else format('array_to_json(array[%s])::text', string_agg(e.expression, ', ' order by e.position)) end
+      from (select k.position, rowcast.text_expression(a.atttypid, format('%s.%I', ref, a.attname)) as expression
+              from unnest(keys) with ordinality as k (name, position)
+              join pg_attribute a on a.attrelid = $1 and a.attname = k.name) e
+$_$;
+
+--
+-- Name: FUNCTION subject_expression(of regclass, keys text[], ref text); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.subject_expression(of regclass, keys text[], ref text) IS 'The SQL expression that shows the key of a row as one text.';
+
+--
 -- Name: text_expression(oid, text); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -2407,6 +3146,18 @@ begin
            and starts_with(obj_description(p.oid, 'pg_proc'), 'Made by rowcast.publish')
            and pg_has_role(p.proowner, 'usage')
            and not exists (select from pg_trigger t where t.tgfoid = p.oid)
+    loop
+        execute format('drop function %s', orphan);
+    end loop;
+    -- What read the rows of a table goes when the function of its triggers is gone.
+    for orphan in
+        select p.oid from pg_proc p
+         where p.pronamespace = rel.relnamespace and p.proname ~ '^rowcast_rows?_'
+           and starts_with(obj_description(p.oid, 'pg_proc'), 'Made by rowcast.publish')
+           and pg_has_role(p.proowner, 'usage')
+           and not exists (select from pg_proc f
+                            where f.pronamespace = p.pronamespace and f.prorettype = 'trigger'::regtype
+                              and f.proname = 'rowcast_publish_' || regexp_replace(p.proname, '^rowcast_rows?_', ''))
     loop
         execute format('drop function %s', orphan);
     end loop;
@@ -2612,8 +3363,8 @@ CREATE FUNCTION trading.rowcast_publish_config() RETURNS trigger
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
     SET array_nulls TO 'on'
-    AS $$
--- Written by rowcast.publish, form 2. Change it by publishing again.
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -2818,6 +3569,12 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from trading.config_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'config.') and substr(told.type, 8) ~ '^[a-z0-9_]+$' and told.payload ?& '{key}'::text[]
+                and (told.type = any ('{config.deleted,config.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind config.; those that remove a row, and no others, are config.deleted, config.removed; the payload holds key.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, null);
         end if;
@@ -2921,19 +3678,25 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from trading.config_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'config.') and substr(told.type, 8) ~ '^[a-z0-9_]+$' and told.payload ?& '{key}'::text[]
+                and (told.type = any ('{config.deleted,config.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind config.; those that remove a row, and no others, are config.deleted, config.removed; the payload holds key.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 'f', null, null, subject, null);
         end if;
     end if;
     return null;
 end
-$$;
+$_$;
 
 --
 -- Name: FUNCTION rowcast_publish_config(); Type: COMMENT; Schema: trading; Owner: -
 --
 
-COMMENT ON FUNCTION trading.rowcast_publish_config() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION trading.rowcast_publish_config() IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
 -- Name: rowcast_publish_orders(); Type: FUNCTION; Schema: trading; Owner: -
@@ -2948,8 +3711,8 @@ CREATE FUNCTION trading.rowcast_publish_orders() RETURNS trigger
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
     SET array_nulls TO 'on'
-    AS $$
--- Written by rowcast.publish, form 2. Change it by publishing again.
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -3418,6 +4181,12 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from trading.order_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'order.') and substr(told.type, 7) ~ '^[a-z0-9_]+$' and told.payload ?& '{id}'::text[]
+                and (told.type = any ('{order.deleted,order.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind order.; those that remove a row, and no others, are order.deleted, order.removed; the payload holds id.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 'f', case when octet_length(old.symbol::text) between 1 and 64 then old.symbol::text end, old.trade_id, subject, null);
         end if;
@@ -3653,19 +4422,25 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from trading.order_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'order.') and substr(told.type, 7) ~ '^[a-z0-9_]+$' and told.payload ?& '{id}'::text[]
+                and (told.type = any ('{order.deleted,order.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind order.; those that remove a row, and no others, are order.deleted, order.removed; the payload holds id.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 'f', case when octet_length(new.symbol::text) between 1 and 64 then new.symbol::text end, new.trade_id, subject, null);
         end if;
     end if;
     return null;
 end
-$$;
+$_$;
 
 --
 -- Name: FUNCTION rowcast_publish_orders(); Type: COMMENT; Schema: trading; Owner: -
 --
 
-COMMENT ON FUNCTION trading.rowcast_publish_orders() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION trading.rowcast_publish_orders() IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
 -- Name: rowcast_publish_snapshots(); Type: FUNCTION; Schema: trading; Owner: -
@@ -3680,8 +4455,8 @@ CREATE FUNCTION trading.rowcast_publish_snapshots() RETURNS trigger
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
     SET array_nulls TO 'on'
-    AS $$
--- Written by rowcast.publish, form 2. Change it by publishing again.
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -3934,6 +4709,12 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from trading.snapshot_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'snapshot.') and substr(told.type, 10) ~ '^[a-z0-9_]+$' and told.payload ?& '{id}'::text[]
+                and (told.type = any ('{snapshot.deleted,snapshot.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind snapshot.; those that remove a row, and no others, are snapshot.deleted, snapshot.removed; the payload holds id.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 't', null, null, subject, null);
         end if;
@@ -4061,19 +4842,25 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from trading.snapshot_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'snapshot.') and substr(told.type, 10) ~ '^[a-z0-9_]+$' and told.payload ?& '{id}'::text[]
+                and (told.type = any ('{snapshot.deleted,snapshot.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind snapshot.; those that remove a row, and no others, are snapshot.deleted, snapshot.removed; the payload holds id.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 't', null, null, subject, null);
         end if;
     end if;
     return null;
 end
-$$;
+$_$;
 
 --
 -- Name: FUNCTION rowcast_publish_snapshots(); Type: COMMENT; Schema: trading; Owner: -
 --
 
-COMMENT ON FUNCTION trading.rowcast_publish_snapshots() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION trading.rowcast_publish_snapshots() IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
 -- Name: rowcast_publish_trades(); Type: FUNCTION; Schema: trading; Owner: -
@@ -4088,8 +4875,8 @@ CREATE FUNCTION trading.rowcast_publish_trades() RETURNS trigger
     SET bytea_output TO 'hex'
     SET extra_float_digits TO '1'
     SET array_nulls TO 'on'
-    AS $$
--- Written by rowcast.publish, form 2. Change it by publishing again.
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
 #variable_conflict use_variable
 declare
     op      text := lower(tg_op);
@@ -4534,6 +5321,12 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from trading.trade_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'trade.') and substr(told.type, 7) ~ '^[a-z0-9_]+$' and told.payload ?& '{id}'::text[]
+                and (told.type = any ('{trade.deleted,trade.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind trade.; those that remove a row, and no others, are trade.deleted, trade.removed; the payload holds id.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 't', case when octet_length(old.symbol::text) between 1 and 64 then old.symbol::text end, old.id, subject, null);
         end if;
@@ -4757,19 +5550,941 @@ begin
         select m.type::text as type, m.level::text as level, m.payload as payload from trading.trade_event(op, before, after) m into told;
         if told.type is not null and told.payload is not null then
             if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+            if (starts_with(told.type, 'trade.') and substr(told.type, 7) ~ '^[a-z0-9_]+$' and told.payload ?& '{id}'::text[]
+                and (told.type = any ('{trade.deleted,trade.removed}'::text[])) = (op = 'delete')) is not true then
+                raise exception 'the map of % breaks the promise of state_key: it made an event of type % of the operation %',
+                                tg_relid::regclass, told.type, op
+                    using errcode = 'data_exception', detail = 'The type of each event is one word behind trade.; those that remove a row, and no others, are trade.deleted, trade.removed; the payload holds id.';
+            end if;
             insert into rowcast.events (type, level, payload, public_safe, symbol, trade_id, subject, owner)
             values (told.type, coalesce(told.level, 'info'), told.payload, 't', case when octet_length(new.symbol::text) between 1 and 64 then new.symbol::text end, new.id, subject, null);
         end if;
     end if;
     return null;
 end
-$$;
+$_$;
 
 --
 -- Name: FUNCTION rowcast_publish_trades(); Type: COMMENT; Schema: trading; Owner: -
 --
 
-COMMENT ON FUNCTION trading.rowcast_publish_trades() IS 'Made by rowcast.publish for its triggers; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION trading.rowcast_publish_trades() IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_row_config(record); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_row_config(new record) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op       text := 'insert';
+    before   jsonb;
+    after    jsonb;
+    told     record;
+    lost     text[];
+    value    jsonb;
+    large    boolean;
+    room     bigint;
+    tg_relid oid;
+begin
+    
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.key), 0) + coalesce(pg_column_size(new.value), 0) + coalesce(octet_length(new.updated_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('key', to_jsonb(new.key), 'value', to_jsonb(new.value), 'version', to_jsonb(new.version), 'updated_at', to_jsonb(new.updated_at), 'updated_by', to_jsonb(new.updated_by));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.key), 0) <= 1048576 then
+                value := to_jsonb(new.key);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.key) = 0 then lost := lost || 'key'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('key', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.value), 0) <= 1048576 then
+                value := to_jsonb(new.value);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.value) = 0 then lost := lost || 'value'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('value', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.version), 0) <= 1048576 then
+                value := to_jsonb(new.version);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.version) = 0 then lost := lost || 'version'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('version', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.updated_at), 0) <= 1048576 then
+                value := to_jsonb(new.updated_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.updated_at) = 0 then lost := lost || 'updated_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('updated_at', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.updated_by), 0) <= 1048576 then
+                value := to_jsonb(new.updated_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.updated_by) = 0 then lost := lost || 'updated_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('updated_by', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    
+    if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.config_event(text,jsonb,jsonb)')) is not true then
+        raise exception 'the map % is gone, or belongs to a role that may not act as %', 'trading.config_event(text,jsonb,jsonb)', quote_ident(current_user)
+            using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+    end if;
+    select m.type::text as type, m.level::text as level, m.payload as payload from trading.config_event(op, before, after) m into told;
+    if told.type is null or told.payload is null then return null; end if;
+    if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+    return array[told.type, told.payload::text];
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_row_config(new record); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_row_config(new record) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_row_orders(record); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_row_orders(new record) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op       text := 'insert';
+    before   jsonb;
+    after    jsonb;
+    told     record;
+    lost     text[];
+    value    jsonb;
+    large    boolean;
+    room     bigint;
+    tg_relid oid;
+begin
+    
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.client_order_id), 0) + coalesce(octet_length(new.symbol), 0) + coalesce(octet_length(new.side), 0) + coalesce(octet_length(new.type), 0) + coalesce(octet_length(new.status), 0) + coalesce(pg_column_size(new.quantity), 0) + coalesce(pg_column_size(new.limit_price), 0) + coalesce(pg_column_size(new.filled_quantity), 0) + coalesce(pg_column_size(new.average_price), 0) + coalesce(pg_column_size(new.fees), 0) + coalesce(octet_length(new.reject_reason), 0) + coalesce(octet_length(new.placed_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'client_order_id', to_jsonb(new.client_order_id), 'trade_id', to_jsonb(new.trade_id), 'symbol', to_jsonb(new.symbol), 'side', to_jsonb(new.side), 'type', to_jsonb(new.type), 'status', to_jsonb(new.status), 'quantity', to_jsonb(new.quantity::text), 'limit_price', to_jsonb(new.limit_price::text), 'filled_quantity', to_jsonb(new.filled_quantity::text), 'average_price', to_jsonb(new.average_price::text), 'fees', to_jsonb(new.fees::text), 'reject_reason', to_jsonb(new.reject_reason), 'placed_by', to_jsonb(new.placed_by), 'created_at', to_jsonb(new.created_at), 'updated_at', to_jsonb(new.updated_at));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.client_order_id), 0) <= 1048576 then
+                value := to_jsonb(new.client_order_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.client_order_id) = 0 then lost := lost || 'client_order_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('client_order_id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.trade_id), 0) <= 1048576 then
+                value := to_jsonb(new.trade_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.trade_id) = 0 then lost := lost || 'trade_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('trade_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.symbol), 0) <= 1048576 then
+                value := to_jsonb(new.symbol);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.symbol) = 0 then lost := lost || 'symbol'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('symbol', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.side), 0) <= 1048576 then
+                value := to_jsonb(new.side);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.side) = 0 then lost := lost || 'side'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('side', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.type), 0) <= 1048576 then
+                value := to_jsonb(new.type);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.type) = 0 then lost := lost || 'type'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('type', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.status), 0) <= 1048576 then
+                value := to_jsonb(new.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.quantity), 0) <= 1048576 then
+                value := to_jsonb(new.quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.quantity) = 0 then lost := lost || 'quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.limit_price), 0) <= 1048576 then
+                value := to_jsonb(new.limit_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.limit_price) = 0 then lost := lost || 'limit_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('limit_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.filled_quantity), 0) <= 1048576 then
+                value := to_jsonb(new.filled_quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.filled_quantity) = 0 then lost := lost || 'filled_quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('filled_quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.average_price), 0) <= 1048576 then
+                value := to_jsonb(new.average_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.average_price) = 0 then lost := lost || 'average_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('average_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.fees), 0) <= 1048576 then
+                value := to_jsonb(new.fees::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.fees) = 0 then lost := lost || 'fees'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('fees', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.reject_reason), 0) <= 1048576 then
+                value := to_jsonb(new.reject_reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.reject_reason) = 0 then lost := lost || 'reject_reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('reject_reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.placed_by), 0) <= 1048576 then
+                value := to_jsonb(new.placed_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.placed_by) = 0 then lost := lost || 'placed_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('placed_by', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.created_at), 0) <= 1048576 then
+                value := to_jsonb(new.created_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.created_at) = 0 then lost := lost || 'created_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('created_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.updated_at), 0) <= 1048576 then
+                value := to_jsonb(new.updated_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.updated_at) = 0 then lost := lost || 'updated_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('updated_at', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    
+    if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.order_event(text,jsonb,jsonb)')) is not true then
+        raise exception 'the map % is gone, or belongs to a role that may not act as %', 'trading.order_event(text,jsonb,jsonb)', quote_ident(current_user)
+            using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+    end if;
+    select m.type::text as type, m.level::text as level, m.payload as payload from trading.order_event(op, before, after) m into told;
+    if told.type is null or told.payload is null then return null; end if;
+    if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+    return array[told.type, told.payload::text];
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_row_orders(new record); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_row_orders(new record) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_row_snapshots(record); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_row_snapshots(new record) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op       text := 'insert';
+    before   jsonb;
+    after    jsonb;
+    told     record;
+    lost     text[];
+    value    jsonb;
+    large    boolean;
+    room     bigint;
+    tg_relid oid;
+begin
+    
+    lost := '{}';
+    begin
+        large := 0 + coalesce(pg_column_size(new.equity), 0) + coalesce(pg_column_size(new.cash), 0) + coalesce(pg_column_size(new.unrealized_profit), 0) + coalesce(pg_column_size(new.positions), 0) + coalesce(octet_length(new.taken_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'taken_at', to_jsonb(new.taken_at), 'equity', to_jsonb(new.equity::text), 'cash', to_jsonb(new.cash::text), 'unrealized_profit', to_jsonb(new.unrealized_profit::text), 'positions', to_jsonb(new.positions), 'taken_by', to_jsonb(new.taken_by));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.taken_at), 0) <= 1048576 then
+                value := to_jsonb(new.taken_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.taken_at) = 0 then lost := lost || 'taken_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('taken_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.equity), 0) <= 1048576 then
+                value := to_jsonb(new.equity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.equity) = 0 then lost := lost || 'equity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('equity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.cash), 0) <= 1048576 then
+                value := to_jsonb(new.cash::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.cash) = 0 then lost := lost || 'cash'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('cash', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.unrealized_profit), 0) <= 1048576 then
+                value := to_jsonb(new.unrealized_profit::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.unrealized_profit) = 0 then lost := lost || 'unrealized_profit'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('unrealized_profit', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.positions), 0) <= 1048576 then
+                value := to_jsonb(new.positions);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.positions) = 0 then lost := lost || 'positions'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('positions', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.taken_by), 0) <= 1048576 then
+                value := to_jsonb(new.taken_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.taken_by) = 0 then lost := lost || 'taken_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('taken_by', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    
+    if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.snapshot_event(text,jsonb,jsonb)')) is not true then
+        raise exception 'the map % is gone, or belongs to a role that may not act as %', 'trading.snapshot_event(text,jsonb,jsonb)', quote_ident(current_user)
+            using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+    end if;
+    select m.type::text as type, m.level::text as level, m.payload as payload from trading.snapshot_event(op, before, after) m into told;
+    if told.type is null or told.payload is null then return null; end if;
+    if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+    return array[told.type, told.payload::text];
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_row_snapshots(new record); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_row_snapshots(new record) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_row_trades(record); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_row_trades(new record) RETURNS text[]
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+#variable_conflict use_variable
+declare
+    op       text := 'insert';
+    before   jsonb;
+    after    jsonb;
+    told     record;
+    lost     text[];
+    value    jsonb;
+    large    boolean;
+    room     bigint;
+    tg_relid oid;
+begin
+    
+    lost := '{}';
+    begin
+        large := 0 + coalesce(octet_length(new.client_order_id), 0) + coalesce(octet_length(new.symbol), 0) + coalesce(octet_length(new.side), 0) + coalesce(octet_length(new.status), 0) + coalesce(pg_column_size(new.quantity), 0) + coalesce(pg_column_size(new.entry_price), 0) + coalesce(pg_column_size(new.exit_price), 0) + coalesce(pg_column_size(new.fees), 0) + coalesce(pg_column_size(new.profit), 0) + coalesce(octet_length(new.reason), 0) + coalesce(octet_length(new.close_reason), 0) + coalesce(octet_length(new.opened_by), 0) > 131072;
+        if not large then
+            after := jsonb_build_object('id', to_jsonb(new.id), 'client_order_id', to_jsonb(new.client_order_id), 'symbol', to_jsonb(new.symbol), 'side', to_jsonb(new.side), 'status', to_jsonb(new.status), 'quantity', to_jsonb(new.quantity::text), 'entry_price', to_jsonb(new.entry_price::text), 'exit_price', to_jsonb(new.exit_price::text), 'fees', to_jsonb(new.fees::text), 'profit', to_jsonb(new.profit::text), 'reason', to_jsonb(new.reason), 'close_reason', to_jsonb(new.close_reason), 'opened_by', to_jsonb(new.opened_by), 'opened_at', to_jsonb(new.opened_at), 'closed_at', to_jsonb(new.closed_at));
+            large := octet_length(after::text) > 262144;
+        end if;
+    exception
+        when undefined_column then
+            raise exception 'a published column of % is gone or has another name: %', tg_relid::regclass, sqlerrm
+                using errcode = 'undefined_column',
+                      hint = 'Publish the table again, in the transaction that renames the column.';
+        when others then large := true;
+    end;
+    if large then
+        after := '{}';
+        room := 16777216;
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.id), 0) <= 1048576 then
+                value := to_jsonb(new.id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.id) = 0 then lost := lost || 'id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.client_order_id), 0) <= 1048576 then
+                value := to_jsonb(new.client_order_id);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.client_order_id) = 0 then lost := lost || 'client_order_id'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('client_order_id', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.symbol), 0) <= 1048576 then
+                value := to_jsonb(new.symbol);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.symbol) = 0 then lost := lost || 'symbol'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('symbol', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.side), 0) <= 1048576 then
+                value := to_jsonb(new.side);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.side) = 0 then lost := lost || 'side'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('side', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.status), 0) <= 1048576 then
+                value := to_jsonb(new.status);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.status) = 0 then lost := lost || 'status'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('status', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.quantity), 0) <= 1048576 then
+                value := to_jsonb(new.quantity::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.quantity) = 0 then lost := lost || 'quantity'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('quantity', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.entry_price), 0) <= 1048576 then
+                value := to_jsonb(new.entry_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.entry_price) = 0 then lost := lost || 'entry_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('entry_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.exit_price), 0) <= 1048576 then
+                value := to_jsonb(new.exit_price::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.exit_price) = 0 then lost := lost || 'exit_price'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('exit_price', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.fees), 0) <= 1048576 then
+                value := to_jsonb(new.fees::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.fees) = 0 then lost := lost || 'fees'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('fees', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.profit), 0) <= 1048576 then
+                value := to_jsonb(new.profit::text);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.profit) = 0 then lost := lost || 'profit'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('profit', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.reason), 0) <= 1048576 then
+                value := to_jsonb(new.reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.reason) = 0 then lost := lost || 'reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.close_reason), 0) <= 1048576 then
+                value := to_jsonb(new.close_reason);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.close_reason) = 0 then lost := lost || 'close_reason'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('close_reason', value);
+
+        value := null;
+        begin
+            if coalesce(octet_length(new.opened_by), 0) <= 1048576 then
+                value := to_jsonb(new.opened_by);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.opened_by) = 0 then lost := lost || 'opened_by'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('opened_by', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.opened_at), 0) <= 1048576 then
+                value := to_jsonb(new.opened_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.opened_at) = 0 then lost := lost || 'opened_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('opened_at', value);
+
+        value := null;
+        begin
+            if coalesce(pg_column_size(new.closed_at), 0) <= 1048576 then
+                value := to_jsonb(new.closed_at);
+                if octet_length(value::text) > 262144 or room < 0 then value := null; end if;
+            end if;
+        exception when others then value := null;
+        end;
+        if value is null and num_nulls(new.closed_at) = 0 then lost := lost || 'closed_at'::text; end if;
+        room := room - coalesce(octet_length(value::text), 4);
+        after := after || jsonb_build_object('closed_at', value);
+
+        after := rowcast.fit_payload(after, lost);
+    end if;
+
+    
+    if (select pg_has_role(p.proowner, current_user, 'member') from pg_proc p where p.oid = to_regprocedure('trading.trade_event(text,jsonb,jsonb)')) is not true then
+        raise exception 'the map % is gone, or belongs to a role that may not act as %', 'trading.trade_event(text,jsonb,jsonb)', quote_ident(current_user)
+            using errcode = 'insufficient_privilege', hint = 'Give it to the owner of the table, and publish the table again.';
+    end if;
+    select m.type::text as type, m.level::text as level, m.payload as payload from trading.trade_event(op, before, after) m into told;
+    if told.type is null or told.payload is null then return null; end if;
+    if octet_length(told.payload::text) > 262144 then told.payload := rowcast.fit_payload(told.payload); end if;
+    return array[told.type, told.payload::text];
+end
+$$;
+
+--
+-- Name: FUNCTION rowcast_row_trades(new record); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_row_trades(new record) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_rows_config(regclass, refcursor, text); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET cursor_tuple_fraction TO '1'
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+begin
+    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_config'
+                      and pg_has_role(current_user, p.proowner, 'usage')) then
+        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    end if;
+    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.key::text as subject, null::text as owner, trading.rowcast_row_config(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
+    return opened;
+end
+$_$;
+
+--
+-- Name: FUNCTION rowcast_rows_config(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_rows_orders(regclass, refcursor, text); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET cursor_tuple_fraction TO '1'
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+begin
+    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_orders'
+                      and pg_has_role(current_user, p.proowner, 'usage')) then
+        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    end if;
+    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, null::text as owner, trading.rowcast_row_orders(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
+    return opened;
+end
+$_$;
+
+--
+-- Name: FUNCTION rowcast_rows_orders(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_rows_snapshots(regclass, refcursor, text); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET cursor_tuple_fraction TO '1'
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+begin
+    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_snapshots'
+                      and pg_has_role(current_user, p.proowner, 'usage')) then
+        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    end if;
+    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, null::text as owner, trading.rowcast_row_snapshots(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
+    return opened;
+end
+$_$;
+
+--
+-- Name: FUNCTION rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+
+--
+-- Name: rowcast_rows_trades(regclass, refcursor, text); Type: FUNCTION; Schema: trading; Owner: -
+--
+
+CREATE FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET cursor_tuple_fraction TO '1'
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET "TimeZone" TO 'UTC'
+    SET "DateStyle" TO 'ISO, YMD'
+    SET "IntervalStyle" TO 'iso_8601'
+    SET bytea_output TO 'hex'
+    SET extra_float_digits TO '1'
+    SET array_nulls TO 'on'
+    AS $_$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+begin
+    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_trades'
+                      and pg_has_role(current_user, p.proowner, 'usage')) then
+        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    end if;
+    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, null::text as owner, trading.rowcast_row_trades(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
+    return opened;
+end
+$_$;
+
+--
+-- Name: FUNCTION rowcast_rows_trades(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: trading; Owner: -
+--
+
+COMMENT ON FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
 -- Name: snapshot_event(text, jsonb, jsonb); Type: FUNCTION; Schema: trading; Owner: -
@@ -4881,6 +6596,7 @@ CREATE TABLE chat.utterances (
     final boolean DEFAULT true NOT NULL,
     outcome text COLLATE pg_catalog."C",
     key text COLLATE pg_catalog."C",
+    speaker_name text,
     CONSTRAINT "said_at must lie in the years 1 to 9999, in UTC" CHECK (rowcast.time_fits(said_at)),
     CONSTRAINT utterances_key_check CHECK (((octet_length(key) >= 1) AND (octet_length(key) <= 256))),
     CONSTRAINT utterances_only_answers_have_parts CHECK ((final OR (answers IS NOT NULL))),
@@ -4896,6 +6612,12 @@ CREATE TABLE chat.utterances (
 --
 
 COMMENT ON TABLE chat.utterances IS 'What was said, in order: position counts from 1 within its conversation.';
+
+--
+-- Name: COLUMN utterances.speaker_name; Type: COMMENT; Schema: chat; Owner: -
+--
+
+COMMENT ON COLUMN chat.utterances.speaker_name IS 'The name of the speaker when it was said.';
 
 --
 -- Name: dedupe_keys; Type: TABLE; Schema: rowcast; Owner: -
@@ -5008,7 +6730,16 @@ CREATE VIEW rowcast.published AS
     (s.settings ->> 'trade_id_column'::text) AS trade_id_column,
     (s.settings ->> 'map'::text) AS map,
     (s.settings @> '{"public_safe": true}'::jsonb) AS public_safe,
-    (s.settings @> '{"force": true}'::jsonb) AS force
+    (s.settings @> '{"force": true}'::jsonb) AS force,
+        CASE jsonb_typeof((s.settings -> 'state_key'::text))
+            WHEN 'array'::text THEN ARRAY( SELECT jsonb_array_elements_text((s.settings -> 'state_key'::text)) AS jsonb_array_elements_text)
+            ELSE NULL::text[]
+        END AS state_key,
+    (((s.settings -> 'state_key'::text) IS NOT NULL) AND ((s.settings -> 'state_key'::text) <> 'null'::jsonb)) AS has_state,
+        CASE jsonb_typeof((s.settings -> 'removed_types'::text))
+            WHEN 'array'::text THEN ARRAY( SELECT jsonb_array_elements_text((s.settings -> 'removed_types'::text)) AS jsonb_array_elements_text)
+            ELSE NULL::text[]
+        END AS removed_types
    FROM (((pg_trigger t
      JOIN pg_class c ON ((c.oid = t.tgrelid)))
      JOIN pg_proc p ON ((p.oid = t.tgfoid)))
@@ -5020,6 +6751,41 @@ CREATE VIEW rowcast.published AS
 --
 
 COMMENT ON VIEW rowcast.published IS 'The published tables and their settings, read from the triggers that publish them.';
+
+--
+-- Name: live_tables; Type: VIEW; Schema: rowcast; Owner: -
+--
+
+CREATE VIEW rowcast.live_tables AS
+ SELECT c.oid AS source,
+    format('%I.%I'::text, n.nspname, c.relname) AS name,
+    p.type_prefix AS prefix,
+    p.columns,
+    ARRAY( SELECT COALESCE(rowcast.json_type(a.atttypid), 'any'::text) AS "coalesce"
+           FROM (unnest(p.columns) WITH ORDINALITY k(name, "position")
+             LEFT JOIN pg_attribute a ON (((a.attrelid = c.oid) AND (a.attname = k.name) AND (NOT a.attisdropped))))
+          ORDER BY k."position") AS json_types,
+    (p.owner_column IS NOT NULL) AS has_owner,
+    p.public_safe,
+    (p.map IS NOT NULL) AS has_map,
+    p.has_state,
+    p.state_key,
+    p.removed_types,
+    ( SELECT format('%I.%I'::text, f.nspname, r.proname) AS format
+           FROM pg_proc r
+          WHERE ((r.pronamespace = w.pronamespace) AND (r.proowner = w.proowner) AND r.prosecdef AND (r.proname = ('rowcast_rows_'::text || substr((w.proname)::text, (length('rowcast_publish_'::text) + 1)))) AND has_function_privilege(r.oid, 'execute'::text) AND has_schema_privilege(r.pronamespace, 'usage'::text))) AS rows_function
+   FROM (((((rowcast.published p
+     JOIN pg_class c ON ((c.oid = (p.table_name)::oid)))
+     JOIN pg_namespace n ON ((n.oid = c.relnamespace)))
+     JOIN pg_trigger t ON (((t.tgrelid = c.oid) AND (t.tgname = 'rowcast_publish_write'::name) AND (t.tgparentid = (0)::oid))))
+     JOIN pg_proc w ON ((w.oid = t.tgfoid)))
+     JOIN pg_namespace f ON ((f.oid = w.pronamespace)));
+
+--
+-- Name: VIEW live_tables; Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON VIEW rowcast.live_tables IS 'The published tables as the server reads them: what names a row, what removes one, and the function that reads the rows.';
 
 --
 -- Name: revocations; Type: TABLE; Schema: rowcast; Owner: -
@@ -5530,7 +7296,7 @@ ALTER TABLE chat.conversations ENABLE ALWAYS TRIGGER rowcast_publish_update;
 -- Name: utterances rowcast_publish_update; Type: TRIGGER; Schema: chat; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_update AFTER UPDATE ON chat.utterances DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (record_image_ne(ROW(old.answers, old.conversation_id, old.final, old.id, old.outcome, old.owner, old."position", old.said_at, old.speaker_id, old.text), ROW(new.answers, new.conversation_id, new.final, new.id, new.outcome, new.owner, new."position", new.said_at, new.speaker_id, new.text))) EXECUTE FUNCTION chat.rowcast_publish_utterances();
+CREATE CONSTRAINT TRIGGER rowcast_publish_update AFTER UPDATE ON chat.utterances DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (record_image_ne(ROW(old.answers, old.conversation_id, old.final, old.id, old.outcome, old.owner, old."position", old.said_at, old.speaker_id, old.speaker_name, old.text), ROW(new.answers, new.conversation_id, new.final, new.id, new.outcome, new.owner, new."position", new.said_at, new.speaker_id, new.speaker_name, new.text))) EXECUTE FUNCTION chat.rowcast_publish_utterances();
 
 ALTER TABLE chat.utterances ENABLE ALWAYS TRIGGER rowcast_publish_update;
 
@@ -5538,7 +7304,7 @@ ALTER TABLE chat.utterances ENABLE ALWAYS TRIGGER rowcast_publish_update;
 -- Name: conversations rowcast_publish_write; Type: TRIGGER; Schema: chat; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON chat.conversations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chat.rowcast_publish_conversations('{"map": "chat.conversation_events(text,jsonb,jsonb)", "columns": ["id", "owner", "status", "opened_at", "closed_at"], "public_safe": false, "type_prefix": "chat.conversation", "owner_column": "owner", "symbol_column": null, "subject_column": null, "trade_id_column": null}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON chat.conversations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chat.rowcast_publish_conversations('{"map": "chat.conversation_events(text,jsonb,jsonb)", "columns": ["id", "owner", "status", "opened_at", "closed_at"], "state_key": ["id"], "public_safe": false, "type_prefix": "chat.conversation", "owner_column": "owner", "removed_types": ["chat.conversation.deleted", "chat.conversation.removed"], "symbol_column": null, "subject_column": null, "trade_id_column": null}');
 
 ALTER TABLE chat.conversations ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -5546,7 +7312,7 @@ ALTER TABLE chat.conversations ENABLE ALWAYS TRIGGER rowcast_publish_write;
 -- Name: utterances rowcast_publish_write; Type: TRIGGER; Schema: chat; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON chat.utterances DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chat.rowcast_publish_utterances('{"map": "chat.utterance_events(text,jsonb,jsonb)", "columns": ["id", "conversation_id", "position", "speaker_id", "text", "said_at", "answers", "final", "outcome"], "public_safe": false, "type_prefix": "chat.utterance", "owner_column": "owner", "symbol_column": null, "subject_column": "conversation_id", "trade_id_column": null}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON chat.utterances DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chat.rowcast_publish_utterances('{"map": "chat.utterance_events(text,jsonb,jsonb)", "columns": ["id", "conversation_id", "position", "speaker_id", "speaker_name", "text", "said_at", "answers", "final", "outcome"], "state_key": ["id"], "public_safe": false, "type_prefix": "chat.utterance", "owner_column": "owner", "removed_types": ["chat.utterance.deleted", "chat.utterance.removed"], "symbol_column": null, "subject_column": "conversation_id", "trade_id_column": null}');
 
 ALTER TABLE chat.utterances ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -5700,7 +7466,7 @@ ALTER TABLE trading.trades ENABLE ALWAYS TRIGGER rowcast_publish_update;
 -- Name: config rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.config DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_config('{"map": "trading.config_event(text,jsonb,jsonb)", "columns": ["key", "value", "version", "updated_at", "updated_by"], "public_safe": false, "type_prefix": "config", "owner_column": null, "symbol_column": null, "subject_column": null, "trade_id_column": null}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.config DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_config('{"map": "trading.config_event(text,jsonb,jsonb)", "columns": ["key", "value", "version", "updated_at", "updated_by"], "state_key": ["key"], "public_safe": false, "type_prefix": "config", "owner_column": null, "removed_types": ["config.deleted", "config.removed"], "symbol_column": null, "subject_column": null, "trade_id_column": null}');
 
 ALTER TABLE trading.config ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -5708,7 +7474,7 @@ ALTER TABLE trading.config ENABLE ALWAYS TRIGGER rowcast_publish_write;
 -- Name: orders rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_orders('{"map": "trading.order_event(text,jsonb,jsonb)", "columns": ["id", "client_order_id", "trade_id", "symbol", "side", "type", "status", "quantity", "limit_price", "filled_quantity", "average_price", "fees", "reject_reason", "placed_by", "created_at", "updated_at"], "public_safe": false, "type_prefix": "order", "owner_column": null, "symbol_column": "symbol", "subject_column": null, "trade_id_column": "trade_id"}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_orders('{"map": "trading.order_event(text,jsonb,jsonb)", "columns": ["id", "client_order_id", "trade_id", "symbol", "side", "type", "status", "quantity", "limit_price", "filled_quantity", "average_price", "fees", "reject_reason", "placed_by", "created_at", "updated_at"], "state_key": ["id"], "public_safe": false, "type_prefix": "order", "owner_column": null, "removed_types": ["order.deleted", "order.removed"], "symbol_column": "symbol", "subject_column": null, "trade_id_column": "trade_id"}');
 
 ALTER TABLE trading.orders ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -5716,7 +7482,7 @@ ALTER TABLE trading.orders ENABLE ALWAYS TRIGGER rowcast_publish_write;
 -- Name: snapshots rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.snapshots DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_snapshots('{"map": "trading.snapshot_event(text,jsonb,jsonb)", "columns": ["id", "taken_at", "equity", "cash", "unrealized_profit", "positions", "taken_by"], "public_safe": true, "type_prefix": "snapshot", "owner_column": null, "symbol_column": null, "subject_column": null, "trade_id_column": null}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.snapshots DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_snapshots('{"map": "trading.snapshot_event(text,jsonb,jsonb)", "columns": ["id", "taken_at", "equity", "cash", "unrealized_profit", "positions", "taken_by"], "state_key": ["id"], "public_safe": true, "type_prefix": "snapshot", "owner_column": null, "removed_types": ["snapshot.deleted", "snapshot.removed"], "symbol_column": null, "subject_column": null, "trade_id_column": null}');
 
 ALTER TABLE trading.snapshots ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -5724,7 +7490,7 @@ ALTER TABLE trading.snapshots ENABLE ALWAYS TRIGGER rowcast_publish_write;
 -- Name: trades rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.trades DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_trades('{"map": "trading.trade_event(text,jsonb,jsonb)", "columns": ["id", "client_order_id", "symbol", "side", "status", "quantity", "entry_price", "exit_price", "fees", "profit", "reason", "close_reason", "opened_by", "opened_at", "closed_at"], "public_safe": true, "type_prefix": "trade", "owner_column": null, "symbol_column": "symbol", "subject_column": null, "trade_id_column": "id"}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.trades DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_trades('{"map": "trading.trade_event(text,jsonb,jsonb)", "columns": ["id", "client_order_id", "symbol", "side", "status", "quantity", "entry_price", "exit_price", "fees", "profit", "reason", "close_reason", "opened_by", "opened_at", "closed_at"], "state_key": ["id"], "public_safe": true, "type_prefix": "trade", "owner_column": null, "removed_types": ["trade.deleted", "trade.removed"], "symbol_column": "symbol", "subject_column": null, "trade_id_column": "id"}');
 
 ALTER TABLE trading.trades ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -5806,6 +7572,32 @@ REVOKE ALL ON FUNCTION chat.rowcast_publish_conversations() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION chat.rowcast_publish_utterances() FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_row_conversations(new record); Type: ACL; Schema: chat; Owner: -
+--
+
+REVOKE ALL ON FUNCTION chat.rowcast_row_conversations(new record) FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_row_utterances(new record); Type: ACL; Schema: chat; Owner: -
+--
+
+REVOKE ALL ON FUNCTION chat.rowcast_row_utterances(new record) FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_rows_conversations(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: chat; Owner: -
+--
+
+REVOKE ALL ON FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
+GRANT ALL ON FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text) TO rowcast_server;
+
+--
+-- Name: FUNCTION rowcast_rows_utterances(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: chat; Owner: -
+--
+
+REVOKE ALL ON FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
+GRANT ALL ON FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text) TO rowcast_server;
 
 --
 -- Name: FUNCTION set_owner(); Type: ACL; Schema: chat; Owner: -
@@ -5901,6 +7693,14 @@ GRANT ALL ON FUNCTION rowcast.fit_payload(payload jsonb, lost text[]) TO rowcast
 REVOKE ALL ON FUNCTION rowcast.hold_writer_lock() FROM PUBLIC;
 
 --
+-- Name: FUNCTION is_row_key(of regclass, names text[]); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.is_row_key(of regclass, names text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.is_row_key(of regclass, names text[]) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.is_row_key(of regclass, names text[]) TO rowcast_server;
+
+--
 -- Name: FUNCTION json_expression(type oid, ref text); Type: ACL; Schema: rowcast; Owner: -
 --
 
@@ -5915,6 +7715,22 @@ GRANT ALL ON FUNCTION rowcast.json_expression(type oid, ref text) TO rowcast_ser
 REVOKE ALL ON FUNCTION rowcast.json_or_text(value json) FROM PUBLIC;
 GRANT ALL ON FUNCTION rowcast.json_or_text(value json) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.json_or_text(value json) TO rowcast_server;
+
+--
+-- Name: FUNCTION json_type(type oid); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.json_type(type oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.json_type(type oid) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.json_type(type oid) TO rowcast_server;
+
+--
+-- Name: FUNCTION keep_for_owner(signature text, table_owner oid); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.keep_for_owner(signature text, table_owner oid) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.keep_for_owner(signature text, table_owner oid) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.keep_for_owner(signature text, table_owner oid) TO rowcast_server;
 
 --
 -- Name: FUNCTION keep_state(); Type: ACL; Schema: rowcast; Owner: -
@@ -5951,12 +7767,36 @@ REVOKE ALL ON FUNCTION rowcast.never_backwards() FROM PUBLIC;
 REVOKE ALL ON FUNCTION rowcast.notify_newest() FROM PUBLIC;
 
 --
--- Name: FUNCTION publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean); Type: ACL; Schema: rowcast; Owner: -
+-- Name: FUNCTION owner_expression(of regclass, owner_column text, ref text); Type: ACL; Schema: rowcast; Owner: -
 --
 
-REVOKE ALL ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean) FROM PUBLIC;
-GRANT ALL ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean) TO rowcast_writer;
-GRANT ALL ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean) TO rowcast_server;
+REVOKE ALL ON FUNCTION rowcast.owner_expression(of regclass, owner_column text, ref text) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.owner_expression(of regclass, owner_column text, ref text) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.owner_expression(of regclass, owner_column text, ref text) TO rowcast_server;
+
+--
+-- Name: FUNCTION primary_key(of regclass); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.primary_key(of regclass) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.primary_key(of regclass) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.primary_key(of regclass) TO rowcast_server;
+
+--
+-- Name: FUNCTION publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean, state_key text[], removed_types text[]); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean, state_key text[], removed_types text[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean, state_key text[], removed_types text[]) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.publish(table_name regclass, columns text[], owner_column text, public_safe boolean, type_prefix text, subject_column text, symbol_column text, trade_id_column text, map text, force boolean, state_key text[], removed_types text[]) TO rowcast_server;
+
+--
+-- Name: FUNCTION publish_readers(table_name regclass, trigger_id text, pins text, names text[], types oid[], keys text[], owner_column text, mapper regprocedure, told text); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.publish_readers(table_name regclass, trigger_id text, pins text, names text[], types oid[], keys text[], owner_column text, mapper regprocedure, told text) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.publish_readers(table_name regclass, trigger_id text, pins text, names text[], types oid[], keys text[], owner_column text, mapper regprocedure, told text) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.publish_readers(table_name regclass, trigger_id text, pins text, names text[], types oid[], keys text[], owner_column text, mapper regprocedure, told text) TO rowcast_server;
 
 --
 -- Name: FUNCTION publish_settings(args bytea); Type: ACL; Schema: rowcast; Owner: -
@@ -6077,6 +7917,14 @@ GRANT ALL ON FUNCTION rowcast.safe_head() TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.safe_head() TO rowcast_server;
 
 --
+-- Name: FUNCTION subject_expression(of regclass, keys text[], ref text); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.subject_expression(of regclass, keys text[], ref text) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.subject_expression(of regclass, keys text[], ref text) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.subject_expression(of regclass, keys text[], ref text) TO rowcast_server;
+
+--
 -- Name: FUNCTION text_expression(type oid, ref text); Type: ACL; Schema: rowcast; Owner: -
 --
 
@@ -6151,6 +7999,58 @@ REVOKE ALL ON FUNCTION trading.rowcast_publish_snapshots() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION trading.rowcast_publish_trades() FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_row_config(new record); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_row_config(new record) FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_row_orders(new record); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_row_orders(new record) FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_row_snapshots(new record); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_row_snapshots(new record) FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_row_trades(new record); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_row_trades(new record) FROM PUBLIC;
+
+--
+-- Name: FUNCTION rowcast_rows_config(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
+GRANT ALL ON FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text) TO rowcast_server;
+
+--
+-- Name: FUNCTION rowcast_rows_orders(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
+GRANT ALL ON FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text) TO rowcast_server;
+
+--
+-- Name: FUNCTION rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
+GRANT ALL ON FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text) TO rowcast_server;
+
+--
+-- Name: FUNCTION rowcast_rows_trades(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: trading; Owner: -
+--
+
+REVOKE ALL ON FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
+GRANT ALL ON FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text) TO rowcast_server;
 
 --
 -- Name: FUNCTION snapshot_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: ACL; Schema: trading; Owner: -
@@ -6249,6 +8149,12 @@ GRANT UPDATE(head) ON TABLE rowcast.journal_state TO rowcast_server;
 GRANT SELECT ON TABLE rowcast.published TO rowcast_reader;
 GRANT SELECT ON TABLE rowcast.published TO rowcast_writer;
 GRANT SELECT ON TABLE rowcast.published TO rowcast_server;
+
+--
+-- Name: TABLE live_tables; Type: ACL; Schema: rowcast; Owner: -
+--
+
+GRANT SELECT ON TABLE rowcast.live_tables TO rowcast_server;
 
 --
 -- Name: TABLE revocations; Type: ACL; Schema: rowcast; Owner: -
