@@ -46,7 +46,7 @@ table! {
     NOT_FOUND              "not_found"              404 -    "There is nothing at this address."
     METHOD_NOT_ALLOWED     "method_not_allowed"     405 -    "This address does not allow this method."
     TIMEOUT                "timeout"                408 4408 "The client took too long."
-    STALLED                "stalled"                503 4409 "Nothing could be written for too long; come back with the cursor."
+    STALLED                "stalled"                503 4409 "The stream did not go on for too long; come back with the cursor."
     CURSOR_EXPIRED         "cursor_expired"         410 4410 "Events after this cursor were trimmed."
     CURSOR_INVALID         "cursor_invalid"         400 4411 "The cursor is ahead of the stream or of another history."
     BODY_TOO_LARGE         "body_too_large"         413 -    "The body is too large."

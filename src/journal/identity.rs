@@ -4,9 +4,10 @@
 //! to a table that a restore has made anew. So every read that decides what a reader gets proves its journal: the tail publishes
 //! the identity that it follows ([`CurrentJournal`]), and [`read_from`] accepts an answer from no other.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use tokio_postgres::{Client, Error, Row};
 
 use crate::db::DatabaseError;
@@ -88,6 +89,11 @@ impl JournalIdentity {
         history(self) == history(other)
     }
 
+    /// True if an answer with this identity is one of the journal, and its sequence has come as far as `upto`.
+    fn answers_for(&self, journal: &Self, drawn: i64, upto: i64) -> bool {
+        self == journal && !self.is_standby && drawn >= upto
+    }
+
     /// True for a standby. Its sequence runs ahead of its rows, and its lock table is not the primary's, so it cannot be followed.
     pub fn is_standby(&self) -> bool {
         self.is_standby
@@ -96,12 +102,20 @@ impl JournalIdentity {
 
 /// The journal that the tail of this node follows, shared with all readers. `None` until the tail has found it.
 #[derive(Debug, Clone, Default)]
-pub struct CurrentJournal(Arc<RwLock<Option<JournalIdentity>>>);
+pub struct CurrentJournal(Arc<watch::Sender<Followed>>);
+
+/// What the tail has published last.
+#[derive(Debug, Default)]
+struct Followed {
+    journal: Option<JournalIdentity>,
+    /// How often the tail has published something.
+    publications: u64,
+}
 
 impl CurrentJournal {
     /// The journal at this moment.
     pub fn get(&self) -> Option<JournalIdentity> {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.0.borrow().journal
     }
 
     /// The journal at this moment, or an error if there is none.
@@ -111,7 +125,23 @@ impl CurrentJournal {
 
     /// Publishes the journal that the tail has found, or that it has lost it.
     pub fn set(&self, identity: Option<JournalIdentity>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = identity;
+        self.0.send_modify(|followed| {
+            followed.journal = identity;
+            followed.publications += 1;
+        });
+    }
+
+    /// How often the tail has published a journal, or its loss. Each new connection of the tail publishes, even if the journal is the
+    /// same: the server may have crashed between two connections.
+    pub fn publications(&self) -> u64 {
+        self.0.borrow().publications
+    }
+
+    /// Waits until the tail has published something beyond this number of publications.
+    pub async fn published_after(&self, publications: u64) {
+        let mut followed = self.0.subscribe();
+        // The sender lives as long as `self`, so the wait cannot fail.
+        let _always_ok = followed.wait_for(|followed| followed.publications > publications).await;
     }
 }
 
@@ -158,6 +188,11 @@ pub async fn read_from<T, E: From<Error>>(
     read: impl Future<Output = Result<T, E>>,
 ) -> Result<Option<T>, E> {
     let (found, identity, drawn) = read_identified(client, read).await?;
-    let is_there = identity == *journal && !identity.is_standby && drawn >= upto;
-    Ok(is_there.then_some(found))
+    Ok(identity.answers_for(journal, drawn, upto).then_some(found))
+}
+
+/// Reads the last value of the sequence of one journal, in one statement. Returns `None` where [`read_from`] does.
+pub async fn drawn_from(client: &Client, journal: &JournalIdentity, upto: i64) -> Result<Option<i64>, Error> {
+    let (identity, drawn) = JournalIdentity::of(client).await?;
+    Ok(identity.answers_for(journal, drawn, upto).then_some(drawn))
 }

@@ -20,7 +20,7 @@ pub use append::{
 pub use cursor::{BadCursor, Cursor};
 pub use event::{EventHeader, Level, StoredEvent};
 pub use filter::{Filter, FilterError, FilterKey, MAX_TYPES, Owners, tellable};
-pub use identity::{BEGIN, CurrentJournal, JournalIdentity, read_from, read_identified};
+pub use identity::{BEGIN, CurrentJournal, JournalIdentity, drawn_from, read_from, read_identified};
 pub use new_event::{BadEvent, NewEvent, names_a_field};
 pub use partitions::ensure_partitions;
 pub use read::{

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 use super::read_error::ReadError;
 use super::read_state::ReadState;
+use super::shared_reading::SharedReading;
+use super::sync_point::SyncPoint;
 use crate::db::Database;
 use crate::journal::{Filter, FilterKey, StoredEvent};
 use crate::shutdown::Shutdown;
@@ -35,6 +37,8 @@ pub struct Announcer {
     next_number: AtomicU64,
     /// The answer of [`Self::oldest`], kept as (epoch, newest trimmed seq, seq of the oldest event).
     known_oldest: Mutex<Option<(u64, i64, i64)>>,
+    /// The readings of [`Self::sync_point`].
+    pub(super) sync_readings: Arc<SharedReading<Result<SyncPoint, ReadError>>>,
 }
 
 impl fmt::Debug for Announcer {
@@ -73,6 +77,7 @@ impl Announcer {
             waiters: Mutex::default(),
             next_number: AtomicU64::new(0),
             known_oldest: Mutex::default(),
+            sync_readings: Arc::default(),
         })
     }
 

@@ -107,7 +107,6 @@ impl ReadState {
     }
 
     /// The history that the reader is in.
-    #[cfg(test)]
     pub(super) fn epoch(&self) -> u64 {
         self.epoch
     }

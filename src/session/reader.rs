@@ -32,7 +32,7 @@ use crate::view::{Tally, Views};
 /// The longest wait before a query that failed is made again.
 pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(1);
 /// A reader that has waited for the database for this long is reported as stalled in its heartbeats.
-const STALLED_AFTER: Duration = Duration::from_secs(2);
+pub const STALLED_AFTER: Duration = Duration::from_secs(2);
 
 /// One reader of the stream.
 #[derive(Debug)]
@@ -147,6 +147,11 @@ impl StreamReader {
     /// True if the reader has passed this seq.
     pub fn has_passed(&self, seq: i64) -> bool {
         self.read_state.has_passed(seq)
+    }
+
+    /// The history that the reader is in, as [`Position::epoch`] counts them.
+    pub fn epoch(&self) -> u64 {
+        self.read_state.epoch()
     }
 
     /// The time since which the reader waits for the database, if it has waited for long enough to be reported as stalled.

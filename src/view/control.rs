@@ -77,6 +77,14 @@ pub enum Control {
     Error(Fault),
     /// The answer to `ping`.
     Pong,
+    /// The answer to `sync`: everything was sent that was committed before the question.
+    Synced {
+        /// The name that the client gave its question; none if it gave none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+        /// The cursor after everything that was sent or filtered out.
+        cursor: String,
+    },
 }
 
 /// The reason for which a session ends.

@@ -8,6 +8,7 @@ mod long_polls;
 mod post_events;
 mod refused_bodies;
 mod repeated_requests;
+mod synced_pages;
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};

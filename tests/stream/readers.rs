@@ -3,6 +3,7 @@
 mod long_searches;
 mod stampede;
 mod start_points;
+mod sync_points;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -14,6 +14,7 @@ mod session_ends;
 mod slow_clients;
 mod stalled_clients;
 mod subscribe;
+mod sync;
 mod upgrade;
 
 use std::time::{Duration, SystemTime};

@@ -14,9 +14,10 @@ use crate::http::request::quota::RequestQuota;
 use crate::http::request::viewer::Viewer;
 use crate::http::response::json::{Outgoing, json_text};
 use crate::http::response::problem::Problem;
+use crate::http::response::refusals;
 use crate::http::stream::token_watch;
 use crate::journal::{Cursor, Filter};
-use crate::session::{Announcer, EventRun, SendBudget, Start, Step, StreamReader};
+use crate::session::{Announcer, EventRun, NotReached, SendBudget, Start, Step, StreamReader};
 use crate::shutdown::Shutdown;
 use crate::tail::pages::Position;
 
@@ -31,6 +32,13 @@ const MAX_WAIT: u16 = 30;
 const READ_LIMIT: Duration = Duration::from_secs(2);
 /// The bytes at which an answer ends, though one event may exceed them. Large events may be fewer than were parameters for.
 const MAX_BYTES: usize = 2 << 20;
+/// The longest wait of a request with `sync` for everything that was committed before it.
+const SYNC_LIMIT: Duration = Duration::from_secs(10);
+/// The pause after which a request whose sync took too long may come again.
+const SYNC_RETRY: Duration = Duration::from_secs(1);
+/// The sentence for a request whose sync took too long.
+const NOT_SYNCED: &str = "The stream did not reach in time what was committed before the request: a transaction that writes is open, or \
+     the database does not answer.";
 
 /// The parameters of a request for a page.
 struct PageParameters {
@@ -38,6 +46,8 @@ struct PageParameters {
     filter: Arc<Filter>,
     limit: usize,
     wait: Duration,
+    /// True if the answer is to hold everything that was committed before the request.
+    sync: bool,
 }
 
 impl PageParameters {
@@ -46,6 +56,7 @@ impl PageParameters {
         let mut query = Query::parse(query)?;
         let limit = query.limit(DEFAULT_LIMIT, MAX_LIMIT)?;
         let wait = query.number("wait", "whole number of seconds", 0..=MAX_WAIT)?;
+        let sync = query.one_of("sync", &["true", "false"])?.is_some_and(|sync| sync == "true");
         let start = Start::parse(query.take("cursor").as_deref(), None).map_err(|error| bad_request(&error))?;
         let filter = viewer.filter(query.rest()).map_err(|error| bad_request(&error))?;
         Ok(Self {
@@ -53,6 +64,7 @@ impl PageParameters {
             filter: Arc::new(filter),
             limit: limit.into(),
             wait: Duration::from_secs(wait.unwrap_or(0).into()),
+            sync,
         })
     }
 }
@@ -69,10 +81,19 @@ pub(in crate::http) async fn get(
     let parameters = PageParameters::parse(query, viewer)?;
     let presence = token_watch::register(&tokens.revoked, viewer)?;
     let requester = quota.requester_of(viewer);
+    let mut access_lost = pin!(token_watch::access_lost(&tokens.clock, viewer, presence.as_ref()));
+    let synced = if parameters.sync {
+        Some(tokio::select! {
+            synced = sync(announcer) => synced?,
+            () = shutdown.cancelled() => return Err(Problem::of(refusals::DRAINING)),
+            problem = &mut access_lost => return Err(problem),
+        })
+    } else {
+        None
+    };
     let start = announcer.start_point(&requester, parameters.start, &parameters.filter).await?;
     let reader = StreamReader::new(announcer, start, Arc::clone(&parameters.filter), viewer.view());
     let mut reader = reader.on_behalf_of(requester);
-    let mut access_lost = pin!(token_watch::access_lost(&tokens.clock, viewer, presence.as_ref()));
     let begun = Instant::now();
     let until = begun + parameters.wait;
     let mut found = FoundEvents::new(parameters.limit);
@@ -100,6 +121,10 @@ pub(in crate::http) async fn get(
             Step::Unavailable(error) | Step::Failed(error) => return Err(error.into()),
         }
     };
+    if synced.is_some_and(|synced| synced.epoch != position.epoch) {
+        // Another history has begun since, whose head may lie anywhere.
+        return Err(not_synced());
+    }
     let cursor = match found.events.last() {
         Some((cursor, _)) if found.more => *cursor,
         _ => reader.cursor(),
@@ -107,6 +132,16 @@ pub(in crate::http) async fn get(
     // A request that has reached its limits before the head tells the client to go on.
     found.more |= !reader.has_passed(position.head);
     Ok(json_text(body(&found, cursor, &position)))
+}
+
+/// Waits until the stream holds everything that was committed before this call.
+async fn sync(announcer: &Announcer) -> Result<Position, Problem> {
+    let point = announcer.sync_point().await?;
+    announcer.reach(point, SYNC_LIMIT).await.map_err(|NotReached| not_synced())
+}
+
+fn not_synced() -> Problem {
+    Problem::because(refusals::STALLED, NOT_SYNCED).retry_after(SYNC_RETRY)
 }
 
 /// The events of an answer. The reader looks for one event beyond them, so that `more` is never a guess.

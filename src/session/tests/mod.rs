@@ -4,6 +4,7 @@
 mod random_readers;
 mod read_states;
 mod readers;
+mod sync_waits;
 mod texts;
 mod wakes;
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::cache::Cache;
 use super::hot::Hot;
@@ -23,6 +23,8 @@ pub(super) struct Shared<R: Render> {
     pub(super) load_times: Histogram,
     pub(super) loader: Box<dyn Load>,
     pub(super) journal: CurrentJournal,
+    /// Tells the writer that a reader waits for a head that is not decided yet.
+    pub(super) look_wanted: Notify,
     pub(super) renderer: RwLock<Arc<R>>,
 }
 

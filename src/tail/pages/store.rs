@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::cache::Cache;
 use super::hot::{Hot, Lookup};
@@ -46,6 +46,7 @@ impl<R: Render> Pages<R> {
             load_times: Histogram::default(),
             loader: Box::new(loader),
             journal,
+            look_wanted: Notify::new(),
             renderer: RwLock::new(Arc::new(renderer)),
         });
         (Self(Arc::clone(&shared)), PageWriter::new(shared))
@@ -59,6 +60,12 @@ impl<R: Render> Pages<R> {
     /// The journal that the tail follows. Code that reads events without the pages must read from this journal only.
     pub fn journal(&self) -> &CurrentJournal {
         &self.0.journal
+    }
+
+    /// Asks the tail to look at the journal at once, though no bell has rung. A transaction that was rolled back rings none, and its
+    /// numbers would be found to be empty up to a second later. Requests that come during one look count as one.
+    pub fn want_look(&self) {
+        self.0.look_wanted.notify_one();
     }
 
     /// A channel with the position of the head. Whoever sees a head in it can read every page up to that head.

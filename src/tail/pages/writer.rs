@@ -124,6 +124,11 @@ impl<R: Render> PageWriter<R> {
         self.0.journal.set(Some(journal));
     }
 
+    /// Waits until a reader has called [`super::Pages::want_look`]. Returns at once if one has since the last wait.
+    pub async fn look_wanted(&self) {
+        self.0.look_wanted.notified().await;
+    }
+
     /// Raises the trimmed seq of the position.
     pub fn trim(&mut self, through: i64) {
         self.0.trim(through, self.position().epoch);

@@ -121,6 +121,8 @@ impl TailConnection {
                 () = shutdown.cancelled() => return within_limit(self.shut_down()).await,
                 _ended = &mut self.connection_task => return Err(LostConnection::Closed),
                 () = self.bells.wait(), if self.hush_set_at.is_none() => {}
+                // A hush and a closed fence have their own short rests, which a reader must not shorten.
+                () = tail.pages.look_wanted(), if self.hush_set_at.is_none() && self.fences.blockers().is_none() => {}
                 () = tokio::time::sleep(rest) => {}
             }
         }

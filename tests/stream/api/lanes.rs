@@ -37,6 +37,11 @@ async fn lane(api: &Api, name: &str, lane: &str) -> u64 {
     metrics.lines().find_map(|text| text.strip_prefix(&line)).unwrap().parse().unwrap()
 }
 
+/// Waits until the lane for reading has run something.
+pub(super) async fn read_once(api: &Api) {
+    until("something was read", || async { lane(api, "runs_total", "read").await > 0 }).await;
+}
+
 /// Sends a request and hangs up once its statement runs.
 async fn hang_up(api: &Api, request: &str, statement: &str) {
     let mut stream = TcpStream::connect(api.address()).await.unwrap();

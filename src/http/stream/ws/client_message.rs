@@ -13,20 +13,31 @@ pub(super) enum ClientMessage {
     Ping {},
     Auth { token: String },
     Subscribe(Subscription),
+    Sync { id: Option<String> },
 }
 
+/// The most bytes of the `id` of a `sync`.
+const MAX_SYNC_ID: usize = 64;
+
 /// The `op` of each message, with its fields.
-const MESSAGES: [(&str, &[&str]); 3] = [
+const MESSAGES: [(&str, &[&str]); 4] = [
     ("ping", &[]),
     ("auth", &["token"]),
     ("subscribe", &["cursor", "last", "type", "level", "symbol", "trade_id", "subject"]),
+    ("sync", &["id"]),
 ];
 
 impl ClientMessage {
     /// Parses a message, which must be one JSON object. Serde would take an array too.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let message = text.trim_start().starts_with('{').then(|| serde_json::from_str(text).ok()).flatten();
-        message.ok_or_else(|| complaint(text))
+        match message {
+            Some(Self::Sync { id: Some(id) }) if id.len() > MAX_SYNC_ID => {
+                Err(format!("id of sync must be a text of at most {MAX_SYNC_ID} bytes."))
+            }
+            Some(message) => Ok(message),
+            None => Err(complaint(text)),
+        }
     }
 }
 
@@ -80,13 +91,18 @@ mod tests {
             Some("ping") => message.len() == 1,
             Some("auth") => message.len() == 2 && text("token"),
             Some("subscribe") => message.iter().all(fits),
+            Some("sync") => match (message.len(), message.get("id")) {
+                (1, None) | (2, Some(Value::Null)) => true,
+                (2, Some(Value::String(id))) => id.len() <= 64,
+                _ => false,
+            },
             _ => false,
         }
     }
 
     fn any_value(dice: &mut Dice) -> Value {
-        let words = ["ping", "auth", "subscribe", "", "5", "earliest", "a\0b", "\u{202e}🙂", "Ping"];
-        match dice.roll(12) {
+        let words = ["ping", "auth", "subscribe", "sync", "", "5", "earliest", "a\0b", "\u{202e}🙂", "Ping"];
+        match dice.roll(14) {
             0 => json!(null),
             1 => json!(dice.roll(u64::MAX)),
             2 => json!(-5),
@@ -94,6 +110,8 @@ mod tests {
             4 => json!(true),
             5 => json!([]),
             6 => json!({"op": "ping"}),
+            7 => json!("x".repeat(64)),
+            8 => json!("\u{e9}".repeat(32) + "x"),
             _ => json!(dice.pick(&words)),
         }
     }
@@ -101,12 +119,13 @@ mod tests {
     #[test]
     fn a_message_is_parsed_if_and_only_if_the_interface_allows_it() {
         let mut dice = Dice(7);
-        let names = ["token", "cursor", "last", "type", "level", "symbol", "trade_id", "subject", "owner", "", "Op"];
+        let names =
+            ["token", "cursor", "last", "type", "level", "symbol", "trade_id", "subject", "owner", "id", "", "Op"];
         let mut taken = 0;
         for _ in 0..20_000 {
             let mut message = Map::new();
             if dice.roll(20) > 0 {
-                let op = *dice.pick(&["ping", "auth", "subscribe", "subscribe"]);
+                let op = *dice.pick(&["ping", "auth", "subscribe", "subscribe", "sync"]);
                 message.insert("op".to_owned(), if dice.roll(20) > 0 { json!(op) } else { any_value(&mut dice) });
             }
             for _ in 0..dice.roll(3) {
@@ -135,12 +154,14 @@ mod tests {
             (r#"{"op":"subscribe","last":-7}"#, "last of subscribe must be a text."),
             (r#"{"op":"subscribe","last":1,"last":2}"#, "A field of subscribe stands there twice."),
             (r#"{"op":"ping","id":1}"#, "id is no field of ping, which has none."),
+            (r#"{"op":"sync","id":7}"#, "id of sync must be a text."),
+            (r#"{"op":"sync","name":"a"}"#, "name is no field of sync, which has id."),
             (r#"{"op":"auth"}"#, "token of auth must be a text."),
             (r#"{"op":"auth","token":null}"#, "token of auth must be a text."),
-            (r#"{"op":"unsubscribe"}"#, "unsubscribe is no op that is known; those are ping, auth, subscribe."),
+            (r#"{"op":"unsubscribe"}"#, "unsubscribe is no op that is known; those are ping, auth, subscribe, sync."),
             (r#"{"op":"hunter2"}"#, "a name is no op that is known"),
             (r#"{"op":"subscribe","Sk-Live_9":1}"#, "a name is no field of subscribe"),
-            (r#"{"type":"a.*"}"#, "A message must have an op, one of ping, auth, subscribe."),
+            (r#"{"type":"a.*"}"#, "A message must have an op, one of ping, auth, subscribe, sync."),
             ("[]", "A message must be a JSON object."),
             ("{", "A message must be JSON."),
         ] {

@@ -24,6 +24,7 @@ use crate::http::stream::ws::handshake::Handshake;
 use crate::http::stream::ws::message_rate::MessageRate;
 use crate::http::stream::ws::pings::Pings;
 use crate::http::stream::ws::session_stream::{SessionStream, Wake};
+use crate::http::stream::ws::syncs::Syncs;
 use crate::journal::Filter;
 use crate::session::{EventRun, ReadError, SendBudget, Start, StartPoint, Step, StreamReader};
 use crate::view::{Control, Stall, time_text};
@@ -42,6 +43,7 @@ pub(super) struct Session<'a> {
     presence: Option<Presence>,
     id: &'a str,
     stream: SessionStream,
+    syncs: Syncs,
     next_heartbeat: Instant,
     /// The last time that the client sent something, by the clock `Context::awake`, which stands still while this process is stopped.
     last_heard: Duration,
@@ -76,6 +78,7 @@ impl<'a> Session<'a> {
             presence,
             id,
             stream: SessionStream::None,
+            syncs: Syncs::default(),
             next_heartbeat: now + context.streams.heartbeat,
             last_heard: context.awake.elapsed(),
             message_rate: MessageRate::new(now),
@@ -117,6 +120,8 @@ impl<'a> Session<'a> {
         let mut timer = Box::pin(timer);
         loop {
             self.write_pending(socket).await?;
+            // The search for a sync goes on in the middle of a long backlog too, and before a heartbeat says that it stands still.
+            let _went_on = self.syncs.advance(&self.context.announcer).now_or_never();
             self.handle_due(socket, Instant::now())?;
             // The client is read in the middle of a long backlog too.
             if self.reads_client(Instant::now())
@@ -125,7 +130,9 @@ impl<'a> Session<'a> {
                 self.handle_input(input?, socket).await?;
                 continue;
             }
-            if self.step(socket)? || socket.is_pending() {
+            let may_step_again = self.step(socket)?;
+            self.answer_syncs(socket);
+            if may_step_again || socket.is_pending() {
                 continue;
             }
             match self.wait(socket, &mut timer).await {
@@ -154,6 +161,7 @@ impl<'a> Session<'a> {
             () = token_watch::revoked(self.presence.as_ref()) => Wake::Revoked,
             input = socket.receive(), if reads_client => Wake::Input(input),
             wake = self.stream.wait(), if sends => wake,
+            () = self.syncs.advance(&self.context.announcer), if sends => Wake::Step,
             () = timer.as_mut() => Wake::Deadline,
             () = self.context.shutdown.cancelled(), if !draining => Wake::Drain,
         }
@@ -258,7 +266,8 @@ impl<'a> Session<'a> {
         let position = reader.look();
         let stalled = Stall::of(&self.context.tail.status.borrow(), self.viewer.may(Action::OthersRows));
         // If the tail has not stalled, this session may still wait for the database.
-        let stalled = stalled.or(reader.stalled_since().map(Stall::database));
+        let stalled_since = reader.stalled_since().or(self.syncs.stalled_since());
+        let stalled = stalled.or(stalled_since.map(Stall::database));
         let heartbeat = Control::Heartbeat {
             cursor: reader.cursor().to_string(),
             head: position.newest_seq(),
@@ -301,6 +310,17 @@ impl<'a> Session<'a> {
             Step::Failed(error) => return Err(error.into()),
         }
         Ok(true)
+    }
+
+    /// Answers the syncs whose events have been sent, behind those events. A session that sends no more events answers none either.
+    fn answer_syncs<S: Wire>(&mut self, socket: &mut Socket<S>) {
+        if self.has_sent_last_event() {
+            return;
+        }
+        let Some(reader) = self.stream.reader() else { return };
+        while let Some(answer) = self.syncs.next_answer(reader, &self.context.announcer) {
+            socket.put(answer.message());
+        }
     }
 
     /// Sends the `hello` and begins the stream at the start point that was found.

@@ -161,7 +161,8 @@ impl Words<'_> {
 
     fn message(&self, dice: &mut Dice) -> String {
         match dice.roll(6) {
-            0 | 1 => r#"{"op":"ping"}"#.to_owned(),
+            0 => r#"{"op":"ping"}"#.to_owned(),
+            1 => r#"{"op":"sync","id":"now"}"#.to_owned(),
             2 => self.auth(dice),
             3 => json!({ "op": "auth", "token": dice.pick(ODD) }).to_string(),
             _ => {

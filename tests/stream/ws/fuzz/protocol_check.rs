@@ -27,6 +27,7 @@ const FRAMES: &[(&str, &[&str])] = &[
     ("auth_ok", &["expires", "op"]),
     ("error", &["code", "message", "op"]),
     ("pong", &["op"]),
+    ("synced", &["cursor", "id", "op"]),
 ];
 
 const EVENT: &[&str] = &["at", "id", "level", "payload", "seq", "type"];
@@ -105,7 +106,7 @@ impl Heard {
             }
             _ => {}
         }
-        if matches!(op, "live" | "heartbeat") {
+        if matches!(op, "live" | "heartbeat" | "synced") {
             assert!(cursor(&said["cursor"]).seq >= self.last, "{said} after {}", self.last);
         }
     }

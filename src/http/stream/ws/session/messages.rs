@@ -9,6 +9,7 @@ use crate::http::response::close_reason::CloseReason;
 use crate::http::response::refusals::{self, BAD_REQUEST};
 use crate::http::stream::token_watch::{self, TokenExpiry};
 use crate::http::stream::ws::client_message::ClientMessage;
+use crate::http::stream::ws::syncs::{MAX_UNANSWERED_SYNCS, TooManySyncs};
 use crate::view::Control;
 
 use super::{Session, expiry_notice_at};
@@ -36,6 +37,14 @@ impl Session<'_> {
         match ClientMessage::parse(&text).map_err(|error| CloseReason::because(BAD_REQUEST, error))? {
             ClientMessage::Ping {} => socket.put(Control::Pong.message()),
             ClientMessage::Auth { token } => self.renew_token(&token, socket).await?,
+            ClientMessage::Sync { id } => {
+                let asked = self.syncs.ask(id, &self.context.announcer);
+                asked.map_err(|TooManySyncs| {
+                    let message =
+                        format!("More than {MAX_UNANSWERED_SYNCS} syncs of this session wait for their answers.");
+                    CloseReason::because(refusals::RATE_LIMITED, message)
+                })?;
+            }
             ClientMessage::Subscribe(subscription) => {
                 let (start, filter) =
                     subscription.resolve(&self.viewer).map_err(|error| CloseReason::because(BAD_REQUEST, error))?;
