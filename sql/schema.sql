@@ -6614,12 +6614,6 @@ CREATE TABLE chat.utterances (
 COMMENT ON TABLE chat.utterances IS 'What was said, in order: position counts from 1 within its conversation.';
 
 --
--- Name: COLUMN utterances.speaker_name; Type: COMMENT; Schema: chat; Owner: -
---
-
-COMMENT ON COLUMN chat.utterances.speaker_name IS 'The name of the speaker when it was said.';
-
---
 -- Name: dedupe_keys; Type: TABLE; Schema: rowcast; Owner: -
 --
 

@@ -212,11 +212,10 @@ fn speaker() -> Command {
 fn publish() -> Command {
     let table =
         Arg::new("table").value_name("TABLE").required_unless_present("list").help("The table, as SQL names it");
-    let columns = Arg::new("columns")
-        .long("columns")
-        .value_name("A,B,C")
-        .value_delimiter(',')
-        .help("What stands in the payload; all columns that exist now, if not given");
+    let list = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).value_name("A,B,C").value_delimiter(',').help(help)
+    };
+    let columns = list("columns", "What stands in the payload; all columns that exist now, if not given");
     let option = |name: &'static str, value: &'static str, help: &'static str| {
         Arg::new(name).long(name).value_name(value).help(help)
     };
@@ -232,6 +231,14 @@ fn publish() -> Command {
         .arg(option("symbol-column", "COLUMN", "Becomes the symbol of the event"))
         .arg(option("trade-id-column", "COLUMN", "Becomes the trade of the event; must be a uuid"))
         .arg(option("map", "FUNCTION", "A function that makes the events itself, named with its schema"))
+        .arg(list(
+            "state-key",
+            "The fields of the payload that name a row, so that a table with a map can be read live",
+        ))
+        .arg(list(
+            "removed-types",
+            "The types of its events that remove a row; PREFIX.deleted,PREFIX.removed if not given",
+        ))
         .arg(flag("force", "Publish a table with row security without --owner-column"))
         .arg(flag("list", "Only list what is published").conflicts_with("table"));
     settings(command, &["DATABASE_URL"])

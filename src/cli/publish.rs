@@ -11,7 +11,8 @@ use crate::db::{Connector, DatabaseError, DatabaseUrl};
 /// Left out means null, which is the default of each of these arguments.
 const PUBLISH: &str = "\
     select rowcast.publish($1::text::regclass, columns => $2, owner_column => $3, public_safe => $4, type_prefix => $5, \
-                           subject_column => $6, symbol_column => $7, trade_id_column => $8, map => $9, force => $10)";
+                           subject_column => $6, symbol_column => $7, trade_id_column => $8, map => $9, force => $10, \
+                           state_key => $11, removed_types => $12)";
 
 const UNPUBLISH: &str = "select rowcast.unpublish($1::text::regclass)";
 
@@ -19,6 +20,7 @@ const LIST: &str = "\
     select table_name::text, type_prefix, array_to_string(columns, ','), \
            concat_ws(' ', 'subject_column=' || subject_column, 'owner_column=' || owner_column, \
                      'symbol_column=' || symbol_column, 'trade_id_column=' || trade_id_column, 'map=' || map, \
+                     'state_key=' || array_to_string(state_key, ','), \
                      case when public_safe then 'public_safe' end) \
       from rowcast.published order by 1";
 
@@ -35,7 +37,8 @@ pub(super) async fn publish(source: &Source, args: &ArgMatches) -> Result<(), Fa
         return Ok(());
     }
     let text = |name: &str| args.get_one::<String>(name).cloned();
-    let columns = args.get_many::<String>("columns").map(|all| all.cloned().collect::<Vec<_>>());
+    let list = |name: &str| args.get_many::<String>(name).map(|all| all.cloned().collect::<Vec<_>>());
+    let (columns, state_key, removed_types) = (list("columns"), list("state-key"), list("removed-types"));
     let (public_safe, map) = (args.get_flag("public-safe"), text("map"));
     let row = client
         .query_typed_one(
@@ -51,6 +54,8 @@ pub(super) async fn publish(source: &Source, args: &ArgMatches) -> Result<(), Fa
                 (&text("trade-id-column"), Type::TEXT),
                 (&map, Type::TEXT),
                 (&args.get_flag("force"), Type::BOOL),
+                (&state_key, Type::TEXT_ARRAY),
+                (&removed_types, Type::TEXT_ARRAY),
             ],
         )
         .await

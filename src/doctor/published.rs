@@ -38,7 +38,7 @@ const FINDINGS: &str = "\
          where p.relowner <> p.proowner \
         union all \
         select 1, 'was published by an older version: publish it again' \
-         where not starts_with(ltrim(p.prosrc, E'\\n'), '-- Written by rowcast.publish, form 2.')) x on true";
+         where not starts_with(ltrim(p.prosrc, E'\\n'), '-- Written by rowcast.publish, form 3.')) x on true";
 
 /// Tables whose events show what a policy hides, whose map is no longer trusted, or that should be published again.
 pub(super) async fn tables(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {

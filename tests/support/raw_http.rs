@@ -53,13 +53,7 @@ pub(crate) async fn get_chunked(address: &str, path: &str, headers: &[(&str, &st
     if stream.write_all(head.as_bytes()).await.is_err() || stream.read_to_end(&mut bytes).await.is_err() {
         return broken();
     }
-    let Some(mut answer) = parse(&bytes) else { return broken() };
-    if answer.headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
-        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-        let Some(body) = dechunked(&bytes[end + 4..]) else { return broken() };
-        answer.body = String::from_utf8(body).unwrap();
-    }
-    answer
+    parse(&bytes).unwrap_or_else(broken)
 }
 
 /// The content of chunks; `None` if the last one is missing.
@@ -107,6 +101,12 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
+    // Streams of events are chunked too, and never end.
+    let is_document = headers.get("content-type").is_some_and(|kind| kind.contains("json"));
+    if is_document && headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+        let body = String::from_utf8(dechunked(body)?).unwrap();
+        return Some(Answer { status, headers, body });
+    }
     let length: usize = headers.get("content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
     (body.len() >= length).then(|| Answer { status, headers, body: String::from_utf8_lossy(body).into_owned() })
 }

@@ -172,6 +172,15 @@ async fn snap(places: [String; 2], mut dice: Dice, stop: Arc<AtomicBool>, taken:
     all
 }
 
+/// Reads as a naive reader does until it is told to stop.
+async fn read_naively(url: &str, stop: &AtomicBool) -> Vec<Seen> {
+    let (client, mut all) = (connect(url).await, Vec::new());
+    while !stop.load(Ordering::SeqCst) {
+        all.push(Seen::naive(&client).await);
+    }
+    all
+}
+
 /// The pairs of snapshots of which the earlier one, folded to the cursor of the later one, is not the later one.
 fn unequal(snapshots: &[Seen], events: &[Event]) -> Vec<String> {
     let pair = |two: &[Seen]| {
@@ -230,13 +239,7 @@ async fn rows_and_events_are_the_tables_whatever_writers_do_and_whichever_server
             tokio::spawn(snap(places.clone(), dice, Arc::clone(&stop), Arc::clone(&taken)))
         })
         .collect();
-    let naive = async {
-        let (client, mut all) = (connect(&db.url).await, Vec::new());
-        while !stop.load(Ordering::SeqCst) {
-            all.push(Seen::naive(&client).await);
-        }
-        all
-    };
+    let naive = read_naively(&db.url, &stop);
     let rage = async {
         let dice = Dice::new(seed, 200);
         let kills = kill_at_random(killed, dice, wanted, &taken, Duration::from_secs(seconds)).await;

@@ -51,6 +51,11 @@ impl Document {
             let mut alone = Example::default();
             let name = parameter["name"].as_str().unwrap();
             match parameter["in"].as_str().unwrap() {
+                // A list that is exploded is given once for each of its items.
+                "query" if parameter["explode"] == json!(true) => {
+                    let items = shown.as_array().unwrap().iter();
+                    alone.query.extend(items.map(|item| format!("{name}={}", encoded(item))));
+                }
                 "query" => alone.query.push(format!("{name}={}", encoded(shown))),
                 "header" => alone.headers.push((name.to_owned(), plain(shown))),
                 _ => continue,
@@ -136,10 +141,22 @@ async fn send(server: &TestServer, method: &str, address: &str, role: Option<Rol
     read_answer(&mut stream).await
 }
 
+/// The tables of the examples, which everyone may read.
+const SHOP: &str = "
+    create schema shop;
+    create table shop.orders (id int primary key, status text);
+    create table shop.items (id int primary key, pieces int);
+    insert into shop.orders values (7, 'new');
+    select rowcast.publish(format('shop.%s', t)::regclass, public_safe => true, state_key => '{id}') from unnest('{orders,items}'::text[]) t;
+    insert into rowcast.event_types (type, description, public_fields)
+    select format('shop.%s.%s', t, w), 'A change.', '{id}'
+      from unnest('{orders,items}'::text[]) t, unnest('{inserted,updated,deleted,truncated}'::text[]) w";
+
 #[tokio::test]
 async fn no_example_of_the_document_is_refused() {
     let document = Document::load();
     let db = migrated_database().await;
+    db.client().await.batch_execute(SHOP).await.unwrap();
     let server = TestServer::ready(&db.url, &[("ROWCAST_PUBLIC_STREAM", "on")]).await;
     let (mut sent, mut refused) = (0, Vec::new());
     for (path, method, operation) in document.operations().filter(|(_, method, _)| *method != "head") {

@@ -222,7 +222,7 @@ const CASES: &[(&str, &[&str])] = &[
         "alter table rowcast.dedupe_keys alter column seq type numeric",
         &["table rowcast.dedupe_keys: column seq: type: specified `bigint`, is `numeric`"],
     ),
-    ("drop view rowcast.published", &["in the page, not in the database: view rowcast.published"]),
+    ("drop view rowcast.live_tables", &["in the page, not in the database: view rowcast.live_tables"]),
     (
         "alter view rowcast.published set (security_barrier)",
         &["in the database, not in the page: view rowcast.published: storage `security_barrier=true`"],
