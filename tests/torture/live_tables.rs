@@ -56,9 +56,9 @@ fn seq_of(cursor: &Value) -> i64 {
 
 impl Seen {
     /// A snapshot by one request, in one of the two forms.
-    async fn read(place: &str, lines: bool, swapped: bool) -> Option<Self> {
+    async fn read(place: &str, lines: bool, swapped: bool, more: &str) -> Option<Self> {
         let [first, second] = if swapped { [TABLES[1], TABLES[0]] } else { TABLES };
-        let path = format!("/v1/snapshot?table={first}&table={second}");
+        let path = format!("/v1/snapshot?table={first}&table={second}{more}");
         let bearer = format!("Bearer {}", token(Role::Admin, "torture"));
         let mut headers = vec![("authorization", bearer.as_str())];
         if lines {
@@ -163,7 +163,7 @@ async fn snap(places: [String; 2], mut dice: Dice, stop: Arc<AtomicBool>, taken:
     let mut all = Vec::new();
     while !stop.load(Ordering::SeqCst) {
         let place = &places[dice.index(2)];
-        if let Some(seen) = Seen::read(place, dice.one_in(2), dice.one_in(2)).await {
+        if let Some(seen) = Seen::read(place, dice.one_in(2), dice.one_in(2), "").await {
             taken.fetch_add(1, Ordering::SeqCst);
             all.push(seen);
         }
@@ -252,7 +252,7 @@ async fn rows_and_events_are_the_tables_whatever_writers_do_and_whichever_server
     for snap in snaps {
         snapshots.extend(snap.await.unwrap());
     }
-    let last = Seen::read(node.address(), false, false).await.unwrap();
+    let last = Seen::read(node.address(), false, false, "&sync=true").await.unwrap();
     let events = events_of(&client).await;
     for (table, sql) in AS_EVENTS.into_iter().enumerate() {
         assert_eq!(last.tables[table], rows_of(&client, sql).await, "the last snapshot of {}", TABLES[table]);

@@ -70,6 +70,7 @@ impl Document {
         }
         for alone in &mut single {
             alone.headers.extend(bare.headers.clone());
+            alone.query.extend(bare.query.clone());
         }
         let requests = [bare, all].into_iter().chain(single);
         let bodies = bodies(operation);
