@@ -7,12 +7,12 @@ mod chaos;
 mod crashing_postgres;
 mod dice;
 mod ledger;
-mod live_tables;
 mod naive;
 mod neighbours;
 mod node_process;
 mod redrawn;
 mod sessions;
+mod table_snapshots;
 mod writers;
 
 use std::collections::HashSet;

@@ -20,6 +20,7 @@ use crate::http::request::readiness::TailView;
 use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::problem::Problem;
 use crate::limit::Class;
+use crate::snapshot::SnapshotCounts;
 use crate::tail::{Hearing, StallReason};
 use crate::telemetry::Histogram;
 
@@ -66,6 +67,7 @@ pub(in crate::http) async fn page(context: &Context) -> Result<Response<Outgoing
     http(&mut page, &context.counts);
     database(&mut page, &context.database);
     sessions(&mut page, context);
+    snapshots(&mut page, context.snapshots.counts());
     access(&mut page, &context.quotas, &context.tokens.revoked);
     tail(&mut page, &context.tail);
     let mut response = Response::new(whole(page.0));
@@ -160,6 +162,14 @@ fn tail(page: &mut Page, tail: &TailView) {
     let help = "The time that loading a page from Postgres took, or failing to.";
     page.histogram("rowcast_page_load_seconds", help, tail.pages.load_times());
     page.gauge("rowcast_page_cache_bytes", "Memory of the pages that are not hot.", tail.pages.cached_bytes());
+}
+
+fn snapshots(page: &mut Page, counts: SnapshotCounts) {
+    page.counter("rowcast_snapshots_total", "Snapshots of tables that were answered.", counts.answered);
+    let help = "Readings of tables. One serves all who ask at the same moment.";
+    page.counter("rowcast_snapshot_readings_total", help, counts.readings);
+    let help = "Memory of the rows that clients share, or have not taken yet.";
+    page.gauge("rowcast_snapshot_kept_bytes", help, counts.kept_bytes);
 }
 
 fn access(page: &mut Page, quotas: &Quotas, revoked: &RevokedSubjects) {
