@@ -89,15 +89,20 @@ impl Tail {
     }
 }
 
-/// A server that can be started again at the same address.
+/// A server that ends soon after it is told to, and so asks to come back soon.
 async fn server_at(db: &TestDb, address: &str) -> TestServer {
-    TestServer::ready(&db.url, &[("ROWCAST_LISTEN", address)]).await
+    TestServer::ready(&db.url, &[("ROWCAST_LISTEN", address), ("ROWCAST_DRAIN", "1s")]).await
+}
+
+/// The same at an address that the machine picks.
+async fn any_server(db: &TestDb) -> TestServer {
+    server_at(db, "127.0.0.1:0").await
 }
 
 #[tokio::test]
 async fn the_rows_come_first_and_then_each_change_against_the_row_before() {
     let (db, client) = shop().await;
-    let server = TestServer::ready(&db.url, &[]).await;
+    let server = any_server(&db).await;
     let mut tail = Tail::orders(&server);
     let rows = tail.lines::<2>().await;
     assert_eq!(rows, ["shop.orders 7 status new total 10.50", "shop.orders 8 status \"paid by card\" total 3.00"]);
@@ -133,7 +138,7 @@ async fn a_table_whose_name_begins_with_that_of_another_is_another() {
                select rowcast.publish('shop.lines', type_prefix => 'shop.orders.lines');
                insert into shop.lines values (1, 5)";
     client.batch_execute(sql).await.unwrap();
-    let server = TestServer::ready(&db.url, &[]).await;
+    let server = any_server(&db).await;
     let (mut one, mut both) = (
         Tail::orders(&server),
         Tail::start(&server.url, Role::Admin, "boss", &["--table", "shop.orders", "--table", "shop.lines"]),
@@ -153,7 +158,7 @@ async fn a_table_whose_name_begins_with_that_of_another_is_another() {
 #[tokio::test]
 async fn a_user_follows_the_rows_of_its_own() {
     let (db, client) = shop().await;
-    let server = TestServer::ready(&db.url, &[]).await;
+    let server = any_server(&db).await;
     let mut tail = Tail::start(&server.url, Role::User, "ann", &["--table", "shop.orders"]);
     tail.said("1 rows").await;
     assert_eq!(tail.line().await.unwrap(), "shop.orders 7 status new total 10.50");
@@ -170,7 +175,7 @@ async fn a_user_follows_the_rows_of_its_own() {
 #[tokio::test]
 async fn json_is_the_rows_the_cursor_and_the_events_and_once_ends_at_the_head() {
     let (db, _client) = shop().await;
-    let server = TestServer::ready(&db.url, &[]).await;
+    let server = any_server(&db).await;
     let mut tail = Tail::start(&server.url, Role::Admin, "boss", &["--table", "shop.orders", "--json", "--once"]);
     let mut lines: Vec<Value> = Vec::new();
     while let Some(line) = tail.line().await {
@@ -188,7 +193,7 @@ async fn json_is_the_rows_the_cursor_and_the_events_and_once_ends_at_the_head() 
 #[tokio::test]
 async fn after_a_restart_of_the_server_it_goes_on_from_its_cursor() {
     let (db, client) = shop().await;
-    let server = TestServer::ready(&db.url, &[]).await;
+    let server = any_server(&db).await;
     let address = server.address().to_owned();
     let mut tail = Tail::orders(&server);
     let mut json = Tail::start(&server.url, Role::Admin, "boss", &["--table", "shop.orders", "--json"]);
@@ -210,7 +215,7 @@ async fn after_a_restart_of_the_server_it_goes_on_from_its_cursor() {
 #[tokio::test]
 async fn where_its_cursor_has_expired_it_tells_what_differs_from_what_it_had() {
     let (db, client) = shop().await;
-    let server = TestServer::ready(&db.url, &[]).await;
+    let server = any_server(&db).await;
     let address = server.address().to_owned();
     let (mut tail, mut json) =
         (Tail::orders(&server), Tail::start(&server.url, Role::Admin, "x", &["--table", "shop.orders", "--json"]));
@@ -224,7 +229,7 @@ async fn where_its_cursor_has_expired_it_tells_what_differs_from_what_it_had() {
         .await
         .unwrap();
     // Another server, which it does not find, takes the head there.
-    TestServer::ready(&db.url, &[]).await.stop().await.unwrap();
+    any_server(&db).await.stop().await.unwrap();
     // Nothing is left of the events that it has not seen.
     client.batch_execute("update rowcast.journal_state set trimmed_through = head").await.unwrap();
     let server = server_at(&db, &address).await;
@@ -253,7 +258,7 @@ async fn in_another_history_it_takes_a_new_snapshot() {
         .batch_execute("update shop.orders set total = 99 where id = 8; update shop.orders set total = 5 where id = 8")
         .await
         .unwrap();
-    let server = TestServer::ready(&db.url, &[]).await;
+    let server = any_server(&db).await;
     let address = server.address().to_owned();
     let mut tail = Tail::orders(&server);
     tail.lines::<2>().await;
@@ -275,7 +280,7 @@ async fn what_the_server_refuses_ends_it_with_the_sentence_of_the_server() {
                create table shop.mapped (id int primary key);
                select rowcast.publish('shop.mapped', map => 'shop.m')";
     client.batch_execute(map).await.unwrap();
-    let server = TestServer::ready(&db.url, &[]).await;
+    let server = any_server(&db).await;
     for (table, sentence) in [
         ("shop.nowhere", "refused with status 404 (not_found: No such table is published for this viewer.)"),
         ("shop.mapped", "shop.mapped has a map, and was published without a state_key"),

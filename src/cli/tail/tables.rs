@@ -96,10 +96,10 @@ impl FollowTables {
             }
             (Picture::Json(_), LiveItem::Row(row)) => batch.push(&json_line(&row.json)),
             (Picture::Json(_), LiveItem::Complete(cursor)) => batch.push(&format!(r#"{{"cursor":"{cursor}"}}"#)),
-            (Picture::Json(tables), LiveItem::Stream(Item::Event(event))) => {
-                if tables.iter().any(|table| table.word_of(&event.kind).is_some()) {
-                    batch.push(&json_line(event.json()));
-                }
+            (Picture::Json(tables), LiveItem::Stream(Item::Event(event)))
+                if tables.iter().any(|table| table.word_of(&event.kind).is_some()) =>
+            {
+                batch.push(&json_line(event.json()));
             }
             (Picture::Rows(rows), LiveItem::Begun(tables)) => RowPicture::begin(rows, tables),
             (Picture::Rows(Some(rows)), LiveItem::Row(row)) => rows.print_row(row, batch),
