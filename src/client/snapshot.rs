@@ -148,7 +148,45 @@ impl fmt::Debug for SnapshotAnswer {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// A snapshot that is answered with these chunks, after which the connection ends.
+    async fn answered(chunks: &[&str]) -> SnapshotAnswer {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let chunks: String = chunks.iter().map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len())).collect();
+        tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                assert!(socket.read_buf(&mut head).await.unwrap() > 0);
+            }
+            let answer = format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{chunks}");
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        });
+        let connector = Connector::new(endpoint, None).unwrap();
+        SnapshotAnswer::open(&connector, None, &["a.b".to_owned()]).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn rows_are_whole_however_the_answer_is_cut_and_an_answer_without_its_end_may_be_tried_again() {
+        let rows = [r#"{"table":"a.b","pay"#, "load\":{\"n\":1}}\n{\"table\":\"a.b\",\"payload\":{}}\n{\"cur"];
+        let mut whole = answered(&[rows[0], rows[1], "sor\":\"7\"}\n"]).await;
+        for payload in [r#"{"n":1}"#, "{}"] {
+            let line = whole.next().await.unwrap();
+            assert!(matches!(&line, SnapshotLine::Row(row) if row.payload == payload), "{line:?}");
+        }
+        assert!(matches!(whole.next().await, Ok(SnapshotLine::Complete(cursor)) if cursor.seq == 7));
+        let mut broken = answered(&rows).await;
+        assert!(broken.next().await.is_ok() && broken.next().await.is_ok());
+        let error = broken.next().await.unwrap_err();
+        assert!(matches!(error, Error::Lost(_)) && error.is_passing(), "{error}");
+        let mut endless = answered(&["x".repeat(MAX_LINE + 1).as_str()]).await;
+        assert!(matches!(endless.next().await, Err(Error::BadFrame(_))));
+    }
 
     #[test]
     fn a_line_is_a_row_of_a_table_that_was_asked_for_or_the_end() {
