@@ -10,4 +10,6 @@ mod exit_codes;
 mod publish_command;
 mod readme;
 mod tail_command;
+mod tail_table;
 mod verify;
+mod verify_table;

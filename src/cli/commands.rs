@@ -5,6 +5,7 @@ mod flags;
 
 use std::path::PathBuf;
 
+use clap::builder::ArgPredicate;
 use clap::{Arg, ArgAction, Command, value_parser};
 
 use self::flags::settings;
@@ -113,6 +114,11 @@ fn tail() -> Command {
         .about("Follows a stream in the terminal; reconnects and resumes by itself")
         .arg(url)
         .arg(option("token", "TOKEN", "Who asks; better in ROWCAST_TOKEN, which no list of processes shows"))
+        .arg(
+            option("table", "TABLE", "The rows of this published table, and then each change of them; up to 16 times")
+                .action(ArgAction::Append)
+                .conflicts_with_all(["cursor", "last", "type", "level", "symbol", "trade-id", "subject"]),
+        )
         .arg(cursor)
         .arg(option("last", "N", "Begin with the newest N that match").value_parser(value_parser!(u32)))
         .arg(
@@ -134,7 +140,7 @@ fn tail() -> Command {
                 .value_parser(value_parser!(PathBuf)),
         );
     settings(command, &["ROWCAST_JWT_SECRET", "ROWCAST_JWT_ISSUER", "ROWCAST_JWT_AUDIENCE"]).after_help(
-        "Example:\n  rowcast tail --last 10 --type 'trade.*'\n  \
+        "Example:\n  rowcast tail --last 10 --type 'trade.*'\n  rowcast tail --table shop.orders\n  \
          ROWCAST_TOKEN=… rowcast tail --url https://rowcast.example --cursor earliest --once --json > all.ndjson",
     )
 }
@@ -273,9 +279,22 @@ fn verify() -> Command {
                 .value_name("N")
                 .value_parser(value_parser!(u32).range(0..=86_400))
                 .default_value("0")
+                .default_value_if("table", ArgPredicate::IsPresent, "10")
                 .help("Also follow the stream for so long, and hold the table to all that it delivered meanwhile"),
+        )
+        .arg(
+            Arg::new("table")
+                .long("table")
+                .value_name("TABLE")
+                .action(ArgAction::Append)
+                .conflicts_with("from")
+                .help(
+                    "Compare the rows of this published table with an earlier snapshot and the events behind it, for 10 seconds; \
+                     up to 16 times",
+                ),
         );
-    settings(command, &["DATABASE_URL"]).after_help("Example:\n  rowcast verify --seconds 60")
+    settings(command, &["DATABASE_URL"])
+        .after_help("Example:\n  rowcast verify --seconds 60\n  rowcast verify --table shop.orders --seconds 30")
 }
 
 fn doctor() -> Command {

@@ -15,6 +15,7 @@ mod publish;
 mod revoke;
 mod serve;
 mod speaker;
+mod tables;
 mod tail;
 mod token;
 mod trim;

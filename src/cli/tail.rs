@@ -3,7 +3,11 @@
 //! Events go to standard output, a line each; what happens to the connection goes to standard error. While standard
 //! output takes nothing, nothing is read either, so that a pause of the reader costs no memory.
 
+mod batch;
 mod line;
+mod row_line;
+mod tables;
+mod teller;
 mod writer;
 
 use std::io::IsTerminal;
@@ -13,15 +17,17 @@ use std::time::Duration;
 
 use clap::ArgMatches;
 use futures_util::future::poll_immediate;
-use tokio::time::timeout;
 use uuid::Uuid;
 
-use self::line::{Look, safe};
-use self::writer::Writer;
+use self::batch::{Batch, End};
+use self::line::Look;
+pub(super) use self::line::safe;
+use self::tables::FollowTables;
+use self::teller::Teller;
 use super::{Failure, development, output};
 use crate::auth::Role;
 use crate::auth::token::Mint;
-use crate::client::{Connector, Endpoint, Error, Heartbeat, Item, Options, Selection, Start, Stream, Tokens};
+use crate::client::{Connector, Endpoint, Error, Item, LiveTables, Options, Selection, Start, Stream, Tokens};
 use crate::clock::Clock;
 use crate::config::{Secret, Source};
 use crate::journal::Cursor;
@@ -31,30 +37,28 @@ use crate::shutdown;
 const TTL: Duration = Duration::from_secs(300);
 /// Whose such a token is.
 const SUBJECT: &str = "rowcast-tail";
-/// So much is gathered before it is written, when more is there already.
-const BATCH: usize = 64 << 10;
-
-/// How long what is being written may still take after a signal, so that the cursor that is told stands behind it.
-const LAST_WRITE: Duration = Duration::from_millis(500);
 
 /// Follows the stream until its end, a signal, or the end of whoever reads.
 pub(super) async fn run(source: &Source, args: &ArgMatches) -> Result<(), Failure> {
     let stop = shutdown::signals()?;
     let endpoint = development::endpoint(source, args)?;
+    let tables = tables(args, &endpoint)?;
     let tokens = tokens(source, args, &endpoint)?;
     let authorities = args.get_one::<PathBuf>("ca-file").map(PathBuf::as_path);
     let connector = Connector::new(endpoint, authorities).map_err(|error| Failure::Said(error.to_string()))?;
     let once = args.get_flag("once");
+    if !tables.is_empty() {
+        let live = LiveTables::new(connector, tokens, tables, !once);
+        return FollowTables::new(live, Batch::start()?, args.get_flag("json"), once).run(pin!(stop)).await;
+    }
     // Whoever wants the backlog alone wants an answer, not patience.
     let options = Options { start: start(args), selection: selection(args), tokens, reconnect: !once };
     let mut follow = Follow {
         stream: Stream::new(connector, options),
         look: Look { json: args.get_flag("json"), colour: colour() },
-        writer: Writer::start()?,
-        batch: Vec::new(),
+        batch: Batch::start()?,
         written: None,
-        stalled: false,
-        live: false,
+        teller: Teller::default(),
         once,
     };
     let outcome = follow.run(pin!(stop)).await;
@@ -81,6 +85,16 @@ fn tokens(source: &Source, args: &ArgMatches, endpoint: &Endpoint) -> Result<Tok
     };
     mint()?;
     Ok(Tokens::from_source(move || mint().ok()))
+}
+
+/// The tables that are followed; none if the stream is.
+fn tables(args: &ArgMatches, endpoint: &Endpoint) -> Result<Vec<String>, Failure> {
+    let tables = super::tables::given(args)?;
+    if !tables.is_empty() && endpoint.is_public() {
+        let why = "--table needs a token and the private stream: the public one does not tell what names a row";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    Ok(tables)
 }
 
 fn start(args: &ArgMatches) -> Start {
@@ -110,30 +124,13 @@ fn colour() -> bool {
     std::io::stdout().is_terminal() && unset("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Why following ended.
-enum End {
-    /// The backlog is read.
-    Read,
-    /// Whoever read our output is gone.
-    ReaderGone,
-    /// A signal came.
-    Stopped,
-    /// The stream cannot go on.
-    Failed(Error),
-    /// Standard output cannot be written.
-    Unwritten(std::io::Error),
-}
-
 struct Follow {
     stream: Stream,
     look: Look,
-    writer: Writer,
-    /// Lines that are still to go out.
-    batch: Vec<u8>,
+    batch: Batch,
     /// The cursor behind everything that has gone out.
     written: Option<Cursor>,
-    stalled: bool,
-    live: bool,
+    teller: Teller,
     once: bool,
 }
 
@@ -153,8 +150,8 @@ impl Follow {
                 }
             };
             if let Some(Ok(Item::Event(event))) = &item {
-                self.look.write(event, &mut self.batch);
-                if self.batch.len() < BATCH {
+                self.look.write(event, &mut self.batch.lines);
+                if !self.batch.is_full() {
                     continue;
                 }
             }
@@ -163,7 +160,7 @@ impl Follow {
                 return end;
             }
             let end = match item {
-                Some(Ok(item)) => self.tell(item),
+                Some(Ok(item)) => self.tell(&item),
                 Some(Err(error)) => Some(End::Failed(error)),
                 None => None,
             };
@@ -173,63 +170,24 @@ impl Follow {
         }
     }
 
-    /// Writes what is gathered, and waits until it is written.
+    /// Writes what is gathered.
     async fn flush(&mut self, stop: Pin<&mut impl Future<Output = &'static str>>) -> Option<End> {
-        let mut stopped = false;
-        if !self.batch.is_empty() {
-            let mut write = pin!(self.writer.write(std::mem::take(&mut self.batch)));
-            let written = tokio::select! {
-                biased;
-                written = write.as_mut() => written,
-                _signal = stop => {
-                    stopped = true;
-                    match timeout(LAST_WRITE, write).await {
-                        Ok(written) => written,
-                        Err(_takes_nothing) => return Some(End::Stopped),
-                    }
-                }
-            };
-            if let Err(error) = written {
-                let gone = error.kind() == std::io::ErrorKind::BrokenPipe;
-                return Some(if gone { End::ReaderGone } else { End::Unwritten(error) });
+        match self.batch.flush(stop).await {
+            Ok(stopped) => {
+                self.written = self.stream.cursor();
+                stopped.then_some(End::Stopped)
             }
+            Err(end) => Some(end),
         }
-        self.written = self.stream.cursor();
-        stopped.then_some(End::Stopped)
     }
 
     /// Says what happens to the connection.
-    fn tell(&mut self, item: Item) -> Option<End> {
-        match item {
-            Item::Connected(hello) => {
-                output::tell(&safe(&format!("connected at cursor {}, head {}", hello.cursor, hello.head)));
-            }
-            Item::Resumed(hello) => output::tell(&safe(&format!("resumed at cursor {}", hello.cursor))),
-            Item::Lost { why, retry_in } => {
-                output::tell(&safe(&format!("{why}; trying again in {:.1} s", retry_in.as_secs_f64())));
-            }
-            Item::Draining { retry_in } => {
-                output::tell(&format!("the server shuts down; coming back in {:.1} s", retry_in.as_secs_f64()));
-            }
-            Item::Live(_) if self.once => return Some(End::Read),
-            Item::Live(_) if !self.live => {
-                self.live = true;
-                output::tell("live: the backlog is read");
-            }
-            Item::Heartbeat(heartbeat) => self.tell_stalled(&heartbeat),
-            _ => {}
+    fn tell(&mut self, item: &Item) -> Option<End> {
+        if self.once && matches!(item, Item::Live(_)) {
+            return Some(End::Read);
         }
+        self.teller.tell(item);
         None
-    }
-
-    fn tell_stalled(&mut self, heartbeat: &Heartbeat) {
-        let stalled = heartbeat.stalled.as_ref().filter(|stalled| !stalled.is_null());
-        match (stalled, self.stalled) {
-            (Some(stalled), false) => output::tell(&safe(&format!("the stream is held back: {stalled}"))),
-            (None, true) => output::tell("the stream is not held back any more"),
-            _ => {}
-        }
-        self.stalled = stalled.is_some();
     }
 
     /// Says goodbye, and from where one can go on.

@@ -70,6 +70,16 @@ impl Endpoint {
         target
     }
 
+    /// Path and query of the request for a snapshot of these tables.
+    pub(super) fn snapshot_target(&self, tables: &[String]) -> String {
+        let mut target = if self.public { "/public/v1/snapshot" } else { "/v1/snapshot" }.to_owned();
+        for (index, table) in tables.iter().enumerate() {
+            target.push_str(if index == 0 { "?table=" } else { "&table=" });
+            encode(table, &mut target);
+        }
+        target
+    }
+
     fn path(&self) -> &'static str {
         if self.public { "/public/ws" } else { "/ws" }
     }
@@ -201,6 +211,8 @@ mod tests {
         assert_eq!(endpoint.target(&Start::Latest, &Selection::default()), "/ws");
         assert_eq!(endpoint.target(&Start::Last(5), &Selection::default()), "/ws?last=5");
         assert_eq!(endpoint.target(&Start::Earliest, &Selection::default()), "/ws?cursor=earliest");
+        let tables = ["shop.orders".to_owned(), "shop.\"a b\"".to_owned()];
+        assert_eq!(endpoint.snapshot_target(&tables), "/v1/snapshot?table=shop.orders&table=shop.%22a%20b%22");
         let text = |text: &str| Some(text.to_owned());
         let all = Selection {
             types: text("trade.*,a.b"),

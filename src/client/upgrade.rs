@@ -91,7 +91,7 @@ impl UpgradeRequest {
 }
 
 /// The value of the header that a token goes into. A token with a line break would begin another header.
-fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
+pub(super) fn bearer(token: &Secret) -> Result<HeaderValue, Error> {
     let token = token.expose();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(Error::BadToken);
@@ -112,8 +112,8 @@ fn check_upgrade(response: &Response<Incoming>, key: &str) -> Result<(), Error> 
     Ok(())
 }
 
-/// The error that an answer other than the upgrade means. The status alone says enough if the body does not come.
-async fn refusal(response: Response<Incoming>) -> Error {
+/// The error that a refusal means. The status alone says enough if the body does not come.
+pub(super) async fn refusal(response: Response<Incoming>) -> Error {
     let (status, pause) = (response.status().as_u16(), retry_after(response.headers()));
     let body = tokio::time::timeout(BODY_LIMIT, Limited::new(response.into_body(), MAX_BODY).collect()).await;
     let told = body.ok().and_then(Result::ok).map_or_else(Told::default, |body| told(&body.to_bytes()));

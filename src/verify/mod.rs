@@ -3,13 +3,18 @@
 //! The stream is read through a tail and pages, by the same code that a server runs. The table is read on another connection, by plain
 //! SQL that shares no code with them. Writers may go on meanwhile, so only seqs up to a safe head are compared: the table must never
 //! change there again.
+//!
+//! [`verify_tables`] compares snapshots of live tables with the fold of an earlier one.
 
 mod comparison;
 mod difference;
 mod fingerprint;
+mod fold_reader;
+mod live_tables;
 mod recent_events;
 mod report;
 mod table;
+mod table_report;
 
 use std::time::Duration;
 
@@ -18,7 +23,9 @@ use tokio_postgres::Client;
 use uuid::Uuid;
 
 pub use self::difference::Difference;
+pub use self::live_tables::verify_tables;
 pub use self::report::{Progress, Report, VerifyError};
+pub use self::table_report::{TableDifference, TableProgress, TableReport};
 
 use self::comparison::{CATCH_UP_LIMIT, Comparison};
 use self::table::{LAST_VALUE_SQL, TRIMMED_SQL, query_number};

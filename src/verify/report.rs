@@ -3,6 +3,8 @@
 use super::difference::Difference;
 use crate::db::DatabaseError;
 use crate::journal::Cursor;
+use crate::session::ReadError;
+use crate::snapshot::SnapshotError;
 use crate::tail::pages::PageError;
 
 /// The result of a comparison.
@@ -76,6 +78,21 @@ pub enum VerifyError {
     /// A failover or a restore took place meanwhile.
     #[error("the database became another one (restored, promoted) while it was compared")]
     HistoryChanged,
+    /// A live table was published with another key or prefix meanwhile.
+    #[error("a table was published anew while it was compared")]
+    PublishedAnew,
+    /// A snapshot lacks its end.
+    #[error("a snapshot broke off before its end; the log above says why")]
+    SnapshotBrokeOff,
+    /// The tables are larger than what is compared: rows, and GiB.
+    #[error("the tables have more than {0} rows, or more than {1} GiB: compare fewer at a time")]
+    TooManyRows(usize, usize),
+    /// There is no snapshot of the tables.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The stream of the tables cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// A page of the stream could not be read.
     #[error(transparent)]
     Page(PageError),

@@ -18,9 +18,8 @@ impl Look {
     /// Adds the line of an event.
     pub(super) fn write(self, event: &Event, into: &mut Vec<u8>) {
         let line = match event.details() {
-            Ok(details) if !self.json => self.human(event, &details),
-            _ if event.json().chars().any(is_active) => compact(event.json()),
-            _ => event.json().to_owned(),
+            Ok(details) if !self.json => Cow::Owned(self.human(event, &details)),
+            _ => json_line(event.json()),
         };
         into.extend_from_slice(line.as_bytes());
         into.push(b'\n');
@@ -37,6 +36,19 @@ impl Look {
             safe(&event.kind),
             compact(details.payload.get()),
         )
+    }
+}
+
+/// JSON of one line as it came, but for characters on which a terminal would act.
+pub(super) fn json_line(json: &str) -> Cow<'_, str> {
+    if json.chars().any(is_active) { Cow::Owned(compact(json)) } else { Cow::Borrowed(json) }
+}
+
+/// To the millisecond, in the form in which it came.
+pub(super) fn short_time(at: &str) -> Cow<'_, str> {
+    match (at.get(..23), at.get(23..)) {
+        (Some(short), Some(rest)) if rest.ends_with('Z') => Cow::Owned(format!("{}Z", safe(short))),
+        _ => safe(at),
     }
 }
 
@@ -65,7 +77,7 @@ fn is_active(c: char) -> bool {
 }
 
 /// The text with such characters written out, in the way of JSON: within JSON it still means the same.
-pub(super) fn safe(text: &str) -> Cow<'_, str> {
+pub(in crate::cli) fn safe(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_active) {
         return Cow::Borrowed(text);
     }
@@ -79,7 +91,7 @@ fn push(c: char, into: &mut String) {
 }
 
 /// JSON on one line: without the blanks between its parts.
-fn compact(json: &str) -> String {
+pub(super) fn compact(json: &str) -> String {
     let mut shown = String::with_capacity(json.len());
     let (mut in_string, mut escaped) = (false, false);
     for c in json.chars() {
@@ -118,6 +130,9 @@ mod tests {
     fn the_time_is_short_and_never_trusted() {
         assert_eq!(time("2026-01-27T10:00:00.123456Z"), "2026-01-27 10:00:00.123");
         assert_eq!(time("\x1b[2J"), r"\u001b[2J");
+        assert_eq!(short_time("2026-01-27T10:00:00.123456Z"), "2026-01-27T10:00:00.123Z");
+        assert_eq!(short_time("2026-01-27T10:00:00.5Z"), "2026-01-27T10:00:00.5Z");
+        assert_eq!(short_time("\x1b[2J"), r"\u001b[2J");
         assert_eq!(time("2026-01-27T10:00:00Z"), "2026-01-27T10:00:00Z");
         assert!(!time("2026-01-27T1\u{9b}0:00.1234567Z").chars().any(is_active));
     }
