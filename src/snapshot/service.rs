@@ -270,18 +270,24 @@ impl Snapshots {
             requester: request.requester,
             client_limit: self.client_limit,
         };
-        let not_before = if request.sync { arrived } else { arrived - SHARED_FOR };
-        let (cursor, rows) = self.rows_of(key, reading, not_before).await?;
+        // A failure is shared by those alone who waited for it.
+        let accept = |outcome: &Outcome, begun: Instant| match outcome {
+            Outcome::Failed(_) => begun >= arrived,
+            Outcome::Whole(..) | Outcome::TooLarge => {
+                begun >= arrived || !request.sync && begun >= arrived - SHARED_FOR
+            }
+        };
+        let (cursor, rows) = self.rows_of(key, reading, accept).await?;
         self.answered.fetch_add(1, Ordering::Relaxed);
         Ok(Snapshot { cursor, tables: descriptions, rows })
     }
 
-    /// The rows of a reading that was begun at this time or later.
+    /// The rows of a shared reading that is accepted, or else of one that begins now.
     async fn rows_of(
         &self,
         key: SharedKey,
         reading: Reading,
-        not_before: Instant,
+        accept: impl FnOnce(&Outcome, Instant) -> bool,
     ) -> Result<(Cursor, Rows), SnapshotError> {
         let shared = Arc::clone(lock(&self.readings).entry(key.clone()).or_default());
         let mut own = None;
@@ -296,7 +302,7 @@ impl Snapshots {
                 Err(error) => Outcome::Failed(error),
             }
         };
-        let outcome = shared.get(not_before, read).await;
+        let outcome = shared.get_if(accept, read).await;
         match (outcome, own) {
             (_, Some(rows)) => Ok(rows),
             (Outcome::Whole(cursor, kept), None) => Ok((cursor, Rows::Whole(kept))),

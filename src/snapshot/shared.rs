@@ -25,8 +25,15 @@ impl<T> Default for Shared<T> {
 impl<T: Clone> Shared<T> {
     /// The newest result, if its work was begun at this time or later; else the work is done, by whoever is first.
     pub(super) async fn get(&self, not_before: Instant, work: impl Future<Output = T>) -> T {
+        self.get_if(|_, begun| begun >= not_before, work).await
+    }
+
+    /// The newest result, if it is accepted with the time at which its work was begun; else the work is done, by whoever is first.
+    pub(super) async fn get_if(&self, accept: impl FnOnce(&T, Instant) -> bool, work: impl Future<Output = T>) -> T {
         let mut newest = self.0.lock().await;
-        if let Some(result) = newest.as_ref().filter(|result| result.begun >= not_before) {
+        if let Some(result) = newest.as_ref()
+            && accept(&result.value, result.begun)
+        {
             return result.value.clone();
         }
         *newest = None;

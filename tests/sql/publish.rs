@@ -7,6 +7,7 @@ mod publish_options;
 mod publish_rights;
 mod published_tables;
 mod row_changes;
+mod state_keys;
 
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, SimpleQueryMessage};
@@ -35,6 +36,11 @@ pub(crate) fn unique(what: &str) -> String {
 }
 
 impl Shop {
+    /// The URL of the same database for another user.
+    pub(crate) fn url_of(&self, user: &str, password: &str) -> String {
+        self._db.url_of(user, password)
+    }
+
     pub(crate) async fn run(&self, sql: &str) {
         self.client.batch_execute(sql).await.unwrap_or_else(|e| panic!("{sql}: {e:?}"));
     }

@@ -25,7 +25,7 @@ async fn each_role_sees_the_rows_whose_events_it_sees() {
         let names: Vec<_> = tables["tables"].as_array().unwrap().iter().map(|table| table["table"].clone()).collect();
         match role {
             Role::Admin => assert_eq!((orders.len(), &orders[0]), (4, &own)),
-            _ => assert_eq!(orders, [own.clone()], "{role}"),
+            _ => assert_eq!(orders, std::slice::from_ref(&own), "{role}"),
         }
         // A table without an owner is nothing that a user may know of.
         assert_eq!(prices.status, if role == Role::User { 404 } else { 200 }, "{role}");
