@@ -111,6 +111,7 @@ COMMENT ON FUNCTION chat.instant(at text) IS 'A time in UTC with microseconds, a
 CREATE FUNCTION chat.rowcast_publish_conversations() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -133,7 +134,10 @@ declare
     large   boolean;
     room    bigint;
 begin
-    if op = 'truncate' then
+    if op = 'truncate' and tg_when = 'BEFORE' then
+        execute 'insert into rowcast.events (type, owner) select distinct ''chat.conversation.truncated'', case when octet_length(t.owner::text) between 1 and 256 then t.owner::text else ''rowcast:nobody'' end from only ' || tg_relid::regclass || ' as t';
+        return null;
+    elsif op = 'truncate' then
         insert into rowcast.events (type, public_safe) values ('chat.conversation.truncated', 'f');
         return null;
     end if;
@@ -459,6 +463,7 @@ COMMENT ON FUNCTION chat.rowcast_publish_conversations() IS 'Made by rowcast.pub
 CREATE FUNCTION chat.rowcast_publish_utterances() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -481,7 +486,10 @@ declare
     large   boolean;
     room    bigint;
 begin
-    if op = 'truncate' then
+    if op = 'truncate' and tg_when = 'BEFORE' then
+        execute 'insert into rowcast.events (type, owner) select distinct ''chat.utterance.truncated'', case when octet_length(t.owner::text) between 1 and 256 then t.owner::text else ''rowcast:nobody'' end from only ' || tg_relid::regclass || ' as t';
+        return null;
+    elsif op = 'truncate' then
         insert into rowcast.events (type, public_safe) values ('chat.utterance.truncated', 'f');
         return null;
     end if;
@@ -987,6 +995,7 @@ COMMENT ON FUNCTION chat.rowcast_publish_utterances() IS 'Made by rowcast.publis
 CREATE FUNCTION chat.rowcast_row_conversations(new record) RETURNS text[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -1114,6 +1123,7 @@ COMMENT ON FUNCTION chat.rowcast_row_conversations(new record) IS 'Made by rowca
 CREATE FUNCTION chat.rowcast_row_utterances(new record) RETURNS text[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -1295,13 +1305,15 @@ $$;
 COMMENT ON FUNCTION chat.rowcast_row_utterances(new record) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
--- Name: rowcast_rows_conversations(regclass, refcursor, text); Type: FUNCTION; Schema: chat; Owner: -
+-- Name: rowcast_rows_conversations(regclass, refcursor, text, integer); Type: FUNCTION; Schema: chat; Owner: -
 --
 
-CREATE FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+CREATE FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text, many integer) RETURNS TABLE(subject text, owner text, type text, payload text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET cursor_tuple_fraction TO '1'
+    SET row_security TO 'off'
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -1310,31 +1322,41 @@ CREATE FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcurso
     SET array_nulls TO 'on'
     AS $_$
 -- Written by rowcast.publish, form 3. Change it by publishing again.
+declare
+    place refcursor := opened;
 begin
-    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
-                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_conversations'
-                      and pg_has_role(current_user, p.proowner, 'usage')) then
-        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    if many is null then
+        if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                        where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_conversations'
+                          and pg_has_role(current_user, p.proowner, 'usage')) then
+            raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+        end if;
+        open place no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, case when octet_length(t.owner::text) between 1 and 256 then t.owner::text else ''rowcast:nobody'' end as owner, chat.rowcast_row_conversations(t) as rendered from only ' || source || ' as t where $1 is null or t.owner::text = $1 offset 0) as q where q.rendered is not null' using owned_by;
     end if;
-    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, case when octet_length(t.owner::text) between 1 and 256 then t.owner::text else ''rowcast:nobody'' end as owner, chat.rowcast_row_conversations(t) as rendered from only ' || source || ' as t where $1 is null or t.owner::text = $1 offset 0) as q where q.rendered is not null' using owned_by;
-    return opened;
+    for i in 1 .. coalesce(many, 0) loop
+        fetch place into subject, owner, type, payload;
+        exit when not found;
+        return next;
+    end loop;
 end
 $_$;
 
 --
--- Name: FUNCTION rowcast_rows_conversations(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: chat; Owner: -
+-- Name: FUNCTION rowcast_rows_conversations(source regclass, opened refcursor, owned_by text, many integer); Type: COMMENT; Schema: chat; Owner: -
 --
 
-COMMENT ON FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text, many integer) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
--- Name: rowcast_rows_utterances(regclass, refcursor, text); Type: FUNCTION; Schema: chat; Owner: -
+-- Name: rowcast_rows_utterances(regclass, refcursor, text, integer); Type: FUNCTION; Schema: chat; Owner: -
 --
 
-CREATE FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+CREATE FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text, many integer) RETURNS TABLE(subject text, owner text, type text, payload text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET cursor_tuple_fraction TO '1'
+    SET row_security TO 'off'
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -1343,22 +1365,30 @@ CREATE FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, 
     SET array_nulls TO 'on'
     AS $_$
 -- Written by rowcast.publish, form 3. Change it by publishing again.
+declare
+    place refcursor := opened;
 begin
-    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
-                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_utterances'
-                      and pg_has_role(current_user, p.proowner, 'usage')) then
-        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    if many is null then
+        if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                        where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_utterances'
+                          and pg_has_role(current_user, p.proowner, 'usage')) then
+            raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+        end if;
+        open place no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.conversation_id::text as subject, case when octet_length(t.owner::text) between 1 and 256 then t.owner::text else ''rowcast:nobody'' end as owner, chat.rowcast_row_utterances(t) as rendered from only ' || source || ' as t where $1 is null or t.owner::text = $1 offset 0) as q where q.rendered is not null' using owned_by;
     end if;
-    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.conversation_id::text as subject, case when octet_length(t.owner::text) between 1 and 256 then t.owner::text else ''rowcast:nobody'' end as owner, chat.rowcast_row_utterances(t) as rendered from only ' || source || ' as t where $1 is null or t.owner::text = $1 offset 0) as q where q.rendered is not null' using owned_by;
-    return opened;
+    for i in 1 .. coalesce(many, 0) loop
+        fetch place into subject, owner, type, payload;
+        exit when not found;
+        return next;
+    end loop;
 end
 $_$;
 
 --
--- Name: FUNCTION rowcast_rows_utterances(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: chat; Owner: -
+-- Name: FUNCTION rowcast_rows_utterances(source regclass, opened refcursor, owned_by text, many integer); Type: COMMENT; Schema: chat; Owner: -
 --
 
-COMMENT ON FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text, many integer) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
 -- Name: set_owner(); Type: FUNCTION; Schema: chat; Owner: -
@@ -2552,7 +2582,10 @@ declare
     large   boolean;
     room    bigint;
 begin
-    if op = 'truncate' then
+    if op = 'truncate' and tg_when = 'BEFORE' then
+        %11$s
+        return null;
+    elsif op = 'truncate' then
         insert into rowcast.events (type, public_safe) values (%1$L, %2$L);
         return null;
     end if;
@@ -2586,7 +2619,12 @@ $template$,
         rowcast.render_statements('new', 'after', names, types),
         emit[1],
         case when mapper is not null then 'before := null;' || rowcast.render_statements('new', 'after', names, types) else '' end,
-        emit[2]);
+        emit[2],
+        -- Whoever sees rows of his own alone is told that they are gone; the event for all others has no owner.
+        case when owner_column is null then '' else format('execute %L || tg_relid::regclass || %L;',
+            format('insert into rowcast.events (type, owner) select distinct %L, %s from %s', prefix || '.truncated',
+                   rowcast.owner_expression(table_name, owner_column, 't'), case when rel.relkind = 'p' then '' else 'only ' end),
+            ' as t') end);
 
     perform rowcast.unpublish(table_name);
     for i in 0 .. 1000 loop
@@ -2598,7 +2636,7 @@ $template$,
     end loop;
     function_id := format('%I.%I', schema_name, function_id);
     -- Each of these costs a little at every call, and few types care for them.
-    pins := 'set search_path = pg_catalog, pg_temp' || case when exists (
+    pins := 'set search_path = pg_catalog, pg_temp set quote_all_identifiers = off' || case when exists (
                 select from pg_attribute a
                  where a.attrelid = table_name and a.attname = any (watched)
                    and rowcast.base_type(a.atttypid) <> all (array['bool', 'int2', 'int4', 'int8', 'numeric', 'text',
@@ -2613,7 +2651,7 @@ $template$,
 
     settings := jsonb_build_object('columns', names, 'type_prefix', prefix, 'subject_column', subject_column,
         'owner_column', owner_column, 'symbol_column', symbol_column, 'trade_id_column', trade_id_column,
-        'map', mapper, 'public_safe', public_safe is true, 'state_key', named_by, 'removed_types', removes)
+        'map', mapper, 'public_safe', public_safe is true, 'state_key', named_by, 'removed_types', removes, 'keys', keys)
         || case when force then '{"force": true}'::jsonb else '{}'::jsonb end;
     execute format('create constraint trigger rowcast_publish_write after insert or delete on %s
                     deferrable initially deferred for each row execute function %s(%L)', table_name, function_id, settings);
@@ -2627,6 +2665,11 @@ $template$,
         (select string_agg(format('new.%I', w), ', ') from unnest(watched) w), function_id);
     execute format('create trigger rowcast_publish_truncate after truncate on %s
                     for each statement execute function %s()', table_name, function_id);
+    if owner_column is not null then
+        execute format('create trigger rowcast_publish_owners before truncate on %s
+                        for each statement execute function %s()', table_name, function_id);
+        execute format('alter table %s enable always trigger rowcast_publish_owners', table_name);
+    end if;
     -- Also for rows that arrive by logical replication.
     execute format('alter table %s enable always trigger rowcast_publish_write,
                                    enable always trigger rowcast_publish_update,
@@ -2730,27 +2773,37 @@ $template$, rowcast.render_statements('new', 'after', names, types),
                case when rel.relkind = 'p' then '' else 'only ' end),
         format(' as t where $1 is null or %s offset 0) as q', mine)
         || case when mapper is not null then ' where q.rendered is not null' else '' end];
-    execute format('create function %s(source regclass, opened refcursor, owned_by text) returns refcursor
-                    language plpgsql stable security definer set cursor_tuple_fraction = 1 %s as %L', rows_id, pins, format($template$
+    execute format('create function %s(source regclass, opened refcursor, owned_by text, many integer)
+                    returns table (subject text, owner text, type text, payload text)
+                    language plpgsql stable security definer set cursor_tuple_fraction = 1 set row_security = off %s as %L', rows_id, pins,
+                   format($template$
 -- Written by rowcast.publish, form 3. Change it by publishing again.
+declare
+    place refcursor := opened;
 begin
-    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
-                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = %L
-                      and pg_has_role(current_user, p.proowner, 'usage')) then
-        raise exception '%% is not published by this function', source using errcode = 'wrong_object_type';
+    if many is null then
+        if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                        where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = %L
+                          and pg_has_role(current_user, p.proowner, 'usage')) then
+            raise exception '%% is not published by this function', source using errcode = 'wrong_object_type';
+        end if;
+        open place no scroll for execute %L || source || %L using owned_by;
     end if;
-    open opened no scroll for execute %L || source || %L using owned_by;
-    return opened;
+    for i in 1 .. coalesce(many, 0) loop
+        fetch place into subject, owner, type, payload;
+        exit when not found;
+        return next;
+    end loop;
 end
 $template$, (parse_ident(trigger_id))[2], query[1], query[2]));
-    perform rowcast.keep_for_owner(rows_id || '(regclass, refcursor, text)', rel.relowner);
-    execute format('grant execute on function %s(regclass, refcursor, text) to rowcast_server', rows_id);
-    if not has_schema_privilege('rowcast_server', rel.relnamespace, 'usage') then
+    perform rowcast.keep_for_owner(rows_id || '(regclass, refcursor, text, integer)', rel.relowner);
+    execute format('grant execute on function %s(regclass, refcursor, text, integer) to rowcast_snapshots', rows_id);
+    if not has_schema_privilege('rowcast_snapshots', rel.relnamespace, 'usage') then
         if has_schema_privilege(rel.relnamespace, 'usage with grant option') then
-            execute format('grant usage on schema %s to rowcast_server', rel.relnamespace::regnamespace);
+            execute format('grant usage on schema %s to rowcast_snapshots', rel.relnamespace::regnamespace);
         else
             raise notice 'the server cannot read the rows of %', table_name
-                using hint = format('grant usage on schema %s to rowcast_server;', rel.relnamespace::regnamespace);
+                using hint = format('grant usage on schema %s to rowcast_snapshots;', rel.relnamespace::regnamespace);
         end if;
     end if;
 end
@@ -2769,16 +2822,23 @@ COMMENT ON FUNCTION rowcast.publish_readers(table_name regclass, trigger_id text
 CREATE FUNCTION rowcast.publish_settings(args bytea) RETURNS jsonb
     LANGUAGE plpgsql STABLE STRICT
     SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
+    AS $_$
 declare
     settings jsonb;
 begin
     settings := convert_from(substr(args, 1, length(args) - 1), getdatabaseencoding())::jsonb;
-    return case when jsonb_typeof(settings) = 'object' and jsonb_typeof(settings -> 'columns') = 'array' then settings end;
+    return case when jsonb_typeof(settings) = 'object' and jsonb_typeof(settings -> 'columns') = 'array'
+                 and not exists (
+                     select from unnest(array['columns', 'keys', 'state_key', 'removed_types']) as l (list)
+                      cross join lateral jsonb_array_elements(case when jsonb_typeof(settings -> l.list) = 'array' then settings -> l.list
+                                                                   else '[]'::jsonb end) as e (item)
+                      where jsonb_typeof(e.item) <> 'string')
+                 and settings ->> 'type_prefix' ~ '^[a-z0-9_]+([.][a-z0-9_]+)*$' and octet_length(settings ->> 'type_prefix') <= 118
+                then settings end;
 exception
     when others then return null;
 end
-$$;
+$_$;
 
 SET default_tablespace = '';
 
@@ -2890,6 +2950,43 @@ $_$;
 --
 
 COMMENT ON FUNCTION rowcast.query_events(cursor bigint, max_rows integer, types text[], min_level text, symbol text, trade_id uuid, subject text, owner text) IS 'Events after the cursor in seq order, never beyond the safe head. A null cursor begins with the oldest kept event.';
+
+--
+-- Name: read_rows(regclass, refcursor, text, boolean, integer); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.read_rows(source regclass, opened refcursor, owned_by text, for_public boolean, many integer) RETURNS TABLE(subject text, owner text, type text, payload text)
+    LANGUAGE plpgsql STABLE SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $_$
+declare
+    reader text;
+begin
+    select format('%I.%I', n.nspname, r.proname) into reader
+      from pg_trigger t
+      join pg_proc w on w.oid = t.tgfoid
+      join pg_proc r on r.pronamespace = w.pronamespace and r.proowner = w.proowner and r.prosecdef
+                    and r.proname = 'rowcast_rows_' || substr(w.proname, length('rowcast_publish_') + 1)
+                    and oidvectortypes(r.proargtypes) = 'regclass, refcursor, text, integer'
+      join pg_namespace n on n.oid = r.pronamespace
+     where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and t.tgparentid = 0;
+    if reader is null then
+        raise exception 'the rows of % cannot be read', source using errcode = 'undefined_function';
+    elsif for_public and many is null
+          and not exists (select from rowcast.published p where p.table_name = source and p.public_safe and p.owner_column is null) then
+        raise exception 'the rows of % are not public', source using errcode = 'insufficient_privilege';
+    end if;
+    -- No payload of the journal is longer. What an owner's own function makes longer is cut, and then refused as no JSON.
+    return query execute format('select left(r.subject, 1024), left(r.owner, 257), left(r.type, 129), left(r.payload, 262145) from %s($1, $2, $3, $4) r', reader)
+        using source, opened, owned_by, many;
+end
+$_$;
+
+--
+-- Name: FUNCTION read_rows(source regclass, opened refcursor, owned_by text, for_public boolean, many integer); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.read_rows(source regclass, opened refcursor, owned_by text, for_public boolean, many integer) IS 'Opens a cursor over the rows of a published table, or fetches from it. Whatever the owner of the table has made runs as that owner.';
 
 --
 -- Name: refuse_change(); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -3133,7 +3230,7 @@ begin
     for found_trigger in
         select t.tgname from pg_trigger t
          where t.tgrelid = table_name and t.tgparentid = 0 and not t.tgisinternal
-           and t.tgname in ('rowcast_publish_write', 'rowcast_publish_update', 'rowcast_publish_truncate')
+           and t.tgname in ('rowcast_publish_write', 'rowcast_publish_update', 'rowcast_publish_truncate', 'rowcast_publish_owners')
     loop
         execute format('drop trigger %I on %s', found_trigger.tgname, table_name);
         any_one := true;
@@ -3357,6 +3454,7 @@ COMMENT ON FUNCTION trading.remember_config() IS 'Writes every version of a sett
 CREATE FUNCTION trading.rowcast_publish_config() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -3379,7 +3477,10 @@ declare
     large   boolean;
     room    bigint;
 begin
-    if op = 'truncate' then
+    if op = 'truncate' and tg_when = 'BEFORE' then
+        
+        return null;
+    elsif op = 'truncate' then
         insert into rowcast.events (type, public_safe) values ('config.truncated', 'f');
         return null;
     end if;
@@ -3705,6 +3806,7 @@ COMMENT ON FUNCTION trading.rowcast_publish_config() IS 'Made by rowcast.publish
 CREATE FUNCTION trading.rowcast_publish_orders() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -3727,7 +3829,10 @@ declare
     large   boolean;
     room    bigint;
 begin
-    if op = 'truncate' then
+    if op = 'truncate' and tg_when = 'BEFORE' then
+        
+        return null;
+    elsif op = 'truncate' then
         insert into rowcast.events (type, public_safe) values ('order.truncated', 'f');
         return null;
     end if;
@@ -4449,6 +4554,7 @@ COMMENT ON FUNCTION trading.rowcast_publish_orders() IS 'Made by rowcast.publish
 CREATE FUNCTION trading.rowcast_publish_snapshots() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -4471,7 +4577,10 @@ declare
     large   boolean;
     room    bigint;
 begin
-    if op = 'truncate' then
+    if op = 'truncate' and tg_when = 'BEFORE' then
+        
+        return null;
+    elsif op = 'truncate' then
         insert into rowcast.events (type, public_safe) values ('snapshot.truncated', 't');
         return null;
     end if;
@@ -4869,6 +4978,7 @@ COMMENT ON FUNCTION trading.rowcast_publish_snapshots() IS 'Made by rowcast.publ
 CREATE FUNCTION trading.rowcast_publish_trades() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -4891,7 +5001,10 @@ declare
     large   boolean;
     room    bigint;
 begin
-    if op = 'truncate' then
+    if op = 'truncate' and tg_when = 'BEFORE' then
+        
+        return null;
+    elsif op = 'truncate' then
         insert into rowcast.events (type, public_safe) values ('trade.truncated', 't');
         return null;
     end if;
@@ -5577,6 +5690,7 @@ COMMENT ON FUNCTION trading.rowcast_publish_trades() IS 'Made by rowcast.publish
 CREATE FUNCTION trading.rowcast_row_config(new record) RETURNS text[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -5704,6 +5818,7 @@ COMMENT ON FUNCTION trading.rowcast_row_config(new record) IS 'Made by rowcast.p
 CREATE FUNCTION trading.rowcast_row_orders(new record) RETURNS text[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -5963,6 +6078,7 @@ COMMENT ON FUNCTION trading.rowcast_row_orders(new record) IS 'Made by rowcast.p
 CREATE FUNCTION trading.rowcast_row_snapshots(new record) RETURNS text[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -6114,6 +6230,7 @@ COMMENT ON FUNCTION trading.rowcast_row_snapshots(new record) IS 'Made by rowcas
 CREATE FUNCTION trading.rowcast_row_trades(new record) RETURNS text[]
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -6355,13 +6472,15 @@ $$;
 COMMENT ON FUNCTION trading.rowcast_row_trades(new record) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
--- Name: rowcast_rows_config(regclass, refcursor, text); Type: FUNCTION; Schema: trading; Owner: -
+-- Name: rowcast_rows_config(regclass, refcursor, text, integer); Type: FUNCTION; Schema: trading; Owner: -
 --
 
-CREATE FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+CREATE FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text, many integer) RETURNS TABLE(subject text, owner text, type text, payload text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET cursor_tuple_fraction TO '1'
+    SET row_security TO 'off'
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -6370,31 +6489,41 @@ CREATE FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, o
     SET array_nulls TO 'on'
     AS $_$
 -- Written by rowcast.publish, form 3. Change it by publishing again.
+declare
+    place refcursor := opened;
 begin
-    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
-                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_config'
-                      and pg_has_role(current_user, p.proowner, 'usage')) then
-        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    if many is null then
+        if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                        where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_config'
+                          and pg_has_role(current_user, p.proowner, 'usage')) then
+            raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+        end if;
+        open place no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.key::text as subject, null::text as owner, trading.rowcast_row_config(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
     end if;
-    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.key::text as subject, null::text as owner, trading.rowcast_row_config(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
-    return opened;
+    for i in 1 .. coalesce(many, 0) loop
+        fetch place into subject, owner, type, payload;
+        exit when not found;
+        return next;
+    end loop;
 end
 $_$;
 
 --
--- Name: FUNCTION rowcast_rows_config(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: trading; Owner: -
+-- Name: FUNCTION rowcast_rows_config(source regclass, opened refcursor, owned_by text, many integer); Type: COMMENT; Schema: trading; Owner: -
 --
 
-COMMENT ON FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text, many integer) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
--- Name: rowcast_rows_orders(regclass, refcursor, text); Type: FUNCTION; Schema: trading; Owner: -
+-- Name: rowcast_rows_orders(regclass, refcursor, text, integer); Type: FUNCTION; Schema: trading; Owner: -
 --
 
-CREATE FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+CREATE FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text, many integer) RETURNS TABLE(subject text, owner text, type text, payload text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET cursor_tuple_fraction TO '1'
+    SET row_security TO 'off'
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -6403,31 +6532,41 @@ CREATE FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, o
     SET array_nulls TO 'on'
     AS $_$
 -- Written by rowcast.publish, form 3. Change it by publishing again.
+declare
+    place refcursor := opened;
 begin
-    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
-                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_orders'
-                      and pg_has_role(current_user, p.proowner, 'usage')) then
-        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    if many is null then
+        if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                        where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_orders'
+                          and pg_has_role(current_user, p.proowner, 'usage')) then
+            raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+        end if;
+        open place no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, null::text as owner, trading.rowcast_row_orders(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
     end if;
-    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, null::text as owner, trading.rowcast_row_orders(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
-    return opened;
+    for i in 1 .. coalesce(many, 0) loop
+        fetch place into subject, owner, type, payload;
+        exit when not found;
+        return next;
+    end loop;
 end
 $_$;
 
 --
--- Name: FUNCTION rowcast_rows_orders(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: trading; Owner: -
+-- Name: FUNCTION rowcast_rows_orders(source regclass, opened refcursor, owned_by text, many integer); Type: COMMENT; Schema: trading; Owner: -
 --
 
-COMMENT ON FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text, many integer) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
--- Name: rowcast_rows_snapshots(regclass, refcursor, text); Type: FUNCTION; Schema: trading; Owner: -
+-- Name: rowcast_rows_snapshots(regclass, refcursor, text, integer); Type: FUNCTION; Schema: trading; Owner: -
 --
 
-CREATE FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+CREATE FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text, many integer) RETURNS TABLE(subject text, owner text, type text, payload text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET cursor_tuple_fraction TO '1'
+    SET row_security TO 'off'
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -6436,31 +6575,41 @@ CREATE FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor
     SET array_nulls TO 'on'
     AS $_$
 -- Written by rowcast.publish, form 3. Change it by publishing again.
+declare
+    place refcursor := opened;
 begin
-    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
-                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_snapshots'
-                      and pg_has_role(current_user, p.proowner, 'usage')) then
-        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    if many is null then
+        if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                        where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_snapshots'
+                          and pg_has_role(current_user, p.proowner, 'usage')) then
+            raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+        end if;
+        open place no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, null::text as owner, trading.rowcast_row_snapshots(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
     end if;
-    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, null::text as owner, trading.rowcast_row_snapshots(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
-    return opened;
+    for i in 1 .. coalesce(many, 0) loop
+        fetch place into subject, owner, type, payload;
+        exit when not found;
+        return next;
+    end loop;
 end
 $_$;
 
 --
--- Name: FUNCTION rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: trading; Owner: -
+-- Name: FUNCTION rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text, many integer); Type: COMMENT; Schema: trading; Owner: -
 --
 
-COMMENT ON FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text, many integer) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
--- Name: rowcast_rows_trades(regclass, refcursor, text); Type: FUNCTION; Schema: trading; Owner: -
+-- Name: rowcast_rows_trades(regclass, refcursor, text, integer); Type: FUNCTION; Schema: trading; Owner: -
 --
 
-CREATE FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text) RETURNS refcursor
+CREATE FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text, many integer) RETURNS TABLE(subject text, owner text, type text, payload text)
     LANGUAGE plpgsql STABLE SECURITY DEFINER
     SET cursor_tuple_fraction TO '1'
+    SET row_security TO 'off'
     SET search_path TO 'pg_catalog', 'pg_temp'
+    SET quote_all_identifiers TO 'off'
     SET "TimeZone" TO 'UTC'
     SET "DateStyle" TO 'ISO, YMD'
     SET "IntervalStyle" TO 'iso_8601'
@@ -6469,22 +6618,30 @@ CREATE FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, o
     SET array_nulls TO 'on'
     AS $_$
 -- Written by rowcast.publish, form 3. Change it by publishing again.
+declare
+    place refcursor := opened;
 begin
-    if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
-                    where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_trades'
-                      and pg_has_role(current_user, p.proowner, 'usage')) then
-        raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+    if many is null then
+        if not exists (select from pg_trigger t join pg_proc p on p.oid = t.tgfoid
+                        where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and p.proname = 'rowcast_publish_trades'
+                          and pg_has_role(current_user, p.proowner, 'usage')) then
+            raise exception '% is not published by this function', source using errcode = 'wrong_object_type';
+        end if;
+        open place no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, null::text as owner, trading.rowcast_row_trades(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
     end if;
-    open opened no scroll for execute 'select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, q.rendered[1], q.rendered[2] from (select t.id::text as subject, null::text as owner, trading.rowcast_row_trades(t) as rendered from only ' || source || ' as t where $1 is null or false offset 0) as q where q.rendered is not null' using owned_by;
-    return opened;
+    for i in 1 .. coalesce(many, 0) loop
+        fetch place into subject, owner, type, payload;
+        exit when not found;
+        return next;
+    end loop;
 end
 $_$;
 
 --
--- Name: FUNCTION rowcast_rows_trades(source regclass, opened refcursor, owned_by text); Type: COMMENT; Schema: trading; Owner: -
+-- Name: FUNCTION rowcast_rows_trades(source regclass, opened refcursor, owned_by text, many integer); Type: COMMENT; Schema: trading; Owner: -
 --
 
-COMMENT ON FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
+COMMENT ON FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text, many integer) IS 'Made by rowcast.publish; goes with rowcast.unpublish.';
 
 --
 -- Name: snapshot_event(text, jsonb, jsonb); Type: FUNCTION; Schema: trading; Owner: -
@@ -6733,7 +6890,11 @@ CREATE VIEW rowcast.published AS
         CASE jsonb_typeof((s.settings -> 'removed_types'::text))
             WHEN 'array'::text THEN ARRAY( SELECT jsonb_array_elements_text((s.settings -> 'removed_types'::text)) AS jsonb_array_elements_text)
             ELSE NULL::text[]
-        END AS removed_types
+        END AS removed_types,
+        CASE jsonb_typeof((s.settings -> 'keys'::text))
+            WHEN 'array'::text THEN ARRAY( SELECT jsonb_array_elements_text((s.settings -> 'keys'::text)) AS jsonb_array_elements_text)
+            ELSE NULL::text[]
+        END AS subject_keys
    FROM (((pg_trigger t
      JOIN pg_class c ON ((c.oid = t.tgrelid)))
      JOIN pg_proc p ON ((p.oid = t.tgfoid)))
@@ -6762,18 +6923,17 @@ CREATE VIEW rowcast.live_tables AS
     (p.owner_column IS NOT NULL) AS has_owner,
     p.public_safe,
     (p.map IS NOT NULL) AS has_map,
-    p.has_state,
+    (p.has_state AND (((p.map IS NOT NULL) OR rowcast.is_row_key((c.oid)::regclass, COALESCE(p.state_key, p.subject_keys))) IS TRUE)) AS has_state,
     p.state_key,
     p.removed_types,
-    ( SELECT format('%I.%I'::text, f.nspname, r.proname) AS format
+    (EXISTS ( SELECT
            FROM pg_proc r
-          WHERE ((r.pronamespace = w.pronamespace) AND (r.proowner = w.proowner) AND r.prosecdef AND (r.proname = ('rowcast_rows_'::text || substr((w.proname)::text, (length('rowcast_publish_'::text) + 1)))) AND has_function_privilege(r.oid, 'execute'::text) AND has_schema_privilege(r.pronamespace, 'usage'::text))) AS rows_function
-   FROM (((((rowcast.published p
+          WHERE ((r.pronamespace = w.pronamespace) AND (r.proowner = w.proowner) AND r.prosecdef AND (r.proname = ('rowcast_rows_'::text || substr((w.proname)::text, (length('rowcast_publish_'::text) + 1)))) AND (oidvectortypes(r.proargtypes) = 'regclass, refcursor, text, integer'::text) AND has_function_privilege('rowcast_snapshots'::name, r.oid, 'execute'::text) AND has_schema_privilege('rowcast_snapshots'::name, r.pronamespace, 'usage'::text)))) AS has_reader
+   FROM ((((rowcast.published p
      JOIN pg_class c ON ((c.oid = (p.table_name)::oid)))
      JOIN pg_namespace n ON ((n.oid = c.relnamespace)))
      JOIN pg_trigger t ON (((t.tgrelid = c.oid) AND (t.tgname = 'rowcast_publish_write'::name) AND (t.tgparentid = (0)::oid))))
-     JOIN pg_proc w ON ((w.oid = t.tgfoid)))
-     JOIN pg_namespace f ON ((f.oid = w.pronamespace)));
+     JOIN pg_proc w ON ((w.oid = t.tgfoid)));
 
 --
 -- Name: VIEW live_tables; Type: COMMENT; Schema: rowcast; Owner: -
@@ -7263,6 +7423,22 @@ CREATE INDEX trades_opened_at ON trading.trades USING btree (opened_at, id);
 CREATE INDEX trades_symbol_opened_at ON trading.trades USING btree (symbol, opened_at, id);
 
 --
+-- Name: conversations rowcast_publish_owners; Type: TRIGGER; Schema: chat; Owner: -
+--
+
+CREATE TRIGGER rowcast_publish_owners BEFORE TRUNCATE ON chat.conversations FOR EACH STATEMENT EXECUTE FUNCTION chat.rowcast_publish_conversations();
+
+ALTER TABLE chat.conversations ENABLE ALWAYS TRIGGER rowcast_publish_owners;
+
+--
+-- Name: utterances rowcast_publish_owners; Type: TRIGGER; Schema: chat; Owner: -
+--
+
+CREATE TRIGGER rowcast_publish_owners BEFORE TRUNCATE ON chat.utterances FOR EACH STATEMENT EXECUTE FUNCTION chat.rowcast_publish_utterances();
+
+ALTER TABLE chat.utterances ENABLE ALWAYS TRIGGER rowcast_publish_owners;
+
+--
 -- Name: conversations rowcast_publish_truncate; Type: TRIGGER; Schema: chat; Owner: -
 --
 
@@ -7298,7 +7474,7 @@ ALTER TABLE chat.utterances ENABLE ALWAYS TRIGGER rowcast_publish_update;
 -- Name: conversations rowcast_publish_write; Type: TRIGGER; Schema: chat; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON chat.conversations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chat.rowcast_publish_conversations('{"map": "chat.conversation_events(text,jsonb,jsonb)", "columns": ["id", "owner", "status", "opened_at", "closed_at"], "state_key": ["id"], "public_safe": false, "type_prefix": "chat.conversation", "owner_column": "owner", "removed_types": ["chat.conversation.deleted", "chat.conversation.removed"], "symbol_column": null, "subject_column": null, "trade_id_column": null}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON chat.conversations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chat.rowcast_publish_conversations('{"map": "chat.conversation_events(text,jsonb,jsonb)", "keys": ["id"], "columns": ["id", "owner", "status", "opened_at", "closed_at"], "state_key": ["id"], "public_safe": false, "type_prefix": "chat.conversation", "owner_column": "owner", "removed_types": ["chat.conversation.deleted", "chat.conversation.removed"], "symbol_column": null, "subject_column": null, "trade_id_column": null}');
 
 ALTER TABLE chat.conversations ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -7306,7 +7482,7 @@ ALTER TABLE chat.conversations ENABLE ALWAYS TRIGGER rowcast_publish_write;
 -- Name: utterances rowcast_publish_write; Type: TRIGGER; Schema: chat; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON chat.utterances DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chat.rowcast_publish_utterances('{"map": "chat.utterance_events(text,jsonb,jsonb)", "columns": ["id", "conversation_id", "position", "speaker_id", "speaker_name", "text", "said_at", "answers", "final", "outcome"], "state_key": ["id"], "public_safe": false, "type_prefix": "chat.utterance", "owner_column": "owner", "removed_types": ["chat.utterance.deleted", "chat.utterance.removed"], "symbol_column": null, "subject_column": "conversation_id", "trade_id_column": null}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON chat.utterances DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION chat.rowcast_publish_utterances('{"map": "chat.utterance_events(text,jsonb,jsonb)", "keys": ["conversation_id"], "columns": ["id", "conversation_id", "position", "speaker_id", "speaker_name", "text", "said_at", "answers", "final", "outcome"], "state_key": ["id"], "public_safe": false, "type_prefix": "chat.utterance", "owner_column": "owner", "removed_types": ["chat.utterance.deleted", "chat.utterance.removed"], "symbol_column": null, "subject_column": "conversation_id", "trade_id_column": null}');
 
 ALTER TABLE chat.utterances ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -7460,7 +7636,7 @@ ALTER TABLE trading.trades ENABLE ALWAYS TRIGGER rowcast_publish_update;
 -- Name: config rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.config DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_config('{"map": "trading.config_event(text,jsonb,jsonb)", "columns": ["key", "value", "version", "updated_at", "updated_by"], "state_key": ["key"], "public_safe": false, "type_prefix": "config", "owner_column": null, "removed_types": ["config.deleted", "config.removed"], "symbol_column": null, "subject_column": null, "trade_id_column": null}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.config DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_config('{"map": "trading.config_event(text,jsonb,jsonb)", "keys": ["key"], "columns": ["key", "value", "version", "updated_at", "updated_by"], "state_key": ["key"], "public_safe": false, "type_prefix": "config", "owner_column": null, "removed_types": ["config.deleted", "config.removed"], "symbol_column": null, "subject_column": null, "trade_id_column": null}');
 
 ALTER TABLE trading.config ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -7468,7 +7644,7 @@ ALTER TABLE trading.config ENABLE ALWAYS TRIGGER rowcast_publish_write;
 -- Name: orders rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_orders('{"map": "trading.order_event(text,jsonb,jsonb)", "columns": ["id", "client_order_id", "trade_id", "symbol", "side", "type", "status", "quantity", "limit_price", "filled_quantity", "average_price", "fees", "reject_reason", "placed_by", "created_at", "updated_at"], "state_key": ["id"], "public_safe": false, "type_prefix": "order", "owner_column": null, "removed_types": ["order.deleted", "order.removed"], "symbol_column": "symbol", "subject_column": null, "trade_id_column": "trade_id"}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.orders DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_orders('{"map": "trading.order_event(text,jsonb,jsonb)", "keys": ["id"], "columns": ["id", "client_order_id", "trade_id", "symbol", "side", "type", "status", "quantity", "limit_price", "filled_quantity", "average_price", "fees", "reject_reason", "placed_by", "created_at", "updated_at"], "state_key": ["id"], "public_safe": false, "type_prefix": "order", "owner_column": null, "removed_types": ["order.deleted", "order.removed"], "symbol_column": "symbol", "subject_column": null, "trade_id_column": "trade_id"}');
 
 ALTER TABLE trading.orders ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -7476,7 +7652,7 @@ ALTER TABLE trading.orders ENABLE ALWAYS TRIGGER rowcast_publish_write;
 -- Name: snapshots rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.snapshots DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_snapshots('{"map": "trading.snapshot_event(text,jsonb,jsonb)", "columns": ["id", "taken_at", "equity", "cash", "unrealized_profit", "positions", "taken_by"], "state_key": ["id"], "public_safe": true, "type_prefix": "snapshot", "owner_column": null, "removed_types": ["snapshot.deleted", "snapshot.removed"], "symbol_column": null, "subject_column": null, "trade_id_column": null}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.snapshots DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_snapshots('{"map": "trading.snapshot_event(text,jsonb,jsonb)", "keys": ["id"], "columns": ["id", "taken_at", "equity", "cash", "unrealized_profit", "positions", "taken_by"], "state_key": ["id"], "public_safe": true, "type_prefix": "snapshot", "owner_column": null, "removed_types": ["snapshot.deleted", "snapshot.removed"], "symbol_column": null, "subject_column": null, "trade_id_column": null}');
 
 ALTER TABLE trading.snapshots ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -7484,7 +7660,7 @@ ALTER TABLE trading.snapshots ENABLE ALWAYS TRIGGER rowcast_publish_write;
 -- Name: trades rowcast_publish_write; Type: TRIGGER; Schema: trading; Owner: -
 --
 
-CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.trades DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_trades('{"map": "trading.trade_event(text,jsonb,jsonb)", "columns": ["id", "client_order_id", "symbol", "side", "status", "quantity", "entry_price", "exit_price", "fees", "profit", "reason", "close_reason", "opened_by", "opened_at", "closed_at"], "state_key": ["id"], "public_safe": true, "type_prefix": "trade", "owner_column": null, "removed_types": ["trade.deleted", "trade.removed"], "symbol_column": "symbol", "subject_column": null, "trade_id_column": "id"}');
+CREATE CONSTRAINT TRIGGER rowcast_publish_write AFTER INSERT OR DELETE ON trading.trades DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION trading.rowcast_publish_trades('{"map": "trading.trade_event(text,jsonb,jsonb)", "keys": ["id"], "columns": ["id", "client_order_id", "symbol", "side", "status", "quantity", "entry_price", "exit_price", "fees", "profit", "reason", "close_reason", "opened_by", "opened_at", "closed_at"], "state_key": ["id"], "public_safe": true, "type_prefix": "trade", "owner_column": null, "removed_types": ["trade.deleted", "trade.removed"], "symbol_column": "symbol", "subject_column": null, "trade_id_column": "id"}');
 
 ALTER TABLE trading.trades ENABLE ALWAYS TRIGGER rowcast_publish_write;
 
@@ -7528,6 +7704,7 @@ ALTER TABLE ONLY trading.orders
 --
 
 GRANT USAGE ON SCHEMA chat TO rowcast_server;
+GRANT USAGE ON SCHEMA chat TO rowcast_snapshots;
 
 --
 -- Name: SCHEMA rowcast; Type: ACL; Schema: -; Owner: -
@@ -7536,12 +7713,14 @@ GRANT USAGE ON SCHEMA chat TO rowcast_server;
 GRANT USAGE ON SCHEMA rowcast TO rowcast_reader;
 GRANT USAGE ON SCHEMA rowcast TO rowcast_writer;
 GRANT USAGE ON SCHEMA rowcast TO rowcast_server;
+GRANT USAGE ON SCHEMA rowcast TO rowcast_snapshots;
 
 --
 -- Name: SCHEMA trading; Type: ACL; Schema: -; Owner: -
 --
 
 GRANT USAGE ON SCHEMA trading TO rowcast_server;
+GRANT USAGE ON SCHEMA trading TO rowcast_snapshots;
 
 --
 -- Name: FUNCTION conversation_events(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: ACL; Schema: chat; Owner: -
@@ -7580,18 +7759,18 @@ REVOKE ALL ON FUNCTION chat.rowcast_row_conversations(new record) FROM PUBLIC;
 REVOKE ALL ON FUNCTION chat.rowcast_row_utterances(new record) FROM PUBLIC;
 
 --
--- Name: FUNCTION rowcast_rows_conversations(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: chat; Owner: -
+-- Name: FUNCTION rowcast_rows_conversations(source regclass, opened refcursor, owned_by text, many integer); Type: ACL; Schema: chat; Owner: -
 --
 
-REVOKE ALL ON FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
-GRANT ALL ON FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text) TO rowcast_server;
+REVOKE ALL ON FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text, many integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION chat.rowcast_rows_conversations(source regclass, opened refcursor, owned_by text, many integer) TO rowcast_snapshots;
 
 --
--- Name: FUNCTION rowcast_rows_utterances(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: chat; Owner: -
+-- Name: FUNCTION rowcast_rows_utterances(source regclass, opened refcursor, owned_by text, many integer); Type: ACL; Schema: chat; Owner: -
 --
 
-REVOKE ALL ON FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
-GRANT ALL ON FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text) TO rowcast_server;
+REVOKE ALL ON FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text, many integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION chat.rowcast_rows_utterances(source regclass, opened refcursor, owned_by text, many integer) TO rowcast_snapshots;
 
 --
 -- Name: FUNCTION set_owner(); Type: ACL; Schema: chat; Owner: -
@@ -7800,6 +7979,7 @@ REVOKE ALL ON FUNCTION rowcast.publish_settings(args bytea) FROM PUBLIC;
 GRANT ALL ON FUNCTION rowcast.publish_settings(args bytea) TO rowcast_reader;
 GRANT ALL ON FUNCTION rowcast.publish_settings(args bytea) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.publish_settings(args bytea) TO rowcast_server;
+GRANT ALL ON FUNCTION rowcast.publish_settings(args bytea) TO rowcast_snapshots;
 
 --
 -- Name: TABLE events; Type: ACL; Schema: rowcast; Owner: -
@@ -7880,6 +8060,13 @@ REVOKE ALL ON FUNCTION rowcast.query_events(cursor bigint, max_rows integer, typ
 GRANT ALL ON FUNCTION rowcast.query_events(cursor bigint, max_rows integer, types text[], min_level text, symbol text, trade_id uuid, subject text, owner text) TO rowcast_reader;
 GRANT ALL ON FUNCTION rowcast.query_events(cursor bigint, max_rows integer, types text[], min_level text, symbol text, trade_id uuid, subject text, owner text) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.query_events(cursor bigint, max_rows integer, types text[], min_level text, symbol text, trade_id uuid, subject text, owner text) TO rowcast_server;
+
+--
+-- Name: FUNCTION read_rows(source regclass, opened refcursor, owned_by text, for_public boolean, many integer); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.read_rows(source regclass, opened refcursor, owned_by text, for_public boolean, many integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.read_rows(source regclass, opened refcursor, owned_by text, for_public boolean, many integer) TO rowcast_server;
 
 --
 -- Name: FUNCTION refuse_change(); Type: ACL; Schema: rowcast; Owner: -
@@ -8019,32 +8206,32 @@ REVOKE ALL ON FUNCTION trading.rowcast_row_snapshots(new record) FROM PUBLIC;
 REVOKE ALL ON FUNCTION trading.rowcast_row_trades(new record) FROM PUBLIC;
 
 --
--- Name: FUNCTION rowcast_rows_config(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: trading; Owner: -
+-- Name: FUNCTION rowcast_rows_config(source regclass, opened refcursor, owned_by text, many integer); Type: ACL; Schema: trading; Owner: -
 --
 
-REVOKE ALL ON FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
-GRANT ALL ON FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text) TO rowcast_server;
+REVOKE ALL ON FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text, many integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION trading.rowcast_rows_config(source regclass, opened refcursor, owned_by text, many integer) TO rowcast_snapshots;
 
 --
--- Name: FUNCTION rowcast_rows_orders(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: trading; Owner: -
+-- Name: FUNCTION rowcast_rows_orders(source regclass, opened refcursor, owned_by text, many integer); Type: ACL; Schema: trading; Owner: -
 --
 
-REVOKE ALL ON FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
-GRANT ALL ON FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text) TO rowcast_server;
+REVOKE ALL ON FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text, many integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION trading.rowcast_rows_orders(source regclass, opened refcursor, owned_by text, many integer) TO rowcast_snapshots;
 
 --
--- Name: FUNCTION rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: trading; Owner: -
+-- Name: FUNCTION rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text, many integer); Type: ACL; Schema: trading; Owner: -
 --
 
-REVOKE ALL ON FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
-GRANT ALL ON FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text) TO rowcast_server;
+REVOKE ALL ON FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text, many integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION trading.rowcast_rows_snapshots(source regclass, opened refcursor, owned_by text, many integer) TO rowcast_snapshots;
 
 --
--- Name: FUNCTION rowcast_rows_trades(source regclass, opened refcursor, owned_by text); Type: ACL; Schema: trading; Owner: -
+-- Name: FUNCTION rowcast_rows_trades(source regclass, opened refcursor, owned_by text, many integer); Type: ACL; Schema: trading; Owner: -
 --
 
-REVOKE ALL ON FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text) FROM PUBLIC;
-GRANT ALL ON FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text) TO rowcast_server;
+REVOKE ALL ON FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text, many integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION trading.rowcast_rows_trades(source regclass, opened refcursor, owned_by text, many integer) TO rowcast_snapshots;
 
 --
 -- Name: FUNCTION snapshot_event(op text, old jsonb, new jsonb, OUT type text, OUT level text, OUT payload jsonb); Type: ACL; Schema: trading; Owner: -
@@ -8143,6 +8330,7 @@ GRANT UPDATE(head) ON TABLE rowcast.journal_state TO rowcast_server;
 GRANT SELECT ON TABLE rowcast.published TO rowcast_reader;
 GRANT SELECT ON TABLE rowcast.published TO rowcast_writer;
 GRANT SELECT ON TABLE rowcast.published TO rowcast_server;
+GRANT SELECT ON TABLE rowcast.published TO rowcast_snapshots;
 
 --
 -- Name: TABLE live_tables; Type: ACL; Schema: rowcast; Owner: -

@@ -66,7 +66,7 @@ impl Lane {
             Self::Search => limits(SEARCH_LIMIT.as_secs(), 5, 64),
             Self::Probe => limits(PROBE_LIMIT.as_secs(), 1, 256),
             Self::Housekeeping => limits(30, 10, 256),
-            Self::Snapshot => limits(3600, 1, 64),
+            Self::Snapshot => limits(3600, 5, 256),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use postgres_types::Type;
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
@@ -18,7 +19,7 @@ use crate::db::{DatabaseError, Lane, MisroutedConnections, Requester};
 use crate::journal::{BEGIN, Cursor, Filter, JournalIdentity, Owners};
 use crate::session::{Announcer, ReadError, SendBudget, Start, StartPoint, Step, StreamReader};
 use crate::tail::pages::{Position, View};
-use crate::view::{Views, write_row};
+use crate::view::{PUBLIC, Views, write_row};
 
 /// How long a reading waits for the safe head, and so for the transactions that were in flight.
 pub(super) const HEAD_LIMIT: Duration = Duration::from_secs(10);
@@ -35,6 +36,9 @@ const FETCH_ROWS: usize = 2000;
 /// The most events beyond the safe head that a reading takes into account, and the most bytes of changes that it folds in.
 const SEEN_LIMIT: i64 = 1_000_000;
 const OVERLAY_BYTES: usize = 16 << 20;
+/// The end of the transaction. The functions of the tables' owners may have changed settings of the session or taken its locks: a rollback undoes
+/// the one, and the others are given back.
+const END: &str = "select pg_catalog.pg_advisory_unlock_all(); rollback";
 /// The budget of one step through the events behind the rows.
 const STEP_BUDGET: SendBudget = SendBudget { events: 1024, bytes: 1 << 20 };
 
@@ -56,8 +60,6 @@ pub(super) enum Part {
 pub(super) struct Reading {
     pub(super) announcer: Arc<Announcer>,
     pub(super) tables: Vec<LiveTable>,
-    /// The functions that read the rows, in the order of the tables.
-    pub(super) functions: Vec<String>,
     pub(super) owners: Owners,
     pub(super) view: View,
     pub(super) requester: Requester,
@@ -158,46 +160,49 @@ impl Reading {
         for (index, overlay) in overlays.iter_mut().enumerate() {
             self.send_rows(client, index, overlay, output).await?;
         }
-        limited(STATEMENT_LIMIT, client.batch_execute("commit")).await?;
+        limited(STATEMENT_LIMIT, client.batch_execute(END)).await?;
         output.send(Part::End).await?;
         Ok(Some(()))
     }
 
-    /// The beginning of the transaction: its settings, under which values look as in events, and the locks of the tables. Opening a
-    /// cursor takes them, and they are kept to the end. They come before the snapshot of the next statement, since a table that
+    /// The beginning of the transaction: its settings, and the locks of the tables. Opening a cursor takes them, and they are kept to the end. They come before the snapshot of the next statement, since a table that
     /// was truncated between the two would seem empty.
     fn begin(&self) -> String {
         let (lock, idle) = (LOCK_LIMIT.as_millis(), IDLE_LIMIT.as_millis());
-        let locks: String = self.calls("rowcast_lock", "null").map(|call| format!("; select {call}")).collect();
+        let locks: String =
+            (0..self.tables.len()).map(|index| format!("; {}", self.open_sql("lock", index, "null"))).collect();
         format!(
-            "{BEGIN}; set local search_path = pg_catalog, pg_temp; set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; \
-             set local intervalstyle = 'iso_8601'; set local bytea_output = 'hex'; set local extra_float_digits = 1; \
-             set local array_nulls = on; set local jit = off; set local synchronize_seqscans = off; set local statement_timeout = 0; \
+            "{BEGIN}; set local search_path = pg_catalog, pg_temp; set local jit = off; set local statement_timeout = 0; \
              set local lock_timeout = {lock}; set local idle_in_transaction_session_timeout = {idle}{locks}; close all"
         )
     }
 
-    /// A call for each table that opens the cursor over its rows.
-    fn calls(&self, cursor: &str, owner: &str) -> impl Iterator<Item = String> {
-        let tables = self.tables.iter().zip(&self.functions).enumerate();
-        tables.map(move |(index, (table, function))| {
-            format!("{function}({}::pg_catalog.oid::pg_catalog.regclass, '{cursor}_{index}', {owner})", table.source)
-        })
+    /// A query that opens the cursor over the rows of one table.
+    fn open_sql(&self, cursor: &str, index: usize, owner: &str) -> String {
+        let for_public = self.view == PUBLIC;
+        let source = self.tables[index].source;
+        format!(
+            "select pg_catalog.count(*) from rowcast.read_rows({source}::pg_catalog.oid::pg_catalog.regclass, \
+             'rowcast_{cursor}_{index}', {owner}, {for_public}, null)"
+        )
     }
 
     /// Opens the cursors, and returns the seqs of the tables' events beyond the head that are seen: in one statement, and so at one
     /// moment.
     async fn open(&self, client: &Client, head: i64) -> Result<Vec<i64>, SnapshotError> {
-        let calls: String = self.calls("rowcast_rows", "$4").map(|call| format!(", {call}")).collect();
+        // A table without an owner column has no rows of this owner, and its rows are for all who may read it.
+        let owner = |index: usize| if self.tables[index].has_owner { "$4" } else { "null" };
+        let opened = (0..self.tables.len()).map(|index| format!(", ({})", self.open_sql("rows", index, owner(index))));
+        let opened: String = opened.collect();
         let sql = format!(
             "select array(select above.seq from (select seq, type from rowcast.events where seq > $1 order by seq limit $2) above \
                            where pg_catalog.regexp_replace(above.type, '[.][^.]*$', '') = any ($3)), \
-                    (select pg_catalog.count(*) from (select from rowcast.events where seq > $1 limit $2) above){calls}"
+                    (select pg_catalog.count(*) from (select from rowcast.events where seq > $1 limit $2) above), $4::pg_catalog.text{opened}"
         );
         let prefixes: Vec<&str> = self.tables.iter().map(|table| table.prefix.as_str()).collect();
         let owner = match &self.owners {
-            Owners::NobodyOr(own) | Owners::Only(own) if self.tables.iter().any(|table| table.has_owner) => Some(own),
-            _ => None,
+            Owners::NobodyOr(own) | Owners::Only(own) => Some(own),
+            Owners::Any | Owners::Nobody => None,
         };
         let values: [(&(dyn postgres_types::ToSql + Sync), Type); 4] =
             [(&head, Type::INT8), (&SEEN_LIMIT, Type::INT8), (&prefixes, Type::TEXT_ARRAY), (&owner, Type::TEXT)];
@@ -268,7 +273,11 @@ impl Reading {
         overlay: &mut Overlay,
         output: &mut Output,
     ) -> Result<(), SnapshotError> {
-        let fetch = format!("fetch {FETCH_ROWS} from rowcast_rows_{index}");
+        let source = self.tables[index].source;
+        let fetch = format!(
+            "select subject, owner, type, payload from rowcast.read_rows({source}::pg_catalog.oid::pg_catalog.regclass, \
+             'rowcast_rows_{index}', null, false, {FETCH_ROWS})"
+        );
         let mut rows = RowWriter::new(self, &self.tables[index], overlay);
         loop {
             let mut found = 0;
@@ -322,7 +331,23 @@ impl<'a> RowWriter<'a> {
             return Ok(());
         }
         let kind = kind.unwrap_or(&self.inserted);
+        // The function of an owner may say anything. What is no JSON object would break the answer for all who read it.
+        if !payload.starts_with('{') || serde_json::from_str::<&RawValue>(payload).is_err() {
+            return Err(SnapshotError::NotSnapshottable(Arc::from(format!(
+                "A row of {} is no JSON object.",
+                self.table.name
+            ))));
+        }
         let Some(shown) = self.views.row(self.reading.view, kind, subject, payload) else { return Ok(()) };
+        let is_changed = |shown: Option<&str>, before: Option<&str>| shown.is_some() && shown != before;
+        if (is_changed(shown.subject.as_deref(), subject) || is_changed(Some(&*shown.payload), Some(payload)))
+            && self.table.name_row(shown.subject.as_deref(), &shown.payload) != self.table.name_row(subject, payload)
+        {
+            return Err(SnapshotError::NotSnapshottable(Arc::from(format!(
+                "What names a row of {} looks like a secret and is hidden, so that its rows cannot be told apart.",
+                self.table.name
+            ))));
+        }
         if !self.overlay.is_empty() {
             match self.overlay.pass(self.table.name_row(shown.subject.as_deref(), &shown.payload).as_deref()) {
                 Passed::Unchanged => {}

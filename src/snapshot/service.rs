@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_postgres::Client;
 
@@ -71,7 +71,6 @@ pub struct RowStream {
     first: std::vec::IntoIter<RowBlock>,
     rest: mpsc::Receiver<Part>,
     complete: bool,
-    _place: OwnedSemaphorePermit,
 }
 
 impl RowStream {
@@ -112,8 +111,6 @@ pub struct KeptRows {
     blocks: Vec<RowBlock>,
     weight: usize,
     kept_bytes: Arc<AtomicUsize>,
-    /// The place of the reading, where there was no room left for its rows: so no more of those are kept than may be read at once.
-    _place: Option<OwnedSemaphorePermit>,
 }
 
 impl KeptRows {
@@ -177,7 +174,6 @@ pub struct Snapshots {
     announcer: Arc<Announcer>,
     tables: Shared<Result<Arc<[LiveTable]>, SnapshotError>>,
     readings: Arc<Mutex<Readings>>,
-    places: Arc<Semaphore>,
     client_limit: Duration,
     kept_bytes: Arc<AtomicUsize>,
     answered: AtomicU64,
@@ -185,13 +181,12 @@ pub struct Snapshots {
 }
 
 impl Snapshots {
-    /// At most so many readings at once; the transaction of each may wait so long for its client.
-    pub fn new(announcer: Arc<Announcer>, at_once: usize, client_limit: Duration) -> Self {
+    /// The transaction of each reading may wait so long for its client.
+    pub fn new(announcer: Arc<Announcer>, client_limit: Duration) -> Self {
         Self {
             announcer,
             tables: Shared::default(),
             readings: Arc::default(),
-            places: Arc::new(Semaphore::new(at_once)),
             client_limit,
             kept_bytes: Arc::default(),
             answered: AtomicU64::new(0),
@@ -227,7 +222,7 @@ impl Snapshots {
 
     /// The tables of a request, in its order.
     async fn find(&self, request: &SnapshotRequest, arrived: Instant) -> Result<Vec<LiveTable>, SnapshotError> {
-        let mut not_before = arrived - SHARED_FOR;
+        let mut not_before = if request.sync { arrived } else { arrived - SHARED_FOR };
         loop {
             let all = self.tables_since(not_before).await?;
             let visible = |name: &String| {
@@ -249,9 +244,7 @@ impl Snapshots {
         let arrived = Instant::now();
         let tables = self.find(&request, arrived).await?;
         let views = self.announcer.pages().renderer();
-        let functions =
-            tables.iter().map(|table| table.rows_function(request.view, views.taxonomy()).map(str::to_owned));
-        let functions = functions.collect::<Result<Vec<_>, _>>()?;
+        tables.iter().try_for_each(|table| table.check_readable(request.view, views.taxonomy()))?;
         let descriptions = tables.iter().map(|table| table.describe(request.view, views.taxonomy())).collect();
         // Where no row has an owner, all see the same.
         let owners = match request.owners {
@@ -264,7 +257,6 @@ impl Snapshots {
         let reading = Reading {
             announcer: Arc::clone(&self.announcer),
             tables,
-            functions,
             owners,
             view: request.view,
             requester: request.requester,
@@ -294,7 +286,7 @@ impl Snapshots {
         let read = async {
             forget_later(&self.readings, key);
             match self.read(reading.clone()).await {
-                Ok((cursor, Rows::Whole(kept))) if kept._place.is_none() => Outcome::Whole(cursor, kept),
+                Ok((cursor, Rows::Whole(kept))) => Outcome::Whole(cursor, kept),
                 Ok(rows) => {
                     own = Some(rows);
                     Outcome::TooLarge
@@ -313,7 +305,6 @@ impl Snapshots {
 
     /// One reading: all rows, or as many as may be shared and the stream of the others.
     async fn read(&self, reading: Reading) -> Result<(Cursor, Rows), SnapshotError> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| SnapshotError::Busy)?;
         self.begun.fetch_add(1, Ordering::Relaxed);
         let (parts, mut taken) = mpsc::channel(PARTS);
         tokio::spawn(reading.run(parts));
@@ -328,23 +319,25 @@ impl Snapshots {
                 Some(Part::Failed(error)) => return Err(error),
                 Some(Part::End) => {
                     let cursor = cursor.ok_or_else(broken)?;
-                    return Ok((cursor, Rows::Whole(self.keep(blocks, place))));
+                    return Ok((cursor, Rows::Whole(self.keep(blocks)?)));
                 }
                 None => return Err(broken()),
             }
             if bytes > SHARED_BYTES {
                 let cursor = cursor.ok_or_else(broken)?;
                 let (first, rest) = (blocks.into_iter(), taken);
-                return Ok((cursor, Rows::Streamed(RowStream { first, rest, complete: false, _place: place })));
+                return Ok((cursor, Rows::Streamed(RowStream { first, rest, complete: false })));
             }
         }
     }
 
-    fn keep(&self, blocks: Vec<RowBlock>, place: OwnedSemaphorePermit) -> Arc<KeptRows> {
+    /// Keeps the rows of a whole reading, if there is room: clients that are slow to take theirs may hold all of it.
+    fn keep(&self, blocks: Vec<RowBlock>) -> Result<Arc<KeptRows>, SnapshotError> {
         let weight = blocks.iter().map(RowBlock::weight).sum();
         let kept_bytes = Arc::clone(&self.kept_bytes);
-        let has_room = kept_bytes.fetch_add(weight, Ordering::Relaxed) + weight <= KEPT_BYTES;
-        Arc::new(KeptRows { blocks, weight, kept_bytes, _place: (!has_room).then_some(place) })
+        let held = kept_bytes.fetch_add(weight, Ordering::Relaxed) + weight;
+        let kept = Arc::new(KeptRows { blocks, weight, kept_bytes });
+        if held <= KEPT_BYTES { Ok(kept) } else { Err(SnapshotError::Busy) }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::view::{PUBLIC, Taxonomy, field_texts};
 
 /// The view is the interface; see `docs/04_DB_SCHEMA.md`.
 const SQL: &str = "select source, name, prefix, columns, json_types, has_owner, public_safe, has_map, has_state, state_key, \
-                   removed_types, rows_function from rowcast.live_tables order by name";
+                   removed_types, has_reader from rowcast.live_tables order by name";
 
 /// What names a row of a table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,13 +69,15 @@ pub(super) struct LiveTable {
     /// `None` if nothing names its rows.
     key: Option<RowKey>,
     removes: Vec<String>,
-    /// `None` if it was published without, or the server may not call it.
-    rows_function: Option<String>,
+    /// False if it was published without the function that reads its rows, or that may not be called.
+    has_reader: bool,
 }
 
 /// All published tables.
 pub(super) async fn all(client: &Client) -> Result<Vec<LiveTable>, tokio_postgres::Error> {
-    client.query_typed(SQL, &[]).await?.iter().map(LiveTable::from_row).collect()
+    let rows = client.query_typed(SQL, &[]).await?;
+    // Whoever may append events can publish a table with settings of his own making. It must not hide the tables of others.
+    Ok(rows.iter().filter_map(|row| LiveTable::from_row(row).ok()).collect())
 }
 
 impl LiveTable {
@@ -92,7 +94,7 @@ impl LiveTable {
             has_map: row.try_get(7)?,
             key: has_state.then(|| fields.map_or(RowKey::Subject, RowKey::Fields)),
             removes: row.try_get::<_, Option<Vec<String>>>(10)?.unwrap_or_default(),
-            rows_function: row.try_get(11)?,
+            has_reader: row.try_get(11)?,
         })
     }
 
@@ -122,8 +124,8 @@ impl LiveTable {
         }
     }
 
-    /// The function that reads its rows for this view; else the sentence that says why there is none, and what to do.
-    pub(super) fn rows_function(&self, view: View, taxonomy: &Taxonomy) -> Result<&str, SnapshotError> {
+    /// Refuses a table whose rows cannot be read for this view, with the sentence that says what to do.
+    pub(super) fn check_readable(&self, view: View, taxonomy: &Taxonomy) -> Result<(), SnapshotError> {
         let name = &self.name;
         let refuse = |why: String| SnapshotError::NotSnapshottable(Arc::from(why));
         let Some(key) = &self.key else {
@@ -141,11 +143,12 @@ impl LiveTable {
         if view == PUBLIC {
             self.check_public(key, taxonomy).map_err(refuse)?;
         }
-        self.rows_function.as_deref().ok_or_else(|| {
-            refuse(format!(
-                "The server may not read the rows of {name}: publish it again, and grant usage on its schema to rowcast_server."
-            ))
-        })
+        if !self.has_reader {
+            return Err(refuse(format!(
+                "The server may not read the rows of {name}: publish it again, and grant usage on its schema to rowcast_snapshots."
+            )));
+        }
+        Ok(())
     }
 
     /// Checks that the public sees what names a row in every event of the table, and every removal.
@@ -215,7 +218,7 @@ impl LiveTable {
             has_map: false,
             key: Some(key),
             removes: vec![format!("{prefix}.deleted")],
-            rows_function: Some("f".to_owned()),
+            has_reader: true,
         }
     }
 }
@@ -245,11 +248,11 @@ mod tests {
     fn the_public_reads_a_table_only_if_it_sees_the_key_of_every_event_and_every_removal() {
         let table = LiveTable::for_tests("t", RowKey::Fields(vec!["id".to_owned()]));
         let refused = |types: &[(&str, &[&str])]| {
-            let error = table.rows_function(PUBLIC, &taxonomy(types)).unwrap_err();
+            let error = table.check_readable(PUBLIC, &taxonomy(types)).unwrap_err();
             assert!(matches!(error, SnapshotError::NotSnapshottable(_)));
             error.to_string()
         };
-        assert_eq!(table.rows_function(PUBLIC, &taxonomy(WHOLE)), Ok("f"));
+        assert_eq!(table.check_readable(PUBLIC, &taxonomy(WHOLE)), Ok(()));
         for missing in 0..4 {
             let mut types = WHOLE.to_vec();
             let (name, _) = types.remove(missing);
@@ -261,17 +264,17 @@ mod tests {
             assert!(refused(&types).contains(if changed == 1 { "same public fields" } else { "id, which names" }));
         }
         let by_subject = LiveTable::for_tests("t", RowKey::Subject);
-        assert!(by_subject.rows_function(PUBLIC, &taxonomy(WHOLE)).is_err());
-        assert_eq!(by_subject.rows_function(PRIVATE, &Taxonomy::default()), Ok("f"));
+        assert!(by_subject.check_readable(PUBLIC, &taxonomy(WHOLE)).is_err());
+        assert_eq!(by_subject.check_readable(PRIVATE, &Taxonomy::default()), Ok(()));
     }
 
     #[test]
     fn a_table_without_a_key_or_a_function_says_what_to_do() {
         let plain = LiveTable::for_tests("t", RowKey::Subject);
-        let said = |table: LiveTable| table.rows_function(PRIVATE, &Taxonomy::default()).unwrap_err().to_string();
+        let said = |table: LiveTable| table.check_readable(PRIVATE, &Taxonomy::default()).unwrap_err().to_string();
         assert!(said(LiveTable { key: None, ..plain.clone() }).contains("not deferrable"));
         assert!(said(LiveTable { key: None, has_map: true, ..plain.clone() }).contains("state_key => '{id}'"));
-        assert!(said(LiveTable { rows_function: None, ..plain }).contains("grant usage"));
+        assert!(said(LiveTable { has_reader: false, ..plain }).contains("grant usage"));
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub async fn verify_tables(
     // The result borrows the status, which the tail cannot change meanwhile, so it becomes a bool within the statement.
     let connected = timeout(CONNECT_LIMIT, status.wait_for(|s| s.connected)).await.is_ok_and(|s| s.is_ok());
     let compared = if connected {
-        let snapshots = Snapshots::new(Arc::clone(&announcer), 1, SNAPSHOT_WAITS);
+        let snapshots = Snapshots::new(Arc::clone(&announcer), SNAPSHOT_WAITS);
         let comparison = TableComparison { announcer, snapshots, names, report: TableReport::default(), on_progress };
         comparison.run(follow).await
     } else {

@@ -79,7 +79,7 @@ impl Context {
         shutdown: Shutdown,
     ) -> Self {
         let Guards { verifier, revoked, limits } = guards;
-        let snapshots = Snapshots::new(Arc::clone(&announcer), config.streams.snapshots, config.streams.write_stall);
+        let snapshots = Snapshots::new(Arc::clone(&announcer), config.streams.write_stall);
         Self {
             database,
             readiness,

@@ -1,6 +1,6 @@
 //! The bodies of responses.
 
-use std::convert::Infallible;
+use std::io;
 
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
@@ -9,12 +9,13 @@ use hyper::body::Bytes;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 
-/// The body of an answer: whole, or a stream.
-pub(in crate::http) type Outgoing = UnsyncBoxBody<Bytes, Infallible>;
+/// The body of an answer: whole, or a stream. An error in it ends the connection, so that nobody takes an answer without its end for
+/// a whole one.
+pub(in crate::http) type Outgoing = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A body that is all there.
 pub(in crate::http) fn whole(bytes: impl Into<Bytes>) -> Outgoing {
-    Full::new(bytes.into()).boxed_unsync()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// 200 with a JSON body.

@@ -1,7 +1,7 @@
 //! `GET /v1/snapshot` and `GET /v1/tables`: the rows of published tables with the cursor from which their events go on, and which tables
 //! there are.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -96,7 +96,9 @@ impl Form {
     fn wanted(headers: &HeaderMap) -> Self {
         let kinds =
             headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-        let mut kinds = kinds.map(|kind| kind.split(';').next().unwrap_or_default().trim());
+        // `q=0` says that this form is not wanted.
+        let wanted = kinds.filter(|kind| !kind.split(';').skip(1).any(|part| matches!(part.trim(), "q=0" | "q=0.0")));
+        let mut kinds = wanted.map(|kind| kind.split(';').next().unwrap_or_default().trim());
         let is_lines = |kind: &str| {
             ["application/x-ndjson", "application/ndjson", "application/jsonl"]
                 .iter()
@@ -113,7 +115,7 @@ impl Form {
         let answer = Answer::new(self, snapshot, presence);
         let chunks = stream::unfold(answer, |mut answer| async move {
             let chunk = answer.next().await?;
-            Some((Ok::<_, Infallible>(Frame::data(chunk)), answer))
+            Some((chunk.map(Frame::data), answer))
         });
         let mut response = Response::new(StreamBody::new(chunks).boxed_unsync());
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -173,21 +175,25 @@ impl Answer {
         Self { form, cursor: cursor.to_string(), tables, blocks, begun: 0, first: true, ended: false, presence }
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
-        if self.ended || self.presence.as_ref().is_some_and(Presence::is_revoked) {
+    async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        if self.ended {
             return None;
+        }
+        if self.presence.as_ref().is_some_and(Presence::is_revoked) {
+            self.ended = true;
+            return Some(Err(io::ErrorKind::PermissionDenied.into()));
         }
         let Self { form, cursor, tables, blocks, begun, first, .. } = self;
         let chunk = match form {
             Form::Lines => blocks.next(|block| lines(&tables[block.table], block)).await,
             Form::Json => blocks.next(|block| members(cursor, tables, begun, first, block)).await,
         };
-        if chunk.is_some() {
-            return chunk;
+        if let Some(chunk) = chunk {
+            return Some(Ok(chunk));
         }
         self.ended = true;
-        // An answer whose rest is missing does not pretend to be whole: it lacks its end.
-        self.blocks.is_complete().then(|| self.end())
+        // An answer whose rest is missing does not pretend to be whole.
+        Some(if self.blocks.is_complete() { Ok(self.end()) } else { Err(io::ErrorKind::UnexpectedEof.into()) })
     }
 
     fn end(&mut self) -> Bytes {

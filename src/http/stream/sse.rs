@@ -1,7 +1,7 @@
 //! `GET /v1/events/stream`: a session as server-sent events. The id of each event is its cursor, so that a browser resumes by
 //! itself.
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ pub(in crate::http) async fn stream(
     context.counts.session_begun();
     let chunks = stream::unfold(session, |mut session| async move {
         let chunk = session.next().await?;
-        Some((Ok::<_, Infallible>(Frame::data(chunk)), session))
+        Some((Ok::<_, io::Error>(Frame::data(chunk)), session))
     });
     let mut response = Response::new(StreamBody::new(chunks).boxed_unsync());
     let headers = response.headers_mut();

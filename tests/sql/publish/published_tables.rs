@@ -61,7 +61,7 @@ async fn no_line_break_in_a_name_ends_the_comment_or_the_literal_that_it_stands_
             shop.run(&format!("truncate shop.{name}")).await;
             assert_eq!(
                 shop.lines("select type from rowcast.events order by seq").await,
-                ["told", "a.inserted", "a.truncated"]
+                ["told", "a.inserted", "a.truncated", "a.truncated", "a.truncated"]
             );
             assert_eq!(shop.one("select coalesce(current_setting('shop.ran', true), '')").await, "", "{name:?}");
         }

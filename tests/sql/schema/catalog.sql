@@ -71,14 +71,14 @@ with spaces as (
      group by fact, privilege, is_grantable, grantee, attnum is null
 ), owners as (
     select owner from spaces where name <> 'public' union select owner from relations
-    union select proowner from functions union select typowner from types
+    union select proowner from functions where proname <> 'read_rows' union select typowner from types
 )
 -- One line each: what stands in a definition as a tab or a line end is written as people write it in SQL.
 select fact, replace(replace(replace(regexp_replace(btrim(value), '\n\s*(?=(CASE|WHEN|ELSE|END)\M)', ' ', 'g'), E'\t', '\t'), E'\n', '\n'), E'\r', '\r') as is from (
 
 -- The database and its schemas. Roles belong to the cluster: those count that hold something here.
 select 'database' as fact, 'present' as value
-union all select 'database: owners', case count(*) when 1 then 'one role owns everything' else count(*) || ' roles' end from owners
+union all select 'database: owners', case count(*) when 1 then 'one role owns everything but rowcast.read_rows' else count(*) || ' roles' end from owners
 union all select 'schema ' || name, 'present' from spaces where name <> 'public'
 union all select 'schema ' || name || ': comment', obj_description(oid, 'pg_namespace') from spaces where name <> 'public'
 union all select fact || ': grant to ' || grantee, string_agg(privilege, ', ' order by rank, privilege) from given

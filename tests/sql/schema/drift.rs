@@ -281,7 +281,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("alter role rowcast_reader login", &["role rowcast_reader: attributes: specified `nologin`, is `login`"]),
     (
         "create role rowcast_drift; alter table chat.speakers owner to rowcast_drift",
-        &["database: owners: specified `one role owns everything`, is `2 roles`"],
+        &["database: owners: specified `one role owns everything but rowcast.read_rows`, is `2 roles`"],
     ),
 ];
 

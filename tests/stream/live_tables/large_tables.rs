@@ -48,7 +48,7 @@ async fn a_table_beyond_what_is_shared_is_streamed_whole() {
 
 #[tokio::test]
 async fn a_client_that_reads_nothing_holds_no_transaction_and_no_place_for_longer_than_the_write_stall() {
-    let settings = [("ROWCAST_WRITE_STALL", "1s"), ("ROWCAST_SNAPSHOTS", "2")];
+    let settings = [("ROWCAST_WRITE_STALL", "8s"), ("ROWCAST_SNAPSHOTS", "2")];
     let shop = LiveShop::start(TABLE, &settings).await;
     // One subject has all places but one.
     let (one, two) = (ask(&shop, "one").await, ask(&shop, "two").await);

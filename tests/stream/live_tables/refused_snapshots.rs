@@ -45,6 +45,10 @@ async fn a_table_whose_rows_cannot_be_read_says_what_to_do() {
          create table shop.swapped (id int primary key deferrable); select rowcast.publish('shop.swapped');
          create table shop.many (who text); select rowcast.publish('shop.many', subject_column => 'who');
          create table shop.renamed (id int primary key, v int); select rowcast.publish('shop.renamed');
+         create table shop.hidden (id text primary key); select rowcast.publish('shop.hidden');
+         insert into shop.hidden values ('AKIAIOSFODNN7EXAMPLE');
+         create table shop.unkeyed (id int primary key); select rowcast.publish('shop.unkeyed');
+         alter table shop.unkeyed drop constraint unkeyed_pkey;
          create table shop.fine (id int primary key); select rowcast.publish('shop.fine');
          alter table shop.renamed rename v to w",
         &[],
@@ -55,6 +59,8 @@ async fn a_table_whose_rows_cannot_be_read_says_what_to_do() {
         ("swapped", "not deferrable"),
         ("many", "not deferrable"),
         ("renamed", "Publish the table again"),
+        ("hidden", "looks like a secret"),
+        ("unkeyed", "not deferrable"),
     ] {
         let answer = shop.admin(&format!("/v1/snapshot?table=shop.{table}")).await;
         assert_eq!(code_of(&answer), (409, "not_snapshottable".to_owned()), "{table}: {}", answer.body);

@@ -14,6 +14,11 @@ const TABLES: &str = "
     insert into shop.orders values (1, 'ann', 'password=hunter2'), (2, 'bob', ''), (3, null, ''), (4, repeat('x', 300), '');
     insert into shop.prices values (1, 10, 5)";
 
+const LISTED: &str = "
+    insert into rowcast.event_types (type, description, public_fields) values
+        ('shop.prices.inserted', 'A price.', '{id,price}'), ('shop.prices.updated', 'A price.', '{id,price}'),
+        ('shop.prices.deleted', 'A price.', '{id}'), ('shop.prices.truncated', 'All prices.', '{}')";
+
 #[tokio::test]
 async fn each_role_sees_the_rows_whose_events_it_sees() {
     let shop = LiveShop::start(TABLES, &[]).await;
@@ -35,6 +40,46 @@ async fn each_role_sees_the_rows_whose_events_it_sees() {
     }
     let no_token = shop.get(None, "/v1/snapshot?table=shop.prices").await;
     assert_eq!(code_of(&no_token), (401, "unauthorized".to_owned()));
+    shop.end().await;
+}
+
+#[tokio::test]
+async fn a_table_with_owners_and_one_without_are_read_together() {
+    let shop = LiveShop::start(TABLES, &[]).await;
+    for path in ["/v1/snapshot?table=shop.prices&table=shop.orders", "/v1/snapshot?table=shop.orders&table=shop.prices"]
+    {
+        let answer = shop.get(Some((Role::Viewer, "ann")), path).await.json();
+        let rows: Vec<_> =
+            answer["tables"].as_array().unwrap().iter().map(|table| table["rows"].as_array().unwrap().len()).collect();
+        assert_eq!(rows, [1, 1], "{path}");
+    }
+    shop.end().await;
+}
+
+#[tokio::test]
+async fn each_owner_is_told_of_a_truncation() {
+    let shop = LiveShop::start(TABLES, &[]).await;
+    shop.run("truncate shop.orders").await;
+    for (role, subject, told) in
+        [(Role::User, "ann", 1), (Role::User, "carol", 0), (Role::Viewer, "carol", 1), (Role::Viewer, "bob", 2)]
+    {
+        let events = "/v1/events?cursor=earliest&type=shop.orders.truncated&sync=true";
+        let events = shop.get(Some((role, subject)), events).await.json();
+        assert_eq!(events["events"].as_array().unwrap().len(), told, "{role} {subject}");
+    }
+    shop.end().await;
+}
+
+#[tokio::test]
+async fn what_is_public_no_more_is_not_read_for_the_public_even_within_the_second() {
+    let shop = LiveShop::start(TABLES, &[("ROWCAST_PUBLIC_STREAM", "on")]).await;
+    shop.run(LISTED).await;
+    let path = "/public/v1/snapshot?table=shop.prices";
+    until("the taxonomy is known", || async { shop.get(None, path).await.status == 200 }).await;
+    shop.run("select rowcast.publish('shop.prices', state_key => '{id}'); insert into shop.prices values (9, 9, 9)")
+        .await;
+    let answer = shop.get(None, &format!("{path}&sync=true")).await;
+    assert_eq!(answer.status, 404, "{}", answer.body);
     shop.end().await;
 }
 
@@ -80,12 +125,7 @@ async fn the_public_sees_listed_fields_of_tables_that_are_public_and_nothing_els
     let refused = shop.get(None, path).await;
     assert_eq!(code_of(&refused), (409, "not_snapshottable".to_owned()));
     assert!(refused.json()["detail"].as_str().unwrap().contains("shop.prices."), "{}", refused.body);
-    shop.run(
-        "insert into rowcast.event_types (type, description, public_fields) values
-             ('shop.prices.inserted', 'A price.', '{id,price}'), ('shop.prices.updated', 'A price.', '{id,price}'),
-             ('shop.prices.deleted', 'A price.', '{id}'), ('shop.prices.truncated', 'All prices.', '{}')",
-    )
-    .await;
+    shop.run(LISTED).await;
     until("the taxonomy is known", || async { shop.get(None, path).await.status == 200 }).await;
     let answer = shop.get(None, path).await.json();
     assert_eq!(answer["tables"][0]["columns"], json!(["id", "price"]));

@@ -1,6 +1,6 @@
 //! The opening handshake of WebSocket (RFC 6455, 4.2): checks the headers of an upgrade, and makes its response.
 
-use http_body_util::BodyExt;
+use bytes::Bytes;
 use hyper::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
     UPGRADE,
@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::http::request::authenticate::{PROTOCOL, offers_protocol};
 use crate::http::request::headers::listed;
-use crate::http::response::json::Outgoing;
+use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::problem::Problem;
 
 /// Checks the request for a WebSocket, and makes the response that grants it.
@@ -31,7 +31,7 @@ pub(super) fn accept(version: Version, headers: &HeaderMap) -> Result<Response<O
     let key = key.ok_or_else(|| Problem::bad_request("Sec-WebSocket-Key must be 16 bytes in base64, once."))?;
     let accept = HeaderValue::from_str(&derive_accept_key(key.as_bytes())).map_err(|_| Problem::internal())?;
 
-    let mut response = Response::new(http_body_util::Empty::new().boxed_unsync());
+    let mut response = Response::new(whole(Bytes::new()));
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let response_headers = response.headers_mut();
     response_headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
