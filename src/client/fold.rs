@@ -169,9 +169,11 @@ impl Fold {
         let described = self.tables.get(table)?;
         if described.word_of(kind)? == "truncated" {
             let rows = std::mem::take(self.rows.get_mut(table)?);
+            // A table with owners tells it to each of them, and an administrator hears all of that.
+            let is_told_again = rows.is_empty() && !self.is_exceeded;
             self.count -= rows.len();
             self.bytes -= rows.iter().map(|(name, row)| weight(name, &row.payload)).sum::<usize>();
-            return Some((None, Change::Emptied));
+            return Some((None, if is_told_again { Change::Same } else { Change::Emptied }));
         }
         let is_removal = described.removes.iter().any(|removal| removal == kind);
         let Some(name) = described.name_row(subject, payload) else { return Some((None, Change::NotCompared)) };
@@ -261,6 +263,7 @@ mod tests {
         assert_eq!(event(&mut fold, "deleted", "7", "{}"), Some(Change::Removed(None)));
         assert_eq!(fold.count(), 1);
         assert_eq!(event(&mut fold, "truncated", "", "{}"), Some(Change::Emptied));
+        assert_eq!(event(&mut fold, "truncated", "", "{}"), Some(Change::Same));
         assert_eq!((fold.count(), fold.bytes), (0, 0));
     }
 
