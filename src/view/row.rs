@@ -39,7 +39,7 @@ pub fn write_row(out: &mut Vec<u8>, subject: Option<&str>, payload: &str) {
     out.extend_from_slice(payload.as_bytes());
 }
 
-/// The texts of these fields of a JSON object as one text; `None` if a field is missing.
+/// The members of a JSON object with these names, as one text; `None` if one is missing.
 pub fn field_texts(payload: &str, fields: &[String]) -> Option<String> {
     let members = members(payload)?;
     let text = |field: &String| members.iter().rev().find(|member| member.key == *field).map(|member| member.text);
@@ -73,7 +73,7 @@ mod tests {
     fn the_fields_of_a_key_are_told_apart() {
         let fields = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         let payload = r#"{"a": 1, "b": "1", "c": {"a": 2}}"#;
-        assert_eq!(field_texts(payload, &fields(&["b", "a"])).as_deref(), Some(r#""1", 1"#));
+        assert_eq!(field_texts(payload, &fields(&["b", "a"])).as_deref(), Some(r#""b": "1", "a": 1"#));
         assert_eq!(field_texts(payload, &fields(&["a", "d"])), None);
         assert_eq!(field_texts("[]", &fields(&["a"])), None);
     }
