@@ -158,7 +158,8 @@ impl Fold {
         vanished
     }
 
-    /// Folds an event in, and says what names its row and what became of it; `None` for an event of another table.
+    /// Folds an event in, and says what names its row and what became of it; `None` for an event of another table, and for a
+    /// truncation of a table that has no rows already.
     pub fn apply(
         &mut self,
         table: usize,
@@ -173,7 +174,7 @@ impl Fold {
             let is_told_again = rows.is_empty() && !self.is_exceeded;
             self.count -= rows.len();
             self.bytes -= rows.iter().map(|(name, row)| weight(name, &row.payload)).sum::<usize>();
-            return Some((None, if is_told_again { Change::Same } else { Change::Emptied }));
+            return (!is_told_again).then_some((None, Change::Emptied));
         }
         let is_removal = described.removes.iter().any(|removal| removal == kind);
         let Some(name) = described.name_row(subject, payload) else { return Some((None, Change::NotCompared)) };
@@ -263,7 +264,7 @@ mod tests {
         assert_eq!(event(&mut fold, "deleted", "7", "{}"), Some(Change::Removed(None)));
         assert_eq!(fold.count(), 1);
         assert_eq!(event(&mut fold, "truncated", "", "{}"), Some(Change::Emptied));
-        assert_eq!(event(&mut fold, "truncated", "", "{}"), Some(Change::Same));
+        assert_eq!(event(&mut fold, "truncated", "", "{}"), None);
         assert_eq!((fold.count(), fold.bytes), (0, 0));
     }
 

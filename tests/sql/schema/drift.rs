@@ -125,6 +125,7 @@ const CASES: &[(&str, &[&str])] = &[
     (
         "alter table chat.utterances disable trigger all",
         &[
+            "table chat.utterances: trigger rowcast_publish_owners: enabled: specified `always`, is `disabled`",
             "table chat.utterances: trigger rowcast_publish_truncate: enabled: specified `always`, is `disabled`",
             "table chat.utterances: trigger rowcast_publish_update: enabled: specified `always`, is `disabled`",
             "table chat.utterances: trigger rowcast_publish_write: enabled: specified `always`, is `disabled`",

@@ -196,7 +196,7 @@ async fn a_client_of_two_nodes_that_are_killed_gets_everything_once_and_in_order
     let sql = "select seq from rowcast.events where type <> 'the.end' order by seq";
     let stored: Vec<i64> = client.query(sql, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
     assert!(seen == stored, "{} of {} events", seen.len(), stored.len());
-    assert!(stored.len() > 500 && connections > 3, "{} events, {connections} connections", stored.len());
+    assert!(stored.len() > 500 && connections > 1, "{} events, {connections} connections", stored.len());
     meddler.abort();
     drop(nodes);
 }
