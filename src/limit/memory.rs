@@ -36,7 +36,7 @@ impl KeyDigest {
     }
 
     /// The name of the key in Redis.
-    pub(super) fn redis_key(&self, class: Class) -> String {
+    pub(super) fn name_in_redis(&self, class: Class) -> String {
         let mut name = format!("rowcast:limit:{}:", class.name());
         for byte in self.0 {
             // Writing to a String cannot fail.
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_key_says_nothing_of_what_it_was_made_of() {
-        let name = digest("hunter2").redis_key(Class::Public);
+        let name = digest("hunter2").name_in_redis(Class::Public);
         assert_eq!(name.len(), "rowcast:limit:public:".len() + 32);
         assert!(!name.contains("hunter2") && !format!("{:?}", digest("hunter2")).contains("hunter2"));
         assert_ne!(digest("a"), digest("b"));

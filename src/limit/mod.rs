@@ -140,7 +140,7 @@ impl Limits {
     /// The decision of Redis, if it makes one.
     async fn shared(&self, counter: &Counter, class: Class, digest: &KeyDigest, cost: u32) -> Option<Decision> {
         let quota = counter.debts.quota();
-        let taken = self.0.redis.as_ref()?.take(&digest.redis_key(class), quota, cost).await?;
+        let taken = self.0.redis.as_ref()?.take(&digest.name_in_redis(class), quota, cost).await?;
         Some(quota.decision(taken, cost))
     }
 

@@ -92,7 +92,7 @@ impl Announcer {
     }
 
     /// The position that was announced last.
-    pub fn position(&self) -> Position {
+    pub fn announced_position(&self) -> Position {
         self.announced.borrow().clone()
     }
 
@@ -144,7 +144,7 @@ impl Announcer {
 
     /// Announces a position, and wakes the readers whose filter passes one of the new events. Returns the number of readers woken.
     pub(super) fn announce(&self, position: Position) -> usize {
-        let before = self.position();
+        let before = self.announced_position();
         // If retention trimmed events beyond the last head, new events may be missing from the pages.
         let is_continuous = before.epoch == position.epoch && before.known && position.trimmed <= before.head;
         let new_pages = if is_continuous { self.pages_between(before.head, &position) } else { None };
@@ -213,7 +213,7 @@ impl Announcer {
         for key in filter.keys() {
             waiters.entry(key).or_default().insert(number, Arc::clone(&waiter));
         }
-        WaitsFor::Match { number, waiter, must_read_upto: 0, head: None }
+        WaitsFor::Match { number, waiter, must_read_upto: 0, head_moves: None }
     }
 }
 
@@ -246,7 +246,7 @@ enum WaitsFor {
     /// The reader is registered with its filter. A wake-up obliges it to read every event up to the head that it
     /// then sees, `must_read_upto`. While its cursor is ahead of this node's head, it also waits for the next head, to find out when the
     /// node has caught up with it.
-    Match { number: u64, waiter: Arc<Waiter>, must_read_upto: i64, head: Option<watch::Receiver<Position>> },
+    Match { number: u64, waiter: Arc<Waiter>, must_read_upto: i64, head_moves: Option<watch::Receiver<Position>> },
 }
 
 impl Registration {
@@ -255,12 +255,12 @@ impl Registration {
     pub(super) fn look(&mut self, read: &mut ReadState) -> Position {
         match &mut self.waits_for {
             WaitsFor::Head(announced) => announced.borrow_and_update().clone(),
-            WaitsFor::Match { waiter, must_read_upto, head, .. } => {
+            WaitsFor::Match { waiter, must_read_upto, head_moves, .. } => {
                 let (woken, position) = {
                     // Both are read under the lock under which `Announcer::announce` sets both.
                     let _waiters = self.announcer.waiters();
-                    let position = self.announcer.position();
-                    *head = read.is_ahead(&position).then(|| self.announcer.subscribe());
+                    let position = self.announcer.announced_position();
+                    *head_moves = read.is_ahead(&position).then(|| self.announcer.subscribe());
                     (waiter.woken.swap(false, Ordering::AcqRel), position)
                 };
                 if woken {
@@ -277,8 +277,8 @@ impl Registration {
     pub(super) async fn wait(&mut self) {
         match &mut self.waits_for {
             WaitsFor::Head(head) => head_moved(head).await,
-            WaitsFor::Match { waiter, head: None, .. } => waiter.signal.notified().await,
-            WaitsFor::Match { waiter, head: Some(head), .. } => tokio::select! {
+            WaitsFor::Match { waiter, head_moves: None, .. } => waiter.signal.notified().await,
+            WaitsFor::Match { waiter, head_moves: Some(head), .. } => tokio::select! {
                 () = waiter.signal.notified() => {}
                 () = head_moved(head) => {}
             },

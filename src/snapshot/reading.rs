@@ -142,7 +142,7 @@ impl Reading {
     ) -> Result<Option<()>, SnapshotError> {
         limited(STATEMENT_LIMIT, client.batch_execute(&self.begin())).await?;
         // Read before the rows are seen: every event up to the head is among them.
-        let position = self.announcer.position();
+        let position = self.announcer.announced_position();
         let seen = limited(STATEMENT_LIMIT, self.open(client, position.head)).await?;
         let (identity, drawn) = limited(STATEMENT_LIMIT, JournalIdentity::of(client)).await?;
         if identity != *followed || identity.is_standby() || drawn < position.head {

@@ -26,7 +26,7 @@ const REVOCATIONS_WAIT_LIMIT: Duration = Duration::from_secs(5);
 pub(in crate::http) enum AccessError {
     /// The token is not valid, its role is unknown or may not read, its address has sent too many bad tokens, or the server has not read
     /// the list of revocations yet.
-    Refused(Problem),
+    NotAllowed(Problem),
     /// The token is valid, but its subject is revoked.
     Revoked,
 }
@@ -34,7 +34,7 @@ pub(in crate::http) enum AccessError {
 impl From<AccessError> for CloseReason {
     fn from(error: AccessError) -> Self {
         match error {
-            AccessError::Refused(problem) => problem.into(),
+            AccessError::NotAllowed(problem) => problem.into(),
             AccessError::Revoked => Self::of(refusals::REVOKED),
         }
     }
@@ -43,7 +43,7 @@ impl From<AccessError> for CloseReason {
 impl From<AccessError> for Problem {
     fn from(error: AccessError) -> Self {
         match error {
-            AccessError::Refused(problem) => problem,
+            AccessError::NotAllowed(problem) => problem,
             // The answer is that for any bad token, so that the holder of a stolen token does not learn that it was revoked.
             AccessError::Revoked => Self::token_not_accepted(),
         }
@@ -78,7 +78,7 @@ impl TokenChecks {
         token: &str,
     ) -> Result<Identity, AccessError> {
         let identity = self.verify(quota, token).await?;
-        permit(&identity, Action::Read).map_err(AccessError::Refused)?;
+        permit(&identity, Action::Read).map_err(AccessError::NotAllowed)?;
         Ok(identity)
     }
 
@@ -91,9 +91,9 @@ impl TokenChecks {
             Err(rejection) => {
                 tracing::debug!(why = rejection.reason, "a token is refused");
                 if !rejection.has_valid_signature {
-                    quota.count_guess().await.map_err(AccessError::Refused)?;
+                    quota.count_guess().await.map_err(AccessError::NotAllowed)?;
                 }
-                return Err(AccessError::Refused(match rejection.error {
+                return Err(AccessError::NotAllowed(match rejection.error {
                     TokenError::Unauthorized => Problem::token_not_accepted(),
                     TokenError::Forbidden => Problem::forbidden("The role of the token is not known here."),
                 }));
@@ -102,7 +102,7 @@ impl TokenChecks {
         if !self.revoked.wait_until_known(REVOCATIONS_WAIT_LIMIT).await {
             let problem =
                 Problem::because(refusals::DATABASE_UNAVAILABLE, "This node does not know yet who is revoked.");
-            return Err(AccessError::Refused(problem.retry_after(Duration::from_secs(1))));
+            return Err(AccessError::NotAllowed(problem.retry_after(Duration::from_secs(1))));
         }
         if self.revoked.contains(&identity) {
             return Err(AccessError::Revoked);

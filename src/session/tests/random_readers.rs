@@ -145,7 +145,7 @@ impl World {
     /// A new reader, with a random filter and a random start.
     async fn new_reader(&mut self) -> Reader {
         let filter = Arc::new(any_filter(&mut self.dice));
-        let position = self.announcer.position();
+        let position = self.announcer.announced_position();
         let decided: Vec<Cursor> =
             self.all.range(..=position.head).map(|(seq, event)| Cursor::of(*seq, event.id)).collect();
         let undecided = self.all.range(position.head + 1..).next().map(|(_, event)| cursor_for(&filter, event));

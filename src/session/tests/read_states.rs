@@ -33,7 +33,7 @@ async fn a_page_that_lacks_what_was_trimmed_while_it_was_read_is_not_taken() {
     let (announcer, mut writer) = node(&journal, ROOMY);
     jump(&mut writer, &journal, 2000);
     let mut state = at_start(&announcer, &filter(&[])).await;
-    let announced = announcer.position();
+    let announced = announcer.announced_position();
     assert_eq!(state.next(&announced), NextAction::Page(0));
     journal.trim(200);
     let page = announcer.pages().page_after(0).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_page_of_another_history_is_not_taken_before_the_cursor_is_proven_in_i
     let (announcer, mut writer) = node(&journal, ROOMY);
     jump(&mut writer, &journal, 2000);
     let mut state = at_start(&announcer, &filter(&[])).await;
-    let announced = announcer.position();
+    let announced = announcer.announced_position();
     assert_eq!(state.next(&announced), NextAction::Page(0));
     writer.reset();
     writer.advance(events([1, 2, 3]), 3).unwrap();
@@ -56,9 +56,9 @@ async fn a_page_of_another_history_is_not_taken_before_the_cursor_is_proven_in_i
     assert_eq!(take_all(&announcer, &mut state, &page).len(), 0);
     assert_eq!((state.next(&announced), state.cursor()), (NextAction::Idle, Cursor::START));
     announcer.announce(announcer.pages().position());
-    assert_eq!(state.next(&announcer.position()), NextAction::ProveCursor);
+    assert_eq!(state.next(&announcer.announced_position()), NextAction::ProveCursor);
     state.restart_at(start_point(&announcer, Start::After(state.cursor()), state.filter()).await.unwrap());
-    assert_eq!(state.next(&announcer.position()), NextAction::Page(0));
+    assert_eq!(state.next(&announcer.announced_position()), NextAction::Page(0));
     assert_eq!(take_all(&announcer, &mut state, &page), [1, 2, 3]);
 }
 
@@ -69,11 +69,11 @@ async fn the_result_of_a_search_is_dropped_when_the_reader_has_another_filter_by
     jump(&mut writer, &journal, 6000);
     let mut state = at_start(&announcer, &filter(&[("symbol", "s")])).await;
     let result = || Batch { events: events([7]), reached: 6000 };
-    let NextAction::Search(0, position) = state.next(&announcer.position()) else { panic!("{state:?}") };
+    let NextAction::Search(0, position) = state.next(&announcer.announced_position()) else { panic!("{state:?}") };
     state.set_filter(filter(&[("subject", "t")]));
     assert!(state.take_search_result(announcer.pages(), result(), &position).is_none());
     assert_eq!((state.cursor(), state.tally()), (Cursor::START, Tally::default()));
-    let NextAction::Search(0, position) = state.next(&announcer.position()) else { panic!("{state:?}") };
+    let NextAction::Search(0, position) = state.next(&announcer.announced_position()) else { panic!("{state:?}") };
     assert!(state.take_search_result(announcer.pages(), result(), &position).is_some());
     // A result that is taken already is dropped.
     assert!(state.take_search_result(announcer.pages(), result(), &position).is_none());
@@ -88,19 +88,19 @@ async fn a_reader_whose_page_ends_beyond_the_announced_head_is_told_that_it_has_
     let mut state = at_start(&announcer, &filter(&[])).await;
     let mut from_another_node =
         ReadState::new(StartPoint { after: 20, cursor: cursor(20), epoch: 0 }, filter(&[]), PRIVATE);
-    assert_eq!(state.next(&announcer.position()), NextAction::Page(0));
+    assert_eq!(state.next(&announcer.announced_position()), NextAction::Page(0));
     writer.advance(journal.between(10, 15), 15).unwrap();
     let page = announcer.pages().page_after(0).await.unwrap();
     assert_eq!(take_all(&announcer, &mut state, &page).len(), 15);
     assert_eq!(
-        [state.next(&announcer.position()), state.next(&announcer.position())],
+        [state.next(&announcer.announced_position()), state.next(&announcer.announced_position())],
         [NextAction::CaughtUp, NextAction::Idle]
     );
     // A reader ahead of this node is told that it has caught up once the head has come as far.
-    assert_eq!(from_another_node.next(&announcer.position()), NextAction::Idle);
+    assert_eq!(from_another_node.next(&announcer.announced_position()), NextAction::Idle);
     writer.advance(journal.between(15, 20), 20).unwrap();
     announcer.announce(announcer.pages().position());
-    assert_eq!(from_another_node.next(&announcer.position()), NextAction::CaughtUp);
+    assert_eq!(from_another_node.next(&announcer.announced_position()), NextAction::CaughtUp);
 }
 
 #[tokio::test(start_paused = true)]

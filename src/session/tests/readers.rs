@@ -147,7 +147,7 @@ async fn run(seed: u64) {
             let filter = any_filter(&mut dice);
             let start = if dice.roll(2) == 0 { Start::Earliest } else { Start::Latest };
             let stream_reader = stream_reader(&announcer, start, Arc::new(filter.clone())).await;
-            let record_after = if start == Start::Earliest { 0 } else { announcer.position().head };
+            let record_after = if start == Start::Earliest { 0 } else { announcer.announced_position().head };
             driven.push(DrivenReader {
                 stream_reader,
                 filter,

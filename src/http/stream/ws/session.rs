@@ -336,7 +336,7 @@ impl<'a> Session<'a> {
         let hello = Control::Hello {
             session: self.id.to_owned(),
             cursor: start.cursor.to_string(),
-            head: self.context.announcer.position().newest_seq(),
+            head: self.context.announcer.announced_position().newest_seq(),
             oldest,
             heartbeat_ms: u64::try_from(self.context.streams.heartbeat.as_millis()).unwrap_or(u64::MAX),
             view: self.viewer.view_name(),

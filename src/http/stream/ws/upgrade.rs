@@ -71,6 +71,6 @@ async fn identify(
     token: &str,
 ) -> Result<(Identity, ConnectionSlot), AccessError> {
     let identity = tokens.identify_upgrade(quota, token).await?;
-    let slot = quota.take_session_slot(Some(identity.subject())).map_err(AccessError::Refused)?;
+    let slot = quota.take_session_slot(Some(identity.subject())).map_err(AccessError::NotAllowed)?;
     Ok((identity, slot))
 }
