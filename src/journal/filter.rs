@@ -34,7 +34,7 @@ pub struct Filter {
 }
 
 /// The owners whose events a reader may see. The server sets them, not the reader.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Owners {
     /// The events of all owners, and of nobody.
     #[default]

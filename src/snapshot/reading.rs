@@ -165,8 +165,8 @@ impl Reading {
         Ok(Some(()))
     }
 
-    /// The beginning of the transaction: its settings, and the locks of the tables. Opening a cursor takes them, and they are kept to the end. They come before the snapshot of the next statement, since a table that
-    /// was truncated between the two would seem empty.
+    /// The beginning of the transaction: its settings, and the locks of the tables. Opening a cursor takes the locks, and they are kept to
+    /// the end. They come before the snapshot of the next statement, since a table that was truncated between the two would seem empty.
     fn begin(&self) -> String {
         let (lock, idle) = (LOCK_LIMIT.as_millis(), IDLE_LIMIT.as_millis());
         let locks: String =

@@ -130,29 +130,8 @@ impl Drop for KeptRows {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct SharedKey {
     tables: Vec<String>,
-    view: usize,
-    owner: SharedOwner,
-}
-
-/// Whose rows a reading holds.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum SharedOwner {
-    Any,
-    Nobody,
-    NobodyOr(String),
-    Only(String),
-}
-
-impl SharedKey {
-    fn new(tables: Vec<String>, view: View, owners: &Owners) -> Self {
-        let owner = match owners {
-            Owners::Any => SharedOwner::Any,
-            Owners::Nobody => SharedOwner::Nobody,
-            Owners::NobodyOr(own) => SharedOwner::NobodyOr(own.clone()),
-            Owners::Only(own) => SharedOwner::Only(own.clone()),
-        };
-        Self { tables, view: view.0, owner }
-    }
+    view: View,
+    owners: Owners,
 }
 
 type Readings = HashMap<SharedKey, Arc<Shared<Outcome>>>;
@@ -253,7 +232,7 @@ impl Snapshots {
             }
             owners => owners,
         };
-        let key = SharedKey::new(request.tables, request.view, &owners);
+        let key = SharedKey { tables: request.tables, view: request.view, owners: owners.clone() };
         let reading = Reading {
             announcer: Arc::clone(&self.announcer),
             tables,
