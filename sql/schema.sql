@@ -2095,6 +2095,30 @@ $$;
 COMMENT ON FUNCTION rowcast.json_or_text(value json) IS 'A json as jsonb, or as a JSON string of its text where jsonb cannot hold it.';
 
 --
+-- Name: json_text(oid, text); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.json_text(type oid, ref text) RETURNS text
+    LANGUAGE sql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    select case
+        when b.oid in ('bool'::regtype, 'int2'::regtype, 'int4'::regtype) then format('coalesce(%s::text, ''null'')', ref)
+        when b.oid in ('int8'::regtype, 'numeric'::regtype, 'uuid'::regtype) then format('coalesce(''"'' || %s::text || ''"'', ''null'')', ref)
+        when b.oid in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'date'::regtype, 'timestamp'::regtype, 'timestamptz'::regtype)
+            then format('coalesce(to_json(%s)::text, ''null'')', ref)
+        else format('coalesce((%s)::text, ''null'')', rowcast.json_expression(type, ref))
+    end
+      from (select rowcast.base_type(type)) as b (oid)
+$$;
+
+--
+-- Name: FUNCTION json_text(type oid, ref text); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.json_text(type oid, ref text) IS 'The SQL expression that shows a value by the text of its json_expression.';
+
+--
 -- Name: json_type(oid); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -2278,6 +2302,41 @@ $$;
 --
 
 COMMENT ON FUNCTION rowcast.notify_newest() IS 'NOTIFY rowcast with the newest seq: once a transaction, not when silenced or when this session has drawn no seq since its last bell.';
+
+--
+-- Name: object_text(text[], oid[], text); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.object_text(names text[], types oid[], ref text) RETURNS text
+    LANGUAGE plpgsql STABLE STRICT
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    parts text := '';
+    opens text := '{';
+    ends  text;
+    field record;
+begin
+    for field in
+        select to_json(f.name)::text || ': ' as key, rowcast.json_text(f.type, format('%s.%I', ref, f.name)) as value,
+               row_number() over w as position, count(*) over () = row_number() over w as is_last
+          from unnest(names, types) as f (name, type)
+        window w as (order by octet_length(f.name), f.name collate "C")
+    loop
+        ends := case when field.is_last then ', ''}'')' when field.position % 40 = 0 then ') || ' else '' end;
+        parts := parts || case when field.position % 40 = 1 then 'concat(' else ', ' end
+                       || format('%L, %s', opens || field.key, field.value) || ends;
+        opens := ', ';
+    end loop;
+    return parts;
+end
+$$;
+
+--
+-- Name: FUNCTION object_text(names text[], types oid[], ref text); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.object_text(names text[], types oid[], ref text) IS 'The SQL expression that shows some columns of a row by the text of their jsonb object.';
 
 --
 -- Name: owner_expression(regclass, text, text); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -2704,7 +2763,7 @@ declare
     rows_id  text := regexp_replace(trigger_id, 'rowcast_publish_', 'rowcast_rows_');
     subject  text := rowcast.subject_expression(table_name, keys, 't');
     mine     text;
-    whole    text := '';
+    whole    text := rowcast.object_text(names, types, 't');
     sizes    text := '';
     rendered text;
     query    text[];
@@ -2745,8 +2804,6 @@ $template$, rowcast.render_statements('new', 'after', names, types),
     -- All rows. A row within the limits is rendered where it is read.
     for i in 1 .. cardinality(names) loop
         select * into strict base from pg_type t where t.oid = rowcast.base_type(types[i]);
-        whole := whole || case when i = 1 then 'jsonb_build_object(' when i % 40 = 1 then ') || jsonb_build_object(' else ', ' end
-                       || format('%L, %s', names[i], rowcast.json_expression(types[i], format('t.%I', names[i])));
         if base.typlen < 0 then
             sizes := sizes || format(' + coalesce(%s(t.%I), 0)',
                                      case when base.oid in ('text'::regtype, 'varchar'::regtype, 'bytea'::regtype)
@@ -2759,8 +2816,8 @@ $template$, rowcast.render_statements('new', 'after', names, types),
                                      then ' collate "C"' else '' end || ' = $1'
                         from pg_attribute a where a.attrelid = table_name and a.attname = owner_column), 'false');
     rendered := case when mapper is not null then format('%s(t)', row_id)
-                     when sizes = '' then format('(%s))::text', whole)
-                     else format('case when 0%s > 131072 then (%s(t))[2] else (%s))::text end', sizes, row_id, whole) end;
+                     when sizes = '' then whole
+                     else format('case when 0%s > 131072 then (%s(t))[2] else %s end', sizes, row_id, whole) end;
     query := array[
         format('select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || '
                'encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, %s '
@@ -2798,6 +2855,18 @@ end
 $template$, (parse_ident(trigger_id))[2], query[1], query[2]));
     perform rowcast.keep_for_owner(rows_id || '(regclass, refcursor, text, integer)', rel.relowner);
     execute format('grant execute on function %s(regclass, refcursor, text, integer) to rowcast_snapshots', rows_id);
+
+    -- Many rows at once.
+    execute format('create function %s(opened refcursor, many integer)
+                    returns table (subject text, owner text, type text, payload text)
+                    language plpgsql volatile security definer set row_security = off %s as %L', rows_id, pins, $template$
+-- Written by rowcast.publish, form 3. Change it by publishing again.
+begin
+    return query execute format('fetch forward %s from %I', many, opened);
+end
+$template$);
+    perform rowcast.keep_for_owner(rows_id || '(refcursor, integer)', rel.relowner);
+    execute format('grant execute on function %s(refcursor, integer) to rowcast_snapshots', rows_id);
     if not has_schema_privilege('rowcast_snapshots', rel.relnamespace, 'usage') then
         if has_schema_privilege(rel.relnamespace, 'usage with grant option') then
             execute format('grant usage on schema %s to rowcast_snapshots', rel.relnamespace::regnamespace);
@@ -2962,14 +3031,18 @@ CREATE FUNCTION rowcast.read_rows(source regclass, opened refcursor, owned_by te
 declare
     reader text;
 begin
-    select format('%I.%I', n.nspname, r.proname) into reader
+    -- The one that fetches many rows at once comes first.
+    select format('%I.%I', n.nspname, r.proname) || case r.pronargs when 2 then '($2, $4)' else '($1, $2, $3, $4)' end into reader
       from pg_trigger t
       join pg_proc w on w.oid = t.tgfoid
       join pg_proc r on r.pronamespace = w.pronamespace and r.proowner = w.proowner and r.prosecdef
                     and r.proname = 'rowcast_rows_' || substr(w.proname, length('rowcast_publish_') + 1)
-                    and oidvectortypes(r.proargtypes) = 'regclass, refcursor, text, integer'
+                    and (oidvectortypes(r.proargtypes) = 'regclass, refcursor, text, integer'
+                         or many is not null and oidvectortypes(r.proargtypes) = 'refcursor, integer')
       join pg_namespace n on n.oid = r.pronamespace
-     where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and t.tgparentid = 0;
+     where t.tgrelid = source and t.tgname = 'rowcast_publish_write' and t.tgparentid = 0
+     order by r.pronargs
+     limit 1;
     if reader is null then
         raise exception 'the rows of % cannot be read', source using errcode = 'undefined_function';
     elsif for_public and many is null
@@ -2977,7 +3050,11 @@ begin
         raise exception 'the rows of % are not public', source using errcode = 'insufficient_privilege';
     end if;
     -- No payload of the journal is longer. What an owner's own function makes longer is cut, and then refused as no JSON.
-    return query execute format('select left(r.subject, 1024), left(r.owner, 257), left(r.type, 129), left(r.payload, 262145) from %s($1, $2, $3, $4) r', reader)
+    return query execute format('select case when octet_length(r.subject) <= 1024 then r.subject else left(r.subject, 1024) end,
+                                        case when octet_length(r.owner) <= 256 then r.owner else left(r.owner, 257) end,
+                                        case when octet_length(r.type) <= 128 then r.type else left(r.type, 129) end,
+                                        case when octet_length(r.payload) <= 262144 then r.payload else left(r.payload, 262145) end
+                                   from %s r', reader)
         using source, opened, owned_by, many;
 end
 $_$;
@@ -7890,6 +7967,14 @@ GRANT ALL ON FUNCTION rowcast.json_or_text(value json) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.json_or_text(value json) TO rowcast_server;
 
 --
+-- Name: FUNCTION json_text(type oid, ref text); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.json_text(type oid, ref text) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.json_text(type oid, ref text) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.json_text(type oid, ref text) TO rowcast_server;
+
+--
 -- Name: FUNCTION json_type(type oid); Type: ACL; Schema: rowcast; Owner: -
 --
 
@@ -7938,6 +8023,14 @@ REVOKE ALL ON FUNCTION rowcast.never_backwards() FROM PUBLIC;
 --
 
 REVOKE ALL ON FUNCTION rowcast.notify_newest() FROM PUBLIC;
+
+--
+-- Name: FUNCTION object_text(names text[], types oid[], ref text); Type: ACL; Schema: rowcast; Owner: -
+--
+
+REVOKE ALL ON FUNCTION rowcast.object_text(names text[], types oid[], ref text) FROM PUBLIC;
+GRANT ALL ON FUNCTION rowcast.object_text(names text[], types oid[], ref text) TO rowcast_writer;
+GRANT ALL ON FUNCTION rowcast.object_text(names text[], types oid[], ref text) TO rowcast_server;
 
 --
 -- Name: FUNCTION owner_expression(of regclass, owner_column text, ref text); Type: ACL; Schema: rowcast; Owner: -

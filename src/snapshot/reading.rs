@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use postgres_types::Type;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
-use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryRow};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryStream};
 
-use super::block::{BlockWriter, RowBlock};
+use super::block::RowBlock;
 use super::error::SnapshotError;
-use super::overlay::{Overlay, Passed};
+use super::overlay::Overlay;
+use super::row_writer::RowWriter;
 use super::table::LiveTable;
 use crate::db::{DatabaseError, Lane, MisroutedConnections, Requester};
 use crate::journal::{BEGIN, Cursor, Filter, JournalIdentity, Owners};
 use crate::session::{Announcer, ReadError, SendBudget, Start, StartPoint, Step, StreamReader};
 use crate::tail::pages::{Position, View};
-use crate::view::{PUBLIC, Views, write_row};
+use crate::view::PUBLIC;
 
 /// How long a reading waits for the safe head, and so for the transactions that were in flight.
 pub(super) const HEAD_LIMIT: Duration = Duration::from_secs(10);
@@ -31,8 +31,8 @@ const ROW_LIMIT: Duration = Duration::from_secs(60);
 const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 /// Postgres ends the transaction if this server says nothing for so long: it may be frozen. Longer than [`HEAD_LIMIT`].
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
-/// The rows of one `FETCH`.
-const FETCH_ROWS: usize = 2000;
+/// The rows of the first batch of a table.
+const FIRST_BATCH: usize = 100;
 /// The most events beyond the safe head that a reading takes into account, and the most bytes of changes that it folds in.
 const SEEN_LIMIT: i64 = 1_000_000;
 const OVERLAY_BYTES: usize = 16 << 20;
@@ -196,7 +196,7 @@ impl Reading {
         let opened: String = opened.collect();
         let sql = format!(
             "select array(select above.seq from (select seq, type from rowcast.events where seq > $1 order by seq limit $2) above \
-                           where pg_catalog.regexp_replace(above.type, '[.][^.]*$', '') = any ($3)), \
+                           where pg_catalog.regexp_replace(above.type, '[.][^.]*$', '') = any ($3) order by above.seq), \
                     (select pg_catalog.count(*) from (select from rowcast.events where seq > $1 limit $2) above), $4::pg_catalog.text{opened}"
         );
         let prefixes: Vec<&str> = self.tables.iter().map(|table| table.prefix.as_str()).collect();
@@ -273,15 +273,15 @@ impl Reading {
         overlay: &mut Overlay,
         output: &mut Output,
     ) -> Result<(), SnapshotError> {
-        let source = self.tables[index].source;
-        let fetch = format!(
-            "select subject, owner, type, payload from rowcast.read_rows({source}::pg_catalog.oid::pg_catalog.regclass, \
-             'rowcast_rows_{index}', null, false, {FETCH_ROWS})"
-        );
-        let mut rows = RowWriter::new(self, &self.tables[index], overlay);
+        let mut rows =
+            RowWriter::new(&self.tables[index], &self.owners, self.view, self.announcer.pages().renderer(), overlay);
+        let mut wanted = FIRST_BATCH;
+        let mut batch = self.fetch(client, index, wanted).await?;
         loop {
+            let next_wanted = rows.batch_size(wanted);
+            let next = self.fetch(client, index, next_wanted).await?;
             let mut found = 0;
-            let mut messages = pin!(limited(ROW_LIMIT, client.simple_query_raw(&fetch)).await?);
+            let mut messages = pin!(batch);
             while let Some(message) = limited(ROW_LIMIT, messages.try_next()).await? {
                 let SimpleQueryMessage::Row(row) = message else { continue };
                 found += 1;
@@ -290,9 +290,10 @@ impl Reading {
                     output.send_block(rows.block.take(index)).await?;
                 }
             }
-            if found < FETCH_ROWS {
+            if found < wanted {
                 break;
             }
+            (batch, wanted) = (next, next_wanted);
         }
         for row in rows.overlay.take_rest() {
             rows.block.add(&row);
@@ -302,66 +303,15 @@ impl Reading {
         }
         output.send_block(rows.block.take(index)).await
     }
-}
 
-/// Writes the rows of one table as the viewer may see them.
-struct RowWriter<'a> {
-    reading: &'a Reading,
-    table: &'a LiveTable,
-    overlay: &'a mut Overlay,
-    views: Arc<Views>,
-    /// The type by which a row without one of its own is shown.
-    inserted: String,
-    block: BlockWriter,
-    buffer: Vec<u8>,
-}
-
-impl<'a> RowWriter<'a> {
-    fn new(reading: &'a Reading, table: &'a LiveTable, overlay: &'a mut Overlay) -> Self {
-        let (views, inserted) = (reading.announcer.pages().renderer(), table.type_of("inserted"));
-        Self { reading, table, overlay, views, inserted, block: BlockWriter::default(), buffer: Vec::new() }
-    }
-
-    /// Adds a row, whose columns are subject, owner, type and payload.
-    fn add(&mut self, row: &SimpleQueryRow) -> Result<(), SnapshotError> {
-        let (subject, owner, kind) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let Some(payload) = row.try_get(3)? else { return Ok(()) };
-        // The database was asked for these rows alone. Should the table have been published otherwise since, nobody sees more.
-        if !self.reading.owners.include(owner) {
-            return Ok(());
-        }
-        let kind = kind.unwrap_or(&self.inserted);
-        // The function of an owner may say anything. What is no JSON object would break the answer for all who read it.
-        if !payload.starts_with('{') || serde_json::from_str::<&RawValue>(payload).is_err() {
-            return Err(SnapshotError::NotSnapshottable(Arc::from(format!(
-                "A row of {} is no JSON object.",
-                self.table.name
-            ))));
-        }
-        let Some(shown) = self.views.row(self.reading.view, kind, subject, payload) else { return Ok(()) };
-        let is_changed = |shown: Option<&str>, before: Option<&str>| shown.is_some() && shown != before;
-        if (is_changed(shown.subject.as_deref(), subject) || is_changed(Some(&*shown.payload), Some(payload)))
-            && self.table.name_row(shown.subject.as_deref(), &shown.payload) != self.table.name_row(subject, payload)
-        {
-            return Err(SnapshotError::NotSnapshottable(Arc::from(format!(
-                "What names a row of {} looks like a secret and is hidden, so that its rows cannot be told apart.",
-                self.table.name
-            ))));
-        }
-        if !self.overlay.is_empty() {
-            match self.overlay.pass(self.table.name_row(shown.subject.as_deref(), &shown.payload).as_deref()) {
-                Passed::Unchanged => {}
-                Passed::Changed(row) => {
-                    self.block.add(&row);
-                    return Ok(());
-                }
-                Passed::Removed => return Ok(()),
-            }
-        }
-        self.buffer.clear();
-        write_row(&mut self.buffer, shown.subject.as_deref(), &shown.payload);
-        self.block.add(&self.buffer);
-        Ok(())
+    /// Asks for the next rows of one table.
+    async fn fetch(&self, client: &Client, index: usize, rows: usize) -> Result<SimpleQueryStream, SnapshotError> {
+        let source = self.tables[index].source;
+        let fetch = format!(
+            "select subject, owner, type, payload from rowcast.read_rows({source}::pg_catalog.oid::pg_catalog.regclass, \
+             'rowcast_rows_{index}', null, false, {rows})"
+        );
+        limited(ROW_LIMIT, client.simple_query_raw(&fetch)).await
     }
 }
 

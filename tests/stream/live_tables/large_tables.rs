@@ -1,6 +1,6 @@
 //! Tables that are larger than what is shared: their rows are streamed.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::{LiveShop, code_of};
@@ -43,6 +43,26 @@ async fn a_table_beyond_what_is_shared_is_streamed_whole() {
         assert_eq!(json["tables"][0]["rows"].as_array().unwrap().len(), 30_000);
         assert_eq!(json["tables"].as_array().unwrap().len(), 1 + path.matches('&').count());
     }
+    shop.end().await;
+}
+
+#[tokio::test]
+async fn a_million_rows_are_streamed_in_order_to_the_last() {
+    let table = "create table shop.t (id int primary key); insert into shop.t select generate_series(1, 1000000);
+                 select rowcast.publish('shop.t')";
+    let shop = LiveShop::start(table, &[]).await;
+    let mut lines = BufReader::new(ask(&shop, "root").await).lines();
+    let mut rows = 0;
+    while let Some(line) = lines.next_line().await.unwrap() {
+        if line.starts_with(r#"{"table":"shop.t","#) {
+            rows += 1;
+            assert!(line.ends_with(&format!(r#""payload":{{"id": {rows}}}}}"#)), "{line}");
+        } else if line.starts_with(r#"{"cursor":"#) {
+            assert_eq!(rows, 1_000_000);
+            rows += 1;
+        }
+    }
+    assert_eq!(rows, 1_000_001, "the line with the cursor is the last");
     shop.end().await;
 }
 
