@@ -1,5 +1,6 @@
 //! A server in operation: its life, its health, poolers, failovers, large journals, and what every HTTP request can count on.
 
+mod dump_and_restore;
 mod failover;
 mod http_server;
 mod large;

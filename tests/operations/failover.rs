@@ -3,7 +3,7 @@
 #![allow(clippy::print_stderr, reason = "the counts are what a run is for")]
 
 mod bouncer;
-mod postgres;
+pub(crate) mod postgres;
 mod proxy;
 
 use std::sync::Arc;

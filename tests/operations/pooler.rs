@@ -7,10 +7,13 @@ use std::process::{Child, Command, Stdio};
 
 use futures_util::SinkExt;
 use nix::unistd::{User, geteuid};
+use rowcast::auth::Role;
 use rowcast::tail::Hearing;
 use tokio_postgres::config::Host;
 
 use crate::cli::doctor::examine;
+use crate::stream::ws::token;
+use crate::support::raw_http::get_chunked;
 use crate::support::{
     JWT_SECRET, TestDb, TestServer, connect, connector, make_enterable, migrated_database, run, text, until,
 };
@@ -170,6 +173,42 @@ async fn a_tail_behind_a_pooler_says_that_it_is_deaf_polls_and_loses_nothing() {
     assert_eq!(reader.seen, committed(&client).await);
     assert_eq!(node.counts.borrow().hushes, 0, "a hush would stay with somebody else's session");
     node.stop().await;
+    nothing_is_left_behind(&pooler).await;
+}
+
+#[tokio::test]
+async fn snapshots_are_exact_through_a_pooler_and_leave_nothing_behind() {
+    let Some(pooler) = pooler().await else { return };
+    let sql = pooler.db.client().await;
+    let table = "create schema shop; create table shop.t (id int primary key, v int); select rowcast.publish('shop.t')";
+    sql.batch_execute(table).await.unwrap();
+    let server = TestServer::ready(&pooler.url, &[]).await;
+    let bearer = format!("Bearer {}", token(Role::Admin, "root"));
+    let mut changed = 0;
+    for round in 1..=20 {
+        let write = format!(
+            "insert into shop.t select i, {round} from generate_series(1, {round} * 100) i \
+                             on conflict (id) do update set v = excluded.v; delete from shop.t where id = {round}"
+        );
+        connect(&pooler.url).await.batch_execute(&write).await.unwrap();
+        let headers = [("authorization", bearer.as_str())];
+        let answer = get_chunked(server.address(), "/v1/snapshot?table=shop.t&sync=true", &headers).await;
+        let rows: Vec<_> = answer.json()["tables"][0]["rows"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["payload"].to_string())
+            .collect();
+        let stored = "select coalesce(string_agg(payload, ' ' order by payload), '') from \
+                      (select format('{\"id\":%s,\"v\":%s}', id, v) collate \"C\" as payload from shop.t) rows";
+        let stored: String = sql.query_one(stored, &[]).await.unwrap().get(0);
+        let mut rows = rows;
+        rows.sort();
+        assert_eq!(rows.join(" "), stored, "round {round}");
+        changed += rows.len();
+    }
+    assert!(changed > 20_000);
+    server.stop().await.unwrap();
     nothing_is_left_behind(&pooler).await;
 }
 
