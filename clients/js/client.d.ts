@@ -239,6 +239,8 @@ export interface Connection extends AsyncIterable<RowcastEvent> {
 
   /** A published table as it is and as it changes. The same name gives the same object until it is closed. */
   table<Row extends object = Record<string, unknown>>(name: string, options?: TableOptions): LiveTable<Row>;
+  /** True while this table is followed. */
+  hasTable(name: string): boolean;
   /** Several tables, from one snapshot of one moment. */
   tables(names: readonly string[], options?: Readonly<Record<string, TableOptions>>): TableGroup;
 

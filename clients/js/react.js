@@ -56,6 +56,8 @@ class TableUse {
   #connection;
   #name;
   #table = null;
+  #isOwn = false;
+  #offs = [];
   #listeners = new Set();
   #linger = null;
 
@@ -77,7 +79,15 @@ class TableUse {
   }
 
   #open(options) {
-    const table = this.#connection.table(this.#name, options);
+    let table;
+    try {
+      // A table that the application follows by itself is not closed with the last component.
+      this.#isOwn = !this.#connection.hasTable(this.#name);
+      table = this.#connection.table(this.#name, options);
+    } catch (error) {
+      this.view = Object.freeze({ ...NO_TABLE, error });
+      return;
+    }
     this.#table = table;
     const show = (batch) => {
       if (this.#table !== table) return;
@@ -86,15 +96,15 @@ class TableUse {
       });
       for (const notify of [...this.#listeners]) notify();
     };
-    table.onChange(show);
-    table.onError(() => show());
+    this.#offs = [table.onChange(show), table.onError(() => show())];
     // An empty table has no change that would tell of it.
     table.ready.then(() => show(), () => show());
     show();
   }
 
   #close() {
-    this.#table.close();
+    for (const off of this.#offs.splice(0)) off();
+    if (this.#isOwn) this.#table?.close();
     this.#table = null;
     this.view = NO_TABLE;
   }

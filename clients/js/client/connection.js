@@ -6,14 +6,12 @@ import { Emitter } from './emitter.js';
 import { TimeoutError } from './errors.js';
 import { Events } from './events.js';
 import { Api, closedError } from './http.js';
+import { mergedState } from './state.js';
 import { Tables } from './tables.js';
 import { watchPage } from './wakeups.js';
 
 /** How long a `sync` waits where nothing else is said. */
 const SYNC_MS = 30_000;
-/** Of two streams, the state of the one that is worse off is the state of the connection. */
-const BEST_FIRST = ['idle', 'live', 'catching_up', 'stalled', 'connecting', 'waiting', 'offline', 'failed', 'closed'];
-
 export class Connection {
   #endpoint;
   #credentials;
@@ -120,6 +118,10 @@ export class Connection {
     return this.#tables.table(name, options);
   }
 
+  hasTable(name) {
+    return this.#tables.has(name);
+  }
+
   tables(names, options) {
     this.#mustBeOpen();
     return this.#tables.group(names, options);
@@ -155,7 +157,7 @@ export class Connection {
   /** Told once, after everything that belongs to a change has changed. */
   #stateChanged() {
     if (this.#events === undefined || this.#tables === undefined) return;
-    this.#state = merged(this.#events.stream.state, this.#tables.state);
+    this.#state = mergedState(this.#events.stream.state, this.#tables.state);
     if (this.#isTelling) return;
     this.#isTelling = true;
     queueMicrotask(() => {
@@ -163,14 +165,6 @@ export class Connection {
       this.#emitter.emit('state', this.#state);
     });
   }
-}
-
-function merged(events, tables) {
-  if (tables.status === 'idle') return events;
-  if (events.status === 'idle') return tables;
-  if (BEST_FIRST.indexOf(tables.status) <= BEST_FIRST.indexOf(events.status)) return events;
-  const { status, stalled, retryAt, error } = tables;
-  return Object.freeze({ ...events, status, stalled, retryAt, error });
 }
 
 /** Where a subscription shall begin; null if it does not say. */

@@ -77,18 +77,14 @@ export class Credentials {
     else this.#events.emit('change', { token: this.#token, before });
   }
 
-  onFailed(listener) {
-    return this.#events.on('failed', listener);
-  }
-
-  /** A stream that lives with the token keeps it fresh; its end frees the timer. */
-  attach() {
+  /** A stream that lives with the token keeps it fresh; `attach` returns how to let go. */
+  attach({ onToken, onFailed }) {
+    const offs = [this.onChange(({ token }) => onToken(token)), this.#events.on('failed', onFailed)];
     this.#users += 1;
     this.#schedule();
-    let isAttached = true;
     return () => {
-      if (!isAttached) return;
-      isAttached = false;
+      if (offs.length === 0) return;
+      for (const off of offs.splice(0)) off();
       this.#users -= 1;
       this.#schedule();
     };

@@ -76,6 +76,11 @@ export class Ledger {
     return true;
   }
 
+  /** Nothing else was sent up to here. With nothing in doubt there is no reason to read again what the filter left out. */
+  pass(cursor) {
+    if (this.#unverified.length === 0) this.#verified = cursor;
+  }
+
   /** The next subscription begins somewhere else: nothing that was handed on is expected again. */
   forget() {
     this.#verified = null;

@@ -6,23 +6,17 @@ import { subjectOf } from './credentials.js';
 import { CursorInvalidError, MismatchError, NetworkError, TimeoutError } from './errors.js';
 import { Liveness } from './liveness.js';
 import { Recovery } from './recovery.js';
-import { SseTransport } from './sse.js';
+import { NEW_STATE, isRunning, isWaiting } from './state.js';
 import { Subscription } from './subscription.js';
 import { Syncs, deferred } from './syncs.js';
+import { openTransport } from './transport.js';
 import { TransportChoice } from './transports.js';
 import { Upgrade } from './upgrade.js';
-import { WebSocketTransport } from './websocket.js';
 
 /** From the first byte that is sent to `hello`. */
 const HELLO_MS = 10_000;
 /** However often the page is shown or the network comes back, this long lies between two tries. */
 const MIN_WAKE_MS = 1_000;
-
-const NEW_STATE = Object.freeze({
-  status: 'idle', transport: null, view: null, cursor: null, head: null, latencyMs: null, stalled: null, retryAt: null, error: null,
-});
-const AT_REST = ['idle', 'failed', 'closed'];
-const WAITING = ['waiting', 'offline'];
 
 export class Stream {
   #context;
@@ -50,7 +44,7 @@ export class Stream {
   #isUnhurried = false;
   #waitsAsAsked = false;
   #subscribing = null;
-  #detach = [];
+  #detach = () => {};
 
   /** `context`: endpoint, credentials, request, fetch, WebSocket, transports. What a sink has is written above the one in events.js. */
   constructor(context, sink, { start, filter }) {
@@ -64,7 +58,7 @@ export class Stream {
       onLatency: (latencyMs) => this.#set({ latencyMs }),
     });
     this.#upgrade = new Upgrade(this.#choice, {
-      open: (hooks) => this.#openWebSocket(hooks),
+      open: (hooks) => this.#open('websocket', hooks),
       isLive: () => this.#isLive,
       adopt: (transport) => this.#adopt(transport),
     });
@@ -83,7 +77,7 @@ export class Stream {
   }
 
   get isRunning() {
-    return !AT_REST.includes(this.#state.status);
+    return isRunning(this.#state);
   }
 
   start() {
@@ -94,7 +88,7 @@ export class Stream {
 
   /** Lets go of the connection; `start` goes on from the place. */
   stop() {
-    if (this.#state.status === 'closed' || this.#state.status === 'idle') return;
+    if (['idle', 'closed'].includes(this.#state.status)) return;
     this.#release();
     this.#set({ ...NEW_STATE, cursor: this.place });
   }
@@ -108,14 +102,14 @@ export class Stream {
   /** Tries at once, whatever is waited for. */
   retry() {
     if (this.#state.status === 'failed') this.#attach();
-    else if (!WAITING.includes(this.#state.status)) return;
+    else if (!isWaiting(this.#state)) return;
     this.#recovery.held();
     this.#connect();
   }
 
   /** The network is back, or the page is seen again. */
   wake() {
-    if (!WAITING.includes(this.#state.status)) this.#liveness.probe();
+    if (!isWaiting(this.#state)) this.#liveness.probe();
     else if (!this.#waitsAsAsked && performance.now() - this.#triedAt > MIN_WAKE_MS) this.#connect();
   }
 
@@ -123,7 +117,7 @@ export class Stream {
   subscribe({ start = null, filter }) {
     this.#subscription.filter = filter;
     if (start !== null) this.#subscription.moveTo(start);
-    if (this.#state.status === 'closed' || this.#state.status === 'idle') return Promise.resolve();
+    if (['idle', 'closed'].includes(this.#state.status)) return Promise.resolve();
     this.#subscribing ??= deferred();
     const { promise } = this.#subscribing;
     if (this.#state.status === 'failed') {
@@ -137,7 +131,7 @@ export class Stream {
     return promise;
   }
 
-  /** The next subscription begins here. For a stream that is stopped or has lost its place. */
+  /** The next subscription begins here. */
   moveTo(start) {
     this.#subscription.moveTo(start);
   }
@@ -168,19 +162,12 @@ export class Stream {
     const kind = this.#isUnhurried ? this.#choice.unhurried : this.#choice.next();
     this.#isUnhurried = false;
     this.#expectHello(1);
-    this.#transport = kind === 'websocket' ? this.#openWebSocket(this.#hooks()) : this.#openSse(this.#hooks());
+    this.#transport = this.#open(kind, this.#hooks());
   }
 
-  #openWebSocket(hooks) {
-    const { endpoint, WebSocket } = this.#context;
-    const url = endpoint.socket(this.#token === null, this.#subscription.selection());
-    return new WebSocketTransport({ WebSocket, url, token: this.#token }, hooks);
-  }
-
-  #openSse(hooks) {
-    const { endpoint, fetch } = this.#context;
-    const url = endpoint.eventStream(this.#token === null, this.#subscription.selection());
-    return new SseTransport({ fetch, url, token: this.#token }, hooks);
+  #open(kind, hooks) {
+    const selection = this.#subscription.selection();
+    return openTransport(kind, this.#context, { token: this.#token, selection }, hooks);
   }
 
   #hooks() {
@@ -225,18 +212,13 @@ export class Stream {
   }
 
   #attach() {
-    const { credentials } = this.#context;
-    this.#detach = [
-      credentials.attach(),
-      credentials.onChange(({ token }) => this.#tokenChanged(token)),
-      credentials.onFailed((error) => this.#set({ error })),
-    ];
+    const onFailed = (error) => this.#set({ error });
+    this.#detach = this.#context.credentials.attach({ onToken: (token) => this.#tokenChanged(token), onFailed });
   }
 
   #release() {
     this.#disconnect();
-    for (const detach of this.#detach) detach();
-    this.#detach = [];
+    this.#detach();
   }
 
   #tokenChanged(token) {
@@ -264,7 +246,10 @@ export class Stream {
     if (frame.op === 'event') this.#onEvent(frame.event);
     else if (frame.op === 'live') this.#onLive(frame);
     else if (frame.op === 'heartbeat') this.#onHeartbeat(frame);
-    else if (frame.op === 'synced') this.#syncs.answer(frame.id, frame.cursor, send);
+    else if (frame.op === 'synced') {
+      this.#passed(frame.cursor);
+      this.#syncs.answer(frame.id, frame.cursor, send);
+    }
   }
 
   #onHello(frame) {
@@ -280,8 +265,8 @@ export class Stream {
     this.#liveness.start(frame.heartbeat_ms ?? null);
     this.#upgrade.plan(kind);
     this.#set({
-      status: 'catching_up', transport: kind, view: frame.view ?? null, cursor: this.place, head: frame.head ?? null,
-      retryAt: null, stalled: null, error: null,
+      ...NEW_STATE, status: 'catching_up', transport: kind, view: frame.view ?? null, cursor: this.place, head: frame.head ?? null,
+      latencyMs: this.#state.latencyMs,
     });
     if (kind === 'sse') this.#syncOverHttp();
     else if (isNew) this.#syncs.resend((sync) => this.#transport.send(sync));
@@ -302,21 +287,25 @@ export class Stream {
 
   #onLive(frame) {
     this.#isLive = true;
-    this.#subscription.advance(frame.cursor);
-    this.#sink.moved(this.place);
+    this.#passed(frame.cursor);
     if (this.#state.status !== 'stalled') this.#set({ status: 'live', cursor: this.place });
     this.#sink.live({ cursor: frame.cursor });
   }
 
   #onHeartbeat(frame) {
     if (!this.#subscription.agrees(frame)) return this.#mismatch('tally', frame);
-    this.#subscription.advance(frame.cursor);
-    this.#sink.moved(this.place);
+    this.#passed(frame.cursor);
     this.#recovery.held();
     this.#liveness.beat();
     const stalled = frame.stalled ?? null;
     const status = stalled !== null ? 'stalled' : this.#isLive ? 'live' : 'catching_up';
     this.#set({ status, stalled, cursor: this.place, head: frame.head ?? null });
+  }
+
+  /** Everything up to here was sent; what the filter left out is passed by. */
+  #passed(cursor) {
+    this.#subscription.advance(cursor);
+    this.#sink.moved(this.place);
   }
 
   #onAuthenticated(frame) {
@@ -413,13 +402,9 @@ export class Stream {
   }
 
   #syncOverHttp() {
-    const subscription = this.#subscription;
-    this.#syncs.askOverHttp({
-      request: this.#context.request,
-      filter: this.filter,
-      place: () => subscription.place,
-      reached: (seq) => subscription.reached(seq),
-    });
+    const [subscription, attempt, { filter }] = [this.#subscription, this.#attempt, this];
+    const passed = (cursor) => attempt === this.#attempt && filter === this.filter && this.#passed(cursor);
+    this.#syncs.askOverHttp({ request: this.#context.request, subscription, passed });
   }
 
   #set(patch) {

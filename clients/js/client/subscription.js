@@ -65,7 +65,9 @@ export class Subscription {
 
   /** Everything up to here was sent. */
   advance(cursor) {
-    if ((seqOf(cursor) ?? -1) >= this.#placeSeq) this.#move(cursor);
+    if ((seqOf(cursor) ?? -1) < this.#placeSeq) return;
+    this.#move(cursor);
+    this.#ledger.pass(cursor);
   }
 
   /** True if a heartbeat says the same as what came. */

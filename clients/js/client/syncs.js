@@ -44,18 +44,20 @@ export class Syncs {
   }
 
   /** Over HTTP: reads what was committed before now, and waits until the stream has come behind the last event of it. */
-  async askOverHttp({ request, filter, place, reached }) {
+  async askOverHttp({ request, subscription, passed }) {
     const asked = this.#take();
     if (asked.length === 0) return;
     try {
-      for (let from = place() ?? 'latest'; ;) {
-        const page = await request('/v1/events', { query: { ...filter, cursor: from, limit: PAGE_EVENTS, sync: true }, retries: HTTP_RETRIES });
+      let from = subscription.place ?? 'latest';
+      for (;;) {
+        const page = await request('/v1/events', { query: { ...subscription.filter, cursor: from, limit: PAGE_EVENTS, sync: true }, retries: HTTP_RETRIES });
         const last = page.events.at(-1);
-        if (last !== undefined) await reached(last.seq);
+        if (last !== undefined) await subscription.reached(last.seq);
         from = page.cursor;
         if (!page.more) break;
       }
-      for (const one of asked) one.resolve(place());
+      passed(from);
+      for (const one of asked) one.resolve(from);
     } catch (error) {
       for (const one of asked) one.reject(error);
     }

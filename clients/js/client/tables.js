@@ -55,6 +55,10 @@ export class Tables {
     return this.#entries.size > 0;
   }
 
+  has(name) {
+    return this.#entries.has(name);
+  }
+
   table(name, options = {}) {
     return this.#add([name], { [name]: options })[0];
   }
