@@ -141,13 +141,10 @@ export class Connection {
     const asked = [];
     if (this.#events.stream.isRunning) asked.push(this.#events.stream.sync());
     if (this.#tables.isUsed) asked.push(this.#tables.sync());
-    if (asked.length === 0) {
-      const { cursor } = await this.#api.request('/v1/events', { query: { cursor: 'latest', limit: 1, sync: true } });
-      return cursor;
-    }
     const [cursor] = await Promise.all(asked);
     await this.#events.handedOut();
-    return cursor;
+    // Nothing follows the stream: the server says how far it has come.
+    return cursor ?? (await this.#api.request('/v1/events', { query: { cursor: 'latest', limit: 1, sync: true } })).cursor;
   }
 
   #mustBeOpen() {

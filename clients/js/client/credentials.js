@@ -17,6 +17,8 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 export class Credentials {
   #source;
   #token = null;
+  /** The last token that there was, whatever its source; undefined before the first. */
+  #last = undefined;
   /** The end of a token that cannot be read here, as the server said it. */
   #toldEnd = null;
   #isKnown = false;
@@ -36,7 +38,7 @@ export class Credentials {
     return typeof this.#source === 'function';
   }
 
-  /** Tells `{token, before}` when another token is there. */
+  /** Tells `{token, before}` when another token is there; `before` is undefined with the first one. */
   onChange(listener) {
     return this.#events.on('change', listener);
   }
@@ -71,7 +73,7 @@ export class Credentials {
   }
 
   replace(source) {
-    const before = this.#token;
+    const before = this.#last;
     this.#set(source);
     if (this.canRenew) this.#ask().catch((error) => this.#events.emit('failed', error));
     else this.#events.emit('change', { token: this.#token, before });
@@ -96,7 +98,7 @@ export class Credentials {
     this.#source = source === '' ? null : source;
     this.#asking = null;
     this.#isKnown = !this.canRenew;
-    if (this.#isKnown) this.#token = this.#source;
+    if (this.#isKnown) this.#token = this.#last = this.#source;
     this.#toldEnd = null;
     this.#schedule();
   }
@@ -128,9 +130,9 @@ export class Credentials {
 
   #learn(token) {
     if (token !== null && typeof token !== 'string') throw new TokenError('The function that gives tokens returned no text.', { code: 'token' });
-    const [before, wasKnown] = [this.#token, this.#isKnown];
+    const [before, wasKnown] = [this.#last, this.#isKnown];
     if (token !== before) this.#toldEnd = null;
-    this.#token = token;
+    this.#token = this.#last = token;
     this.#isKnown = true;
     this.#schedule();
     if (!wasKnown || token !== before) this.#events.emit('change', { token, before });

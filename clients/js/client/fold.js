@@ -21,14 +21,6 @@ export class TableRows {
     return this.#rows;
   }
 
-  get pending() {
-    return this.#before.size;
-  }
-
-  get hasChanges() {
-    return this.#isReset || this.#before.size > 0;
-  }
-
   get definition() {
     return this.#definition;
   }
@@ -74,7 +66,7 @@ export class TableRows {
 
   /** What changed since the last call, or null. */
   takeBatch(cursor) {
-    if (!this.hasChanges) return null;
+    if (!this.#isReset && this.#before.size === 0) return null;
     const [inserted, updated, removed] = [[], [], []];
     for (const [key, old] of this.#before) {
       const row = this.#rows.get(key);

@@ -76,6 +76,11 @@ export class Stream {
     return this.#subscription.place;
   }
 
+  /** The place, or where the next subscription shall begin. */
+  get position() {
+    return this.#subscription.position;
+  }
+
   get isRunning() {
     return isRunning(this.#state);
   }

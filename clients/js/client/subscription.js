@@ -26,6 +26,10 @@ export class Subscription {
   }
 
 
+  get position() {
+    return this.#place ?? this.#start.cursor ?? null;
+  }
+
   moveTo(start) {
     this.#start = start;
     this.#place = null;

@@ -16,7 +16,7 @@ import { TableGroup } from './table_group.js';
 /** The server takes so many in one request. */
 const TABLES_PER_SNAPSHOT = 16;
 const MAX_TABLES = 64;
-/** So many changed rows are told at once, without waiting for a frame. */
+/** So many events are applied at once, without waiting for a frame. */
 const MAX_PENDING = 10_000;
 
 export class Tables {
@@ -33,7 +33,8 @@ export class Tables {
   #reading = new AbortController();
   #loads = new Set();
   #recovery = new Backoff();
-  #identity = null;
+  /** Events that the rows do not show yet. */
+  #pending = [];
   /** Of the last snapshot: where the rows are while the stream has no place. */
   #snapshotCursor = null;
   #unlisten;
@@ -44,7 +45,7 @@ export class Tables {
     this.#onState = onState;
     this.#batcher = new Batcher(() => this.flush(), batchMs);
     this.#stream = new Stream(context, this, { start: {}, filter: {} });
-    this.#unlisten = context.credentials.onChange(({ token }) => this.#tokenChanged(token));
+    this.#unlisten = context.credentials.onChange((change) => this.#tokenChanged(change));
   }
 
   get state() {
@@ -82,8 +83,8 @@ export class Tables {
   }
 
   retry() {
-    const failed = [...this.#entries.values()].filter(({ table }) => table.error !== null && !table.isReady);
-    if (failed.length > 0) this.#load(failed);
+    const broken = [...this.#entries.values()].filter(({ isBroken }) => isBroken);
+    if (broken.length > 0) this.#load(broken);
     this.#stream.retry();
   }
 
@@ -112,17 +113,33 @@ export class Tables {
     this.#groups.clear();
   }
 
-  /** Tells what changed, now. */
+  /** Applies what has come to the rows, and tells of it. Rows change here alone, so that all tables show one moment. */
   flush() {
     this.#batcher.stop();
+    this.#applyPending();
     const batches = new Map();
-    for (const [name, { rows, table }] of this.#entries) {
+    for (const [name, { rows }] of this.#entries) {
       const batch = rows.takeBatch(this.#stream.place ?? this.#snapshotCursor);
-      if (batch === null) continue;
-      batches.set(name, batch);
-      table.notify(batch);
+      if (batch !== null) batches.set(name, batch);
     }
+    for (const [name, batch] of batches) this.#entries.get(name)?.table.notify(batch);
     if (batches.size > 0) for (const group of this.#groups) group.notify(batches);
+  }
+
+  #applyPending() {
+    const pending = this.#pending;
+    this.#pending = [];
+    for (const event of pending) {
+      for (const entry of this.#entries.values()) {
+        const { rows, seq, table, isBroken } = entry;
+        if (!table.isReady || isBroken || event.seq <= seq || !rows.covers(event.type)) continue;
+        try {
+          rows.apply(event);
+        } catch (error) {
+          this.#fail([entry], error);
+        }
+      }
+    }
   }
 
   // ---- Snapshots ----
@@ -133,7 +150,7 @@ export class Tables {
       if (this.#entries.has(name)) continue;
       if (this.#entries.size >= MAX_TABLES) throw new RangeError(`a connection follows at most ${MAX_TABLES} tables`);
       const rows = new TableRows(name);
-      const entry = { name, rows, given: options[name] ?? {}, seq: -1, table: new LiveTable(rows, this) };
+      const entry = { name, rows, given: options[name] ?? {}, seq: -1, isBroken: false, table: new LiveTable(rows, this) };
       this.#entries.set(name, entry);
       added.push(entry);
     }
@@ -143,7 +160,10 @@ export class Tables {
 
   /** Takes snapshots of these, until it has them or cannot. */
   #load(entries) {
-    for (const { table } of entries) table.revive();
+    for (const entry of entries) {
+      entry.isBroken = false;
+      entry.table.revive();
+    }
     const { signal } = this.#reading;
     const loading = Promise.all(parts(entries).map((part) => this.#loadPart(part, signal))).then(() => {});
     this.#loads.add(loading);
@@ -156,7 +176,7 @@ export class Tables {
   async #loadPart(entries, signal) {
     const backoff = new Backoff();
     for (;;) {
-      const part = entries.filter(({ name, table }) => this.#entries.get(name)?.table === table);
+      const part = this.#stillThere(entries);
       if (part.length === 0 || signal.aborted) return undefined;
       try {
         if (!this.#stream.isRunning) this.#say({ status: 'connecting', retryAt: null });
@@ -171,6 +191,10 @@ export class Tables {
     }
   }
 
+  #stillThere(entries) {
+    return entries.filter((entry) => this.#entries.get(entry.name) === entry);
+  }
+
   /** One of them cannot be read; the others can. */
   #loadEach(entries, signal) {
     return Promise.all(entries.map((entry) => this.#loadPart([entry], signal)));
@@ -183,12 +207,15 @@ export class Tables {
     return readSnapshot({ api: this.#context.api, tables, given, signal }).then((read) => ({ ...read, tables }));
   }
 
-  #integrate(entries, { cursor, rows, tables }) {
+  #integrate(asked, { cursor, rows, tables }) {
+    const entries = this.#stillThere(asked);
+    if (entries.length === 0) return;
+    this.#applyPending();
     const seq = seqOf(cursor) ?? 0;
-    const place = seqOf(this.#stream.place);
+    const place = seqOf(this.#stream.position);
     this.#snapshotCursor = cursor;
     // The others have had everything up to the place, and do not get it again if the stream goes back to this snapshot.
-    for (const entry of this.#entries.values()) entry.seq = Math.max(entry.seq, entry.table.isReady ? (place ?? -1) : -1);
+    for (const entry of this.#entries.values()) entry.seq = Math.max(entry.seq, place ?? -1);
     for (const entry of entries) {
       entry.rows.define(tables.find(({ name }) => name === entry.name).definition);
       entry.rows.replace(rows.get(entry.name));
@@ -211,6 +238,7 @@ export class Tables {
   /** The stream is of no use any more: all rows are read anew, and told as differences. */
   #startOver() {
     this.#interrupt();
+    this.#applyPending();
     this.#stream.stop();
     this.#stream.moveTo({});
     for (const entry of this.#entries.values()) entry.seq = -1;
@@ -228,8 +256,9 @@ export class Tables {
 
   #fail([entry], error) {
     entry.rows.clear();
-    this.flush();
+    entry.isBroken = true;
     entry.table.fail(error);
+    this.#batcher.plan();
     this.#emitter.emit('error', error);
   }
 
@@ -238,22 +267,17 @@ export class Tables {
     this.#onState();
   }
 
-  #tokenChanged(token) {
-    const [before, identity] = [this.#identity, identityOf(token)];
-    this.#identity = identity;
+  #tokenChanged({ token, before }) {
     // Somebody else may see other rows. A token that was only renewed shows the same.
-    if (before !== null && before !== identity && this.isUsed) this.#startOver();
+    if (before !== undefined && identityOf(before) !== identityOf(token) && this.isUsed) this.#startOver();
   }
 
   // ---- The sink of the stream ----
 
   accept(event) {
-    for (const { rows, seq, table } of this.#entries.values()) {
-      if (!table.isReady || event.seq <= seq || !rows.covers(event.type)) continue;
-      rows.apply(event);
-      if (rows.pending >= MAX_PENDING) this.flush();
-      else if (rows.hasChanges) this.#batcher.plan();
-    }
+    this.#pending.push(event);
+    if (this.#pending.length >= MAX_PENDING) this.flush();
+    else this.#batcher.plan();
   }
 
   isFull() {
@@ -269,7 +293,7 @@ export class Tables {
   }
 
   subscribed() {
-    for (const { table } of this.#entries.values()) if (table.isReady) table.settle();
+    for (const { table, isBroken } of this.#entries.values()) if (table.isReady && !isBroken) table.settle();
   }
 
   live() {}
