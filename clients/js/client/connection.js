@@ -8,6 +8,7 @@ import { Events } from './events.js';
 import { Api, closedError } from './http.js';
 import { mergedState } from './state.js';
 import { Tables } from './tables.js';
+import { Closing, limited } from './waits.js';
 import { watchPage } from './wakeups.js';
 
 /** How long a `sync` waits where nothing else is said. */
@@ -22,7 +23,7 @@ export class Connection {
   #unwatch;
   #state = null;
   #isTelling = false;
-  #isClosed = false;
+  #closing = new Closing();
 
   constructor(options = {}) {
     const { token = null, transports, batchMs } = options;
@@ -30,7 +31,7 @@ export class Connection {
     this.#credentials = new Credentials(token);
     const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     const [endpoint, credentials] = [this.#endpoint, this.#credentials];
-    this.#api = new Api({ endpoint, credentials, fetch });
+    this.#api = new Api({ endpoint, credentials, fetch, closing: this.#closing });
     const request = (path, asked) => this.#api.request(path, asked);
     const context = { endpoint, credentials, fetch, transports, api: this.#api, request, closed: closedError, WebSocket: options.WebSocket ?? globalThis.WebSocket };
     const onState = () => this.#stateChanged();
@@ -100,16 +101,16 @@ export class Connection {
   async sync({ timeoutMs = SYNC_MS, signal } = {}) {
     this.#mustBeOpen();
     const late = new TimeoutError(`Not in step within ${timeoutMs / 1000} s.`, { code: 'timeout' });
-    return limited(this.#sync(), { timeoutMs, late, signal });
+    return limited(this.#sync(), { timeoutMs, late, signals: [signal, this.#closing] });
   }
 
   append(events, options) {
-    if (this.#isClosed) return Promise.reject(closedError());
+    if (this.#closing.aborted) return Promise.reject(closedError());
     return this.#api.append(events, options);
   }
 
   request(path, options) {
-    if (this.#isClosed) return Promise.reject(closedError());
+    if (this.#closing.aborted) return Promise.reject(closedError());
     return this.#api.request(path, options);
   }
 
@@ -128,13 +129,12 @@ export class Connection {
   }
 
   close() {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
+    if (this.#closing.aborted) return;
     this.#unwatch();
     const error = closedError();
     this.#tables.closeAll(error);
     this.#events.close(error);
-    this.#api.close(error);
+    this.#closing.close(error);
   }
 
   async #sync() {
@@ -148,7 +148,7 @@ export class Connection {
   }
 
   #mustBeOpen() {
-    if (this.#isClosed) throw closedError();
+    if (this.#closing.aborted) throw closedError();
   }
 
   /** Told once, after everything that belongs to a change has changed. */
@@ -170,19 +170,4 @@ function startOf(options) {
   if (cursor !== undefined && last !== undefined) throw new TypeError('cursor and last exclude each other');
   if (cursor !== undefined) return { cursor };
   return last === undefined ? null : { last };
-}
-
-function limited(promise, { timeoutMs, late, signal }) {
-  return new Promise((resolve, reject) => {
-    const abort = () => settle(reject)(signal.reason);
-    const settle = (act) => (value) => {
-      clearTimeout(timer);
-      signal?.removeEventListener('abort', abort);
-      act(value);
-    };
-    const timer = setTimeout(() => settle(reject)(late), timeoutMs);
-    if (signal?.aborted) return abort();
-    signal?.addEventListener('abort', abort);
-    promise.then(settle(resolve), settle(reject));
-  });
 }

@@ -3,6 +3,7 @@
 import { problemOf, retryAfterOf } from './answer.js';
 import { Backoff } from './backoff.js';
 import { ClosedError, NetworkError, TimeoutError, errorOfAnswer, unreachable } from './errors.js';
+import { pause, timeLimit } from './waits.js';
 
 const REQUEST_MS = 30_000;
 /** Retries where nothing else is said: of what is safe to repeat, and of an append. */
@@ -17,16 +18,13 @@ export class Api {
   #endpoint;
   #credentials;
   #fetch;
-  #closing = new AbortController();
+  #closing;
 
-  constructor({ endpoint, credentials, fetch }) {
+  constructor({ endpoint, credentials, fetch, closing }) {
+    this.#closing = closing;
     this.#endpoint = endpoint;
     this.#credentials = credentials;
     this.#fetch = fetch;
-  }
-
-  close(error) {
-    this.#closing.abort(error);
   }
 
   /** The JSON of an answer; null of one without. */
@@ -42,7 +40,7 @@ export class Api {
         if (!isWorthIt || backoff.failures >= retries) throw error;
         const wait = backoff.next(error.retryAfter);
         if (performance.now() - began + wait > MAX_RETRYING_MS) throw error;
-        await pause(wait, [options.signal, this.#closing.signal]);
+        await pause(wait, [options.signal, this.#closing]);
       }
     }
   }
@@ -76,7 +74,7 @@ export class Api {
   }
 
   async #once(path, options) {
-    const limit = timeLimit(options.timeoutMs ?? REQUEST_MS, [options.signal, this.#closing.signal]);
+    const limit = timeLimit(options.timeoutMs ?? REQUEST_MS, [options.signal, this.#closing]);
     try {
       const answer = await this.open(path, { ...options, signal: limit.signal });
       const text = await limit.guard(answer.text());
@@ -87,7 +85,7 @@ export class Api {
   }
 
   async #send(path, { method = 'GET', query, body, headers = {}, idempotencyKey, signal }, token) {
-    if (this.#closing.signal.aborted) throw this.#closing.signal.reason;
+    if (this.#closing.aborted) throw this.#closing.reason;
     const isPublic = token === null && path.startsWith('/v1/');
     const url = this.#endpoint.http(isPublic ? `/public${path}` : path, query);
     const sent = { accept: 'application/json', ...headers };
@@ -105,48 +103,6 @@ export class Api {
     const about = { retryAfter: retryAfterOf(answer), requestId: answer.headers.get('x-request-id') };
     throw errorOfAnswer(answer.status, await problemOf(answer), about);
   }
-}
-
-/** A signal that aborts after a time, or when one of the others does. */
-export function timeLimit(ms, signals) {
-  const controller = new AbortController();
-  const late = () => controller.abort(new TimeoutError(`No answer within ${ms / 1000} s.`, { code: 'timeout' }));
-  const timer = setTimeout(late, ms);
-  const others = signals.filter((signal) => signal !== undefined);
-  const follow = ({ target }) => controller.abort(target.reason);
-  for (const other of others) {
-    if (other.aborted) controller.abort(other.reason);
-    else other.addEventListener('abort', follow);
-  }
-  return {
-    signal: controller.signal,
-    /** A body that breaks off fails with the reason why. */
-    guard: (promise) => promise.catch((cause) => {
-      throw controller.signal.aborted ? controller.signal.reason : new NetworkError('The answer broke off.', { code: 'network', cause });
-    }),
-    stop() {
-      clearTimeout(timer);
-      for (const other of others) other.removeEventListener('abort', follow);
-    },
-  };
-}
-
-/** Waits, or rejects with the reason of the first signal that aborts. */
-export function pause(ms, signals) {
-  return new Promise((resolve, reject) => {
-    const others = signals.filter((signal) => signal !== undefined);
-    const end = (act, value) => {
-      clearTimeout(timer);
-      for (const other of others) other.removeEventListener('abort', abort);
-      act(value);
-    };
-    const abort = ({ target }) => end(reject, target.reason);
-    const timer = setTimeout(() => end(resolve), ms);
-    for (const other of others) {
-      if (other.aborted) return end(reject, other.reason);
-      other.addEventListener('abort', abort);
-    }
-  });
 }
 
 /** A name for a request that nobody else gives. `randomUUID` is there in secure contexts alone. */

@@ -36,6 +36,8 @@ export class Subscription {
     this.#placeSeq = -1;
     this.#ledger.forget();
     this.#doubts = false;
+    // Whoever waits for the former place waits for what is not asked for any more.
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
   /** From now on another filter holds: what was handed on under the former one is not asked for again. */

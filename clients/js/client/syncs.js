@@ -10,6 +10,7 @@ export class Syncs {
   #open = new Map();
   #later = null;
   #missed = new Set();
+  #isAsking = false;
   #lastId = 0;
 
   /** A promise of the cursor behind everything that was committed before now. `send(frame)` may do nothing while there is no connection. */
@@ -43,24 +44,20 @@ export class Syncs {
     this.#put(later, send);
   }
 
-  /** Over HTTP: reads what was committed before now, and waits until the stream has come behind the last event of it. */
+  /** Over HTTP: one question at a time, each for all that were asked before it. */
   async askOverHttp({ request, subscription, passed }) {
-    const asked = this.#take();
-    if (asked.length === 0) return;
-    try {
-      let from = subscription.place ?? 'latest';
-      for (;;) {
-        const page = await request('/v1/events', { query: { ...subscription.filter, cursor: from, limit: PAGE_EVENTS, sync: true }, retries: HTTP_RETRIES });
-        const last = page.events.at(-1);
-        if (last !== undefined) await subscription.reached(last.seq);
-        from = page.cursor;
-        if (!page.more) break;
+    if (this.#isAsking) return;
+    this.#isAsking = true;
+    for (let asked = this.#take(); asked.length > 0; asked = this.#take()) {
+      try {
+        const cursor = await caughtUp({ request, subscription });
+        passed(cursor);
+        for (const one of asked) one.resolve(cursor);
+      } catch (error) {
+        for (const one of asked) one.reject(error);
       }
-      passed(from);
-      for (const one of asked) one.resolve(from);
-    } catch (error) {
-      for (const one of asked) one.reject(error);
     }
+    this.#isAsking = false;
   }
 
   fail(error) {
@@ -83,6 +80,19 @@ export class Syncs {
     this.#open.set(id, one);
     send({ op: 'sync', id });
     return one.promise;
+  }
+}
+
+/** Reads what was committed before now, and waits until the stream has come behind the last event of it. */
+async function caughtUp({ request, subscription }) {
+  let from = subscription.place ?? 'latest';
+  for (;;) {
+    const query = { ...subscription.filter, cursor: from, limit: PAGE_EVENTS, sync: true };
+    const page = await request('/v1/events', { query, retries: HTTP_RETRIES });
+    const last = page.events.at(-1);
+    if (last !== undefined) await subscription.reached(last.seq);
+    from = page.cursor;
+    if (!page.more) return from;
   }
 }
 

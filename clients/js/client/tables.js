@@ -7,11 +7,11 @@ import { seqOf } from './cursor.js';
 import { identityOf } from './credentials.js';
 import { isPassing } from './errors.js';
 import { TableRows } from './fold.js';
-import { pause } from './http.js';
 import { LiveTable } from './live_table.js';
 import { readSnapshot } from './snapshot.js';
 import { Stream } from './stream.js';
 import { TableGroup } from './table_group.js';
+import { pause } from './waits.js';
 
 /** The server takes so many in one request. */
 const TABLES_PER_SNAPSHOT = 16;
