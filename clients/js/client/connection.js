@@ -33,7 +33,8 @@ export class Connection {
     const [endpoint, credentials] = [this.#endpoint, this.#credentials];
     this.#api = new Api({ endpoint, credentials, fetch, closing: this.#closing });
     const request = (path, asked) => this.#api.request(path, asked);
-    const context = { endpoint, credentials, fetch, transports, api: this.#api, request, closed: closedError, WebSocket: options.WebSocket ?? globalThis.WebSocket };
+    const { WebSocket = globalThis.WebSocket } = options;
+    const context = { endpoint, credentials, fetch, WebSocket, transports, api: this.#api, request, closed: closedError };
     const onState = () => this.#stateChanged();
     const { resume, onCursorExpired, bufferSize } = options;
     const start = startOf(options) ?? {};

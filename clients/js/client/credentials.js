@@ -93,7 +93,7 @@ export class Credentials {
   }
 
   #set(source) {
-    if (source !== null && typeof source !== 'string' && typeof source !== 'function') throw new TypeError('token must be a string, a function or null');
+    if (source !== null && !['string', 'function'].includes(typeof source)) throw new TypeError('token must be a string, a function or null');
     this.#generation += 1;
     this.#source = source === '' ? null : source;
     this.#asking = null;

@@ -61,7 +61,8 @@ export class TableRows {
     const { key } = this.#definition;
     const name = key === 'subject' ? subject : key.length === 1 ? plain(payload[key[0]]) : JSON.stringify(key.map((field) => payload[field]));
     if (name !== undefined) return name;
-    throw new InvalidError(`A row of ${this.name} lacks ${key === 'subject' ? 'its subject' : key[0]}, which names it: give its key as an option.`, { code: 'bad_key' });
+    const lacks = key === 'subject' ? 'its subject' : key[0];
+    throw new InvalidError(`A row of ${this.name} lacks ${lacks}, which names it: give its key as an option.`, { code: 'bad_key' });
   }
 
   /** What changed since the last call, or null. */

@@ -81,7 +81,8 @@ async function readLines({ api, names, signal }, onRow) {
   } catch (error) {
     if (silence.signal.aborted) throw silence.signal.reason;
     // What the platform throws when a body breaks off, and JSON that was cut.
-    throw error instanceof TypeError || error instanceof SyntaxError ? new NetworkError('The snapshot broke off.', { code: 'network', cause: error }) : error;
+    const brokeOff = error instanceof TypeError || error instanceof SyntaxError;
+    throw brokeOff ? new NetworkError('The snapshot broke off.', { code: 'network', cause: error }) : error;
   } finally {
     silence.stop();
   }

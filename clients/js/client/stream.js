@@ -57,11 +57,8 @@ export class Stream {
       onSilent: () => this.#lost(new NetworkError('Nothing came for more than two heartbeats.', { code: 'network' })),
       onLatency: (latencyMs) => this.#set({ latencyMs }),
     });
-    this.#upgrade = new Upgrade(this.#choice, {
-      open: (hooks) => this.#open('websocket', hooks),
-      isLive: () => this.#isLive,
-      adopt: (transport) => this.#adopt(transport),
-    });
+    const [open, adopt] = [(hooks) => this.#open('websocket', hooks), (transport) => this.#adopt(transport)];
+    this.#upgrade = new Upgrade(this.#choice, { open, adopt, isLive: () => this.#isLive });
   }
 
   get state() {
@@ -101,7 +98,7 @@ export class Stream {
   close(error) {
     this.#release();
     this.#set({ ...NEW_STATE, status: 'closed', cursor: this.place, error: this.#state.error });
-    this.#reject(error);
+    this.#endWaiting('reject', error);
   }
 
   /** Tries at once, whatever is waited for. */
@@ -123,8 +120,7 @@ export class Stream {
     this.#subscription.filter = filter;
     if (start !== null) this.#subscription.moveTo(start);
     if (['idle', 'closed'].includes(this.#state.status)) return Promise.resolve();
-    this.#subscribing ??= deferred();
-    const { promise } = this.#subscribing;
+    const { promise } = (this.#subscribing ??= deferred());
     if (this.#state.status === 'failed') {
       this.retry();
     } else if (this.#transport?.kind === 'websocket' && this.#connectedAt !== null) {
@@ -148,22 +144,16 @@ export class Stream {
     return asked;
   }
 
-  // ---- Connecting ----
-
   async #connect() {
     if (this.#sink.isFull()) return this.#pause();
     this.#disconnect();
     const attempt = this.#attempt;
     this.#triedAt = performance.now();
     this.#set({ status: 'connecting', transport: null, retryAt: null, stalled: null, latencyMs: null });
-    try {
-      const token = await this.#context.credentials.get();
-      if (attempt !== this.#attempt) return;
-      this.#token = token;
-    } catch (error) {
-      if (attempt === this.#attempt) this.#lost(error);
-      return;
-    }
+    const token = await this.#context.credentials.get().catch((error) => error);
+    if (attempt !== this.#attempt) return;
+    if (token instanceof Error) return this.#lost(token);
+    this.#token = token;
     const kind = this.#isUnhurried ? this.#choice.unhurried : this.#choice.next();
     this.#isUnhurried = false;
     this.#expectHello(1);
@@ -187,7 +177,8 @@ export class Stream {
   #expectHello(hellos) {
     this.#hellosDue = hellos;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#lost(new TimeoutError('The server did not answer in time.', { code: 'timeout' })), HELLO_MS);
+    const late = () => this.#lost(new TimeoutError('The server did not answer in time.', { code: 'timeout' }));
+    this.#timer = setTimeout(late, HELLO_MS);
   }
 
   #resubscribe() {
@@ -235,8 +226,6 @@ export class Stream {
     else this.#connect();
   }
 
-  // ---- Frames ----
-
   #onFrame(frame) {
     this.#liveness.heard();
     const send = (next) => this.#transport.send(next);
@@ -269,16 +258,13 @@ export class Stream {
     this.#choice.worked(kind);
     this.#liveness.start(frame.heartbeat_ms ?? null);
     this.#upgrade.plan(kind);
-    this.#set({
-      ...NEW_STATE, status: 'catching_up', transport: kind, view: frame.view ?? null, cursor: this.place, head: frame.head ?? null,
-      latencyMs: this.#state.latencyMs,
-    });
+    const { latencyMs } = this.#state;
+    this.#set({ ...NEW_STATE, status: 'catching_up', transport: kind, view: frame.view ?? null, cursor: this.place, head: frame.head ?? null, latencyMs });
     if (kind === 'sse') this.#syncOverHttp();
     else if (isNew) this.#syncs.resend((sync) => this.#transport.send(sync));
     else this.#syncs.resendMissed((sync) => this.#transport.send(sync));
     this.#sink.subscribed({ cursor: frame.cursor, head: frame.head ?? null, oldest: frame.oldest ?? null, resumed });
-    this.#subscribing?.resolve();
-    this.#subscribing = null;
+    this.#endWaiting('resolve');
   }
 
   #onEvent(event) {
@@ -313,17 +299,15 @@ export class Stream {
     this.#sink.moved(this.place);
   }
 
-  #onAuthenticated(frame) {
-    this.#context.credentials.learnEnd(this.#token, frame.expires);
+  #onExpiring({ at }) {
+    if (this.#context.credentials.canRenew) this.#context.credentials.refresh();
+    else this.#sink.authExpiring({ at });
+  }
+
+  #onAuthenticated({ expires }) {
+    this.#context.credentials.learnEnd(this.#token, expires);
     this.#set({ view: 'private' });
   }
-
-  #onExpiring(frame) {
-    if (this.#context.credentials.canRenew) this.#context.credentials.refresh();
-    else this.#sink.authExpiring({ at: frame.at });
-  }
-
-  // ---- Room ----
 
   /** Null, or a promise of room. Nothing is read meanwhile, so silence says nothing. */
   #room() {
@@ -338,14 +322,9 @@ export class Stream {
     this.#disconnect();
     const attempt = this.#attempt;
     this.#set({ status: 'catching_up', transport: null, latencyMs: null });
-    this.#sink.whenRoom().then(() => {
-      if (attempt !== this.#attempt) return;
-      this.#isUnhurried = true;
-      this.#connect();
-    });
+    this.#isUnhurried = true;
+    this.#sink.whenRoom().then(() => attempt === this.#attempt && this.#connect());
   }
-
-  // ---- Losses ----
 
   #mismatch(reason, frame) {
     this.#sink.mismatch(this.#subscription.doubt(reason, frame));
@@ -396,13 +375,13 @@ export class Stream {
   #fail(error) {
     this.#release();
     this.#set({ ...NEW_STATE, status: 'failed', cursor: this.place, error });
-    this.#reject(error);
+    this.#endWaiting('reject', error);
     this.#sink.failed(error);
   }
 
-  #reject(error) {
-    this.#syncs.fail(error);
-    this.#subscribing?.reject(error);
+  #endWaiting(how, error) {
+    if (how === 'reject') this.#syncs.fail(error);
+    this.#subscribing?.[how](error);
     this.#subscribing = null;
   }
 
