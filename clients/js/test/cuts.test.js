@@ -9,6 +9,7 @@ import { mint, psql, serve, sharedServer } from './support/rowcast.js';
 
 const CUTS = 200;
 const CLIENTS = 20;
+const FAULTS = 40;
 /** A hello, a few events and a heartbeat or two. */
 const MOST_BYTES = 4000;
 
@@ -113,7 +114,7 @@ test('garbled bytes and lost frames: in the end each real event was handed out o
   const type = 'garbled.written';
   let faults = 0;
   const frame = (bytes) => {
-    if (faults >= 60 || Math.random() > 0.1) return bytes;
+    if (faults >= FAULTS || Math.random() > 0.1) return bytes;
     faults += 1;
     if (Math.random() < 0.5 && isEventFrame(bytes)) return null;
     bytes[Math.floor(Math.random() * bytes.length)] ^= 1 << Math.floor(Math.random() * 8);
@@ -124,7 +125,7 @@ test('garbled bytes and lost frames: in the end each real event was handed out o
   const connection = impatient(open(t, { url: proxy.url, token, type, transports: ['websocket'] }));
   const record = new Record(connection);
   await within(new Promise((resolve) => connection.on('subscribed', resolve)), 'no beginning', connection);
-  await write(type, () => faults >= 60 || connection.state.status === 'failed');
+  await write(type, () => faults >= FAULTS || connection.state.status === 'failed');
   const wanted = await psql(server, `select seq || '.' || id from rowcast.events where type = '${type}' order by seq`);
   const heard = () => record.events.map(({ seq, id }) => `${seq}.${id}`);
   await record.until(() => new Set(heard()).isSupersetOf?.(new Set(wanted)) ?? wanted.every((name) => heard().includes(name)));

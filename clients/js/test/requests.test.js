@@ -67,7 +67,7 @@ for (const transports of [['websocket'], ['sse']]) {
 test('a sync outlives a lost connection, and has a limit in time', async (t) => {
   const proxy = await startProxy(server.url);
   t.after(() => proxy.close());
-  const connection = open(t, { url: proxy.url, token, transports: ['websocket'] });
+  const connection = open(t, { url: proxy.url, token, type: 'outlived.*', transports: ['websocket'] });
   const record = new Record(connection);
   await next(connection, 'live');
   await psql(server, `insert into rowcast.events (type) values ('outlived.written')`);

@@ -14,7 +14,7 @@ const wanted = process.argv.slice(2);
 const files = readdirSync(folder).filter((name) => name.endsWith('.test.js') && (wanted.length === 0 || wanted.some((part) => name.includes(part))));
 const { stop, ...server } = await startDev();
 try {
-  const flags = ['--test', '--test-concurrency=2', `--test-timeout=${FILE_MS}`];
+  const flags = ['--test', '--test-reporter=spec', '--test-concurrency=2', `--test-timeout=${FILE_MS}`];
   const env = { ...process.env, ROWCAST_TEST_SERVER: JSON.stringify(server) };
   const child = spawn(process.execPath, [...flags, ...files.map((name) => path.join(folder, name))], { stdio: 'inherit', env });
   process.exitCode = await new Promise((resolve) => child.once('exit', (code) => resolve(code ?? 1)));
