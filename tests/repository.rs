@@ -28,6 +28,7 @@ const TOP: &[&str] = &[
     "deny.toml",
     "sql",
     "src",
+    "clients",
     "tests",
     "scripts",
     "docs",

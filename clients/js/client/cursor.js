@@ -1,0 +1,21 @@
+// Cursors, `<seq>.<tag>`: how one is made of an event, and which of two is further. A leaf.
+
+/** The cursor behind an event. */
+export function cursorOf({ seq, id }) {
+  return `${seq}.${id.slice(-8)}`;
+}
+
+/** The seq of a cursor; 0 of `earliest`, null of a word that is no place yet. */
+export function seqOf(cursor) {
+  if (cursor === null || cursor === undefined || cursor === 'latest') return null;
+  if (cursor === 'earliest') return 0;
+  const seq = Number(String(cursor).split('.', 1)[0]);
+  return Number.isSafeInteger(seq) ? seq : null;
+}
+
+/** The later of two cursors of one history; either may be null. */
+export function laterOf(a, b) {
+  const [left, right] = [seqOf(a), seqOf(b)];
+  if (right === null) return a ?? b;
+  return left === null || right >= left ? b : a;
+}

@@ -1,0 +1,119 @@
+// Reads the rows of tables as of one moment, and what the tables are.
+
+import { InvalidError, NetworkError, TimeoutError } from './errors.js';
+
+/** A snapshot of which nothing came for so long is given up. Before its first byte the server may wait 10 s for writers. */
+const SILENCE_MS = 30_000;
+/** A row is an event's payload, at most 256 KiB, with its table and subject. */
+const MAX_LINE_CHARS = 4 * 1024 * 1024;
+/** What stands for a key that the public view does not tell. */
+const USUAL_KEY = Object.freeze(['id']);
+
+/** Reads `tables` (instances of TableRows, which it defines): resolves with `{cursor, rows}`, a map of rows for each table by name. */
+export async function readSnapshot({ api, tables, given, signal }) {
+  const names = tables.map(({ name }) => name);
+  const definitions = await definitionsOf(api, signal);
+  if (definitions === null) return readPublic({ api, tables, given, names, signal });
+  for (const table of tables) {
+    const found = definitions.find(({ table: name }) => name === table.name) ?? {};
+    // One that is not listed, or cannot be read, is refused by the snapshot, which says why.
+    table.define({ columns: [], ...usual(table.name), ...given(table.name), ...defined(found) });
+  }
+  const rows = new Map(names.map((name) => [name, new Map()]));
+  const byName = new Map(tables.map((table) => [table.name, table]));
+  const cursor = await readLines({ api, names, signal }, (row) => put(byName.get(row.table), rows.get(row.table), row));
+  return { cursor, rows };
+}
+
+/** Null where the server does not tell: in the public view. */
+async function definitionsOf(api, signal) {
+  if (await api.isPublic()) return null;
+  const { tables } = await api.request('/v1/tables', { signal });
+  return tables;
+}
+
+/** The public view tells the prefix with the rows alone, and no key. */
+async function readPublic({ api, tables, given, names, signal }) {
+  const answer = await api.request('/v1/snapshot', { query: { table: names }, signal, timeoutMs: SILENCE_MS });
+  const rows = new Map();
+  for (const table of tables) {
+    const found = answer.tables.find(({ table: name }) => name === table.name);
+    const columns = found.columns.map((name) => ({ name, type: 'any' }));
+    table.define({ columns, ...usual(found.prefix), prefix: found.prefix, ...given(table.name) });
+    const of = new Map();
+    rows.set(table.name, of);
+    for (const row of found.rows) put(table, of, row);
+  }
+  return { cursor: answer.cursor, rows };
+}
+
+function put(table, rows, row) {
+  if (table === undefined) throw new InvalidError(`The snapshot has rows of ${row.table}, which was not asked for.`, { code: 'bad_frame' });
+  const key = table.keyOf(row);
+  if (rows.has(key)) {
+    throw new InvalidError(`Two rows of ${table.name} have the key ${key}: give what names its rows as the option key.`, { code: 'bad_key' });
+  }
+  rows.set(key, row.payload);
+}
+
+/** Reads lines until the one that says that the snapshot is complete; resolves with its cursor. */
+async function readLines({ api, names, signal }, onRow) {
+  const silence = watchSilence(signal);
+  try {
+    const headers = { accept: 'application/x-ndjson' };
+    const answer = await api.open('/v1/snapshot', { query: { table: names }, headers, signal: silence.signal });
+    const [reader, decoder] = [answer.body.getReader(), new TextDecoder()];
+    let rest = '';
+    for (;;) {
+      const { done, value } = await reader.read();
+      silence.heard();
+      const lines = (rest + (done ? '' : decoder.decode(value, { stream: true }))).split('\n');
+      rest = lines.pop();
+      if (rest.length > MAX_LINE_CHARS) throw new RangeError('a row of the snapshot is too long');
+      for (const line of lines) {
+        if (line === '') continue;
+        const row = JSON.parse(line);
+        if (row.cursor !== undefined && row.table === undefined) return row.cursor;
+        onRow(row);
+      }
+      if (done) throw new NetworkError('The snapshot broke off.', { code: 'network' });
+    }
+  } catch (error) {
+    if (silence.signal.aborted) throw silence.signal.reason;
+    // What the platform throws when a body breaks off, and JSON that was cut.
+    const brokeOff = error instanceof TypeError || error instanceof SyntaxError;
+    throw brokeOff ? new NetworkError('The snapshot broke off.', { code: 'network', cause: error }) : error;
+  } finally {
+    silence.stop();
+  }
+}
+
+/** A signal that aborts after a silence, or with another one. */
+function watchSilence(signal) {
+  const controller = new AbortController();
+  const follow = () => controller.abort(signal.reason);
+  signal.addEventListener('abort', follow);
+  if (signal.aborted) follow();
+  let timer = null;
+  const heard = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => controller.abort(new TimeoutError('The snapshot came to a halt.', { code: 'timeout' })), SILENCE_MS);
+  };
+  heard();
+  const stop = () => {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', follow);
+    // Lets go of an answer that was not read to its end.
+    controller.abort();
+  };
+  return { signal: controller.signal, heard, stop };
+}
+
+function usual(prefix) {
+  return { prefix, key: USUAL_KEY, removes: [`${prefix}.deleted`, `${prefix}.removed`] };
+}
+
+/** Without the fields that are null: a table that cannot be read has no key. */
+function defined({ prefix, key, removes, columns }) {
+  return Object.fromEntries(Object.entries({ prefix, key, removes, columns }).filter(([, value]) => value !== undefined && value !== null));
+}

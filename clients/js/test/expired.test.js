@@ -1,0 +1,86 @@
+// Places that are lost: trimmed by retention, or of another history. On a cluster of its own, since trimming is for all.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Record, next, open, within } from './support/record.js';
+import { mint, psql, rowcast, startDev } from './support/rowcast.js';
+
+let server, token, oldest, trimmed;
+before(async () => {
+  server = await startDev();
+  token = mint(server);
+  // Trimming drops whole partitions in the past; what is left begins here.
+  const [first] = await psql(server, `insert into rowcast.events (type) select 'old.written' from generate_series(1, 10) returning seq || '.' || right(id::text, 8)`);
+  trimmed = first;
+  const kept = await psql(server, `insert into rowcast.events (type) select 'kept.written' from generate_series(1, 3) returning seq || '.' || right(id::text, 8)`);
+  oldest = kept[0];
+  const [before_] = await psql(server, `select max(seq) from rowcast.events where type = 'old.written'`);
+  await rowcast(['trim', '--before', `${Number(before_) + 1}`, '--database-url', server.database]);
+});
+after(() => server.stop());
+
+for (const transports of [['websocket'], ['sse']]) {
+  test(`over ${transports} an expired place fails, unless the caller says where to go on`, async (t) => {
+    const failing = open(t, { url: server.url, token, cursor: trimmed, transports });
+    failing.on('event', () => {});
+    const error = await next(failing, 'error');
+    assert.equal(error.name, 'CursorExpiredError');
+    assert.equal(error.oldest, Number(oldest.split('.')[0]));
+    assert.equal(failing.state.status, 'failed');
+    await failing.subscribe({ cursor: 'earliest' });
+
+    const connection = open(t, { url: server.url, token, cursor: trimmed, type: 'kept.*', transports, onCursorExpired: 'earliest' });
+    const record = new Record(connection);
+    const gap = await next(connection, 'gap');
+    assert.deepEqual(gap, { code: 'cursor_expired', cursor: null, oldest: error.oldest, resumesFrom: 'earliest' });
+    await record.count(3);
+    assert.equal(record.events[0].type, 'kept.written');
+  });
+
+  test(`over ${transports} a place of another history is told as such`, async (t) => {
+    const [seq] = oldest.split('.');
+    const connection = open(t, { url: server.url, token, cursor: `${seq}.00000000`, transports, onCursorExpired: 'latest' });
+    const record = new Record(connection);
+    const gap = await next(connection, 'gap');
+    assert.deepEqual([gap.code, gap.resumesFrom], ['cursor_invalid', 'latest']);
+    await next(connection, 'live');
+    const { seq: appended } = await connection.append({ type: 'after.gap' });
+    await record.until((events) => events.some((event) => event.seq === appended));
+  });
+}
+
+for (const transports of [['websocket'], ['sse']]) {
+  test(`over ${transports} a table whose place has expired takes another snapshot, told as differences`, async (t) => {
+    const name = `cl_expired_${transports}`;
+    await psql(server, `create table ${name} (id bigint primary key, status text); select rowcast.publish('${name}', columns => '{id,status}');
+      insert into ${name} values (1, 'same'), (2, 'changes'), (3, 'goes')`);
+    let isDown = false;
+    const fetch = (url, init) => (isDown ? Promise.reject(new TypeError('no network')) : globalThis.fetch(url, init));
+    const { startProxy } = await import('./support/proxy.js');
+    const proxy = await startProxy(server.url);
+    t.after(() => proxy.close());
+    const connection = open(t, { url: proxy.url, token, transports, fetch });
+    const table = await connection.table(`public.${name}`).ready;
+    await connection.sync();
+    const [same, batches] = [table.get('1'), []];
+    table.onChange((batch) => batches.push(batch));
+    isDown = proxy.isDown = true;
+    proxy.cut();
+    await next(connection, 'state', ({ status }) => status === 'waiting');
+    await psql(server, `update ${name} set status = 'changed' where id = 2; delete from ${name} where id = 3; insert into ${name} values (4, 'comes')`);
+    const [head] = await psql(server, 'select max(seq) from rowcast.events');
+    await rowcast(['trim', '--before', head, '--database-url', server.database]);
+    const changed = new Promise((resolve) => table.onChange(resolve));
+    isDown = proxy.isDown = false;
+    connection.retry();
+    const batch = await within(changed, 'no new snapshot', connection);
+    assert.equal(batch.reset, true);
+    assert.deepEqual(batch.inserted.map(({ key }) => key), ['4']);
+    assert.deepEqual(batch.updated, [{ key: '2', row: { id: '2', status: 'changed' }, old: { id: '2', status: 'changes' } }]);
+    assert.deepEqual(batch.removed, [{ key: '3', old: { id: '3', status: 'goes' } }]);
+    assert.equal(table.get('1'), same, 'a row that did not change stays the same object');
+    await psql(server, `insert into ${name} values (5, 'later')`);
+    await connection.sync();
+    assert.deepEqual([...table.keys()].toSorted(), ['1', '2', '4', '5']);
+  });
+}
