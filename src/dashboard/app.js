@@ -1,7 +1,7 @@
 // The frame of the dashboard: which view is shown, the theme, and who is told of what.
 
 import { ChatView } from './chat.js';
-import { h, icon, iconButton } from './dom.js';
+import { h, icon, iconButton, say } from './dom.js';
 import { EventsView } from './events.js';
 import { Keys } from './keys.js';
 import { Metrics } from './metrics.js';
@@ -54,6 +54,7 @@ function show(name, rest) {
       else link.removeAttribute('aria-current');
     }
     document.title = `${NAMES[name]} · Rowcast`;
+    say(document.getElementById('heading'), NAMES[name]);
   }
   view.show(rest);
   if (name === 'events' && rest) view.open(decodeURIComponent(rest));

@@ -26,7 +26,7 @@ export class ChatView {
     this.text = h('textarea', { class: 'field', rows: '2', maxlength: String(LONGEST), placeholder: 'Say something', 'aria-label': 'Message', data: { hook: 'chat-text' }, onkeydown: (event) => this.#key(event) });
     this.send = h('button', { class: 'button primary', text: 'Send', data: { hook: 'chat-send' } });
     this.composer = h('form', { class: 'composer', onsubmit: (event) => { event.preventDefault(); this.#say(); } }, this.text, this.send);
-    this.title = h('h1', { class: 'clip', text: 'Chat' });
+    this.title = h('h2', { class: 'title clip', text: 'Chat' });
     this.closing = button('Close conversation', () => this.#closeConversation(), { hidden: true });
     this.slot = h('div', { class: 'talk-slot' }, this.talk);
     const fresh = button('New', () => this.#show(null), { title: 'Begin a conversation', data: { hook: 'chat-new' } });
@@ -34,11 +34,13 @@ export class ChatView {
       h('div', { class: 'with-side' }, h('div', { class: 'side' }, h('header', {}, h('h2', { text: 'Conversations' }), fresh), this.list),
         h('div', { class: 'beside' }, h('div', { class: 'toolbar' }, this.title, h('span', { class: 'spring' }), this.closing), this.slot, this.composer)));
     session.on('application', (event) => this.#came(event));
-    session.on('identity', ({ viewChanged }) => {
-      if (!viewChanged) return;
-      this.#isLoaded = false;
-      if (this.#isShown) this.#load();
-    });
+    session.on('reload', () => this.#reload());
+    session.on('identity', ({ viewChanged }) => viewChanged && this.#reload());
+  }
+
+  #reload() {
+    this.#isLoaded = false;
+    if (this.#isShown) this.#load();
   }
 
   show() {

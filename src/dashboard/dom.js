@@ -82,17 +82,29 @@ export function blank(heading, sentence, ...more) {
   return h('div', { class: 'blank', data: { hook: 'blank' } }, h('h2', { text: heading }), sentence ? h('p', { text: sentence }) : null, ...more);
 }
 
-/** Calls at most once per animation frame, or every 250 ms while the page is hidden, where there are no frames. */
-export function oncePerFrame(call) {
-  let waiting = false;
-  const run = () => {
-    waiting = false;
-    call();
+/** Between two drawings there is at least so much time, and as much as `REST` drawings take, so that a slow machine has time for the rest. */
+const SHORTEST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 400;
+const REST = 2;
+
+/** Draws in the next frame, and then no sooner than a machine can: what comes meanwhile is drawn together. A hidden page draws seldom. */
+export function paced(draw) {
+  let isWaiting = false;
+  let due = 0;
+  const frame = (begun) => {
+    isWaiting = false;
+    draw();
+    // The frame after this one begins when this one is laid out and painted.
+    requestAnimationFrame((now) => {
+      due = now + Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, (now - begun) * REST)) - (now - begun);
+    });
   };
   return () => {
-    if (waiting) return;
-    waiting = true;
-    if (document.hidden) setTimeout(run, 250);
-    else requestAnimationFrame(run);
+    if (isWaiting) return;
+    isWaiting = true;
+    const wait = due - performance.now();
+    if (document.hidden) setTimeout(frame, LONGEST_PAUSE_MS, performance.now());
+    else if (wait > 0) setTimeout(() => requestAnimationFrame(frame), wait);
+    else requestAnimationFrame(frame);
   };
 }

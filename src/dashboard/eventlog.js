@@ -91,7 +91,7 @@ export class EventLog {
     const still = () => run === this.#run && this.#feed?.connection === connection;
     connection.on('event', (event) => still() && this.#came(event));
     connection.on('live', () => still() && this.#settled());
-    connection.on('gap', (gap) => still() && this.#changed({ gap }));
+    connection.on('gap', (gap) => still() && this.#lost(gap));
     connection.on('error', (error) => still() && this.#failed(error));
     this.#changed();
   }
@@ -101,6 +101,7 @@ export class EventLog {
     if (items.length > 0 && event.seq <= items.at(-1).seq) return;
     items.push(event);
     this.isLoading = false;
+    this.error = null;
     if (this.isReading && items.length >= MOST_WHILE_READING) {
       // Nobody waits for what comes next, and the place is known: it is read when one gets there.
       this.#end = cursorOf(event);
@@ -109,6 +110,12 @@ export class EventLog {
       this.#dropFirst(items.length - MOST);
     }
     this.#changed({ event });
+  }
+
+  /** The place is of no use any more. In another history the seqs begin anew, so what was shown says nothing of it. */
+  #lost(gap) {
+    if (gap.code === 'cursor_invalid') Object.assign(this, { items: [], base: 0, isAtStart: true });
+    this.#changed({ gap });
   }
 
   #settled() {

@@ -1,9 +1,10 @@
 // The live events: a list that follows the stream, stands still while one reads, and can be moved over the whole journal.
 
-import { announce, blank, button, h, icon, oncePerFrame, say, snippet, toast } from './dom.js';
+import { cursorOf } from './client.js';
+import { announce, blank, button, h, icon, paced, say, snippet, toast } from './dom.js';
 import { AROUND, EventLog } from './eventlog.js';
 import { FilterBar } from './filter.js';
-import { clock, count, day, fullTime, isToday, oneLine, shortId } from './format.js';
+import { clock, count, day, isToday, oneLine, shortId } from './format.js';
 import { Inspector } from './inspector.js';
 import { TimeTravel, USUAL_NEWEST } from './travel.js';
 import { VirtualList } from './virtual.js';
@@ -52,13 +53,13 @@ export class EventsView {
     this.jump = h('button', { type: 'button', class: 'button primary jump', hidden: true, data: { hook: 'follow' }, onclick: () => this.follow() });
     const pane = h('div', { class: 'list-pane' }, this.list, this.overlay, this.jump);
     this.node = h('section', { class: 'view', 'aria-label': 'Live events', data: { view: 'events' } }, toolbar, h('div', { class: 'split' }, pane, this.#inspector.node));
-    this.#list = new VirtualList(this.list, { create: () => this.#row(), draw: (row, event, place) => this.#draw(row, event, place), item: (place) => this.#log.at(place), rowHeight: 28, onScroll: () => this.#scrolled() });
+    this.#list = new VirtualList(this.list, { create: () => this.#row(), draw: (row, event, place) => this.#draw(row, event, place), item: (place) => this.#log.at(place), rowHeight: 28, onScroll: () => this.#scrolled(), onResize: () => this.#resized() });
     const narrow = matchMedia('(max-width: 639px)');
     const fit = () => { this.#list.rowHeight = narrow.matches ? 46 : 28; };
     narrow.addEventListener('change', fit);
     fit();
     this.#listen();
-    this.#render = oncePerFrame(() => this.#redraw());
+    this.#render = paced(() => this.#redraw());
     setInterval(() => this.#isShown && this.#tellFacts(), 500);
   }
 
@@ -107,7 +108,6 @@ export class EventsView {
     this.#log.isReading = !this.#isFollowing;
     this.#since = 0;
     this.#notice = '';
-    this.list.scrollTop = 0;
     return this.#log.start(from);
   }
 
@@ -120,7 +120,7 @@ export class EventsView {
   /** Opens one event among its neighbours, as a link names it. */
   async open(cursor) {
     const seq = Number.parseInt(cursor, 10);
-    if (this.#chosen === seq) return;
+    if (this.#chosen === seq || !Number.isSafeInteger(seq)) return;
     try {
       await this.#session.request('/v1/events', { query: { cursor, limit: 1 } });
     } catch (error) {
@@ -137,7 +137,7 @@ export class EventsView {
       return;
     }
     this.#choose(seq, true);
-    this.#list.reveal(place);
+    history.replaceState(null, '', `#/events/${cursorOf(this.#log.at(place))}`);
   }
 
   /** The session went from the public view to the private one, or back. The place is kept. */
@@ -158,6 +158,13 @@ export class EventsView {
     this.#log.isReading = true;
     this.#since = 0;
     this.#tellFacts();
+  }
+
+  /** The inspector takes room on a small screen: what one reads stays in sight. */
+  #resized() {
+    const place = this.#chosen === null ? null : this.#log.placeOf(this.#chosen);
+    if (place !== null) this.#list.reveal(place);
+    else if (this.#isFollowing) this.#list.toEnd();
   }
 
   /** Follows the newest: what came meanwhile is shown, all of it. */
@@ -203,8 +210,7 @@ export class EventsView {
   #redraw() {
     if (!this.#isShown) return;
     const { items, base } = this.#log;
-    this.#list.resize(base, items.length);
-    if (this.#isFollowing) this.#list.toEnd();
+    this.#list.resize(base, items.length, this.#isFollowing);
     this.#showOverlay();
     this.#tellFacts();
   }
@@ -238,11 +244,12 @@ export class EventsView {
   #showOverlay() {
     const { items, isLoading, error } = this.#log;
     const isClosed = this.#log.hasEnded && items.length === 0 && !this.#log.isAtStart;
-    const state = error ? `error ${error.code}` : isClosed ? 'closed' : items.length > 0 ? `rows ${this.#notice}` : isLoading ? 'loading' : this.#filter.isEmpty ? 'empty' : 'none';
+    // What is shown stays while the banner says what is wrong.
+    const state = error && items.length === 0 ? `error ${error.code}` : isClosed ? 'closed' : items.length > 0 ? `rows ${this.#notice}` : isLoading ? 'loading' : this.#filter.isEmpty ? 'empty' : 'none';
     if (this.overlay.dataset.state === state) return;
     this.overlay.dataset.state = state;
     this.list.setAttribute('aria-busy', String(isLoading));
-    this.overlay.replaceChildren(...this.#overlayOf(state, error));
+    this.overlay.replaceChildren(...this.#overlayOf(state, items.length === 0 ? error : null));
   }
 
   #overlayOf(state, error) {
@@ -287,7 +294,7 @@ export class EventsView {
     row.setAttribute('aria-setsize', String(this.#log.items.length));
     row.setAttribute('aria-selected', String(event.seq === this.#chosen));
     say(cells.time, isToday(event.at) ? clock(event.at) : `${day(event.at)} ${clock(event.at).slice(0, 8)}`);
-    cells.time.title = fullTime(event.at);
+    cells.time.title = event.at;
     say(sign, SIGNS[event.level] ?? '?');
     say(word, event.level);
     say(cells.type, event.type);

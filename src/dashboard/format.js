@@ -4,7 +4,8 @@ const pad = (number, digits = 2) => String(number).padStart(digits, '0');
 const grouped = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const money = new Intl.NumberFormat('en', { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
-const LINE_LENGTH = 260;
+const LINE_LENGTH = 200;
+const whole = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' });
 export const IS_TIME = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d/;
 
 /** 1234567 as 1,234,567. */
@@ -70,7 +71,7 @@ export function isToday(time) {
 export const percent = (share) => `${signed(share * 100)} %`;
 
 /** The whole time with its day and zone. */
-export const fullTime = (at) => new Date(at).toLocaleString(undefined, { dateStyle: 'full', timeStyle: 'long' });
+export const fullTime = (at) => whole.format(new Date(at));
 
 /** The beginning of an id, enough to tell it from its neighbours. */
 export const shortId = (id) => (/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(id) ? id.slice(0, 8) : id);

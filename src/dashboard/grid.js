@@ -46,8 +46,8 @@ export class Grid {
   chosen = null;
 
   /** `onChoose(key, row)` is called when a row is chosen. */
-  constructor({ label, onChoose, onCount }) {
-    Object.assign(this, { onChoose, onCount });
+  constructor({ label, onChoose, onCount, onEnter }) {
+    Object.assign(this, { onChoose, onCount, onEnter });
     this.head = h('div', { class: 'grid-head', role: 'row', 'aria-rowindex': '1' });
     this.body = h('div', { class: 'grid-body', role: 'rowgroup', tabindex: '0', 'aria-label': `Rows of ${label}` });
     this.node = h('div', { class: 'grid', role: 'table', 'aria-label': label, data: { hook: 'grid' } }, h('div', { role: 'rowgroup', class: 'grid-top' }, this.head), this.body);
@@ -57,7 +57,7 @@ export class Grid {
       const row = event.target.closest('.grid-row');
       if (row) this.choose(row.drawn.index);
     });
-    this.body.addEventListener('keydown', (event) => this.#key(event));
+    this.body.addEventListener('keydown', (event) => this.key(event));
   }
 
   /** Shows the rows of a `Map`. */
@@ -71,7 +71,7 @@ export class Grid {
     this.#sort = time ? { name: time.name, down: true } : null;
     this.#drawHead();
     this.#order();
-    this.body.scrollTop = 0;
+    this.list.toBegin();
   }
 
   #measure(columns) {
@@ -131,13 +131,13 @@ export class Grid {
       entries.sort(([, one], [, other]) => (down ? -1 : 1) * compare(one[name], other[name]));
     }
     // What one reads stays in sight though rows came before it.
-    const anchor = this.body.scrollTop > 0 ? this.#keys[this.list.first] : undefined;
     const before = this.list.first;
+    const anchor = before > 0 ? this.#keys[before] : undefined;
     this.#keys = entries.map(([key]) => key);
     this.node.setAttribute('aria-rowcount', String(this.#keys.length + 1));
-    this.list.resize(0, this.#keys.length);
     const after = anchor === undefined ? -1 : this.#keys.indexOf(anchor);
-    if (after >= 0 && after !== before) this.body.scrollTop += (after - before) * this.list.rowHeight;
+    this.list.resize(0, this.#keys.length);
+    if (after >= 0) this.list.scrollBy(after - before);
     this.#took = performance.now() - begun;
     this.onCount?.(this.#keys.length, this.#rows.size);
   }
@@ -197,10 +197,12 @@ export class Grid {
     this.onChoose?.(key, this.#rows.get(key));
   }
 
-  #key(event) {
+  /** Keys that move the choice, and Enter to its details. */
+  key(event) {
     const page = Math.max(1, Math.floor(this.body.clientHeight / this.list.rowHeight) - 1);
     const moves = { j: 1, ArrowDown: 1, k: -1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     const by = moves[event.key];
+    if (event.key === 'Enter' && this.chosen !== null) this.onEnter?.();
     if (!by || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = this.chosen === null ? -1 : this.#keys.indexOf(this.chosen);
     this.choose(Math.min(this.#keys.length - 1, Math.max(0, at + by)));

@@ -1,8 +1,10 @@
-// The numbers of the server: `/metrics` in Prometheus' text format and `/health/ready`, asked for every few seconds, and kept as series.
+// The numbers of the server: `/metrics` in Prometheus' text format, asked for every few seconds, and kept as series.
 
 /** How often the server is asked while its numbers are looked at, and otherwise. */
 const LOOK_MS = 2000;
 const GLANCE_MS = 10_000;
+/** How often it is tried where the numbers are kept apart. */
+const SELDOM_MS = 60_000;
 const PATIENCE_MS = 5000;
 /** The charts show so much; the samples of it are kept. */
 export const SPAN_MS = 180_000;
@@ -48,8 +50,7 @@ function pointOf(now, before, seconds) {
     events: Math.max(0, ((now.get('rowcast_tail_newest') ?? 0) - (before.get('rowcast_tail_newest') ?? 0)) / seconds),
     lag: mean(now, before, 'rowcast_tail_delivery_seconds'),
     lag99: quantile(now, before, 'rowcast_tail_delivery_seconds', 0.99),
-    fence: mean(now, before, 'rowcast_tail_fence_wait_seconds') ?? 0,
-    stalled: total(now, 'rowcast_tail_stalled_seconds'),
+    fence: Math.max(mean(now, before, 'rowcast_tail_fence_wait_seconds') ?? 0, total(now, 'rowcast_tail_stalled_seconds')),
     sessions: now.get('rowcast_sessions') ?? 0,
     sent: rate('rowcast_events_sent_total'),
     requests: rate('rowcast_http_answers_total'),
@@ -61,7 +62,8 @@ function pointOf(now, before, seconds) {
 export class Metrics {
   points = [];
   samples = null;
-  health = null;
+  /** Who holds the stream back, as far as the server tells it here. */
+  blockers = [];
   /** Why there are no numbers: an operator may keep them off the network. */
   error = null;
   isLooking = false;
@@ -91,18 +93,31 @@ export class Metrics {
 
   async #ask() {
     try {
-      const [metrics, health] = await Promise.all([this.#fetch('/metrics'), this.#fetch('/health/ready')]);
+      const metrics = await this.#fetch('/metrics');
       if (!metrics.ok) throw new Error(`/metrics answers ${metrics.status}`);
-      this.health = await health.json().catch(() => null);
       this.#take(parse(await metrics.text()));
       this.error = null;
+      this.blockers = await this.#askWhoHolds();
     } catch (error) {
       this.error = error;
       this.#push(null);
     }
     for (const listener of this.#listeners) listener();
     clearTimeout(this.#timer);
-    if (!document.hidden) this.#timer = setTimeout(() => this.#ask(), this.isLooking ? LOOK_MS : GLANCE_MS);
+    const pause = this.isLooking ? LOOK_MS : this.error && !this.samples ? SELDOM_MS : GLANCE_MS;
+    if (!document.hidden) this.#timer = setTimeout(() => this.#ask(), pause);
+  }
+
+  /** Readiness names those who hold the stream back. It is asked only when somebody does. */
+  async #askWhoHolds() {
+    if (!this.isLooking || !(this.heldBack('transaction') > 0)) return [];
+    const ready = await this.#fetch('/health/ready');
+    return ready.ok ? ((await ready.json()).tail?.stalled?.blockers ?? []) : [];
+  }
+
+  /** For how many seconds something has held the stream back. */
+  heldBack(reason) {
+    return this.samples?.get(`rowcast_tail_stalled_seconds{reason="${reason}"}`) ?? 0;
   }
 
   #fetch(path) {

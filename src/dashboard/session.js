@@ -44,6 +44,7 @@ export class Session {
     this.main = connect({ token, type: APPLICATION_TYPES, cursor: 'latest', onCursorExpired: 'latest' });
     this.#stream();
     this.main.on('state', (state) => this.#stateChanged(state));
+    this.main.on('gap', () => this.#tell('reload'));
     this.main.on('auth_expiring', () => this.#tell('ask', 'expiring'));
     this.#identify();
   }
@@ -62,7 +63,7 @@ export class Session {
     this.main.on('event', (event) => this.#tell('application', event));
   }
 
-  /** Calls back: `identity`, `state`, `application` (an event), `ask` (for a token, with the reason). */
+  /** Calls back: `identity`, `state`, `application` (an event), `reload` (some of these were lost), `ask` (for a token, with the reason). */
   on(name, listener) {
     if (!this.#listeners.has(name)) this.#listeners.set(name, new Set());
     this.#listeners.get(name).add(listener);

@@ -32,8 +32,8 @@ export class SignIn {
   #drawWho() {
     const { me, isPrivate } = this.#session;
     const words = isPrivate ? `${me?.subject || '…'}` : 'Sign in';
-    this.who.replaceChildren(icon('user'), h('span', { class: 'wide clip', text: words }), isPrivate && me?.role ? h('span', { class: 'badge wide', text: me.role }) : '');
-    this.who.setAttribute('aria-label', isPrivate ? `Signed in as ${me?.subject ?? ''}, ${me?.role ?? ''}` : 'Sign in');
+    const before = isPrivate ? h('span', { class: 'visually-hidden', text: 'Signed in as ' }) : '';
+    this.who.replaceChildren(icon('user'), before, h('span', { class: 'wide clip', text: words }), isPrivate && me?.role ? h('span', { class: 'badge wide', text: me.role }) : '');
     this.who.title = me?.expires ? `The token ends ${new Date(me.expires).toLocaleString()}` : '';
   }
 

@@ -9,7 +9,7 @@ const CHARTS = [
   { name: 'events', label: 'Events', note: 'written, per second', show: (value) => `${brief(value)}/s` },
   { name: 'lag', label: 'Lag', note: 'from the insert to the stream', show: duration, more: (point) => (point.lag99 ? `99 % within ${duration(point.lag99)}` : '') },
   { name: 'head', label: 'Safe head', note: 'up to here everything is decided', show: count, isRelative: true },
-  { name: 'fence', label: 'Fence wait', note: 'for open transactions', show: duration, more: (point) => (point.stalled > 0 ? `held back for ${duration(point.stalled)}` : '') },
+  { name: 'fence', label: 'Fence wait', note: 'for open transactions', show: duration },
   { name: 'latency', label: 'Latency', note: 'your connection, there and back', show: duration },
   { name: 'sessions', label: 'Sessions', note: 'that are open', show: count },
   { name: 'sent', label: 'Sent', note: 'events to all sessions, per second', show: (value) => `${brief(value)}/s` },
@@ -37,7 +37,7 @@ export class SystemView {
     this.facts = h('dl', { class: 'facts wide' });
     this.problem = h('div', { hidden: true });
     const server = h('div', { class: 'card' }, h('header', {}, h('h2', { text: 'Server' })), this.facts);
-    this.body = h('div', { class: 'system', tabindex: '0', role: 'region', 'aria-label': 'System' }, this.blocker, this.problem, h('div', { class: 'charts' }, ...this.#charts.map(({ node }) => node)), server);
+    this.body = h('div', { class: 'system', tabindex: '0', role: 'group', 'aria-label': 'Charts and facts' }, this.blocker, this.problem, h('div', { class: 'charts' }, ...this.#charts.map(({ node }) => node)), server);
     this.node = h('section', { class: 'view', 'aria-label': 'System', data: { view: 'system' } }, this.body);
     metrics.onChange(() => this.#draw());
     session.on('state', () => this.#draw());
@@ -90,16 +90,17 @@ export class SystemView {
   /** Whoever holds the stream back. Its name is for administrators; the server says it to nobody else in the stream. */
   #drawBlocker() {
     const { stalled } = this.#session.main.state;
-    const found = this.#metrics.health?.tail?.stalled ?? null;
-    this.blocker.hidden = !stalled && !found;
+    const held = ['transaction', 'database'].find((reason) => this.#metrics.heldBack(reason) > 0);
+    const reason = stalled?.reason ?? held;
+    this.blocker.hidden = !reason;
     if (this.blocker.hidden) return;
-    const reason = stalled?.reason ?? found?.reason;
-    const seconds = found?.seconds ?? (Date.now() - Date.parse(stalled.since)) / 1000;
+    const seconds = this.#metrics.heldBack(reason) || (Date.now() - Date.parse(stalled.since)) / 1000;
     const heading = reason === 'database' ? 'The database does not answer' : 'A transaction holds the stream back';
     const parts = [h('header', {}, h('h2', { text: `▲ ${heading}` }), h('span', { class: 'badge warn', text: `for ${duration(seconds)}` }))];
-    if (reason === 'transaction' && this.#session.isAdmin) parts.push(...this.#blockers(found?.blockers ?? (stalled ? [stalled] : [])));
-    else if (reason === 'transaction') parts.push(h('p', { text: 'It has inserted and not committed. Events behind it wait, so that the order stays exact. An administrator sees here who it is.' }));
-    else parts.push(h('p', { text: 'Nothing is lost: the stream goes on where it is when the database is back.' }));
+    const named = this.#metrics.blockers.length > 0 ? this.#metrics.blockers : stalled?.pid || stalled?.gid ? [stalled] : [];
+    if (reason === 'database') parts.push(h('p', { text: 'Nothing is lost: the stream goes on where it is when the database is back.' }));
+    else if (this.#session.isAdmin && named.length > 0) parts.push(...this.#blockers(named));
+    else parts.push(h('p', { text: 'It has inserted and not committed. Events behind it wait, so that the order stays exact. An administrator sees here who it is.' }));
     this.blocker.replaceChildren(...parts);
   }
 
@@ -113,16 +114,16 @@ export class SystemView {
   }
 
   #drawFacts() {
-    const { samples, health } = this.#metrics;
+    const { samples } = this.#metrics;
     const { state } = this.#session.main;
     const version = samples && [...samples.keys()].find((key) => key.startsWith('rowcast_build_info'))?.match(/version="([^"]+)"/)?.[1];
     const get = (name) => (samples ? (samples.get(name) ?? 0) : null);
     const facts = [
       ['Version', version],
-      ['Ready', health && (health.status === 'ready' ? 'yes' : `no: ${health.code ?? health.status}`)],
+      ['Journal', samples && (get('rowcast_tail_connected') ? 'followed' : 'not reached')],
       ['Database', samples && `${count(get('rowcast_db_connections') - get('rowcast_db_connections_free'))} of ${count(get('rowcast_db_connections'))} connections in use`],
       ['Newest event', samples && count(get('rowcast_tail_newest'))],
-      ['Bell', health?.tail && (HEARING[health.tail.hearing] ?? health.tail.hearing)],
+      ['Bell', samples && (Object.keys(HEARING).filter((state) => get(`rowcast_tail_hearing{state="${state}"}`) > 0).map((state) => HEARING[state])[0] ?? '–')],
       ['Pace', samples && (get('rowcast_tail_hushed') ? 'busy: polls, the bell is hushed' : 'quiet: waits for the bell')],
       ['History', samples && (get('rowcast_tail_epoch') > 0 ? `changed ${count(get('rowcast_tail_epoch'))} times` : 'one since the start')],
       ['Followers', samples && count(get('rowcast_subjects'))],

@@ -21,11 +21,11 @@ export class TablesView {
     this.#session = session;
     this.list = h('ul', { class: 'table-list', 'aria-label': 'Published tables', data: { hook: 'tables' } });
     this.search = h('input', { class: 'field', type: 'search', placeholder: 'Filter rows', 'aria-label': 'Filter rows', data: { hook: 'table-filter' }, oninput: () => this.grid.search(this.search.value), onkeydown: (event) => event.key === 'Escape' && this.search.blur() });
-    this.title = h('h1', { class: 'clip' });
+    this.title = h('h2', { class: 'title clip' });
     this.counts = h('span', { class: 'fact', data: { hook: 'table-count' } });
     this.toolbar = h('div', { class: 'toolbar' }, this.title, this.counts, h('span', { class: 'spring' }), this.search);
     this.inspector = new Inspector({ label: 'The chosen row', onClose: () => { this.grid.chosen = null; this.grid.list.refresh(true); } });
-    this.grid = new Grid({ label: 'Rows', onChoose: (key, row) => this.inspector.row(`${this.#table.name} ${key}`, key, row), onCount: (shown, all) => this.#count(shown, all) });
+    this.grid = new Grid({ label: 'Rows', onChoose: (key, row) => this.inspector.row(`${this.#table.name} ${key}`, key, row), onCount: (shown, all) => this.#count(shown, all), onEnter: () => this.inspector.node.querySelector('button')?.focus() });
     this.overlay = h('div', { class: 'list-overlay' });
     const pane = h('div', { class: 'list-pane' }, this.grid.node, this.overlay);
     this.node = h('section', { class: 'view', 'aria-label': 'Live tables', data: { view: 'tables' } },
@@ -145,7 +145,11 @@ export class TablesView {
     if (this.#table?.isReady) this.#say(shown === 0 && all > 0 ? blank('No row matches', 'No row has all of these words.') : undefined);
   }
 
-  key() {
-    return false;
+  /** j and k work wherever the focus is in this view. */
+  key(event) {
+    if (!['j', 'k'].includes(event.key)) return false;
+    this.focus();
+    this.grid.key(event);
+    return true;
   }
 }

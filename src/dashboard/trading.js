@@ -1,7 +1,7 @@
 // Trading: what is open, what was ordered, how the account goes, and beside it what everyone else can see of it.
 
 import { Account, point } from './account.js';
-import { blank, button, h, oncePerFrame, say } from './dom.js';
+import { blank, button, h, paced, say } from './dom.js';
 import { amount, clock, count, day, isToday, moment, percent, signed } from './format.js';
 import { BarPlot, LinePlot } from './plot.js';
 import { Rows } from './rows.js';
@@ -58,13 +58,10 @@ export class TradingView {
   constructor(session) {
     this.#session = session;
     this.node = h('section', { class: 'view', 'aria-label': 'Trading', data: { view: 'trading' } });
-    this.#render = oncePerFrame(() => this.#redraw());
+    this.#render = paced(() => this.#redraw());
     session.on('application', (event) => this.#came(event));
-    session.on('identity', ({ viewChanged }) => {
-      if (!viewChanged) return;
-      this.#account = null;
-      if (this.#isShown) this.#load();
-    });
+    session.on('reload', () => this.#reload());
+    session.on('identity', ({ viewChanged }) => viewChanged && this.#reload());
   }
 
   #render = () => {};
@@ -83,6 +80,11 @@ export class TradingView {
 
   focus() {
     this.node.querySelector('[tabindex]')?.focus();
+  }
+
+  #reload() {
+    this.#account = null;
+    if (this.#isShown) this.#load();
   }
 
   #came(event) {
@@ -107,6 +109,7 @@ export class TradingView {
     const account = new Account(this.#session);
     this.#account = account;
     try {
+      if (this.#session.me?.role === 'user') throw Object.assign(new Error(), { status: 403 });
       await account.load();
       if (this.#account === account) this.#render();
     } catch (error) {
@@ -131,7 +134,7 @@ export class TradingView {
 
   #build() {
     this.private = this.#session.isPrivate ? this.#buildPrivate() : this.#askToSignIn();
-    this.node.replaceChildren(h('div', { class: this.#session.isPrivate ? 'trading' : 'trading is-public', tabindex: '0', role: 'region', 'aria-label': 'Trading' }, this.private, this.#buildPublic()));
+    this.node.replaceChildren(h('div', { class: this.#session.isPrivate ? 'trading' : 'trading is-public', tabindex: '0', role: 'group', 'aria-label': 'The account and the public view' }, this.private, this.#buildPublic()));
   }
 
   #askToSignIn() {

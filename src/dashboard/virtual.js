@@ -13,16 +13,24 @@ export class VirtualList {
   #pool = [];
   #height;
   #queued = false;
+  #seen = 0;
+  #top = 0;
 
   /** `create()` makes an empty row; `draw(row, item, index)` fills it; `item(index)` gives what stands at a place, a new object where it changed. */
-  constructor(container, { create, draw, item, rowHeight, onScroll }) {
+  constructor(container, { create, draw, item, rowHeight, onScroll, onResize }) {
     Object.assign(this, { container, create, draw, item, onScroll });
     this.base = 0;
     this.length = 0;
     this.#height = rowHeight;
     container.append(this.#sizer);
     container.addEventListener('scroll', () => this.#scrolled(), { passive: true });
-    new ResizeObserver(() => this.refresh()).observe(container);
+    // What the browser would have to lay the page out for is kept: the height of the container, and how far it is scrolled.
+    new ResizeObserver(() => {
+      this.#seen = container.clientHeight;
+      this.#top = container.scrollTop;
+      this.refresh();
+      onResize?.();
+    }).observe(container);
   }
 
   get rowHeight() {
@@ -31,21 +39,22 @@ export class VirtualList {
 
   set rowHeight(height) {
     if (height === this.#height) return;
-    const top = this.container.scrollTop / this.#height;
+    const top = this.#top / this.#height;
     this.#height = height;
     this.#size();
-    this.container.scrollTop = top * height;
+    this.#scrollTo(top * height);
     this.refresh(true);
   }
 
-  /** The list has these places now. What one looks at stays where it is, though rows came or went before it. */
-  resize(base, length) {
+  /** The list has these places now. It stands at its end, or what one looks at stays where it is though rows came or went before it. */
+  resize(base, length, isAtEnd = false) {
     const shift = (this.base - base) * this.#height;
-    const { scrollTop } = this.container;
+    const isSame = this.length === length;
     this.base = base;
     this.length = length;
-    this.#size();
-    if (shift !== 0) this.container.scrollTop = Math.max(0, scrollTop + shift);
+    if (!isSame) this.#size();
+    if (isAtEnd) this.#scrollTo(Infinity);
+    else if (shift !== 0) this.#scrollTo(this.#top + shift);
     this.refresh();
   }
 
@@ -53,33 +62,53 @@ export class VirtualList {
     this.#sizer.style.height = `${this.length * this.#height}px`;
   }
 
+  #scrollTo(top) {
+    const wanted = Math.min(Math.max(0, top), this.#most);
+    if (wanted === this.#top) return;
+    this.container.scrollTop = wanted;
+    this.#top = wanted;
+  }
+
+  get #most() {
+    return Math.max(0, this.length * this.#height - this.#seen);
+  }
+
   get isAtEnd() {
-    const { scrollTop, clientHeight, scrollHeight } = this.container;
-    return scrollTop + clientHeight >= scrollHeight - this.#height * 1.5;
+    return this.#top >= this.#most - this.#height * 1.5;
   }
 
   /** The first place that can be seen. */
   get first() {
-    return this.base + Math.floor(this.container.scrollTop / this.#height);
+    return this.base + Math.floor(this.#top / this.#height);
+  }
+
+  toBegin() {
+    this.#scrollTo(0);
+    this.refresh();
+  }
+
+  /** Moves what is in sight by so many rows. */
+  scrollBy(rows) {
+    this.#scrollTo(this.#top + rows * this.#height);
+    this.refresh();
   }
 
   toEnd() {
-    this.container.scrollTop = this.container.scrollHeight;
+    this.#scrollTo(Infinity);
     this.refresh();
   }
 
   /** Brings a place into sight, in the middle if it was out of it. */
   reveal(index) {
     const top = (index - this.base) * this.#height;
-    const { scrollTop, clientHeight } = this.container;
-    const room = Math.max(0, clientHeight - this.#height);
-    if (top < scrollTop || top > scrollTop + room) this.container.scrollTop = top - room / 2;
+    const room = Math.max(0, this.#seen - this.#height);
+    if (top < this.#top || top > this.#top + room) this.#scrollTo(top - room / 2);
     this.refresh();
   }
 
   /** Draws what is in sight; `all` draws rows again whose item is the same. */
   refresh(all = false) {
-    const seen = Math.ceil(this.container.clientHeight / this.#height) + 2 * MARGIN;
+    const seen = Math.ceil(this.#seen / this.#height) + 2 * MARGIN;
     while (this.#pool.length < seen) {
       const row = this.create();
       row.hidden = true;
@@ -117,7 +146,11 @@ export class VirtualList {
     return this.#pool.find((row) => row.drawn.index === index) ?? null;
   }
 
+  /** Read here, before anything of this frame is drawn: later the browser would have to lay the page out for it. */
   #scrolled() {
+    const top = this.container.scrollTop;
+    if (Math.abs(top - this.#top) < 1) return;
+    this.#top = top;
     if (this.#queued) return;
     this.#queued = true;
     requestAnimationFrame(() => {
