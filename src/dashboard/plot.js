@@ -50,7 +50,7 @@ class Plot {
   }
 }
 
-/** A line over time with an axis. `draw(points, {value, time})`: points are `[milliseconds, number]`. */
+/** A line over time with an axis. `draw(points, {value, time})`: points are `[milliseconds, number]`; `time(at, span)` knows how long the axis is, 0 for a single point. */
 export class LinePlot extends Plot {
   #tip = h('div', { class: 'plot-tip', hidden: true });
   #scale = null;
@@ -78,7 +78,7 @@ export class LinePlot extends Plot {
     for (let tick = 0; tick <= ticks; tick += 1) {
       const at = begin + ((end - begin) * tick) / ticks;
       const anchor = tick === 0 ? 'start' : tick === ticks ? 'end' : 'middle';
-      root.append(svg('text', { class: 'tick', x: x(at), y: this.height - 5, 'text-anchor': anchor }, time(at)));
+      root.append(svg('text', { class: 'tick', x: x(at), y: this.height - 5, 'text-anchor': anchor }, time(at, end - begin)));
     }
     const line = thinned(points).map(([at, number], index) => `${index ? 'L' : 'M'}${x(at).toFixed(1)} ${y(number).toFixed(1)}`).join('');
     root.append(svg('path', { class: 'area', d: `${line}L${x(end).toFixed(1)} ${this.height - bottom}L${x(begin).toFixed(1)} ${this.height - bottom}Z` }), svg('path', { class: 'line', d: line }), svg('circle', { class: 'last', cx: x(end), cy: y(points.at(-1)[1]), r: 3 }));
@@ -98,7 +98,7 @@ export class LinePlot extends Plot {
     mark.setAttribute('cy', y(near[1]));
     for (const node of [cross, mark]) node.setAttribute('visibility', 'visible');
     this.#tip.hidden = false;
-    this.#tip.textContent = `${value(near[1])} · ${time(near[0], true)}`;
+    this.#tip.textContent = `${value(near[1])} · ${time(near[0], 0)}`;
     this.#tip.style.left = `${Math.min(width - 150, Math.max(0, x(near[0]) - 70))}px`;
   }
 
@@ -117,7 +117,7 @@ export class BarPlot extends Plot {
     const span = high - low || 1;
     const y = (at) => top + (1 - (at - low) / span) * (this.height - top - bottom);
     const step = (width - right - 8) / bars.length;
-    for (const line of stepsOf(low, high, this.height / 50)) {
+    for (const line of stepsOf(low, high, this.height / 30)) {
       root.append(svg('line', { class: 'grid-line', x1: 8, x2: width - right, y1: y(line), y2: y(line) }), svg('text', { class: 'tick', x: width - right + 8, y: y(line) + 4 }, tick(line)));
     }
     const every = Math.ceil(58 / step);

@@ -13,7 +13,7 @@ export class Rows {
   constructor({ label, columns, empty, hook }) {
     this.#columns = columns;
     this.body = h('tbody');
-    this.#empty = h('p', { class: 'rows-empty muted', text: empty });
+    this.#empty = h('p', { class: 'rows-empty muted', text: empty, hidden: true });
     const head = h('thead', {}, h('tr', {}, ...columns.map(({ name, number }) => h('th', { scope: 'col', class: number ? 'num' : '', text: name }))));
     this.node = h('div', { class: 'rows', tabindex: '0', role: 'region', 'aria-label': label, data: { hook } }, h('table', {}, h('caption', { class: 'visually-hidden', text: label }), head, this.body), this.#empty);
   }

@@ -21,7 +21,9 @@ const ORDER_STATES = {
 };
 const SIDES = { long: '↗ long', short: '↘ short', buy: '↗ buy', sell: '↘ sell' };
 
-const axis = { value: (number) => amount(number).replace(/\.00$/, ''), time: (at, isExact) => (isExact ? moment(at) : clock(at).slice(0, 5)) };
+/** Beyond this a curve is told in days and not in hours. */
+const LONG_SPAN_MS = 36 * 3_600_000;
+const axis = { value: (number) => amount(number).replace(/\.00$/, ''), time: (at, span) => (span === 0 ? moment(at) : span > LONG_SPAN_MS ? day(at) : clock(at).slice(0, 5)) };
 
 function drawState(cell, { status, reject_reason: reason }) {
   const [sign, words, kind] = ORDER_STATES[status] ?? ['?', status, ''];
@@ -143,6 +145,7 @@ export class TradingView {
   }
 
   #buildPrivate() {
+    this.loading = h('div', { class: 'loading', role: 'progressbar', 'aria-label': 'Loading the account' });
     this.tiles = { equity: tile('Equity', 'equity'), today: tile('Today', 'today'), unrealized: tile('Not realized', 'unrealized'), open: tile('Open trades', 'open-trades'), working: tile('Working orders', 'working-orders') };
     this.curve = new LinePlot({ label: 'Equity over time', height: 220, data: { hook: 'equity-curve' } });
     this.daily = new BarPlot({ label: 'Result of each day', height: 130, data: { hook: 'daily-result' } });
@@ -158,7 +161,7 @@ export class TradingView {
     this.closedRows = new Rows({ label: 'Closed trades', hook: 'closed-rows', empty: 'No trade has been closed yet.', columns: [symbol, side, { name: 'Entry', number: true, value: ({ entry_price: price }) => amount(price) },
       { name: 'Exit', number: true, value: ({ exit_price: price }) => amount(price) }, { name: 'Profit', number: true, draw: drawProfit }, { name: 'Closed', number: true, value: ({ closed_at: at }) => moment(at) }] });
     const card = (heading, node, tools) => h('div', { class: 'card' }, h('header', {}, h('h2', { text: heading }), tools), node);
-    return h('div', { class: 'private' }, h('div', { class: 'tiles' }, ...Object.values(this.tiles).map(({ node }) => node)),
+    return h('div', { class: 'private' }, this.loading, h('div', { class: 'tiles' }, ...Object.values(this.tiles).map(({ node }) => node)),
       card('Equity', this.curve.node, this.ranges), card('Result by day', this.daily.node),
       h('div', { class: 'cards' }, card('Open trades', this.openRows.node), card('Orders', this.orderRows.node)), card('Closed trades', this.closedRows.node));
   }
@@ -185,6 +188,7 @@ export class TradingView {
   #redraw() {
     const account = this.#account;
     if (!this.#isShown || !account?.isLoaded) return;
+    this.loading.hidden = true;
     this.#drawTiles(account);
     this.openRows.show(account.openTrades.slice(0, 60));
     this.orderRows.show(account.orders);
