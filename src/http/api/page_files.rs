@@ -40,35 +40,40 @@ macro_rules! embedded {
     };
 }
 
-/// The dashboard. `index.html` stands first: it is served at `/` alone.
+/// The dashboard, as far as it is loaded at first. `index.html` stands before the others: it is served at `/` alone.
 const DASHBOARD: &[Embedded] = embedded![
     "src/dashboard",
     "index.html" HTML,
     "icon.svg" IMAGE,
     "base.css" STYLE,
     "views.css" STYLE,
-    "account.js" SCRIPT,
     "app.js" SCRIPT,
-    "chat.js" SCRIPT,
     "dom.js" SCRIPT,
     "eventlog.js" SCRIPT,
     "events.js" SCRIPT,
     "filter.js" SCRIPT,
     "format.js" SCRIPT,
-    "grid.js" SCRIPT,
     "inspector.js" SCRIPT,
     "keys.js" SCRIPT,
     "metrics.js" SCRIPT,
-    "plot.js" SCRIPT,
-    "rows.js" SCRIPT,
     "session.js" SCRIPT,
     "signin.js" SCRIPT,
     "status.js" SCRIPT,
+    "travel.js" SCRIPT,
+    "virtual.js" SCRIPT,
+];
+
+/// The views that are loaded when one goes to them, and what they need.
+const LATER: &[Embedded] = embedded![
+    "src/dashboard",
+    "account.js" SCRIPT,
+    "chat.js" SCRIPT,
+    "grid.js" SCRIPT,
+    "plot.js" SCRIPT,
+    "rows.js" SCRIPT,
     "system.js" SCRIPT,
     "tables.js" SCRIPT,
     "trading.js" SCRIPT,
-    "travel.js" SCRIPT,
-    "virtual.js" SCRIPT,
 ];
 
 /// The client library, for the dashboard and for pages of others.
@@ -95,7 +100,10 @@ pub(in crate::http) struct PageFiles {
     hash: String,
     /// The page of a server without public streams, and that of one with them.
     index: [File; 2],
-    files: Vec<File>,
+    /// The set that the dashboard loads, without comments.
+    assets: Vec<File>,
+    /// The client library as it is written, for those who read it.
+    library: Vec<File>,
 }
 
 impl PageFiles {
@@ -106,21 +114,16 @@ impl PageFiles {
     }
 
     fn prepare() -> Self {
-        let all = || DASHBOARD.iter().chain(CLIENT).chain(MODULES);
+        let library = || CLIENT.iter().chain(MODULES);
+        let all = || DASHBOARD.iter().chain(LATER).chain(library());
         let set: String = all().map(|file| format!("{} {}\n{}\n", file.name, file.text.len(), file.text)).collect();
         let hash = hash_of(set.as_bytes());
-        // Every module is named, so that a browser asks for all of them at once and not for each when it has read the one before.
-        let scripts = DASHBOARD.iter().chain(MODULES).filter(|file| file.kind == SCRIPT).map(|file| file.name);
-        let preloads: String = scripts
-            .chain(["client.js"])
-            .map(|name| format!("<link rel=\"modulepreload\" href=\"{ASSETS}{name}\">\n"))
-            .collect();
-        let index = DASHBOARD[0].text.replace("</head>", &format!("{preloads}</head>"));
-        let index = index.replace(ASSETS, &format!("{ASSETS}{hash}/"));
+        let index = index_of(&hash);
         let with_streams = index.replace(STREAMS_OFF, STREAMS_ON);
         let index = [index, with_streams].map(|text| File::new(DASHBOARD[0].name, HTML, text.into()));
-        let files = all().skip(1).map(|file| File::new(file.name, file.kind, file.text.into()));
-        Self { hash, index, files: files.collect() }
+        let assets = all().skip(1).map(|file| File::new(file.name, file.kind, without_comments(file).into()));
+        let library = library().map(|file| File::new(file.name, file.kind, file.text.into()));
+        Self { hash, index, assets: assets.collect(), library: library.collect() }
     }
 
     /// The dashboard's `index.html`, which names the files of this set, and says if there are public streams: then it need not try.
@@ -128,16 +131,46 @@ impl PageFiles {
         &self.index[usize::from(has_public_streams)]
     }
 
-    /// A file by its name.
-    pub(in crate::http) fn file(&self, name: &str) -> Option<&File> {
-        self.files.iter().find(|file| file.name == name)
+    /// A file of the client library by its name.
+    pub(in crate::http) fn library(&self, name: &str) -> Option<&File> {
+        self.library.iter().find(|file| file.name == name)
     }
 
     /// A file of the set by `<hash>/<name>`, the part of its address behind `/assets/`. A set of another version has other hashes.
     pub(in crate::http) fn asset(&self, path: &str) -> Option<&File> {
         let (hash, name) = path.split_once('/')?;
-        if hash == self.hash { self.file(name) } else { None }
+        if hash == self.hash { self.assets.iter().find(|file| file.name == name) } else { None }
     }
+}
+
+/// The page, with the addresses of this set. Every module of the first load is named, so that a browser asks for all of them at once
+/// and not for each when it has read the one before.
+fn index_of(hash: &str) -> String {
+    let scripts = DASHBOARD.iter().chain(MODULES).filter(|file| file.kind == SCRIPT).map(|file| file.name);
+    let preloads: String = scripts
+        .chain(["client.js"])
+        .map(|name| format!("<link rel=\"modulepreload\" href=\"{ASSETS}{name}\">\n"))
+        .collect();
+    let index = DASHBOARD[0].text.replace("</head>", &format!("{preloads}</head>"));
+    index.replace(ASSETS, &format!("{ASSETS}{hash}/"))
+}
+
+/// A script or a style without the lines that are comments, and without indentation: a third of what would be sent is for those who
+/// read the source. No text of these files goes over several lines, which a test holds.
+fn without_comments(file: &Embedded) -> String {
+    if ![SCRIPT, STYLE].contains(&file.kind) {
+        return file.text.to_owned();
+    }
+    let (mut kept, mut is_comment) = (String::with_capacity(file.text.len()), false);
+    for line in file.text.lines().map(str::trim) {
+        let begins = line.starts_with("/*");
+        if !is_comment && !begins && !line.is_empty() && !line.starts_with("//") {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+        is_comment = (is_comment || begins) && !line.ends_with("*/");
+    }
+    kept
 }
 
 impl File {
@@ -182,43 +215,74 @@ mod tests {
         words.iter().flat_map(|word| -> Vec<&str> { behind(word) }).collect()
     }
 
-    /// Every file that the dashboard loads, by following the links of the page and the imports of the modules.
-    fn loaded(files: &PageFiles) -> BTreeSet<&'static str> {
-        let index = std::str::from_utf8(&files.index(false).plain).unwrap();
-        let prefix = format!("{ASSETS}{}/", files.hash);
-        let links = quoted(index, &["src=\"", "href=\""]).into_iter();
-        // The others lead to a place of the page itself.
-        let links = links.filter(|link| !link.starts_with('#'));
-        let mut next: VecDeque<String> = links.map(|link| link.strip_prefix(&prefix).unwrap().to_owned()).collect();
-        let mut seen = BTreeSet::new();
+    /// The files that are loaded behind these, by following what their words name.
+    fn loaded<'a>(files: &'a PageFiles, first: Vec<String>, words: &[&str]) -> BTreeSet<&'a str> {
+        let (mut next, mut seen) = (VecDeque::from(first), BTreeSet::new());
         while let Some(name) = next.pop_front() {
-            let file = files.file(&name).unwrap_or_else(|| panic!("{name} is loaded, and is not in the table"));
+            let file = files.asset(&format!("{}/{name}", files.hash));
+            let file = file.unwrap_or_else(|| panic!("{name} is loaded, and is not in the table"));
             if seen.insert(file.name) {
                 let text = std::str::from_utf8(&file.plain).unwrap();
                 let folder = name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
-                let imports = quoted(text, &["from './", "import('./", "from \"./"]);
-                next.extend(imports.into_iter().map(|import| format!("{folder}{import}")));
+                next.extend(quoted(text, words).into_iter().map(|import| format!("{folder}{import}")));
             }
         }
         seen
     }
 
+    /// The files that the page names.
+    fn named(files: &PageFiles) -> Vec<String> {
+        let index = std::str::from_utf8(&files.index(false).plain).unwrap();
+        let prefix = format!("{ASSETS}{}/", files.hash);
+        // The others lead to a place of the page itself.
+        let links = quoted(index, &["src=\"", "href=\""]).into_iter().filter(|link| !link.starts_with('#'));
+        links.map(|link| link.strip_prefix(&prefix).unwrap().to_owned()).collect()
+    }
+
+    const AT_ONCE: [&str; 2] = ["from './", "import './"];
+    const IN_ALL: [&str; 3] = ["from './", "import './", "import('./"];
+
     #[test]
-    fn the_first_load_of_the_dashboard_is_small_and_every_file_of_it_is_in_the_table() {
+    fn the_first_load_of_the_dashboard_is_small() {
         let files = PageFiles::prepare();
-        let loaded = loaded(&files);
-        let unused: Vec<_> =
-            DASHBOARD.iter().skip(1).map(|file| file.name).filter(|name| !loaded.contains(name)).collect();
-        assert_eq!(unused, Vec::<&str>::new(), "these files of the dashboard are loaded by none");
-        let bytes: usize = loaded.iter().map(|name| files.file(name).unwrap().compressed.len()).sum();
+        let size = |name: &&str| files.asset(&format!("{}/{name}", files.hash)).unwrap().compressed.len();
+        let bytes: usize = loaded(&files, named(&files), &AT_ONCE).iter().map(size).sum();
         let bytes = bytes + files.index(true).compressed.len();
         assert!(bytes < MOST_BYTES, "the first load is {bytes} bytes of {MOST_BYTES}");
     }
 
     #[test]
+    fn the_tables_name_what_is_loaded_at_first_and_what_is_loaded_later() {
+        let files = PageFiles::prepare();
+        let names = |table: &[Embedded]| table.iter().map(|file| file.name).collect::<BTreeSet<_>>();
+        let at_once = loaded(&files, vec!["app.js".to_owned()], &AT_ONCE);
+        let in_all = loaded(&files, vec!["app.js".to_owned()], &IN_ALL);
+        assert_eq!(in_all.difference(&at_once).copied().collect::<BTreeSet<_>>(), names(LATER));
+        let scripts = names(DASHBOARD).into_iter().filter(|name| name.ends_with(".js")).collect::<BTreeSet<_>>();
+        assert_eq!(scripts.difference(&at_once).count(), 0, "{scripts:?} are not all among {at_once:?}");
+    }
+
+    #[test]
+    fn lines_that_are_comments_are_left_out_and_nothing_else() {
+        let text = "// One.\n\nconst a = 1; // kept\n/** Two\n * lines. */\n  /* three */\n  f('// no comment');\n";
+        let file = Embedded { name: "a.js", kind: SCRIPT, text };
+        assert_eq!(without_comments(&file), "const a = 1; // kept\nf('// no comment');\n");
+        for file in DASHBOARD.iter().chain(LATER).chain(CLIENT).chain(MODULES).filter(|file| file.kind == SCRIPT) {
+            for line in without_comments(file).lines() {
+                let even = line.matches('`').count() % 2 == 0;
+                assert!(
+                    even,
+                    "{}: a text goes over several lines, which leaving out comments could spoil: {line}",
+                    file.name
+                );
+            }
+        }
+    }
+
+    #[test]
     fn the_compressed_form_is_the_plain_one() {
         let files = PageFiles::prepare();
-        for file in files.files.iter().chain(&files.index) {
+        for file in files.assets.iter().chain(&files.library).chain(&files.index) {
             let mut plain = Vec::new();
             GzDecoder::new(file.compressed.as_ref()).read_to_end(&mut plain).unwrap();
             assert_eq!(plain, file.plain, "{}", file.name);
@@ -227,7 +291,7 @@ mod tests {
 
     #[test]
     fn nothing_in_the_dashboard_is_inline_or_of_another_host() {
-        for file in DASHBOARD {
+        for file in DASHBOARD.iter().chain(LATER) {
             let namespaces = file.text.replace("http://www.w3.org/", "");
             for word in ["<style", " style=\"", " onclick=", "http://", "https://", "innerHTML", "eval("] {
                 assert!(!namespaces.contains(word), "{} has {word:?}", file.name);
