@@ -4,6 +4,7 @@ mod browser;
 mod changed_taxonomy;
 mod cursor_tags;
 mod nginx;
+mod page_files;
 mod postgres_tls;
 mod public_views;
 mod rate_limits;

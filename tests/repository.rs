@@ -22,6 +22,7 @@ const TOP: &[&str] = &[
     "README.md",
     "todo.md",
     "compose.yaml",
+    "clients",
     "LICENSE-MIT",
     "LICENSE-APACHE",
     "rustfmt.toml",

@@ -230,8 +230,7 @@ pub(crate) fn load() -> f64 {
 }
 
 /// Rates that no test comes near: all of them come from one address.
-pub(crate) const NO_LIMITS: &str =
-    "public=1000000/s,private=1000000/s,connect=1000000/s,append=1000000/s,chat=1000000/s,snapshot=1000000/s";
+pub(crate) const NO_LIMITS: &str = "public=1000000/s,private=1000000/s,connect=1000000/s,append=1000000/s,chat=1000000/s,snapshot=1000000/s,pages=1000000/s";
 
 /// The settings of a server on this database, on a port that the machine picks.
 pub(crate) fn settings(url: &str, more: &[(&str, &str)]) -> Source {

@@ -131,6 +131,8 @@ fn greet(app: &App, cluster: &Cluster, token: &Secret) {
     output::print(&format!("follow       ROWCAST_TOKEN={} {program} tail --url {}", token.expose(), app.url()));
     output::print(&format!("database     {}", cluster.url()));
     output::print(&format!("admin token  {}", token.expose()));
+    // The part behind `#` stays in the browser: no request and no log holds the token.
+    output::print(&format!("dashboard    {}/#token={}", app.url(), token.expose()));
     output::print(&format!("ready        Ctrl-C stops it; the data stays in {}", cluster.dir().display()));
 }
 

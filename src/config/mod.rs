@@ -350,7 +350,7 @@ impl TokenConfig {
 }
 
 impl LimitConfig {
-    const CLASSES: [&'static str; 6] = ["public", "private", "connect", "append", "chat", "snapshot"];
+    const CLASSES: [&'static str; 7] = ["public", "private", "connect", "append", "chat", "snapshot", "pages"];
 
     fn read(source: &Source) -> Result<Self, ConfigError> {
         let redis_url = source.optional("ROWCAST_REDIS_URL", |text| {

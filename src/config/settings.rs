@@ -42,7 +42,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "ROWCAST_RATE_LIMITS",
         "LIST",
-        Some("public=120/m,private=1200/m,connect=60/m,append=6000/m,chat=60/m,snapshot=1200/m"),
+        Some("public=120/m,private=1200/m,connect=60/m,append=6000/m,chat=60/m,snapshot=1200/m,pages=1200/m"),
         "Per client address (public, connect), token subject (private, append, chat), or either (snapshot)",
     ),
     setting("ROWCAST_SESSIONS_PER_SUBJECT", "N", Some("1000"), "How many sessions one token subject may have at once"),

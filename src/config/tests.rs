@@ -23,7 +23,7 @@ fn the_defaults_are_what_the_table_says() {
     assert_eq!((config.http.max_sessions, config.db_pool), (20_000, 8));
     assert_eq!((config.drain, config.streams.heartbeat), (Duration::from_secs(10), Duration::from_secs(15)));
     assert_eq!(config.streams.page_cache, 256 << 20);
-    assert_eq!(config.limits.rates.len(), 6);
+    assert_eq!(config.limits.rates.len(), 7);
     assert!(!config.streams.public && config.http.tls.is_none() && config.http.allowed_origins.is_empty());
 }
 

@@ -10,7 +10,7 @@ use hyper::header::HeaderValue;
 use crate::application::{Need, Parameter, Rate, Verb};
 use crate::auth::{Action, Identity};
 use crate::config::StreamConfig;
-use crate::http::api::{append, application, health, me, metrics, openapi, revocations};
+use crate::http::api::{append, application, health, me, metrics, openapi, pages, revocations};
 use crate::http::request::call::Call;
 use crate::http::request::path;
 use crate::http::request::route::{Handled, Handler, Route};
@@ -23,6 +23,7 @@ use self::Verb::{Get, GetOnly, Post};
 
 const CONNECT: Rate = Rate::Address(Class::Connect);
 const PUBLIC: Rate = Rate::Address(Class::Public);
+const PAGES: Rate = Rate::Address(Class::Pages);
 const PRIVATE: Rate = Rate::Subject(Class::Private);
 const SNAPSHOT: Rate = Rate::Subject(Class::Snapshot);
 const PUBLIC_SNAPSHOT: Rate = Rate::Address(Class::Snapshot);
@@ -53,6 +54,13 @@ fn server_routes() -> Vec<Route> {
         probe("/health/ready", open!(c => health::ready(&c.context.readiness, &c.context.database, &c.context.tail))),
         probe("/health/db", open!(c => health::db(&c.context.database))),
         probe("/metrics", open!(c => metrics::page(&c.context))),
+
+        public(Get, "/", PAGES, open!(c => pages::index(&c))),
+        public(Get, "/client.js", PAGES, open!(c => pages::library(&c))),
+        public(Get, "/client.d.ts", PAGES, open!(c => pages::library(&c))),
+        public(Get, "/react.js", PAGES, open!(c => pages::library(&c))),
+        public(Get, "/client/{file}", PAGES, open!(c => pages::library(&c))),
+        public(Get, "/assets/{file}", PAGES, open!(c => pages::asset(&c))),
 
         public(Get, "/openapi.json", PUBLIC, open!(c => openapi::document(c.query()))),
         public(GetOnly, "/public/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, true, c.request))).only_if_public(),
@@ -138,8 +146,12 @@ impl Address {
     }
 }
 
-/// The parameter of a path, if the path fits a pattern.
+/// The parameter of a path, if the path fits a pattern. `{file}` at the end stands for all of the rest, slashes too.
 fn fit(pattern: &str, path: &str) -> Option<Parameter> {
+    if let Some(folder) = pattern.strip_suffix("{file}") {
+        let name = path.strip_prefix(folder)?;
+        return (!name.is_empty()).then(|| Parameter::Key(name.to_owned()));
+    }
     let mut parameter = Parameter::None;
     let mut parts = path.split('/');
     for expected in pattern.split('/') {
@@ -275,6 +287,7 @@ mod tests {
         for (at, pattern) in patterns.iter().enumerate() {
             assert!(!patterns[..at].contains(pattern), "the routes of {pattern} do not stand together");
             let path = pattern.replace("{id}", &Uuid::nil().to_string()).replace("{key}", "risk.limit");
+            let path = path.replace("{file}", "0/app.js");
             let fitting: Vec<_> = patterns.iter().filter(|other| fit(other, &path).is_some()).collect();
             assert_eq!(fitting, [pattern]);
         }
@@ -298,7 +311,10 @@ mod tests {
             ("/v1/config/".to_owned(), None),
             ("/v1/config/a/b".to_owned(), None),
             ("v1/trades".to_owned(), None),
-            ("/".to_owned(), None),
+            ("/".to_owned(), Some(Parameter::None)),
+            ("/assets/0/a/b.js".to_owned(), Some(Parameter::Key("0/a/b.js".to_owned()))),
+            ("/assets/".to_owned(), None),
+            ("/assets".to_owned(), None),
             (String::new(), None),
         ] {
             assert_eq!(ROUTES.iter().find_map(|route| fit(route.pattern, &path)), parameter, "{path}");

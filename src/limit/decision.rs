@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// The number of classes.
-pub(super) const CLASSES: usize = 6;
+pub(super) const CLASSES: usize = 7;
 
 /// A kind of request that has a quota of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,12 +20,14 @@ pub enum Class {
     Chat,
     /// Snapshots of tables, by subject, or by client address without a token.
     Snapshot,
+    /// Files of the dashboard and of the client, by client address.
+    Pages,
 }
 
 impl Class {
     /// All of them.
     pub const ALL: [Self; CLASSES] =
-        [Self::Public, Self::Private, Self::Connect, Self::Append, Self::Chat, Self::Snapshot];
+        [Self::Public, Self::Private, Self::Connect, Self::Append, Self::Chat, Self::Snapshot, Self::Pages];
 
     /// The name in the configuration, in headers, metrics and keys.
     pub fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl Class {
             Self::Append => "append",
             Self::Chat => "chat",
             Self::Snapshot => "snapshot",
+            Self::Pages => "pages",
         }
     }
 }

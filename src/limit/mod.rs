@@ -93,7 +93,7 @@ impl Limits {
     /// usual one.
     pub fn with_redis_timeout(config: &LimitConfig, timeout: Duration) -> Result<Self, LimitError> {
         let counter = |class| Counter::new(config, class);
-        let [public, private, connect, append, chat, snapshot] = Class::ALL;
+        let [public, private, connect, append, chat, snapshot, pages] = Class::ALL;
         let counters = [
             counter(public)?,
             counter(private)?,
@@ -101,6 +101,7 @@ impl Limits {
             counter(append)?,
             counter(chat)?,
             counter(snapshot)?,
+            counter(pages)?,
         ];
         let redis = config.redis_url.as_ref().map(|url| Redis::new(url, timeout)).transpose()?;
         Ok(Self(Arc::new(Inner { counters, redis })))

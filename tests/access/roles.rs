@@ -44,7 +44,7 @@ const ROUTES: &[(&str, &str, &str, Option<Action>)] = &[
     ("POST", "/v1/revocations", r#"{"subject":"nobody"}"#, Some(Action::Administer)),
     ("GET", "/v1/me", "", None),
 ];
-const PUBLIC: [&str; 4] = ["/openapi.json", "/public/ws", "/public/v1/events", "/public/v1/events/stream"];
+const PUBLIC: [&str; 5] = ["/", "/openapi.json", "/public/ws", "/public/v1/events", "/public/v1/events/stream"];
 
 async fn status(server: &TestServer, method: &str, path: &str, body: &str, token: Option<&str>) -> u16 {
     let authorization = token.map(bearer);

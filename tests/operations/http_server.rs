@@ -15,7 +15,7 @@ const NOWHERE: &str = "postgres://nobody@127.0.0.1:1/nothing";
 #[tokio::test]
 async fn unknown_addresses_are_404_and_wrong_methods_405_with_allow() {
     let server = TestServer::start(NOWHERE, &[]).await;
-    for path in ["/", "/health", "/health/live/", "/health/nope", "/v1/..%2f", "/%00"] {
+    for path in ["/index.html", "/assets/", "/health", "/health/live/", "/health/nope", "/v1/..%2f", "/%00"] {
         let answer = server.get(path).await;
         assert_eq!((answer.status, answer.json()["code"].as_str()), (404, Some("not_found")), "{path}");
         assert_eq!(answer.headers["content-type"], "application/problem+json");

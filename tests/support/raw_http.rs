@@ -97,10 +97,12 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     let (head, body) = (String::from_utf8_lossy(&bytes[..end]), &bytes[end + 4..]);
     let mut lines = head.lines();
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
-    let headers: HashMap<String, String> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_owned()))
-        .collect();
+    let mut headers: HashMap<String, String> = HashMap::new();
+    for (name, value) in lines.filter_map(|line| line.split_once(':')) {
+        // Several lines of one name are one list.
+        let list = headers.entry(name.trim().to_ascii_lowercase()).or_default();
+        *list = if list.is_empty() { value.trim().to_owned() } else { format!("{list}, {}", value.trim()) };
+    }
     // Streams of events are chunked too, and never end.
     let is_document = headers.get("content-type").is_some_and(|kind| kind.contains("json"));
     if is_document && headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {

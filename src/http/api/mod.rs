@@ -6,4 +6,6 @@ pub(in crate::http) mod health;
 pub(in crate::http) mod me;
 pub(in crate::http) mod metrics;
 pub(in crate::http) mod openapi;
+pub(in crate::http) mod page_files;
+pub(in crate::http) mod pages;
 pub(in crate::http) mod revocations;

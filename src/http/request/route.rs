@@ -13,7 +13,7 @@ use crate::http::response::problem::Problem;
 /// One row of the table of routes.
 pub(in crate::http) struct Route {
     pub(in crate::http) verb: Verb,
-    /// `{id}` stands for a UUID in its usual form, `{key}` for any text without a slash.
+    /// `{id}` stands for a UUID in its usual form, `{key}` for any text without a slash, `{file}` for the rest.
     pub(in crate::http) pattern: &'static str,
     pub(in crate::http) needs: Need,
     pub(in crate::http) counts_as: Rate,

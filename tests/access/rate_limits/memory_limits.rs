@@ -41,7 +41,7 @@ async fn a_quota_is_had_at_once_and_comes_back_one_by_one() {
     }
     let status = limits.status();
     assert_eq!((status.configured, status.shared, status.lost_total), (false, false, 0));
-    assert_eq!((status.denied(Class::Public), status.denied), (6, [6, 0, 0, 0, 0, 0]));
+    assert_eq!((status.denied(Class::Public), status.denied), (6, [6, 0, 0, 0, 0, 0, 0]));
 }
 
 #[tokio::test(start_paused = true)]

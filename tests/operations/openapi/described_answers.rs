@@ -60,7 +60,17 @@ fn id(answer: &Answer, pointer: &str) -> String {
 #[tokio::test]
 async fn answers_about_the_server_are_as_they_are_described() {
     let served = DescribedServer::start().await;
-    for path in ["/health/live", "/health/ready", "/health/db", "/metrics", "/openapi.json"] {
+    for path in [
+        "/health/live",
+        "/health/ready",
+        "/health/db",
+        "/metrics",
+        "/openapi.json",
+        "/",
+        "/client.js",
+        "/client.d.ts",
+        "/react.js",
+    ] {
         served.hold(None, "GET", path, path, "", 200).await;
     }
     served.hold(ENGINE, "GET", "/v1/me", "/v1/me", "", 200).await;
