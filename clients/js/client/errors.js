@@ -115,9 +115,9 @@ export function errorOfClose(closeCode, frame) {
 
 /** A connection that could not be made. In a page of another origin the reason is often that the server does not let it in. */
 export function unreachable(url, cause) {
-  const page = globalThis.location?.origin;
-  let message = `No connection to ${url}.`;
-  if (page !== undefined && page !== 'null' && page !== new URL(url).origin) {
+  const [page, { origin }] = [globalThis.location?.origin, new URL(url)];
+  let message = `No connection to ${origin}.`;
+  if (page !== undefined && page !== 'null' && page !== origin) {
     message += ` If the server runs, it may not let pages of ${page} in: add that to ROWCAST_ALLOWED_ORIGINS.`;
   }
   return new NetworkError(message, { code: 'network', cause });

@@ -111,7 +111,11 @@ export class Events {
   }
 
   async subscribe({ start, filter }) {
-    if (start !== null) for (const queue of this.#buffers()) queue.clear();
+    if (start !== null) {
+      for (const queue of this.#buffers()) queue.clear();
+      // Goes before a cursor that was saved.
+      if (this.#loading === null) this.#loading = Promise.resolve(null);
+    }
     await this.#loading;
     return this.#stream.subscribe({ start, filter });
   }

@@ -97,6 +97,33 @@ test('the cursor waits for the slowest iterator, and is saved behind what was ha
   assert.deepEqual(rest.seqs, seqs.slice(2));
 });
 
+test('when the network is back, or the page is seen again, a lost connection is tried at once, and the place is saved when it goes', async (t) => {
+  const page = new EventTarget();
+  Object.assign(globalThis, { window: page, document: Object.assign(page, { visibilityState: 'visible' }) });
+  t.after(() => { delete globalThis.window; delete globalThis.document; });
+  const saved = [];
+  const proxy = await startProxy(server.url);
+  t.after(() => proxy.close());
+  const connection = open(t, { url: proxy.url, token, type: 'woken.*', resume: { load: () => null, save: (cursor) => void saved.push(cursor) } });
+  connection.on('event', () => {});
+  await next(connection, 'live');
+  proxy.isDown = true;
+  proxy.cut();
+  // Long enough that only a signal ends it within the test.
+  const isLong = ({ status, retryAt }) => status === 'waiting' && retryAt - Date.now() > 3000;
+  await next(connection, 'state', isLong);
+  proxy.isDown = false;
+  const began = Date.now();
+  const live = next(connection, 'live');
+  // Within a second of the last try nothing is done, so the page is seen again until it is.
+  const seen = setInterval(() => page.dispatchEvent(new Event(Date.now() % 2 ? 'online' : 'visibilitychange')), 100);
+  await live.finally(() => clearInterval(seen));
+  assert.ok(Date.now() - began < 2500, `after ${Date.now() - began} ms`);
+  page.visibilityState = 'hidden';
+  page.dispatchEvent(new Event('visibilitychange'));
+  assert.deepEqual(saved.slice(-1), [connection.cursor]);
+});
+
 test('a connection that has gone silent is noticed and replaced', async (t) => {
   const type = 'silent.written';
   let isSilent = false;
