@@ -58,7 +58,7 @@ test('a runtime without WebSocket uses server-sent events', async (t) => {
 for (const transports of [['websocket', 'sse'], ['websocket'], ['sse']]) {
   test(`over ${transports.join(' and ')} a slow consumer gets everything, and little is held for it`, async (t) => {
     const type = `slow_${transports.join('_')}.written`;
-    const count = transports.includes('sse') ? 20_000 : 2_000;
+    const count = transports.includes('sse') ? 8_000 : 2_000;
     await psql(server, `insert into rowcast.events (type, payload) select '${type}', jsonb_build_object('text', repeat('x', 200)) from generate_series(1, ${count})`);
     const proxy = await startProxy(server.url);
     t.after(() => proxy.close());
