@@ -1,4 +1,4 @@
-// The errors of the client, and which one an answer or a close of the server is. A leaf: it uses nothing else.
+// The errors of the client, and the one that an answer or a close code of the server stands for. Uses no other module.
 
 export class RowcastError extends Error {
   constructor(message, { code = 'error', status = null, closeCode = null, retryAfter = null, requestId = null, cause } = {}) {

@@ -59,7 +59,7 @@ export class Ledger {
     return undefined;
   }
 
-  /** What to do with an event: `new`, `repeated`, or `disorder` if it cannot come at this place. */
+  /** Counts an event. Returns `new`, `repeated`, or `disorder` if it cannot come at this place. */
   receive(event, isVerifiable) {
     if (!Number.isSafeInteger(event?.seq) || typeof event.id !== 'string' || event.seq <= this.#lastSeq) return 'disorder';
     this.#lastSeq = event.seq;

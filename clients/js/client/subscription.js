@@ -1,4 +1,4 @@
-// What one stream asks for and how far it has come: filter, beginning, place, and the ledger that proves it. No socket and no clock.
+// The subscription of one stream: its filter, its beginning, its place, and the ledger that proves the place. No socket and no clock.
 
 import { cursorOf, seqOf } from './cursor.js';
 import { Ledger } from './ledger.js';
