@@ -8,6 +8,7 @@
 
 mod access;
 mod apps;
+mod browser;
 mod cli;
 mod operations;
 mod repository;

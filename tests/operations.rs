@@ -1,7 +1,7 @@
 //! A server in operation: its life, its health, poolers, failovers, large journals, and what every HTTP request can count on.
 
 mod dump_and_restore;
-mod failover;
+pub(crate) mod failover;
 mod http_server;
 mod large;
 mod openapi;

@@ -3,6 +3,7 @@
 
 pub(crate) mod raw_http;
 pub(crate) mod redis;
+pub(crate) mod restarted_server;
 pub(crate) mod scripted_server;
 pub(crate) mod slow_link;
 

@@ -5,7 +5,7 @@
 mod bytes;
 mod chaos;
 mod crashing_postgres;
-mod dice;
+pub(crate) mod dice;
 mod ledger;
 mod naive;
 mod neighbours;

@@ -16,7 +16,7 @@ export type Level = 'debug' | 'info' | 'warn' | 'error' | 'critical';
 /** `<seq>.<tag>` as the server sends it, a bare seq, `earliest` or `latest`. */
 export type Cursor = string;
 
-/** What is given must all hold. The public view takes `type`, `level` and `symbol` alone. */
+/** All conditions that are given must hold. The public view takes `type`, `level` and `symbol` alone. */
 export interface Filter {
   /** Exact types or `prefix.*`; a comma list or an array. */
   type?: string | readonly string[];
@@ -51,7 +51,7 @@ export interface ConnectOptions extends Subscription {
   token?: TokenSource;
   /** A key of `localStorage`, or a store. Its cursor goes before `cursor` and `last`. Without it the place is kept in memory. */
   resume?: string | CursorStore;
-  /** What to do when the place can no longer be resumed (trimmed, or another history). Default `fail`. Tables take a new snapshot in any case. */
+  /** Says where to go on when the place can no longer be resumed (trimmed, or another history). Default `fail`: the stream stops with the error. Tables take a new snapshot in any case. */
   onCursorExpired?: 'fail' | 'earliest' | 'latest';
   /** In order of preference. Default: `['websocket', 'sse']`, or `['sse']` where there is no WebSocket. */
   transports?: readonly TransportName[];
@@ -101,7 +101,7 @@ export type Status =
   /** By `close()`. */
   | 'closed';
 
-/** What holds the stream back, as the server says it. The last three are for administrators. */
+/** The reason why the stream is held back, as the server says it. Administrators alone get the last three. */
 export interface Stalled {
   readonly since: string;
   readonly reason: 'transaction' | 'database';
@@ -125,7 +125,7 @@ export interface ConnectionState {
   readonly stalled: Stalled | null;
   /** `Date.now()` of the next try. */
   readonly retryAt: number | null;
-  /** What ended the last connection; null once it is back. */
+  /** The error that ended the last connection; null once it is back. */
   readonly error: RowcastError | null;
 }
 
@@ -140,7 +140,7 @@ export interface Gap {
   readonly resumesFrom: 'earliest' | 'latest';
 }
 
-/** What came differs from what the server says to have sent. The stream is read again from the last place where both agreed; what was missing comes late, nothing comes twice. */
+/** The events that came are not those that the server says to have sent. The stream is read again from the last place where both agreed. A missing event comes late, and none comes twice. */
 export interface Mismatch {
   readonly reason: 'tally' | 'order' | 'frame';
   readonly expected: { readonly events: number; readonly check: number } | null;
@@ -209,7 +209,7 @@ export interface Connection extends AsyncIterable<RowcastEvent> {
   readonly state: ConnectionState;
   /** Everything up to here was handed to the consumers. */
   readonly cursor: Cursor | null;
-  /** What is subscribed to. */
+  /** The present filter of the events. */
   readonly filter: Readonly<Filter>;
 
   /** Calls back from now on. Returns how to stop it. A first listener of `event` starts the stream. */
@@ -250,7 +250,7 @@ export interface Connection extends AsyncIterable<RowcastEvent> {
 
 // ---- Tables --------------------------------------------------------------------------------------------------------
 
-/** What `GET /v1/tables` says. The public view has no such route: there `key` must be given if it is not `['id']`. */
+/** How rows are named and removed. A private view learns it from `GET /v1/tables`. The public view has no such route: there `key` must be given if it is not `['id']`. */
 export interface TableOptions {
   prefix?: string;
   key?: 'subject' | readonly string[];
@@ -281,7 +281,7 @@ export interface Removed<Row> {
   readonly old: Row;
 }
 
-/** What changed since the last notification. A row is in one of the lists at most. */
+/** The changes since the last notification. A row is in one of the lists at most. */
 export interface Batch<Row = Record<string, unknown>> {
   readonly table: string;
   readonly inserted: readonly Inserted<Row>[];
@@ -301,7 +301,7 @@ export interface LiveTable<Row extends object = Record<string, unknown>> extends
   readonly isReady: boolean;
   /** Why there are no rows, or why they are not renewed: not published, not visible, not snapshottable. */
   readonly error: RowcastError | null;
-  /** In the order of the table; empty before it is ready, and in the public view without a snapshot of rows. */
+  /** In the order of the table; empty before the table is ready. */
   readonly columns: readonly Column[];
   /** Grows with each batch. */
   readonly version: number;
@@ -357,7 +357,7 @@ export class ForbiddenError extends RowcastError {}
 export class NotFoundError extends RowcastError {}
 /** 409. */
 export class ConflictError extends RowcastError {
-  /** What stands in the way, where the server says it: the state of a trade, the version of a setting. */
+  /** The present state, where the server says it: that of a trade, or the version of a setting. */
   readonly state: unknown;
 }
 /** 413, 415, 422: the content is refused. */
@@ -381,7 +381,7 @@ export class UnavailableError extends RowcastError {}
 export class NetworkError extends RowcastError {}
 /** Nothing came in time. */
 export class TimeoutError extends RowcastError {}
-/** What came is not what was sent. */
+/** The bytes that came are not those that were sent. */
 export class MismatchError extends RowcastError {}
 /** The function that was asked for a token failed. */
 export class TokenError extends RowcastError {}

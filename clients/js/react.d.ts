@@ -2,11 +2,11 @@
 import type { Batch, Connection, ConnectionState, LiveTable, RowcastError, RowcastEvent, RowKey, TableOptions } from './client.js';
 
 export interface TableView<Row extends object> {
-  /** The same array until something changes. */
+  /** Stays one array object until something changes. */
   readonly rows: readonly Row[];
   readonly ready: boolean;
   readonly error: RowcastError | null;
-  /** What changed last; null before the first change. */
+  /** The last change; null before the first one. */
   readonly batch: Batch<Row> | null;
   readonly table: LiveTable<Row> | null;
   get(key: RowKey): Row | undefined;
@@ -26,7 +26,7 @@ export interface EventsOptions {
   where?: (event: RowcastEvent) => boolean;
 }
 
-/** The newest events since the component is there, in order. The same array until another one comes. */
+/** The newest events since the component is there, in order. Stays one array object until another event comes. */
 export function useEvents(connection: Connection | null, options?: EventsOptions): readonly RowcastEvent[];
 
 /** The state of a connection. */

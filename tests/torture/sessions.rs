@@ -1,8 +1,6 @@
 //! Sessions under torture: two servers that are killed with SIGKILL again and again, writers that do not care, and clients
 //! that resume by themselves. Each must have received what it asked for, exactly, in order, over all its connections.
 
-use std::net::TcpListener;
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -18,7 +16,8 @@ use tokio::task::JoinSet;
 
 use super::dice::Dice;
 use super::setting;
-use crate::support::{JWT_SECRET, binary, connect, migrated_database};
+use crate::support::restarted_server::RestartedServer;
+use crate::support::{JWT_SECRET, connect, migrated_database};
 
 const NODES: usize = 2;
 const WRITERS: u64 = 8;
@@ -46,58 +45,6 @@ fn fold(chain: u64, cursor: Cursor) -> u64 {
     let seq = u64::try_from(cursor.seq).unwrap();
     let word = seq ^ u64::from(cursor.tag.unwrap()) << 32;
     (chain.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// A server that is killed and started again at the same place.
-pub(super) struct RestartedServer {
-    url: String,
-    pub(super) place: String,
-    running: Option<Child>,
-}
-
-impl RestartedServer {
-    pub(super) fn new(url: &str) -> Self {
-        let place = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let mut node = Self { url: url.to_owned(), place, running: None };
-        node.start();
-        node
-    }
-
-    pub(super) fn start(&mut self) {
-        let environment = [
-            ("DATABASE_URL", self.url.as_str()),
-            ("ROWCAST_LISTEN", self.place.as_str()),
-            ("ROWCAST_JWT_SECRET", JWT_SECRET),
-            ("ROWCAST_RATE_LIMITS", "connect=1000000/s,private=1000000/s,snapshot=1000000/s"),
-            ("ROWCAST_LOG", "warn"),
-            ("ROWCAST_HEARTBEAT", "1s"),
-        ];
-        let child = binary(&["serve"], &environment).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        self.running = Some(child);
-    }
-
-    pub(super) fn kill(&mut self) {
-        let mut child = self.running.take().unwrap();
-        // SIGKILL.
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-
-    /// Somebody's outgoing connection may have taken the port meanwhile: then the server has ended, and tries again.
-    pub(super) fn tend(&mut self) {
-        let ended = self.running.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
-        if ended {
-            self.start();
-        }
-    }
-}
-
-impl Drop for RestartedServer {
-    fn drop(&mut self) {
-        if self.running.is_some() {
-            self.kill();
-        }
-    }
 }
 
 /// What a client has received.

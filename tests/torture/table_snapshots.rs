@@ -14,10 +14,10 @@ use tokio::task::JoinSet;
 use tokio_postgres::Client;
 
 use super::dice::Dice;
-use super::sessions::RestartedServer;
 use super::setting;
 use crate::stream::ws::token;
 use crate::support::raw_http::get_chunked;
+use crate::support::restarted_server::RestartedServer;
 use crate::support::{TestServer, connect, migrated_database};
 use table_writers::write;
 

@@ -1,6 +1,6 @@
-// What answers of the server have in common: problem documents, `Retry-After`.
+// Reads what all answers of the server have in common: problem documents and `Retry-After`.
 
-/** A problem document is short. What is longer is the page of a proxy, and not read. */
+/** A problem document is short. Anything longer is the page of a proxy, and is not read. */
 const MAX_PROBLEM_CHARS = 64 * 1024;
 
 /** The problem document of an answer, or null. */

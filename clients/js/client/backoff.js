@@ -4,7 +4,7 @@ const BASE_MS = 250;
 const CAP_MS = 10_000;
 /** A pause of zero would be a busy loop where the first tries fail at once. */
 const FLOOR_MS = 50;
-/** What a server asks for counts up to here. */
+/** A longer pause is not believed, whoever asks for it. */
 const MAX_ASKED_MS = 600_000;
 /** Spreads those who were all told the same `Retry-After`. */
 const ASKED_JITTER_MS = 1_000;

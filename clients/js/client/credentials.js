@@ -157,7 +157,7 @@ export function subjectOf(token) {
   return claimsOf(token).sub ?? null;
 }
 
-/** What decides who one is and what one may see. */
+/** The claims that decide who one is and what one may see, as one text to compare. */
 export function identityOf(token) {
   const { sub, role, roles } = claimsOf(token);
   return JSON.stringify([token !== null, sub, role, roles]);

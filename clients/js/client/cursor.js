@@ -1,4 +1,4 @@
-// Cursors, `<seq>.<tag>`: how one is made of an event, and which of two is further. A leaf.
+// Cursors, `<seq>.<tag>`: made of events, and compared. Uses no other module.
 
 /** The cursor behind an event. */
 export function cursorOf({ seq, id }) {
@@ -11,11 +11,4 @@ export function seqOf(cursor) {
   if (cursor === 'earliest') return 0;
   const seq = Number(String(cursor).split('.', 1)[0]);
   return Number.isSafeInteger(seq) ? seq : null;
-}
-
-/** The later of two cursors of one history; either may be null. */
-export function laterOf(a, b) {
-  const [left, right] = [seqOf(a), seqOf(b)];
-  if (right === null) return a ?? b;
-  return left === null || right >= left ? b : a;
 }

@@ -1,4 +1,4 @@
-// The errors of the client, and which one an answer or a close of the server is. A leaf: it uses nothing else.
+// The errors of the client, and the one that an answer or a close code of the server stands for. Uses no other module.
 
 export class RowcastError extends Error {
   constructor(message, { code = 'error', status = null, closeCode = null, retryAfter = null, requestId = null, cause } = {}) {
@@ -115,9 +115,9 @@ export function errorOfClose(closeCode, frame) {
 
 /** A connection that could not be made. In a page of another origin the reason is often that the server does not let it in. */
 export function unreachable(url, cause) {
-  const page = globalThis.location?.origin;
-  let message = `No connection to ${url}.`;
-  if (page !== undefined && page !== 'null' && page !== new URL(url).origin) {
+  const [page, { origin }] = [globalThis.location?.origin, new URL(url)];
+  let message = `No connection to ${origin}.`;
+  if (page !== undefined && page !== 'null' && page !== origin) {
     message += ` If the server runs, it may not let pages of ${page} in: add that to ROWCAST_ALLOWED_ORIGINS.`;
   }
   return new NetworkError(message, { code: 'network', cause });

@@ -27,6 +27,8 @@ export class Events {
   #resume;
   #loading = null;
   #queues = new Set();
+  /** Buffers that get no more events, whose consumers have not had everything yet. */
+  #ended = new Set();
   /** The buffer of an iterator that left as the last consumer; the next one goes on with it. */
   #orphan = null;
   #listeners = 0;
@@ -53,7 +55,7 @@ export class Events {
   /** Every consumer is done with what comes before. */
   get cursor() {
     let least = this.#stream.place;
-    for (const { settled } of this.#buffers()) {
+    for (const { settled } of [...this.#buffers(), ...this.#ended]) {
       if (settled !== null && (seqOf(settled) ?? 0) < (seqOf(least) ?? 0)) least = settled;
     }
     return least;
@@ -90,6 +92,7 @@ export class Events {
     if (this.#stream.state.status === 'failed') this.#stream.retry();
     this.#wanted();
     const leave = () => {
+      this.#ended.delete(queue);
       if (!this.#queues.delete(queue)) return;
       queue.leave();
       if (this.#queues.size === 0 && this.#listeners === 0) this.#leave(queue);
@@ -111,7 +114,11 @@ export class Events {
   }
 
   async subscribe({ start, filter }) {
-    if (start !== null) for (const queue of this.#buffers()) queue.clear();
+    if (start !== null) {
+      for (const queue of this.#buffers()) queue.clear();
+      // Goes before a cursor that was saved.
+      if (this.#loading === null) this.#loading = Promise.resolve(null);
+    }
     await this.#loading;
     return this.#stream.subscribe({ start, filter });
   }
@@ -125,10 +132,9 @@ export class Events {
     this.#isClosed = true;
     clearTimeout(this.#linger);
     this.#resume.save();
+    this.#resume.stop();
     this.#stream.close(error);
-    for (const queue of this.#queues) queue.end(null);
-    this.#queues.clear();
-    this.#orphan = null;
+    this.#end(null);
     this.#makeRoom();
   }
 
@@ -184,8 +190,7 @@ export class Events {
   }
 
   failed(error) {
-    for (const queue of this.#queues) queue.end(error);
-    this.#queues.clear();
+    this.#end(error);
     this.#emitter.emit('error', error);
   }
 
@@ -200,10 +205,21 @@ export class Events {
   }
 
   #newQueue() {
-    return new EventQueue(this.#capacity, () => {
+    const queue = new EventQueue(this.#capacity, () => {
+      if (queue.settled === null) this.#ended.delete(queue);
       this.#makeRoom();
       this.#resume.moved();
     });
+    return queue;
+  }
+
+  /** The iterators get what is buffered, and then the end or the error. */
+  #end(error) {
+    for (const queue of this.#queues) {
+      queue.end(error);
+      if (queue.settled !== null) this.#ended.add(queue);
+    }
+    this.#queues.clear();
   }
 
   #makeRoom() {

@@ -3,7 +3,7 @@
 
 import { InvalidError } from './errors.js';
 
-/** What a page can hold. A table with more rows is not for a page. */
+/** A page cannot hold more rows than this. */
 const MAX_ROWS = 1_000_000;
 
 export class TableRows {
@@ -56,7 +56,7 @@ export class TableRows {
     for (const key of [...this.#rows.keys()]) this.#remove(key);
   }
 
-  /** What names the row of an event, or of a line of a snapshot. */
+  /** The key of the row of an event, or of a line of a snapshot. */
   keyOf({ subject, payload }) {
     const { key } = this.#definition;
     const name = key === 'subject' ? subject : key.length === 1 ? plain(payload[key[0]]) : JSON.stringify(key.map((field) => payload[field]));
@@ -65,7 +65,7 @@ export class TableRows {
     throw new InvalidError(`A row of ${this.name} lacks ${lacks}, which names it: give its key as an option.`, { code: 'bad_key' });
   }
 
-  /** What changed since the last call, or null. */
+  /** The changes since the last call, or null. */
   takeBatch(cursor) {
     if (!this.#isReset && this.#before.size === 0) return null;
     const [inserted, updated, removed] = [[], [], []];

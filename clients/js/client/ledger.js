@@ -17,9 +17,13 @@ export class Ledger {
   #verified = null;
   /** Cursors of events handed on behind that place. */
   #unverified = [];
-  /** Those among them that come again in this subscription. */
+  /** Those among them that come again in this subscription, until the last of them has. */
   #repeats = null;
-  #complete = true;
+  /** How far a subscription that reads them again has come. */
+  #rereadTo = null;
+  /** They were read twice, and that is enough: else connections that all break soon would never get further. */
+  #isReread = false;
+  #isComplete = true;
   #lastSeq = 0;
   #events = 0;
   #check = 0;
@@ -30,7 +34,7 @@ export class Ledger {
 
   /** False if events behind the last agreement were forgotten, because there were too many. */
   get isComplete() {
-    return this.#complete;
+    return this.#isComplete;
   }
 
   get tally() {
@@ -39,30 +43,33 @@ export class Ledger {
 
   /** Where to read on after a loss that gives no reason to doubt what came. */
   resumePoint(place) {
-    return this.#verified !== null && this.#unverified.length <= MAX_REREAD ? this.#verified : place;
+    if (this.#rereadTo !== null) return this.#rereadTo;
+    const isWorthIt = this.#verified !== null && !this.#isReread && this.#unverified.length <= MAX_REREAD;
+    return isWorthIt ? this.#verified : place;
   }
 
-  /** A subscription begins behind `cursor`. `rereads` says that it begins at the last agreement, before events that were handed on. */
+  /** A subscription begins behind `cursor`. `rereads` says that events come again that were handed on. */
   begin(cursor, rereads) {
     this.#events = 0;
     this.#check = 0;
     this.#lastSeq = seqOf(cursor) ?? 0;
-    if (rereads) {
-      this.#repeats = new Set(this.#unverified);
-    } else {
-      this.#confirm(cursor);
-    }
+    if (!rereads || this.#unverified.length === 0) return this.#confirm(cursor);
+    this.#repeats = new Set(this.#unverified);
+    this.#rereadTo = cursor;
+    return undefined;
   }
 
-  /** What to do with an event: `new`, `repeated`, or `disorder` if it cannot come at this place. */
+  /** Counts an event. Returns `new`, `repeated`, or `disorder` if it cannot come at this place. */
   receive(event, isVerifiable) {
     if (!Number.isSafeInteger(event?.seq) || typeof event.id !== 'string' || event.seq <= this.#lastSeq) return 'disorder';
     this.#lastSeq = event.seq;
     this.#events += 1;
     this.#check = (this.#check + (event.seq % CHECK_MODULUS)) % CHECK_MODULUS;
     const cursor = cursorOf(event);
-    if (this.#repeats?.has(cursor)) return 'repeated';
-    if (isVerifiable || this.#repeats !== null) this.#remember(cursor);
+    const isRepeated = this.#repeats !== null && this.#repeats.delete(cursor);
+    if (this.#repeats !== null) this.#reread(cursor);
+    if (isRepeated) return 'repeated';
+    if (isVerifiable || this.#unverified.length > 0) this.#remember(cursor);
     else this.#verified = cursor;
     return 'new';
   }
@@ -83,17 +90,23 @@ export class Ledger {
 
   /** The next subscription begins somewhere else: nothing that was handed on is expected again. */
   forget() {
-    this.#verified = null;
-    this.#unverified = [];
-    this.#repeats = null;
-    this.#complete = true;
+    this.#confirm(null);
   }
 
   #confirm(cursor) {
     this.#verified = cursor;
     this.#unverified = [];
-    this.#repeats = null;
-    this.#complete = true;
+    this.#repeats = this.#rereadTo = null;
+    this.#isReread = false;
+    this.#isComplete = true;
+  }
+
+  /** One more event came of those that are read again. Behind the last of them the stream goes on as ever. */
+  #reread(cursor) {
+    this.#rereadTo = cursor;
+    if (this.#repeats.size > 0) return;
+    this.#repeats = this.#rereadTo = null;
+    this.#isReread = true;
   }
 
   #remember(cursor) {
@@ -101,6 +114,6 @@ export class Ledger {
     if (this.#unverified.length <= MAX_UNVERIFIED) return;
     const forgotten = this.#unverified.splice(0, MAX_UNVERIFIED / 2);
     this.#verified = forgotten.at(-1);
-    this.#complete = false;
+    this.#isComplete = false;
   }
 }

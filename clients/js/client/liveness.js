@@ -95,7 +95,7 @@ export class Liveness {
     const slept = now - this.#lastTick > SLEPT_TICKS * this.#tickMs + MIN_SLACK_MS;
     this.#lastTick = now;
     if (slept) {
-      // What came meanwhile is still to be read, so silence is counted anew.
+      // Frames that came meanwhile are still to be read, so silence is counted anew.
       this.#lastHeard = now;
       this.probe();
       return;

@@ -1,4 +1,4 @@
-// What to do after a loss, and after how long. No socket and no timer.
+// Decides what to do after a loss, and after how long. No socket and no timer.
 
 import { Backoff, pauseAsked } from './backoff.js';
 import { CursorExpiredError, CursorInvalidError, UnauthorizedError, isPassing } from './errors.js';

@@ -33,6 +33,12 @@ export class ResumePoint {
     if (this.#store !== null && this.#timer === null) this.#timer = setTimeout(() => this.save(), SAVE_MS);
   }
 
+  /** Nothing is written any more. */
+  stop() {
+    clearTimeout(this.#timer);
+    this.#store = null;
+  }
+
   /** Writes the cursor now; into `localStorage` before this returns, since a page that goes waits for nothing. */
   save() {
     clearTimeout(this.#timer);

@@ -6,7 +6,7 @@ import { InvalidError, NetworkError, TimeoutError } from './errors.js';
 const SILENCE_MS = 30_000;
 /** A row is an event's payload, at most 256 KiB, with its table and subject. */
 const MAX_LINE_CHARS = 4 * 1024 * 1024;
-/** What stands for a key that the public view does not tell. */
+/** The key that is assumed in the public view, which does not tell it. */
 const USUAL_KEY = Object.freeze(['id']);
 
 /** Reads `tables` (instances of TableRows, which it defines): resolves with `{cursor, rows}`, a map of rows for each table by name. */
@@ -80,7 +80,7 @@ async function readLines({ api, names, signal }, onRow) {
     }
   } catch (error) {
     if (silence.signal.aborted) throw silence.signal.reason;
-    // What the platform throws when a body breaks off, and JSON that was cut.
+    // A body that breaks off makes the platform throw a TypeError, and leaves JSON that was cut.
     const brokeOff = error instanceof TypeError || error instanceof SyntaxError;
     throw brokeOff ? new NetworkError('The snapshot broke off.', { code: 'network', cause: error }) : error;
   } finally {

@@ -1,6 +1,6 @@
 // Server-sent events out of text that comes in pieces of any size. A block counts when its blank line is there, as the standard says.
 
-/** An event is at most 256 KiB of JSON; escapes make it longer. What is beyond is no stream of this server. */
+/** An event is at most 256 KiB of JSON; escapes make it longer. A longer block does not come from this server. */
 const MAX_BLOCK_CHARS = 8 * 1024 * 1024;
 
 export class SseParser {

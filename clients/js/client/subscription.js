@@ -1,4 +1,4 @@
-// What one stream asks for and how far it has come: filter, beginning, place, and the ledger that proves it. No socket and no clock.
+// The subscription of one stream: its filter, its beginning, its place, and the ledger that proves the place. No socket and no clock.
 
 import { cursorOf, seqOf } from './cursor.js';
 import { Ledger } from './ledger.js';
@@ -11,7 +11,7 @@ export class Subscription {
   #place = null;
   #placeSeq = -1;
   #ledger = new Ledger();
-  /** Something that came was wrong: the next subscription begins where both sides last agreed. */
+  /** Something that came was wrong: until both sides agree again, subscriptions begin where they last did. */
   #doubts = false;
   #asked = { place: null, rereads: false };
   #waiting = [];
@@ -43,13 +43,14 @@ export class Subscription {
   /** From now on another filter holds: what was handed on under the former one is not asked for again. */
   settle() {
     if (this.#place !== null) this.#ledger.begin(this.#place, false);
+    this.#doubts = false;
   }
 
   /** The parameters to subscribe with now. */
   selection() {
     const { verified } = this.#ledger;
     const place = this.#doubts && verified !== null ? verified : this.#ledger.resumePoint(this.#place);
-    this.#asked = { place, rereads: place !== null && place === verified && place !== this.#place };
+    this.#asked = { place, rereads: place !== null && place !== this.#place };
     return place === null ? { ...this.filter, ...this.#start } : { ...this.filter, cursor: place };
   }
 
@@ -57,28 +58,30 @@ export class Subscription {
   begin(cursor) {
     const isResumed = this.#place !== null;
     this.#ledger.begin(cursor, this.#asked.rereads);
-    if (!this.#asked.rereads) this.#move(cursor);
-    this.#doubts = false;
+    if (!this.#asked.rereads) this.#move(cursor, seqOf(cursor) ?? -1);
     return isResumed;
   }
 
   /** `new`, `repeated` or `disorder`. */
   receive(event, isVerifiable) {
     const verdict = this.#ledger.receive(event, isVerifiable);
-    if (verdict === 'new' && event.seq > this.#placeSeq) this.#move(cursorOf(event));
+    if (verdict === 'new' && event.seq > this.#placeSeq) this.#move(cursorOf(event), event.seq);
     return verdict;
   }
 
   /** Everything up to here was sent. */
   advance(cursor) {
-    if ((seqOf(cursor) ?? -1) < this.#placeSeq) return;
-    this.#move(cursor);
+    const seq = seqOf(cursor) ?? -1;
+    if (seq < this.#placeSeq) return;
+    this.#move(cursor, seq);
     this.#ledger.pass(cursor);
   }
 
   /** True if a heartbeat says the same as what came. */
   agrees(heartbeat) {
-    return this.#ledger.agrees(heartbeat);
+    if (!this.#ledger.agrees(heartbeat)) return false;
+    this.#doubts = false;
+    return true;
   }
 
   /** Something is wrong with what came: the next subscription begins where both sides last agreed. Returns what to say of it. */
@@ -102,9 +105,9 @@ export class Subscription {
     return new Promise((resolve) => this.#waiting.push({ seq, resolve }));
   }
 
-  #move(cursor) {
+  #move(cursor, seq) {
     this.#place = cursor;
-    this.#placeSeq = seqOf(cursor) ?? -1;
+    this.#placeSeq = seq;
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
     this.#waiting = waiting.filter(({ seq }) => seq > this.#placeSeq);

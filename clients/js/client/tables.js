@@ -129,16 +129,24 @@ export class Tables {
   #applyPending() {
     const pending = this.#pending;
     this.#pending = [];
+    let isLate = false;
     for (const event of pending) {
       for (const entry of this.#entries.values()) {
-        const { rows, seq, table, isBroken } = entry;
-        if (!table.isReady || isBroken || event.seq <= seq || !rows.covers(event.type)) continue;
-        try {
-          rows.apply(event);
-        } catch (error) {
-          this.#fail([entry], error);
-        }
+        if (!entry.table.isReady || entry.isBroken || event.seq <= entry.seq || !entry.rows.covers(event.type)) continue;
+        // It was lost on its way and came when it was asked for again. A fold needs its events in order.
+        if (event.seq < entry.last) isLate = true;
+        else this.#apply(entry, event);
       }
+    }
+    if (isLate) this.#startOver();
+  }
+
+  #apply(entry, event) {
+    entry.last = event.seq;
+    try {
+      entry.rows.apply(event);
+    } catch (error) {
+      this.#fail([entry], error);
     }
   }
 
@@ -150,7 +158,7 @@ export class Tables {
       if (this.#entries.has(name)) continue;
       if (this.#entries.size >= MAX_TABLES) throw new RangeError(`a connection follows at most ${MAX_TABLES} tables`);
       const rows = new TableRows(name);
-      const entry = { name, rows, given: options[name] ?? {}, seq: -1, isBroken: false, table: new LiveTable(rows, this) };
+      const entry = { name, rows, given: options[name] ?? {}, seq: -1, last: -1, isBroken: false, table: new LiveTable(rows, this) };
       this.#entries.set(name, entry);
       added.push(entry);
     }
@@ -219,7 +227,7 @@ export class Tables {
     for (const entry of entries) {
       entry.rows.define(tables.find(({ name }) => name === entry.name).definition);
       entry.rows.replace(rows.get(entry.name));
-      entry.seq = seq;
+      entry.seq = entry.last = seq;
       entry.table.settle();
     }
     this.#follow(place === null || seq < place ? { cursor } : null);

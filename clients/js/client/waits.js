@@ -59,7 +59,7 @@ export function pause(ms, signals) {
   });
 }
 
-/** What the promise becomes, or rejects with `late` after a time, or with the reason of a signal. */
+/** Follows the promise, but rejects with `late` after a time, or with the reason of a signal. */
 export function limited(promise, { timeoutMs, late, signals }) {
   const ended = new Promise((_, reject) => {
     const timer = setTimeout(() => reject(late), timeoutMs);

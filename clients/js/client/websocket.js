@@ -63,7 +63,7 @@ export class WebSocketTransport {
     try {
       frame = typeof data === 'string' ? JSON.parse(data) : null;
     } catch {
-      // Told below: what is no JSON was garbled on its way.
+      // Told below: a frame without JSON was garbled on its way.
     }
     if (frame === null || typeof frame !== 'object') return this.#hooks.onGarbled();
     if (frame.op === 'error') this.#errorFrame = frame;

@@ -1,4 +1,4 @@
-// What docs/CLIENT.md prints is run here exactly as printed, against the package as `npm pack` makes it.
+// Runs the programs of docs/CLIENT.md exactly as they are printed, against the package as `npm pack` makes it.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';

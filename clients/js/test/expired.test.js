@@ -1,7 +1,9 @@
-// Places that are lost: trimmed by retention, or of another history. On a cluster of its own, since trimming is for all.
+// Places that are lost (trimmed by retention, or of another history), and a stream that is held back. On a cluster of its own, since both
+// are so for everybody.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { startProxy } from './support/proxy.js';
 import { Record, next, open, within } from './support/record.js';
 import { mint, psql, rowcast, startDev } from './support/rowcast.js';
 
@@ -56,7 +58,6 @@ for (const transports of [['websocket'], ['sse']]) {
       insert into ${name} values (1, 'same'), (2, 'changes'), (3, 'goes')`);
     let isDown = false;
     const fetch = (url, init) => (isDown ? Promise.reject(new TypeError('no network')) : globalThis.fetch(url, init));
-    const { startProxy } = await import('./support/proxy.js');
     const proxy = await startProxy(server.url);
     t.after(() => proxy.close());
     const connection = open(t, { url: proxy.url, token, transports, fetch });
@@ -84,3 +85,18 @@ for (const transports of [['websocket'], ['sse']]) {
     assert.deepEqual([...table.keys()].toSorted(), ['1', '2', '4', '5']);
   });
 }
+
+test('a stream that a transaction holds back is told as stalled, and why', async (t) => {
+  const connection = open(t, { url: server.url, token, type: 'held.*', cursor: 'latest' });
+  const record = new Record(connection);
+  await next(connection, 'live');
+  const holding = psql(server, `begin; insert into rowcast.events (type) values ('held.back'); select pg_sleep(2); commit`);
+  const { stalled } = await next(connection, 'state', ({ status }) => status === 'stalled');
+  assert.equal(stalled.reason, 'transaction');
+  assert.ok(stalled.pid > 0 && Date.parse(stalled.since) <= Date.now());
+  const syncing = connection.sync();
+  await holding;
+  await syncing;
+  assert.equal(record.events.length, 1);
+  await next(connection, 'state', ({ status }) => status === 'live');
+});

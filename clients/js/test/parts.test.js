@@ -9,6 +9,7 @@ import { Endpoint } from '../client/endpoint.js';
 import { TableRows } from '../client/fold.js';
 import { Ledger } from '../client/ledger.js';
 import { Recovery } from '../client/recovery.js';
+import { Subscription } from '../client/subscription.js';
 import { SseParser } from '../client/sse_parser.js';
 import { TransportChoice } from '../client/transports.js';
 import { MismatchError, NetworkError, RateLimitedError, UnauthorizedError } from '../client/errors.js';
@@ -55,6 +56,20 @@ describe('the ledger', () => {
     assert.deepEqual([11, 12, 13].map((seq) => ledger.receive(event(seq), true)), ['repeated', 'new', 'repeated']);
     assert.equal(ledger.receive(event(13), true), 'disorder');
     assert.equal(ledger.receive({ seq: 14 }, true), 'disorder');
+  });
+
+  test('gets further even if every connection breaks after two events, before any heartbeat', () => {
+    const [subscription, handed] = [new Subscription({ start: {}, filter: {} }), []];
+    const journal = Array.from({ length: 20 }, (_, n) => event(n + 1));
+    let connections = 0;
+    for (; handed.length < journal.length && connections < 100; connections += 1) {
+      const { cursor = '0' } = subscription.selection();
+      subscription.begin(cursor);
+      const rest = journal.filter(({ seq }) => seq > Number(cursor.split('.')[0]));
+      for (const one of rest.slice(0, 2)) if (subscription.receive(one, true) === 'new') handed.push(one.seq);
+    }
+    assert.deepEqual(handed, journal.map(({ seq }) => seq));
+    assert.ok(connections <= 20, `${connections} connections`);
   });
 
   test('remembers a bounded number of events, and says when that was not enough', () => {

@@ -127,3 +127,22 @@ test('a subject that is revoked is told so', async (t) => {
   await rowcast(['revoke', '--sub', 'revoked one'], { DATABASE_URL: server.database });
   assert.equal((await within(failed, 'not told')).code, 'revoked');
 });
+
+test('after a failure an iterator gets what it holds, then the error, and the cursor waits for that', async (t) => {
+  const type = 'held.written';
+  const connection = open(t, { url: server.url, token: mint(server, { sub: 'held one' }), type, cursor: 'latest' });
+  const iterator = connection[Symbol.asyncIterator]();
+  await next(connection, 'live');
+  const seqs = (await connection.append(Array.from({ length: 3 }, () => ({ type })))).map(({ seq }) => seq);
+  const failed = next(connection, 'error');
+  assert.equal((await iterator.next()).value.seq, seqs[0]);
+  await rowcast(['revoke', '--sub', 'held one'], { DATABASE_URL: server.database });
+  await failed;
+  for (const at of [1, 2]) {
+    assert.equal((await iterator.next()).value.seq, seqs[at]);
+    assert.equal(Number(connection.cursor.split('.')[0]), seqs[at - 1], 'behind the event before');
+  }
+  await assert.rejects(iterator.next(), { code: 'revoked' });
+  assert.equal(Number(connection.cursor.split('.')[0]), seqs[2]);
+  assert.deepEqual(await iterator.next(), { value: undefined, done: true });
+});

@@ -58,7 +58,7 @@ test('a runtime without WebSocket uses server-sent events', async (t) => {
 for (const transports of [['websocket', 'sse'], ['websocket'], ['sse']]) {
   test(`over ${transports.join(' and ')} a slow consumer gets everything, and little is held for it`, async (t) => {
     const type = `slow_${transports.join('_')}.written`;
-    const count = transports.includes('sse') ? 20_000 : 2_000;
+    const count = transports.includes('sse') ? 8_000 : 2_000;
     await psql(server, `insert into rowcast.events (type, payload) select '${type}', jsonb_build_object('text', repeat('x', 200)) from generate_series(1, ${count})`);
     const proxy = await startProxy(server.url);
     t.after(() => proxy.close());
@@ -95,6 +95,33 @@ test('the cursor waits for the slowest iterator, and is saved behind what was ha
   const rest = new Record(second);
   await rest.count(3);
   assert.deepEqual(rest.seqs, seqs.slice(2));
+});
+
+test('when the network is back, or the page is seen again, a lost connection is tried at once, and the place is saved when it goes', async (t) => {
+  const page = new EventTarget();
+  Object.assign(globalThis, { window: page, document: Object.assign(page, { visibilityState: 'visible' }) });
+  t.after(() => { delete globalThis.window; delete globalThis.document; });
+  const saved = [];
+  const proxy = await startProxy(server.url);
+  t.after(() => proxy.close());
+  const connection = open(t, { url: proxy.url, token, type: 'woken.*', resume: { load: () => null, save: (cursor) => void saved.push(cursor) } });
+  connection.on('event', () => {});
+  await next(connection, 'live');
+  proxy.isDown = true;
+  proxy.cut();
+  // Long enough that only a signal ends it within the test.
+  const isLong = ({ status, retryAt }) => status === 'waiting' && retryAt - Date.now() > 3000;
+  await next(connection, 'state', isLong);
+  proxy.isDown = false;
+  const began = Date.now();
+  const live = next(connection, 'live');
+  // Within a second of the last try nothing is done, so the page is seen again until it is.
+  const seen = setInterval(() => page.dispatchEvent(new Event(Date.now() % 2 ? 'online' : 'visibilitychange')), 100);
+  await live.finally(() => clearInterval(seen));
+  assert.ok(Date.now() - began < 2500, `after ${Date.now() - began} ms`);
+  page.visibilityState = 'hidden';
+  page.dispatchEvent(new Event('visibilitychange'));
+  assert.deepEqual(saved.slice(-1), [connection.cursor]);
 });
 
 test('a connection that has gone silent is noticed and replaced', async (t) => {

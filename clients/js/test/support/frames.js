@@ -14,7 +14,7 @@ export class FrameSplitter {
     this.#frame = frame;
   }
 
-  /** What goes on of these bytes. */
+  /** Returns the part of these bytes that goes on. */
   carry(bytes) {
     if (this.#isPlain) return bytes;
     this.#rest = Buffer.concat([this.#rest, bytes]);

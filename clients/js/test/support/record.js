@@ -1,4 +1,4 @@
-// What the tests wait on: signals of a connection, with a deadline that says what did not come.
+// Waits of the tests: for signals of a connection, with a deadline that names the signal that did not come.
 
 import { createRequire } from 'node:module';
 import { connect } from '../../client.js';

@@ -1,0 +1,70 @@
+//! Live events: what is inserted is seen, filtered, held still while one reads, and looked at.
+
+use super::Dashboard;
+use crate::support::{TestServer, migrated_database};
+
+/// The types of the rows in sight, newest first or last, as the list shows them.
+const TYPES: &str =
+    "return [...document.querySelectorAll('.event:not([hidden])')].map((row) => row.textContent).join('\\n')";
+
+fn insert(kind: &str, count: u32) -> String {
+    format!("insert into rowcast.events (type, level, symbol, payload) select '{kind}', 'warn', 'SYM' || i % 3, jsonb_build_object('n', i)
+             from generate_series(1, {count}) i")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_is_inserted_is_seen_filtered_and_looked_at() {
+    let db = migrated_database().await;
+    let sql = db.client().await;
+    let server = TestServer::ready(&db.url, &[]).await;
+    let Some(page) = Dashboard::of_admin(server.address(), "events").await else { return };
+    page.says("connection", "live").await;
+    page.says("blank", "insert into rowcast.events").await;
+    sql.batch_execute(&insert("job.done", 1)).await.unwrap();
+    page.until("the row is seen", "return document.querySelectorAll('.event:not([hidden])').length === 1").await;
+    assert!(page.browser.run(TYPES).await.as_str().unwrap().contains("job.done"));
+    let address = page.browser.run("return location.href").await;
+    assert!(!address.as_str().unwrap().contains("token"), "the token stays in the address: {address}");
+
+    sql.batch_execute(&insert("job.failed", 5)).await.unwrap();
+    page.says("events-facts", "6 events").await;
+    page.enter("filter-type", "job.failed").await;
+    page.says("events-facts", "5 events").await;
+    assert!(!page.browser.run(TYPES).await.as_str().unwrap().contains("job.done"));
+    sql.batch_execute(&format!("{}; {}", insert("job.done", 3), insert("job.failed", 2))).await.unwrap();
+    page.says("events-facts", "7 events").await;
+    page.enter("filter-symbol", "SYM1").await;
+    page.says("events-facts", "3 events").await;
+
+    page.browser.click(".event:not([hidden])").await;
+    page.says("payload", "\"n\"").await;
+    page.until("the event has an address", "return location.hash.startsWith('#/events/')").await;
+    page.end(false).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_list_stands_still_while_one_reads_and_catches_up_without_losing_any() {
+    let db = migrated_database().await;
+    let sql = db.client().await;
+    let server = TestServer::ready(&db.url, &[]).await;
+    let Some(page) = Dashboard::of_admin(server.address(), "events").await else { return };
+    page.says("connection", "live").await;
+    sql.batch_execute(&insert("job.done", 40)).await.unwrap();
+    page.says("events-facts", "40 events").await;
+    page.click("pause").await;
+    page.until("it stands still", "return document.querySelector('[data-hook=pause]').ariaPressed === 'true'").await;
+    let before = page.browser.run(TYPES).await;
+    for _ in 0..10 {
+        sql.batch_execute(&insert("job.late", 100)).await.unwrap();
+    }
+    page.says("follow", "1,000").await;
+    assert_eq!(page.browser.run(TYPES).await, before, "what one reads has moved");
+    page.click("follow").await;
+    page.says("events-facts", "1,040 events").await;
+    let newest: i64 = sql.query_one("select max(seq) from rowcast.events", &[]).await.unwrap().get(0);
+    let seen = format!("return !!document.querySelector('.event:not([hidden])[data-seq=\"{newest}\"]')");
+    page.until("the newest is in sight", &seen).await;
+    page.end(false).await;
+    server.stop().await.unwrap();
+}
