@@ -10,7 +10,7 @@ const ASK_MS = 30_000;
 const REFRESH_LEAD_MS = 60_000;
 const REFRESH_SHARE = 0.2;
 /** The shortest pause between two questions that no refusal caused. */
-const MIN_PAUSE_MS = 5_000;
+const MIN_PAUSE_MS = 2_000;
 /** `setTimeout` takes no longer ones. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
@@ -60,7 +60,13 @@ export class Credentials {
 
   /** Asks for the next token, before the end of this one. Failures are asked again by the timer, or show when this one is refused. */
   refresh() {
-    if (!this.canRenew || performance.now() - this.#askedAt < MIN_PAUSE_MS) return this.#schedule();
+    if (!this.canRenew || this.#users === 0) return;
+    const pause = MIN_PAUSE_MS - (performance.now() - this.#askedAt);
+    if (pause > 0) {
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.refresh(), pause);
+      return;
+    }
     this.#ask().catch(() => {}).finally(() => this.#schedule());
   }
 

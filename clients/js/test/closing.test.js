@@ -35,7 +35,7 @@ for (const transports of ['websocket', 'sse']) {
       const table = connection.table('trading.trades');
       await Promise.all([next(connection, 'live'), table.ready]);
       const left = connection.sync().catch((error) => error.name);
-      const lost = connection.request('/v1/events', { query: { wait: 30 } }).catch((error) => error.name);
+      const lost = connection.request('/v1/events', { query: { wait: 30, type: 'closing.never' } }).catch((error) => error.name);
       const iterating = (async () => { for await (const event of connection) event; return 'ended'; })();
       setTimeout(() => connection.close(), 20);
       console.log([await iterating, connection.state.status, await lost].join(' '));

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startProxy } from './support/proxy.js';
 import { Record, next, open, within } from './support/record.js';
-import { mint, psql, rowcast, startDev } from './support/rowcast.js';
+import { hold, mint, psql, rowcast, startDev } from './support/rowcast.js';
 
 let server, token, oldest, trimmed;
 before(async () => {
@@ -90,12 +90,12 @@ test('a stream that a transaction holds back is told as stalled, and why', async
   const connection = open(t, { url: server.url, token, type: 'held.*', cursor: 'latest' });
   const record = new Record(connection);
   await next(connection, 'live');
-  const holding = psql(server, `begin; insert into rowcast.events (type) values ('held.back'); select pg_sleep(2); commit`);
+  const release = hold(server, `begin; insert into rowcast.events (type) values ('held.back');`);
   const { stalled } = await next(connection, 'state', ({ status }) => status === 'stalled');
   assert.equal(stalled.reason, 'transaction');
   assert.ok(stalled.pid > 0 && Date.parse(stalled.since) <= Date.now());
   const syncing = connection.sync();
-  await holding;
+  await release();
   await syncing;
   assert.equal(record.events.length, 1);
   await next(connection, 'state', ({ status }) => status === 'live');

@@ -31,6 +31,8 @@ const sorted = (table) => [...table.values()].sort((a, b) => Number(a.id) - Numb
 function changes(names, count) {
   return `do $$ declare name text; n int; begin
     for n in 1..${count} loop
+      -- Writers take turns by transactions, since deadlocks are not what is tested here.
+      perform pg_advisory_xact_lock(7);
       name := (array['${names.join("','")}'])[1 + floor(random() * ${names.length})];
       case floor(random() * 4)
         when 0, 1 then execute format('insert into %I values ($1, $2, $3) on conflict (id) do update set status = excluded.status, total = excluded.total', name)
@@ -38,7 +40,7 @@ function changes(names, count) {
         when 2 then execute format('update %I set status = $1 where id = $2', name) using 'paid ' || n, floor(random() * 200);
         else execute format('delete from %I where id = $1', name) using floor(random() * 200);
       end case;
-      if random() < 0.002 then commit; execute format('truncate %I', name); end if;
+      if random() < 0.002 then commit; perform pg_advisory_xact_lock(7); execute format('truncate %I', name); end if;
       if random() < 0.05 then rollback; elsif random() < 0.3 then commit; end if;
     end loop; end $$;`;
 }

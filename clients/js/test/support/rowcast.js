@@ -70,6 +70,17 @@ export function psql({ database }, sql) {
   });
 }
 
+/** Begins a transaction and holds it open. Returns how to commit it. */
+export function hold({ database }, sql) {
+  const child = spawn('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', '-d', database], { stdio: ['pipe', 'ignore', 'inherit'] });
+  child.stdin.write(`${sql}\n`);
+  const gone = new Promise((resolve, reject) => child.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(`psql ended with ${code}`)))));
+  return () => {
+    child.stdin.end('commit;\n');
+    return gone;
+  };
+}
+
 /** Runs a command of the server's binary. */
 export function rowcast(args, env = {}) {
   return new Promise((resolve, reject) => {
