@@ -11,7 +11,7 @@ const VIEWS: [&str; 5] = ["events", "tables", "trading", "chat", "system"];
 /// Something in every view.
 const ROWS: &str = "
     insert into trading.trades (symbol, side, quantity, entry_price) values ('BTC-USD', 'long', 1, 1);
-    insert into trading.orders (symbol, side, type, quantity) values ('ETH-USD', 'buy', 'market', 2);
+    insert into trading.orders (client_order_id, symbol, side, type, quantity) values ('o', 'ETH-USD', 'buy', 'market', 2);
     insert into trading.snapshots (equity, cash) values (1000, 500), (1100, 600);
     insert into rowcast.events (type, level, payload) select 'job.done', l, '{}' from unnest('{debug,info,warn,error,critical}'::text[]) l";
 
@@ -79,6 +79,7 @@ async fn every_view_is_accessible_dark_and_light_wide_and_narrow() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_view_is_reached_by_its_key_and_help_names_the_keys() {
     let db = migrated_database().await;
+    db.client().await.batch_execute(ROWS).await.unwrap();
     let server = TestServer::ready(&db.url, &[]).await;
     let Some(page) = Dashboard::of_admin(server.address(), "events").await else { return };
     page.says("connection", "live").await;
