@@ -59,8 +59,10 @@ export class EventLog {
     }
     this.isAtStart = from.cursor === 'earliest';
     this.#end = from.cursor;
+    // The page is asked for before anybody is told: the list asks too, and whoever begins waits for the rows.
+    const read = this.newer();
     this.#changed();
-    await this.newer();
+    await read;
   }
 
   /** Ends everything that is under way. */

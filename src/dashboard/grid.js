@@ -50,7 +50,7 @@ export class Grid {
     Object.assign(this, { onChoose, onCount, onEnter });
     this.head = h('div', { class: 'grid-head', role: 'row', 'aria-rowindex': '1' });
     this.body = h('div', { class: 'grid-body', role: 'rowgroup', tabindex: '0', 'aria-label': `Rows of ${label}` });
-    this.node = h('div', { class: 'grid', role: 'table', 'aria-label': label, data: { hook: 'grid' } }, h('div', { role: 'rowgroup', class: 'grid-top' }, this.head), this.body);
+    this.node = h('div', { class: 'grid', role: 'table', 'aria-label': label, data: { hook: 'grid' } }, h('div', { role: 'rowgroup', class: 'grid-top', hidden: true }, this.head), this.body);
     this.list = new VirtualList(this.body, { create: () => this.#create(), draw: (row, item, index) => this.#draw(row, item, index), item: (index) => this.#rows.get(this.#keys[index]), rowHeight: 28 });
     this.body.addEventListener('scroll', () => { this.head.parentElement.scrollLeft = this.body.scrollLeft; }, { passive: true });
     this.body.addEventListener('click', (event) => {
@@ -92,6 +92,8 @@ export class Grid {
 
   #drawHead() {
     const arrows = { ascending: '↑', descending: '↓' };
+    // A row of headers without a header would be a table that readers of the screen cannot make sense of.
+    this.head.parentElement.hidden = this.#columns.length === 0;
     this.head.replaceChildren(...this.#columns.map((column) => {
       const direction = this.#sort?.name === column.name ? (this.#sort.down ? 'descending' : 'ascending') : 'none';
       const name = h('button', { type: 'button', data: { column: column.name }, onclick: () => this.sortBy(column.name) }, h('span', { class: 'clip', text: column.name }), h('span', { 'aria-hidden': 'true', text: arrows[direction] ?? '' }));
