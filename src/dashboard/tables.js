@@ -126,7 +126,17 @@ export class TablesView {
 
   #changed(table, batch) {
     this.grid.changed(batch);
+    this.#inspectAgain(table, batch);
     if (table.size === 0 || this.overlay.firstChild) this.#say();
+  }
+
+  /** The chosen row stands beside the table as it is now. */
+  #inspectAgain(table, { updated, removed }) {
+    const { chosen } = this.grid;
+    if (chosen === null) return;
+    const changed = updated.find(({ key }) => key === chosen);
+    if (changed) this.inspector.row(`${table.name} ${chosen}`, chosen, changed.row);
+    else if (removed.some(({ key }) => key === chosen)) this.inspector.close();
   }
 
   #failed(error) {

@@ -220,7 +220,8 @@ mod tests {
         let (mut next, mut seen) = (VecDeque::from(first), BTreeSet::new());
         while let Some(name) = next.pop_front() {
             let file = files.asset(&format!("{}/{name}", files.hash));
-            let file = file.unwrap_or_else(|| panic!("{name} is loaded, and is not in the table"));
+            assert!(file.is_some(), "{name} is loaded, and is not in the table");
+            let file = file.unwrap();
             if seen.insert(file.name) {
                 let text = std::str::from_utf8(&file.plain).unwrap();
                 let folder = name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
