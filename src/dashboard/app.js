@@ -13,7 +13,7 @@ const NAMES = { events: 'Events', tables: 'Tables', trading: 'Trading', chat: 'C
 
 // First of all, before anything else may read the address.
 const session = new Session(tokenOfAddress());
-const metrics = new Metrics(() => (session.main.state.latencyMs === null ? null : session.main.state.latencyMs / 1000));
+const metrics = new Metrics(session.main);
 /** The events are there at once; the other views are loaded when one goes to them. */
 const makers = {
   events: async () => new EventsView(session),

@@ -87,8 +87,8 @@ const SHORTEST_PAUSE_MS = 50;
 const LONGEST_PAUSE_MS = 400;
 const REST = 2;
 
-/** Draws in the next frame, and then no sooner than a machine can: what comes meanwhile is drawn together. A hidden page draws seldom. */
-export function paced(draw) {
+/** Draws in the next frame, and then no sooner than a machine can, nor than `pause()` milliseconds say: what comes meanwhile is drawn together. A hidden page draws seldom. */
+export function paced(draw, pause = () => SHORTEST_PAUSE_MS) {
   let isWaiting = false;
   let due = 0;
   const frame = (begun) => {
@@ -96,7 +96,7 @@ export function paced(draw) {
     draw();
     // The frame after this one begins when this one is laid out and painted.
     requestAnimationFrame((now) => {
-      due = now + Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, (now - begun) * REST)) - (now - begun);
+      due = now + Math.min(LONGEST_PAUSE_MS, Math.max(pause(), (now - begun) * REST)) - (now - begun);
     });
   };
   return () => {

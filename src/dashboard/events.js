@@ -15,6 +15,9 @@ const TRY_THIS = `insert into rowcast.events (type, payload) values ('note.added
 /** Rows before either end at which more are read. */
 const NEAR_THE_EDGE = 40;
 const RATE_WINDOW_MS = 2000;
+/** Between two drawings of what comes live, and of a backlog, which nobody reads while it rushes by. */
+const PAUSE_MS = 50;
+const BACKLOG_PAUSE_MS = 300;
 
 export class EventsView {
   #session;
@@ -36,7 +39,7 @@ export class EventsView {
     this.#log = new EventLog(session, (detail) => this.#logChanged(detail));
     this.#filter = new FilterBar((filter) => this.#begin({ last: USUAL_NEWEST }, filter));
     this.#filter.allow(session.isPrivate);
-    this.#inspector = new Inspector({ label: 'The chosen event', onClose: () => this.#choose(null), onFilter: (filter) => this.#filter.set(filter) });
+    this.#inspector = new Inspector({ label: 'The chosen event', onClose: (hadFocus) => this.#closed(hadFocus), onFilter: (filter) => this.#filter.set(filter) });
     this.#travel = new TimeTravel(session, (from, words) => this.#go(from, words));
     this.#build();
     session.on('identity', ({ viewChanged }) => viewChanged && this.#viewChanged());
@@ -59,7 +62,7 @@ export class EventsView {
     narrow.addEventListener('change', fit);
     fit();
     this.#listen();
-    this.#render = paced(() => this.#redraw());
+    this.#render = paced(() => this.#redraw(), () => (this.#log.isLive && !this.#log.isSettled ? BACKLOG_PAUSE_MS : PAUSE_MS));
     setInterval(() => this.#isShown && this.#tellFacts(), 500);
   }
 
@@ -318,6 +321,11 @@ export class EventsView {
       this.list.setAttribute('aria-activedescendant', `event-${seq}`);
     }
     this.#list?.refresh(true);
+  }
+
+  #closed(hadFocus) {
+    this.#choose(null);
+    if (hadFocus) this.list.focus();
   }
 
   #move(by) {

@@ -39,7 +39,7 @@ export class Seen {
     const cut = field === 'type' ? typed.lastIndexOf(',') + 1 : 0;
     const [before, begun] = [typed.slice(0, cut), typed.slice(cut).trim().toLowerCase()];
     const values = [...this.#values.get(field).keys()];
-    const known = field === 'type' ? [...new Set(values.map((type) => `${type.slice(0, type.indexOf('.'))}.*`)), ...values.sort()] : values.reverse();
+    const known = field === 'type' ? [...new Set(values.filter((type) => type.includes('.')).map((type) => `${type.slice(0, type.indexOf('.'))}.*`)), ...values.sort()] : values.reverse();
     return known.filter((value) => value.toLowerCase().includes(begun)).slice(0, MOST_OFFERED).map((value) => before + value);
   }
 }

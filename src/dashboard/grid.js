@@ -42,6 +42,8 @@ export class Grid {
   #words = '';
   #flashes = new Map();
   #timer = 0;
+  #given = [];
+  #isMeasured = false;
   #took = 0;
   chosen = null;
 
@@ -65,17 +67,24 @@ export class Grid {
     this.#rows = rows;
     this.#flashes.clear();
     this.chosen = null;
-    this.#measure(columns);
-    // The newest first, where rows have a time: then one sees what comes.
-    const time = this.#columns.find((column) => column.isTime);
-    this.#sort = time ? { name: time.name, down: true } : null;
-    this.#drawHead();
+    this.#sort = null;
+    this.#begin(columns);
     this.#order();
     this.list.toBegin();
   }
 
+  /** Finds out how the rows look. The newest stand first where rows have a time: then one sees what comes. */
+  #begin(columns) {
+    this.#measure(columns);
+    const time = this.#columns.find((column) => column.isTime);
+    this.#sort ??= time ? { name: time.name, down: true } : null;
+    this.#drawHead();
+  }
+
   #measure(columns) {
     const sample = [...take(this.#rows.values(), SAMPLE)];
+    this.#given = columns;
+    this.#isMeasured = sample.length > 0;
     const names = columns.length > 0 ? columns.map((column) => column.name) : [...new Set(sample.flatMap((row) => Object.keys(row)))];
     this.#columns = names.map((name) => {
       const values = sample.map((row) => row[name]).filter((value) => value !== null && value !== undefined && value !== '');
@@ -146,7 +155,7 @@ export class Grid {
 
   /** Takes a batch of changes: values flash at once, the order follows when there is time. */
   changed({ inserted, updated, removed, reset }) {
-    if (this.#columns.length === 0 && this.#rows.size > 0) this.#measure([]);
+    if (!this.#isMeasured && this.#rows.size > 0) this.#begin(this.#given);
     const now = performance.now();
     for (const { key, row, old } of reset ? [] : updated) {
       const names = this.#columns.filter(({ name }) => plain(row[name]) !== plain(old[name])).map(({ name }) => name);

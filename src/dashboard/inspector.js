@@ -50,7 +50,7 @@ export class Inspector {
   #onFilter;
   shown = null;
 
-  /** `onFilter(filter)` narrows the list; without it no such button is offered. */
+  /** `onClose(hadFocus)` gives the focus back to the list; `onFilter(filter)` narrows it, and without it no such button is offered. */
   constructor({ label, onClose, onFilter }) {
     this.#onClose = onClose;
     this.#onFilter = onFilter;
@@ -62,9 +62,10 @@ export class Inspector {
 
   close() {
     if (this.node.hidden) return;
+    const hadFocus = this.node.contains(document.activeElement);
     this.node.hidden = true;
     this.shown = null;
-    this.#onClose?.();
+    this.#onClose(hadFocus);
   }
 
   #show(subject, heading, tools, ...body) {

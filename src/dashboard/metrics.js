@@ -71,11 +71,12 @@ export class Metrics {
   #listeners = new Set();
   #at = 0;
   #timer = 0;
-  #latency;
 
-  /** `latency()` gives the connection's own, which no server knows. */
-  constructor(latency) {
-    this.#latency = latency;
+  #connection;
+
+  /** The connection has a latency of its own, which no server knows; while it is lost the server is not asked either. */
+  constructor(connection) {
+    this.#connection = connection;
     document.addEventListener('visibilitychange', () => this.look(this.isLooking));
     this.look(false);
   }
@@ -92,6 +93,10 @@ export class Metrics {
   }
 
   async #ask() {
+    if (['waiting', 'offline', 'connecting'].includes(this.#connection.state.status)) {
+      this.#push(null);
+      return this.#again();
+    }
     try {
       const metrics = await this.#fetch('/metrics');
       if (!metrics.ok) throw new Error(`/metrics answers ${metrics.status}`);
@@ -102,6 +107,10 @@ export class Metrics {
       this.error = error;
       this.#push(null);
     }
+    this.#again();
+  }
+
+  #again() {
     for (const listener of this.#listeners) listener();
     clearTimeout(this.#timer);
     const pause = this.isLooking ? LOOK_MS : this.error && !this.samples ? SELDOM_MS : GLANCE_MS;
@@ -133,7 +142,8 @@ export class Metrics {
   }
 
   #push(point) {
-    this.points.push({ ...point, at: Date.now(), latency: this.#latency() });
+    const { latencyMs } = this.#connection.state;
+    this.points.push({ ...point, at: Date.now(), latency: latencyMs === null ? null : latencyMs / 1000 });
     if (this.points.length > MOST_SAMPLES) this.points.shift();
   }
 

@@ -24,7 +24,7 @@ export class TablesView {
     this.title = h('h2', { class: 'title clip' });
     this.counts = h('span', { class: 'fact', data: { hook: 'table-count' } });
     this.toolbar = h('div', { class: 'toolbar' }, this.title, this.counts, h('span', { class: 'spring' }), this.search);
-    this.inspector = new Inspector({ label: 'The chosen row', onClose: () => { this.grid.chosen = null; this.grid.list.refresh(true); } });
+    this.inspector = new Inspector({ label: 'The chosen row', onClose: (hadFocus) => this.#closed(hadFocus) });
     this.grid = new Grid({ label: 'Rows', onChoose: (key, row) => this.inspector.row(`${this.#table.name} ${key}`, key, row), onCount: (shown, all) => this.#count(shown, all), onEnter: () => this.inspector.node.querySelector('button')?.focus() });
     this.overlay = h('div', { class: 'list-overlay' });
     const pane = h('div', { class: 'list-pane' }, this.grid.node, this.overlay);
@@ -126,7 +126,23 @@ export class TablesView {
 
   #changed(table, batch) {
     this.grid.changed(batch);
+    this.#inspectAgain(table, batch);
     if (table.size === 0 || this.overlay.firstChild) this.#say();
+  }
+
+  #closed(hadFocus) {
+    this.grid.chosen = null;
+    this.grid.list.refresh(true);
+    if (hadFocus) this.focus();
+  }
+
+  /** The chosen row stands beside the table as it is now. */
+  #inspectAgain(table, { updated, removed }) {
+    const { chosen } = this.grid;
+    if (chosen === null) return;
+    const changed = updated.find(({ key }) => key === chosen);
+    if (changed) this.inspector.row(`${table.name} ${chosen}`, chosen, changed.row);
+    else if (removed.some(({ key }) => key === chosen)) this.inspector.close();
   }
 
   #failed(error) {

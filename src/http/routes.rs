@@ -56,10 +56,10 @@ fn server_routes() -> Vec<Route> {
         probe("/metrics", open!(c => metrics::page(&c.context))),
 
         public(Get, "/", PAGES, open!(c => pages::index(&c))),
-        public(Get, "/client.js", PAGES, open!(c => pages::library(&c))),
-        public(Get, "/client.d.ts", PAGES, open!(c => pages::library(&c))),
-        public(Get, "/react.js", PAGES, open!(c => pages::library(&c))),
-        public(Get, "/client/{file}", PAGES, open!(c => pages::library(&c))),
+        public(Get, "/client.js", PAGES, open!(c => pages::client_file(&c))),
+        public(Get, "/client.d.ts", PAGES, open!(c => pages::client_file(&c))),
+        public(Get, "/react.js", PAGES, open!(c => pages::client_file(&c))),
+        public(Get, "/client/{file}", PAGES, open!(c => pages::client_file(&c))),
         public(Get, "/assets/{file}", PAGES, open!(c => pages::asset(&c))),
 
         public(Get, "/openapi.json", PUBLIC, open!(c => openapi::document(c.query()))),

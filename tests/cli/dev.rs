@@ -115,6 +115,8 @@ async fn the_first_start_says_what_a_person_needs_and_little_else() {
     assert_eq!(before_the_log.len(), 2, "{said}");
     assert_eq!(said.matches("migration").count(), 1, "{said}");
     assert!(dev.lines.len() <= 8, "{:?}", dev.lines);
+    let link = format!("{}/#token={}", dev.said("server "), dev.said("admin token "));
+    assert_eq!(dev.said("dashboard "), link, "a link that signs in");
 }
 
 #[tokio::test]

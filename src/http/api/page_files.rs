@@ -103,7 +103,7 @@ pub(in crate::http) struct PageFiles {
     /// The set that the dashboard loads, without comments.
     assets: Vec<File>,
     /// The client library as it is written, for those who read it.
-    library: Vec<File>,
+    client: Vec<File>,
 }
 
 impl PageFiles {
@@ -114,16 +114,16 @@ impl PageFiles {
     }
 
     fn prepare() -> Self {
-        let library = || CLIENT.iter().chain(MODULES);
-        let all = || DASHBOARD.iter().chain(LATER).chain(library());
+        let client = || CLIENT.iter().chain(MODULES);
+        let all = || DASHBOARD.iter().chain(LATER).chain(client());
         let set: String = all().map(|file| format!("{} {}\n{}\n", file.name, file.text.len(), file.text)).collect();
         let hash = hash_of(set.as_bytes());
         let index = index_of(&hash);
         let with_streams = index.replace(STREAMS_OFF, STREAMS_ON);
         let index = [index, with_streams].map(|text| File::new(DASHBOARD[0].name, HTML, text.into()));
         let assets = all().skip(1).map(|file| File::new(file.name, file.kind, without_comments(file).into()));
-        let library = library().map(|file| File::new(file.name, file.kind, file.text.into()));
-        Self { hash, index, assets: assets.collect(), library: library.collect() }
+        let client = client().map(|file| File::new(file.name, file.kind, file.text.into()));
+        Self { hash, index, assets: assets.collect(), client: client.collect() }
     }
 
     /// The dashboard's `index.html`, which names the files of this set, and says if there are public streams: then it need not try.
@@ -132,8 +132,8 @@ impl PageFiles {
     }
 
     /// A file of the client library by its name.
-    pub(in crate::http) fn library(&self, name: &str) -> Option<&File> {
-        self.library.iter().find(|file| file.name == name)
+    pub(in crate::http) fn client_file(&self, name: &str) -> Option<&File> {
+        self.client.iter().find(|file| file.name == name)
     }
 
     /// A file of the set by `<hash>/<name>`, the part of its address behind `/assets/`. A set of another version has other hashes.
@@ -220,7 +220,8 @@ mod tests {
         let (mut next, mut seen) = (VecDeque::from(first), BTreeSet::new());
         while let Some(name) = next.pop_front() {
             let file = files.asset(&format!("{}/{name}", files.hash));
-            let file = file.unwrap_or_else(|| panic!("{name} is loaded, and is not in the table"));
+            assert!(file.is_some(), "{name} is loaded, and is not in the table");
+            let file = file.unwrap();
             if seen.insert(file.name) {
                 let text = std::str::from_utf8(&file.plain).unwrap();
                 let folder = name.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
@@ -282,7 +283,7 @@ mod tests {
     #[test]
     fn the_compressed_form_is_the_plain_one() {
         let files = PageFiles::prepare();
-        for file in files.assets.iter().chain(&files.library).chain(&files.index) {
+        for file in files.assets.iter().chain(&files.client).chain(&files.index) {
             let mut plain = Vec::new();
             GzDecoder::new(file.compressed.as_ref()).read_to_end(&mut plain).unwrap();
             assert_eq!(plain, file.plain, "{}", file.name);

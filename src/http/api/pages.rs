@@ -38,9 +38,9 @@ pub(in crate::http) async fn index(call: &Call) -> Result<Response<Outgoing>, Pr
 }
 
 /// A file of the client library at its stable address.
-pub(in crate::http) async fn library(call: &Call) -> Result<Response<Outgoing>, Problem> {
+pub(in crate::http) async fn client_file(call: &Call) -> Result<Response<Outgoing>, Problem> {
     let path = call.request.uri().path();
-    let file = PageFiles::embedded().library(path.trim_start_matches('/')).ok_or_else(Problem::not_found)?;
+    let file = PageFiles::embedded().client_file(path.trim_start_matches('/')).ok_or_else(Problem::not_found)?;
     respond(call, file, REVALIDATED)
 }
 
