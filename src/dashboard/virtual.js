@@ -121,8 +121,10 @@ export class VirtualList {
     const size = this.#pool.length;
     for (let index = begin; index < begin + size; index += 1) {
       const row = this.#pool[((index % size) + size) % size];
-      if (index >= end) this.#hide(row);
-      else this.#place(row, index, all);
+      // Between two beginnings, the items are gone before the list has heard of it.
+      const item = index < end ? this.item(index) ?? null : null;
+      if (item === null) this.#hide(row);
+      else this.#place(row, item, index, all);
     }
   }
 
@@ -132,8 +134,7 @@ export class VirtualList {
     row.drawn = { index: NOWHERE, item: null };
   }
 
-  #place(row, index, all) {
-    const item = this.item(index);
+  #place(row, item, index, all) {
     const top = (index - this.base) * this.#height;
     if (row.drawn.top !== top) row.style.transform = `translateY(${top}px)`;
     if (row.hidden) row.hidden = false;

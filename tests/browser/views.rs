@@ -61,6 +61,7 @@ async fn every_view_is_accessible_dark_and_light_wide_and_narrow() {
                 let is_shown =
                     format!("return document.querySelector('section[data-view={view}]:not([hidden])') !== null");
                 page.until(&format!("{view} is shown"), &is_shown).await;
+                page.until("it has loaded", "return document.querySelector('[aria-busy=true]') === null").await;
                 let sideways = page
                     .browser
                     .run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
