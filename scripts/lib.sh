@@ -290,6 +290,18 @@ ensure_nginx() {
     say "skipped: the test of the documented proxy needs nginx (apt-get install nginx-light, brew install nginx)"
 }
 
+# ---- Chromium ------------------------------------------------------------------------------------------------------
+
+# Wanted by the tests of the dashboard; without it each of them says that it is skipped.
+ensure_chromium() {
+    if have chromium && have chromedriver; then return; fi
+    if have apt-get && can_be_root; then
+        say "installing Chromium, for the tests of the dashboard"
+        if apt_install chromium chromium-driver; then return; fi
+    fi
+    say "skipped: the tests of the dashboard need Chromium and its driver (apt-get install chromium chromium-driver)"
+}
+
 # ---- shellcheck ----------------------------------------------------------------------------------------------------
 
 # Wanted by scripts/check; without it the syntax of the scripts alone is checked.
