@@ -8,8 +8,8 @@
 
 mod access;
 mod apps;
-mod browser;
 mod cli;
+mod dashboard;
 mod operations;
 mod repository;
 mod sql;

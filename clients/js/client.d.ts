@@ -250,7 +250,7 @@ export interface Connection extends AsyncIterable<RowcastEvent> {
 
 // ---- Tables --------------------------------------------------------------------------------------------------------
 
-/** How rows are named and removed. A private view learns it from `GET /v1/tables`. The public view has no such route: there `key` must be given if it is not `['id']`. */
+/** How rows are named and removed, instead of what the server says of the table. */
 export interface TableOptions {
   prefix?: string;
   key?: 'subject' | readonly string[];

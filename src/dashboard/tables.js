@@ -60,7 +60,7 @@ export class TablesView {
 
   async #load() {
     this.#say(h('div', { class: 'loading', role: 'progressbar', 'aria-label': 'Loading tables' }));
-    if (!this.#session.isPrivate) return this.#explainPublic();
+    if (!this.#session.hasStream) return this.#explainStream();
     try {
       const { tables } = await this.#session.request('/v1/tables');
       this.#tables = tables;
@@ -74,13 +74,21 @@ export class TablesView {
     }
   }
 
-  #none() {
-    this.#say(blank('No table is published', 'Publish one of yours, and its rows are here, live:', h('div', { class: 'snippet' }, h('code', { text: "select rowcast.publish('shop_orders', columns => '{id,status,total}');" }))));
+  #signIn() {
+    return button('Sign in', () => document.dispatchEvent(new CustomEvent('sign-in')), { class: 'button primary' });
   }
 
-  #explainPublic() {
+  #explainStream() {
     this.list.replaceChildren();
-    this.#say(blank('Tables need a token', 'Everyone may read tables that are published as public, but not list them. Sign in to see which there are.', button('Sign in', () => document.dispatchEvent(new CustomEvent('sign-in')), { class: 'button primary' })));
+    this.#say(blank('Tables need a token here', 'This server streams to those who have a token. Sign in, and the tables that it may read are here, live.', this.#signIn()));
+  }
+
+  #none() {
+    if (this.#session.isPrivate) {
+      this.#say(blank('No table is published', 'Publish one of yours, and its rows are here, live:', h('div', { class: 'snippet' }, h('code', { text: "select rowcast.publish('shop_orders', columns => '{id,status,total}');" }))));
+    } else {
+      this.#say(blank('No table is published for everyone', 'Sign in to see those that your token may read.', this.#signIn()));
+    }
   }
 
   #list() {

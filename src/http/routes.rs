@@ -67,6 +67,7 @@ fn server_routes() -> Vec<Route> {
         public(Get, "/public/v1/events", PUBLIC, open!(c => page::get(&c.context.announcer, &c.context.tokens, &c.context.shutdown, &Viewer::Public, &c.quota, c.query()))),
         public(GetOnly, "/public/v1/events/stream", CONNECT, open!(c => sse::stream(&c.context, Viewer::Public, &c.quota, &c.request))).only_if_public(),
 
+        public(Get, "/public/v1/tables", PUBLIC, open!(c => snapshot::tables(&c.context.snapshots, &Viewer::Public, c.query()))),
         public(GetOnly, "/public/v1/snapshot", PUBLIC_SNAPSHOT, open!(c => snapshot::get(&c.context.snapshots, &c.context.tokens, &Viewer::Public, &c.quota, &c.request))),
 
         upgrade(Read, "/ws", CONNECT, open!(c => ws::upgrade(&c.context, &c.peer, &c.quota, false, c.request))),

@@ -5,8 +5,21 @@ use std::collections::BTreeMap;
 use super::{files, nothing, read};
 
 /// The chapters of docs/03_API_SPEC.md that the tests follow, and what they stand on.
-const CHAPTERS: &[&str] =
-    &["access", "apps", "cli", "main", "operations", "repository", "sql", "stream", "support", "tail", "torture"];
+const CHAPTERS: &[&str] = &[
+    "access",
+    "apps",
+    "cli",
+    "dashboard",
+    "main",
+    "operations",
+    "pages",
+    "repository",
+    "sql",
+    "stream",
+    "support",
+    "tail",
+    "torture",
+];
 
 /// A test of more lines is several scenarios.
 const MOST_LINES: usize = 60;

@@ -45,11 +45,6 @@ export class Api {
     }
   }
 
-  /** True if there is no token. */
-  async isPublic() {
-    return (await this.#credentials.get()) === null;
-  }
-
   append(events, { idempotencyKey, retries = APPEND_RETRIES, signal } = {}) {
     const list = Array.isArray(events) ? events : [events];
     // The two ways to make retries safe exclude each other.

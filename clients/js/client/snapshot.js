@@ -6,14 +6,13 @@ import { InvalidError, NetworkError, TimeoutError } from './errors.js';
 const SILENCE_MS = 30_000;
 /** A row is an event's payload, at most 256 KiB, with its table and subject. */
 const MAX_LINE_CHARS = 4 * 1024 * 1024;
-/** The key that is assumed in the public view, which does not tell it. */
+/** The key of a table that is not listed, which the snapshot then refuses. */
 const USUAL_KEY = Object.freeze(['id']);
 
 /** Reads `tables` (instances of TableRows, which it defines): resolves with `{cursor, rows}`, a map of rows for each table by name. */
 export async function readSnapshot({ api, tables, given, signal }) {
   const names = tables.map(({ name }) => name);
-  const definitions = await definitionsOf(api, signal);
-  if (definitions === null) return readPublic({ api, tables, given, names, signal });
+  const { tables: definitions } = await api.request('/v1/tables', { signal });
   for (const table of tables) {
     const found = definitions.find(({ table: name }) => name === table.name) ?? {};
     // One that is not listed, or cannot be read, is refused by the snapshot, which says why.
@@ -23,28 +22,6 @@ export async function readSnapshot({ api, tables, given, signal }) {
   const byName = new Map(tables.map((table) => [table.name, table]));
   const cursor = await readLines({ api, names, signal }, (row) => put(byName.get(row.table), rows.get(row.table), row));
   return { cursor, rows };
-}
-
-/** Null where the server does not tell: in the public view. */
-async function definitionsOf(api, signal) {
-  if (await api.isPublic()) return null;
-  const { tables } = await api.request('/v1/tables', { signal });
-  return tables;
-}
-
-/** The public view tells the prefix with the rows alone, and no key. */
-async function readPublic({ api, tables, given, names, signal }) {
-  const answer = await api.request('/v1/snapshot', { query: { table: names }, signal, timeoutMs: SILENCE_MS });
-  const rows = new Map();
-  for (const table of tables) {
-    const found = answer.tables.find(({ table: name }) => name === table.name);
-    const columns = found.columns.map((name) => ({ name, type: 'any' }));
-    table.define({ columns, ...usual(found.prefix), prefix: found.prefix, ...given(table.name) });
-    const of = new Map();
-    rows.set(table.name, of);
-    for (const row of found.rows) put(table, of, row);
-  }
-  return { cursor: answer.cursor, rows };
 }
 
 function put(table, rows, row) {

@@ -76,6 +76,10 @@ async fn what_is_public_no_more_is_not_read_for_the_public_even_within_the_secon
     shop.run(LISTED).await;
     let path = "/public/v1/snapshot?table=shop.prices";
     until("the taxonomy is known", || async { shop.get(None, path).await.status == 200 }).await;
+    let listed = shop.get(None, "/public/v1/tables").await.json();
+    let prices = listed["tables"].as_array().unwrap().iter().find(|table| table["table"] == "shop.prices").unwrap();
+    assert_eq!(prices["key"], serde_json::json!(["id"]));
+    assert!(listed["tables"].as_array().unwrap().iter().all(|table| table["table"] != "shop.orders"), "{listed}");
     shop.run("select rowcast.publish('shop.prices', state_key => '{id}'); insert into shop.prices values (9, 9, 9)")
         .await;
     let answer = shop.get(None, &format!("{path}&sync=true")).await;

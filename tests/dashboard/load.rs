@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Dashboard;
+use super::chromium::say;
 use crate::support::{TestServer, migrated_database};
 
 const WATCH: &str = "window.longest = 0; new PerformanceObserver((list) => {
@@ -63,7 +64,7 @@ async fn a_thousand_events_a_second_are_all_seen() {
 #[ignore = "measures times, and wants a quiet machine: scripts/torture browser"]
 async fn a_thousand_events_a_second_block_the_page_for_no_longer_than_200_ms_and_fill_no_memory() {
     let (longest, before, after) = follow(30).await.expect("Chromium");
-    println!("longest task {longest} ms, heap {:.1} MB before and {:.1} MB after", before / 1e6, after / 1e6);
+    say(&format!("longest task {longest} ms, heap {:.1} MB before and {:.1} MB after", before / 1e6, after / 1e6));
     assert!(longest < 200.0, "a task took {longest} ms");
     assert!(after < before * 1.3 + 5e6, "the heap grew from {before} to {after}");
 }

@@ -50,10 +50,15 @@ fn program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&path).map(|place| place.join(name)).find(|program| program.is_file())
 }
 
+/// A line for whoever runs the tests.
+pub(super) fn say(line: &str) {
+    std::io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
 /// Says that a test is not run, and why.
 pub(super) fn skip(why: &str) {
     let name = std::thread::current().name().unwrap_or_default().to_owned();
-    writeln!(std::io::stderr(), "skipped: {name}: {why}").unwrap();
+    say(&format!("skipped: {name}: {why}"));
 }
 
 impl Browser {

@@ -4,7 +4,7 @@
 mod accounts;
 mod chromium;
 mod events;
-mod live_tables;
+mod kept_tables;
 mod load;
 mod outages;
 mod own_page;
