@@ -5,6 +5,9 @@ use std::time::Duration;
 use tokio_postgres::Error;
 use tokio_postgres::error::SqlState;
 
+/// The most characters of a message of Postgres that are kept: functions of users may raise any.
+const MESSAGE_CHARS: usize = 1000;
+
 /// A reason for which the database does not answer, in words for the operator. Clients never see this text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DatabaseError {
@@ -62,7 +65,8 @@ impl From<&Error> for DatabaseError {
             let why = std::error::Error::source(error).map_or_else(|| error.to_string(), |s| format!("{error}: {s}"));
             return Self::Unreachable(why);
         };
-        let says = format!("{} (SQLSTATE {})", db.message(), db.code().code());
+        let message: String = db.message().chars().take(MESSAGE_CHARS).collect();
+        let says = format!("{message} (SQLSTATE {})", db.code().code());
         match *db.code() {
             SqlState::INVALID_PASSWORD | SqlState::INVALID_AUTHORIZATION_SPECIFICATION => Self::Login(says),
             SqlState::INVALID_CATALOG_NAME => Self::NoDatabase(says),

@@ -16,7 +16,7 @@ use super::overlay::Overlay;
 use super::row_writer::RowWriter;
 use super::table::LiveTable;
 use crate::db::{DatabaseError, Lane, MisroutedConnections, Requester};
-use crate::journal::{BEGIN, Cursor, Filter, JournalIdentity, Owners};
+use crate::journal::{Cursor, Filter, JournalIdentity, Owners};
 use crate::session::{Announcer, ReadError, SendBudget, Start, StartPoint, Step, StreamReader};
 use crate::tail::pages::{Position, View};
 use crate::view::PUBLIC;
@@ -36,6 +36,10 @@ const FIRST_BATCH: usize = 100;
 /// The most events beyond the safe head that a reading takes into account, and the most bytes of changes that it folds in.
 const SEEN_LIMIT: i64 = 1_000_000;
 const OVERLAY_BYTES: usize = 16 << 20;
+/// How long the transaction is begun anew because a table was truncated while it began.
+const MOMENT_LIMIT: Duration = Duration::from_secs(10);
+/// Every statement has the snapshot of the first one, whatever the database's defaults are.
+const BEGIN: &str = "begin isolation level repeatable read read only";
 /// The end of the transaction. The functions of the tables' owners may have changed settings of the session or taken its locks: a rollback undoes
 /// the one, and the others are given back.
 const END: &str = "select pg_catalog.pg_advisory_unlock_all(); rollback";
@@ -134,20 +138,17 @@ impl Reading {
 
     /// The transaction. Returns `None` if the connection leads to another journal than the tail of this node follows. After an error
     /// the connection is closed, and the transaction with it.
+    ///
+    /// All tables are seen at one moment, since every statement has the snapshot of the first one. The functions of one table's owner run
+    /// while no cursor of another table is open, and nothing of them stays: whoever fetches from a cursor gives it his rights, and
+    /// whoever changes a setting changes what others show.
     async fn transaction(
         &self,
         client: &Client,
         followed: &JournalIdentity,
         output: &mut Output,
     ) -> Result<Option<()>, SnapshotError> {
-        limited(STATEMENT_LIMIT, client.batch_execute(&self.begin())).await?;
-        // Read before the rows are seen: every event up to the head is among them.
-        let position = self.announcer.announced_position();
-        let seen = limited(STATEMENT_LIMIT, self.open(client, position.head)).await?;
-        let (identity, drawn) = limited(STATEMENT_LIMIT, JournalIdentity::of(client)).await?;
-        if identity != *followed || identity.is_standby() || drawn < position.head {
-            return Ok(None);
-        }
+        let Some((position, seen)) = self.see(client, followed).await? else { return Ok(None) };
         let upto = seen.last().copied().unwrap_or(position.head);
         self.wait_for_head(upto, position.epoch).await?;
         let mut overlays = self.overlays(&position, upto, &seen).await?;
@@ -158,23 +159,43 @@ impl Reading {
         }
         output.send(Part::Begin(start.cursor)).await?;
         for (index, overlay) in overlays.iter_mut().enumerate() {
+            limited(STATEMENT_LIMIT, self.open(client, index)).await?;
             self.send_rows(client, index, overlay, output).await?;
+            limited(STATEMENT_LIMIT, client.batch_execute(&forget())).await?;
         }
         limited(STATEMENT_LIMIT, client.batch_execute(END)).await?;
         output.send(Part::End).await?;
         Ok(Some(()))
     }
 
-    /// The beginning of the transaction: its settings, and the locks of the tables. Opening a cursor takes the locks, and they are kept to
-    /// the end. They come before the snapshot of the next statement, since a table that was truncated between the two would seem empty.
-    fn begin(&self) -> String {
-        let (lock, idle) = (LOCK_LIMIT.as_millis(), IDLE_LIMIT.as_millis());
-        let locks: String =
-            (0..self.tables.len()).map(|index| format!("; {}", self.open_sql("lock", index, "null"))).collect();
-        format!(
-            "{BEGIN}; set local search_path = pg_catalog, pg_temp; set local jit = off; set local statement_timeout = 0; \
-             set local lock_timeout = {lock}; set local idle_in_transaction_session_timeout = {idle}{locks}; close all"
-        )
+    /// Begins the transaction: fixes the moment at which the tables are seen and takes their locks. Returns the safe head of a moment before,
+    /// and the seqs of the tables' events beyond it that are seen.
+    async fn see(
+        &self,
+        client: &Client,
+        followed: &JournalIdentity,
+    ) -> Result<Option<(Position, Vec<i64>)>, SnapshotError> {
+        let until = Instant::now() + MOMENT_LIMIT;
+        while Instant::now() < until {
+            limited(STATEMENT_LIMIT, client.batch_execute(&format!("{BEGIN}; {}", settings()))).await?;
+            // Read before the rows are seen: every event up to the head is among them.
+            let position = self.announcer.announced_position();
+            let seen = limited(STATEMENT_LIMIT, self.seen_beyond(client, position.head)).await?;
+            for index in 0..self.tables.len() {
+                // Opening a cursor takes the locks of its table, and they are kept to the end.
+                let lock = format!("{}; {}", self.open_sql("lock", index, "null"), forget());
+                limited(STATEMENT_LIMIT, client.batch_execute(&lock)).await?;
+            }
+            let (identity, drawn) = limited(STATEMENT_LIMIT, JournalIdentity::of(client)).await?;
+            if identity != *followed || identity.is_standby() || drawn < position.head {
+                return Ok(None);
+            }
+            if !limited(STATEMENT_LIMIT, self.are_rewritten(client)).await? {
+                return Ok(Some((position, seen)));
+            }
+            limited(STATEMENT_LIMIT, client.batch_execute(END)).await?;
+        }
+        Err(SnapshotError::Stalled("The tables are truncated again and again; try again."))
     }
 
     /// A query that opens the cursor over the rows of one table.
@@ -187,30 +208,42 @@ impl Reading {
         )
     }
 
-    /// Opens the cursors, and returns the seqs of the tables' events beyond the head that are seen: in one statement, and so at one
-    /// moment.
-    async fn open(&self, client: &Client, head: i64) -> Result<Vec<i64>, SnapshotError> {
-        // A table without an owner column has no rows of this owner, and its rows are for all who may read it.
-        let owner = |index: usize| if self.tables[index].has_owner { "$4" } else { "null" };
-        let opened = (0..self.tables.len()).map(|index| format!(", ({})", self.open_sql("rows", index, owner(index))));
-        let opened: String = opened.collect();
-        let sql = format!(
-            "select array(select above.seq from (select seq, type from rowcast.events where seq > $1 order by seq limit $2) above \
-                           where pg_catalog.regexp_replace(above.type, '[.][^.]*$', '') = any ($3) order by above.seq), \
-                    (select pg_catalog.count(*) from (select from rowcast.events where seq > $1 limit $2) above), $4::pg_catalog.text{opened}"
-        );
-        let prefixes: Vec<&str> = self.tables.iter().map(|table| table.prefix.as_str()).collect();
+    /// Opens the cursor over the rows of one table.
+    async fn open(&self, client: &Client, index: usize) -> Result<(), SnapshotError> {
         let owner = match &self.owners {
             Owners::NobodyOr(own) | Owners::Only(own) => Some(own),
             Owners::Any | Owners::Nobody => None,
         };
-        let values: [(&(dyn postgres_types::ToSql + Sync), Type); 4] =
-            [(&head, Type::INT8), (&SEEN_LIMIT, Type::INT8), (&prefixes, Type::TEXT_ARRAY), (&owner, Type::TEXT)];
-        let row = client.query_typed_one(&sql, &values).await?;
+        // A table without an owner column has no rows of this owner, and its rows are for all who may read it.
+        let owner = if self.tables[index].has_owner { owner } else { None };
+        client.query_typed_one(&self.open_sql("rows", index, "$1"), &[(&owner, Type::TEXT)]).await?;
+        Ok(())
+    }
+
+    /// The seqs of the tables' events beyond the head that are seen.
+    async fn seen_beyond(&self, client: &Client, head: i64) -> Result<Vec<i64>, SnapshotError> {
+        let sql = "select array(select above.seq from (select seq, type from rowcast.events where seq > $1 order by seq limit $2) above \
+                          where pg_catalog.regexp_replace(above.type, '[.][^.]*$', '') = any ($3) order by above.seq), \
+                   (select pg_catalog.count(*) from (select from rowcast.events where seq > $1 limit $2) above)";
+        let prefixes: Vec<&str> = self.tables.iter().map(|table| table.prefix.as_str()).collect();
+        let values: [(&(dyn postgres_types::ToSql + Sync), Type); 3] =
+            [(&head, Type::INT8), (&SEEN_LIMIT, Type::INT8), (&prefixes, Type::TEXT_ARRAY)];
+        let row = client.query_typed_one(sql, &values).await?;
         if row.try_get::<_, i64>(1)? >= SEEN_LIMIT {
             return Err(SnapshotError::Stalled("Too many events wait to be decided; try again."));
         }
         Ok(row.try_get(0)?)
+    }
+
+    /// True if a table or a partition has other files than at the moment that is seen. It was truncated before its lock was taken, and would
+    /// seem empty; or it was rewritten, which changes nothing, and cannot be told from that.
+    async fn are_rewritten(&self, client: &Client) -> Result<bool, SnapshotError> {
+        let sql = "select exists (select from pg_catalog.unnest($1) as s (source) \
+                    cross join lateral (select s.source union select relid::pg_catalog.oid from pg_catalog.pg_partition_tree(s.source)) as p (relid) \
+                    left join pg_catalog.pg_class c on c.oid = p.relid \
+                    where coalesce(c.relfilenode, 0) <> coalesce(pg_catalog.pg_relation_filenode(p.relid), 0))";
+        let sources: Vec<u32> = self.tables.iter().map(|table| table.source).collect();
+        Ok(client.query_typed_one(sql, &[(&sources, Type::OID_ARRAY)]).await?.try_get(0)?)
     }
 
     /// Waits until the safe head has reached this seq.
@@ -313,6 +346,21 @@ impl Reading {
         );
         limited(ROW_LIMIT, client.simple_query_raw(&fetch)).await
     }
+}
+
+/// The settings of the transaction. What functions of owners have to say beside their rows is not sent.
+fn settings() -> String {
+    let (lock, idle) = (LOCK_LIMIT.as_millis(), IDLE_LIMIT.as_millis());
+    format!(
+        "set local search_path = pg_catalog, pg_temp; set local client_encoding = 'UTF8'; set local jit = off; \
+         set local statement_timeout = 0; set local lock_timeout = {lock}; set local idle_in_transaction_session_timeout = {idle}; \
+         set local client_min_messages = error"
+    )
+}
+
+/// Closes every cursor, and gives all settings back the values that they have here.
+fn forget() -> String {
+    format!("close all; reset all; {}", settings())
 }
 
 fn other_history() -> SnapshotError {

@@ -68,7 +68,11 @@ impl<'a> RowWriter<'a> {
         }
         let kind = kind.unwrap_or(&self.inserted);
         // The function of an owner may say anything. What is no JSON object would break the answer for all who read it.
-        if !payload.starts_with('{') || serde_json::from_str::<&RawValue>(payload).is_err() {
+        // A line break would end a line of NDJSON; no jsonb has one.
+        if !payload.starts_with('{')
+            || payload.contains(['\n', '\r'])
+            || serde_json::from_str::<&RawValue>(payload).is_err()
+        {
             return Err(SnapshotError::NotSnapshottable(Arc::from(format!(
                 "A row of {} is no JSON object.",
                 self.table.name

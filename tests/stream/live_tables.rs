@@ -1,5 +1,6 @@
 //! Live tables: the rows of published tables with the cursor of their events. Each sentence of `docs/LIVE_TABLES.md` that promises something.
 
+mod hostile_owners;
 mod large_tables;
 mod refused_snapshots;
 mod row_bytes;

@@ -80,9 +80,13 @@ async fn held<'a>(holder: &'a mut Postgres, writer: &Postgres) -> Transaction<'a
 /// Each session commits, asks, and has its event before the answer; many times, and all sessions at once.
 async fn commit_and_sync(sessions: usize, rounds: usize) {
     let journal = ServedJournal::start(&[("ROWCAST_SESSIONS_PER_SUBJECT", "1000")]).await;
-    let mut running = JoinSet::new();
+    let mut clients = Vec::new();
+    // All are live before the first one writes.
     for _ in 0..sessions {
-        let (mut client, writer) = (live(&journal, "vera", "/ws").await, journal.db.client().await);
+        clients.push((live(&journal, "vera", "/ws").await, journal.db.client().await));
+    }
+    let mut running = JoinSet::new();
+    for (mut client, writer) in clients {
         running.spawn(async move {
             let mut newest = 0;
             for round in 0..rounds {
