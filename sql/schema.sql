@@ -2761,15 +2761,22 @@ declare
     rel      pg_class;
     row_id   text := regexp_replace(trigger_id, 'rowcast_publish_', 'rowcast_row_');
     rows_id  text := regexp_replace(trigger_id, 'rowcast_publish_', 'rowcast_rows_');
-    subject  text := rowcast.subject_expression(table_name, keys, 't');
+    ref      text := 't';
+    subject  text;
     mine     text;
-    whole    text := rowcast.object_text(names, types, 't');
+    whole    text;
     sizes    text := '';
     rendered text;
     query    text[];
     base     pg_type;
 begin
     select * into strict rel from pg_class c where c.oid = table_name;
+    -- Where a column has the name of the table, the name alone means the column and not the row.
+    while exists (select from pg_attribute a where a.attrelid = table_name and a.attname = ref) loop
+        ref := ref || '_';
+    end loop;
+    subject := rowcast.subject_expression(table_name, keys, ref);
+    whole := rowcast.object_text(names, types, ref);
     -- One row, by the statements of the triggers.
     execute format('create function %s(new record) returns text[] language plpgsql stable security definer %s as %L', row_id, pins,
                    format($template$
@@ -2805,19 +2812,34 @@ $template$, rowcast.render_statements('new', 'after', names, types),
     for i in 1 .. cardinality(names) loop
         select * into strict base from pg_type t where t.oid = rowcast.base_type(types[i]);
         if base.typlen < 0 then
-            sizes := sizes || format(' + coalesce(%s(t.%I), 0)',
+            sizes := sizes || format(' + coalesce(%s(%s.%I), 0)',
                                      case when base.oid in ('text'::regtype, 'varchar'::regtype, 'bytea'::regtype)
-                                          then 'octet_length' else 'pg_column_size' end, names[i]);
+                                          then 'octet_length' else 'pg_column_size' end, ref, names[i]);
         end if;
     end loop;
-    mine := coalesce((select rowcast.name_expression(a.atttypid, format('t.%I', a.attname))
+    -- An array of json may hold what jsonb cannot: that makes its value null, as in the events, and must not end the reading.
+    if exists (
+        with recursive held as (
+            select rowcast.base_type(u.type) as oid from unnest(types) as u (type)
+            union
+            select rowcast.base_type(a.atttypid)
+              from held h
+              join pg_type t on t.oid = h.oid and t.typtype = 'c'
+              join pg_attribute a on a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+        )
+        select from held h join pg_type t on t.oid = h.oid
+         where t.typcategory = 'A' and t.typelem <> 0 and rowcast.base_type(t.typelem) = 'json'::regtype) then
+        whole := format('(%s(%s))[2]', row_id, ref);
+        sizes := '';
+    end if;
+    mine := coalesce((select rowcast.name_expression(a.atttypid, format('%s.%I', ref, a.attname))
                              -- The comparison is of bytes, as with the subject of a token.
                              || case when exists (select from pg_collation c where c.oid = a.attcollation and not c.collisdeterministic)
                                      then ' collate "C"' else '' end || ' = $1'
                         from pg_attribute a where a.attrelid = table_name and a.attname = owner_column), 'false');
-    rendered := case when mapper is not null then format('%s(t)', row_id)
+    rendered := case when mapper is not null then format('%s(%s)', row_id, ref)
                      when sizes = '' then whole
-                     else format('case when 0%s > 131072 then (%s(t))[2] else %s end', sizes, row_id, whole) end;
+                     else format('case when 0%s > 131072 then (%s(%s))[2] else %s end', sizes, row_id, ref, whole) end;
     query := array[
         format('select case when octet_length(q.subject) between 1 and 1024 then q.subject else ''sha256:'' || '
                'encode(sha256(convert_to(q.subject, getdatabaseencoding())), ''hex'') end, q.owner, %s '
@@ -2825,10 +2847,10 @@ $template$, rowcast.render_statements('new', 'after', names, types),
                case when mapper is not null then 'q.rendered[1], q.rendered[2]'
                     when sizes = '' then 'null::text, q.rendered'
                     else format('null::text, case when octet_length(q.rendered) > 262144 then (%s(q.whole))[2] else q.rendered end', row_id) end,
-               subject, coalesce(rowcast.owner_expression(table_name, owner_column, 't'), 'null::text'), rendered,
-               case when mapper is null and sizes <> '' then ', t as whole' else '' end,
+               subject, coalesce(rowcast.owner_expression(table_name, owner_column, ref), 'null::text'), rendered,
+               case when mapper is null and sizes <> '' then format(', %s as whole', ref) else '' end,
                case when rel.relkind = 'p' then '' else 'only ' end),
-        format(' as t where $1 is null or %s offset 0) as q', mine)
+        format(' as %s where $1 is null or %s offset 0) as q', ref, mine)
         || case when mapper is not null then ' where q.rendered is not null' else '' end];
     execute format('create function %s(source regclass, opened refcursor, owned_by text, many integer)
                     returns table (subject text, owner text, type text, payload text)

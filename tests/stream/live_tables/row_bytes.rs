@@ -79,3 +79,66 @@ async fn rows_of_partitions_are_read_at_their_root_and_those_of_children_are_not
     assert_eq!(shop.rows(who, "/v1/snapshot?table=shop.parent").await, [r#"1 {"id":1}"#]);
     shop.end().await;
 }
+
+/// Tables with columns that have the name under which rows are read, and columns with arrays of json.
+const AWKWARD: &str = r#"
+    create type shop.pair as (id int, name text);
+    create table shop.named (t text primary key, t_ int, body text);
+    select rowcast.publish('shop.named', owner_column => 't');
+    insert into shop.named values ('a', 1, 'x'), ('large', 2, repeat('x', 300000)), ('escapes', 3, repeat(E'\u0001', 100000));
+    create table shop.paired (id int primary key, name text, t shop.pair);
+    select rowcast.publish('shop.paired');
+    insert into shop.paired values (1, 'one', (7, 'seven')), (2, repeat('y', 300000), (8, 'eight')), (3, null, null),
+        (4, repeat(E'\u0001', 100000), (9, null));
+    create function shop.m(op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb) language sql
+        as $$ select 'shop.mapped.' || op, 'info', new $$;
+    create table shop.mapped (id int primary key, t int); select rowcast.publish('shop.mapped', map => 'shop.m', state_key => '{id}');
+    insert into shop.mapped values (1, 2);
+    create domain shop.doc as json; create domain shop.docs as json[];
+    create type shop.inner_docs as (list shop.docs); create type shop.outer_docs as (inside shop.inner_docs, one json);"#;
+
+/// Types with an array of json in them, and a value with this element.
+const LISTS: [(&str, &str, &str); 5] = [
+    ("json", "json[]", "array['{}', ELEMENT]::json[]"),
+    ("domain", "shop.docs", "array['{}', ELEMENT]::json[]"),
+    ("elements", "shop.doc[]", "array[ELEMENT]::shop.doc[]"),
+    ("composite", "shop.inner_docs", "row(array[ELEMENT]::json[])::shop.inner_docs"),
+    ("nested", "shop.outer_docs", "row(row(array[ELEMENT]::json[]), '{}')::shop.outer_docs"),
+];
+
+#[tokio::test]
+async fn a_row_has_the_bytes_of_its_event_whatever_its_columns_are_called_and_though_jsonb_cannot_hold_it() {
+    let mut sql = AWKWARD.to_owned();
+    for (name, of, value) in LISTS {
+        let [plain, nul, big] =
+            ["'[1.50, null]'", r#"'"\u0000"'"#, "'1e400000'"].map(|json| value.replace("ELEMENT", json));
+        sql += &format!(
+            "create table shop.{name} (id int primary key, y {of}, z text); select rowcast.publish('shop.{name}');
+             insert into shop.{name} values (1, {plain}, 'z'), (2, {nul}, 'z'), (3, {big}, 'z'), (4, null, null),
+                 (5, {plain}, repeat('z', 300000));"
+        );
+    }
+    let shop = LiveShop::start(&sql, &[]).await;
+    let tables = [("named", 3), ("paired", 4), ("mapped", 1)].into_iter().chain(LISTS.map(|(name, ..)| (name, 5)));
+    for (table, count) in tables {
+        let query = "select to_json(subject)::text, payload::text from rowcast.events where type like $1";
+        let events = shop.sql.query(query, &[&format!("shop.{table}.%")]).await.unwrap();
+        assert_eq!(events.len(), count, "{table}");
+        let sent = shop.admin(&format!("/v1/events?cursor=earliest&limit=1000&type=shop.{table}.*&sync=true")).await;
+        let json = shop.admin(&format!("/v1/snapshot?table=shop.{table}&sync=true")).await;
+        assert_eq!(json.status, 200, "{table}: {}", json.body);
+        assert_eq!(json.body.matches(r#"{"subject":"#).count(), count, "{table}");
+        for event in events {
+            let (subject, payload): (String, String) = (event.get(0), event.get(1));
+            let shown = payload[..payload.len().min(300)].to_owned();
+            assert!(sent.body.contains(&format!(r#""payload":{payload}}}"#)), "{table} {subject}: {shown}");
+            assert!(json.body.contains(&format!(r#""payload":{payload}}}"#)), "{table} {subject}: {shown}");
+            assert!(json.body.contains(&format!(r#"{{"subject":{subject},"#)), "{table} {subject}");
+            let lost = LISTS.iter().any(|list| list.0 == table) && ["\"2\"", "\"3\""].contains(&subject.as_str());
+            assert_eq!(lost, payload.contains(r#""_truncated": ["y"]"#), "{table} {subject}: {shown}");
+        }
+    }
+    let own = shop.rows(Some((rowcast::auth::Role::User, "a")), "/v1/snapshot?table=shop.named&sync=true").await;
+    assert_eq!(own, [r#"a {"body":"x","t":"a","t_":1}"#]);
+    shop.end().await;
+}
