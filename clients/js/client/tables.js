@@ -132,22 +132,25 @@ export class Tables {
     let isLate = false;
     for (const event of pending) {
       for (const entry of this.#entries.values()) {
-        if (!entry.table.isReady || entry.isBroken || event.seq <= entry.seq || !entry.rows.covers(event.type)) continue;
-        // It was lost on its way and came when it was asked for again. A fold needs its events in order.
-        if (event.seq < entry.last) isLate = true;
-        else this.#apply(entry, event);
+        if (!entry.table.isReady || entry.isBroken || event.seq <= entry.seq) continue;
+        // What one table cannot take must cost neither the others nor the events behind it.
+        try {
+          isLate = this.#apply(entry, event) || isLate;
+        } catch (error) {
+          this.#fail([entry], error);
+        }
       }
     }
     if (isLate) this.#startOver();
   }
 
+  /** True if the event comes too late: it was lost on its way and came when it was asked for again. A fold needs its events in order. */
   #apply(entry, event) {
+    if (!entry.rows.covers(event.type)) return false;
+    if (event.seq < entry.last) return true;
     entry.last = event.seq;
-    try {
-      entry.rows.apply(event);
-    } catch (error) {
-      this.#fail([entry], error);
-    }
+    entry.rows.apply(event);
+    return false;
   }
 
   // ---- Snapshots ----
