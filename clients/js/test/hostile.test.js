@@ -93,3 +93,87 @@ test('what is appended follows no redirect', async (t) => {
   assert.deepEqual(got, []);
   assert.deepEqual(await connection.request('/v1/events'), {});
 });
+
+test('a snapshot with too many rows is given up where it has them', async () => {
+  const [table, size, line] = [new TableRows('shop.a'), 10_000, new TextEncoder()];
+  let rows = 0;
+  const body = new ReadableStream({
+    pull(controller) {
+      if (rows > 1_200_000) return controller.close();
+      controller.enqueue(line.encode(Array.from({ length: size }, (_, n) => `{"table":"shop.a","payload":{"id":${rows + n}}}\n`).join('')));
+      rows += size;
+    },
+  });
+  const api = { request: async () => JSON.parse(tablesOf('shop.a')), open: async () => ({ body }) };
+  const read = readSnapshot({ api, tables: [table], given: () => ({}), signal: new AbortController().signal });
+  await assert.rejects(read, { code: 'too_many_rows' });
+  assert.ok(rows < 1_100_000, `${rows} rows were read`);
+});
+
+const tricks = {
+  'a good heartbeat and then garbage': (send) => {
+    send(hello);
+    send(beat(1, 0, 0));
+    send('garbage');
+  },
+  'a drain without a pause': (send, _, socket) => {
+    send(hello);
+    send({ op: 'drain', retry_ms: 0 });
+    socket.close(1012);
+  },
+};
+for (const [name, greet] of Object.entries(tricks)) {
+  test(`${name}, each time, does not make the client come back many times a second`, async (t) => {
+    const server = await play(t, (_, response) => response.writeHead(404).end(), greet);
+    const connection = open(t, { url: server.url, transports: ['websocket'] });
+    connection.on('event', () => {});
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    assert.ok(server.sockets > 1 && server.sockets <= 20, `${server.sockets} connections`);
+  });
+}
+
+test('pauses are short again only after a connection that was stable', () => {
+  const recovery = new Recovery();
+  for (let failure = 0; failure < 12; failure += 1) recovery.pause(new NetworkError('away'));
+  const longest = () => Math.max(...Array.from({ length: 40 }, () => recovery.pause(new NetworkError('away')).ms));
+  recovery.agreed(100);
+  assert.ok(longest() > 2000);
+  const drains = Array.from({ length: 4 }, () => {
+    recovery.connected();
+    recovery.agreed(100);
+    recovery.drained(0);
+    return recovery.pause(new NetworkError('away')).ms;
+  });
+  assert.deepEqual(drains, [100, 200, 400, 800]);
+  recovery.agreed(6000);
+  assert.ok(recovery.pause(new NetworkError('away')).ms <= 250);
+  const decided = Array.from({ length: 8 }, () => {
+    recovery.agreed(100);
+    return recovery.decide(new UnauthorizedError('no'), true);
+  });
+  assert.deepEqual(decided.slice(0, 4), ['renew', 'renew', 'renew', 'wait']);
+});
+
+test('a snapshot that always breaks off is told, and costs the other tables nothing', async (t) => {
+  let asked = 0;
+  const server = await play(t, (request, response) => {
+    const { pathname, searchParams } = new URL(request.url, 'http://x');
+    if (pathname.endsWith('/v1/tables')) return response.end(tablesOf('shop.a', 'shop.b'));
+    if (pathname.endsWith('/v1/events')) return response.end(JSON.stringify({ events: [], cursor: cursor(1), more: false }));
+    if (!pathname.endsWith('/v1/snapshot')) return stream(response);
+    response.write(`{"table":"shop.${/shop.a/.test(searchParams) ? 'a' : 'b'}","payload":{"id":1}}\n`);
+    if (!/shop.b/.test(searchParams)) return response.end(`${JSON.stringify({ cursor: cursor(1) })}\n`);
+    asked += 1;
+    return setTimeout(() => response.destroy(), 10);
+  });
+  const connection = open(t, { url: server.url, transports: ['sse'] });
+  const told = next(connection, 'error');
+  const group = connection.tables(['shop.a', 'shop.b']);
+  await within(group.get('shop.a').ready, 'the good table is not ready', connection);
+  await assert.rejects(within(group.get('shop.b').ready, 'the broken table says nothing', connection), { code: 'network', message: /broke off/ });
+  assert.equal(await told, group.get('shop.b').error);
+  assert.equal(await connection.sync({ timeoutMs: 5000 }), cursor(1));
+  const before = asked;
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  assert.equal(asked, before);
+});
