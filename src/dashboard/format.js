@@ -6,7 +6,10 @@ const money = new Intl.NumberFormat('en', { minimumFractionDigits: 2, maximumFra
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 const LINE_LENGTH = 200;
 const whole = new Intl.DateTimeFormat(undefined, { dateStyle: 'full', timeStyle: 'long' });
-export const IS_TIME = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d/;
+/** A time as the server writes it, and nothing behind it: a text that only begins like one is shown as a text. */
+export const IS_TIME = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d(?::?\d\d)?)?$/;
+/** Beyond it a value is not written out: the functions of browsers give up on nesting somewhere. */
+export const MOST_LEVELS = 1000;
 
 /** 1234567 as 1,234,567. */
 export const count = (number) => grouped.format(number);
@@ -54,10 +57,11 @@ export function day(at) {
   return `${time.getDate()} ${MONTHS[time.getMonth()]}`;
 }
 
-/** A moment as a person says it: the time if it is of today, else with its day. */
+/** A moment as a person says it: the time if it is of today, else with its day. What a browser does not read as a time, as one before Christ, stays as it is. */
 export function moment(at) {
   if (!at) return '–';
   const time = new Date(at);
+  if (Number.isNaN(time.getTime())) return String(at);
   const short = `${pad(time.getHours())}:${pad(time.getMinutes())}:${pad(time.getSeconds())}`;
   return isToday(time) ? short : `${day(time)} ${short.slice(0, 5)}`;
 }
@@ -71,7 +75,10 @@ export function isToday(time) {
 export const percent = (share) => `${signed(share * 100)} %`;
 
 /** The whole time with its day and zone. */
-export const fullTime = (at) => whole.format(new Date(at));
+export function fullTime(at) {
+  const time = new Date(at);
+  return Number.isNaN(time.getTime()) ? String(at) : whole.format(time);
+}
 
 /** The beginning of an id, enough to tell it from its neighbours. */
 export const shortId = (id) => (/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(id) ? id.slice(0, 8) : id);
@@ -79,7 +86,24 @@ export const shortId = (id) => (/^[0-9a-f]{8}-[0-9a-f-]{27}$/.test(id) ? id.slic
 /** A value of JSON as a short text. */
 export function plain(value) {
   if (value === null || value === undefined) return '';
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  if (typeof value !== 'object') return String(value);
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return '(nested too deep)';
+  }
+}
+
+/** True if lists and objects lie in each other more than `MOST_LEVELS` deep. */
+export function isTooDeep(value) {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > MOST_LEVELS) return true;
+    const next = [];
+    for (const one of level) if (one !== null && typeof one === 'object') for (const inner of Object.values(one)) if (inner !== null && typeof inner === 'object') next.push(inner);
+    level = next;
+  }
+  return false;
 }
 
 /** The fields of a payload for one line, `[name, value]`: without those that are null or stand beside it already, times and ids last. */

@@ -29,7 +29,7 @@ function compare(one, other) {
 /** What a cell shows of a value. */
 function shown(value, column) {
   if (value === null || value === undefined) return '';
-  if (column.isTime) return moment(value);
+  if (column.isTime && isTime(value)) return moment(value);
   const text = shortId(plain(value));
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
 }

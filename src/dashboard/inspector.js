@@ -1,11 +1,12 @@
 // One event or one row, as a whole: its fields, and its payload as text with colours. What is shown came from outside and is text.
 
 import { cursorOf } from './client.js';
-import { copy, h, icon, iconButton } from './dom.js';
-import { fullTime } from './format.js';
+import { copy, h, icon, iconButton, toast } from './dom.js';
+import { MOST_LEVELS, count, fullTime, isTooDeep } from './format.js';
 
 /** Lines of a payload that are shown at first. A payload may have 256 KiB. */
 const MOST_LINES = 600;
+const INDENT = '  ';
 
 /** The lines of a value of JSON, each a list of pieces: `[class, text]`. */
 function* linesOf(value, indent = '', name = null, comma = '') {
@@ -13,10 +14,11 @@ function* linesOf(value, indent = '', name = null, comma = '') {
   const isList = Array.isArray(value);
   const entries = value !== null && typeof value === 'object' ? (isList ? value.map((one) => [null, one]) : Object.entries(value)) : null;
   if (entries === null) yield [...begin, [`json-${value === null ? 'null' : typeof value}`, JSON.stringify(value)], ['', comma]];
+  else if (indent.length > INDENT.length * MOST_LEVELS) yield [...begin, ['json-null', `… nested deeper than ${count(MOST_LEVELS)} levels`], ['', comma]];
   else if (entries.length === 0) yield [...begin, ['', `${isList ? '[]' : '{}'}${comma}`]];
   else {
     yield [...begin, ['', isList ? '[' : '{']];
-    for (const [at, [key, one]] of entries.entries()) yield* linesOf(one, `${indent}  `, key, at < entries.length - 1 ? ',' : '');
+    for (const [at, [key, one]] of entries.entries()) yield* linesOf(one, `${indent}${INDENT}`, key, at < entries.length - 1 ? ',' : '');
     yield [['', `${indent}${isList ? ']' : '}'}${comma}`]];
   }
 }
@@ -36,6 +38,12 @@ export function jsonView(value) {
   };
   show(MOST_LINES);
   return pre;
+}
+
+/** Copies a value as JSON, or says why not. */
+function copyJson(value, what) {
+  if (isTooDeep(value)) toast(`Not copied: nested deeper than ${count(MOST_LEVELS)} levels`);
+  else copy(JSON.stringify(value, null, INDENT), what);
 }
 
 /** A list of names and values. */
@@ -82,7 +90,7 @@ export class Inspector {
     const narrow = (name, value, words = String(value)) => this.#narrow(name, value, words);
     const tools = [
       iconButton('link', 'Copy a link to this event', () => copy(link, 'a link to this event'), { data: { hook: 'copy-link' } }),
-      iconButton('copy', 'Copy the event as JSON', () => copy(JSON.stringify(event, null, 2), 'the event'), { data: { hook: 'copy-event' } }),
+      iconButton('copy', 'Copy the event as JSON', () => copyJson(event, 'the event'), { data: { hook: 'copy-event' } }),
     ];
     this.#show(event, event.type, tools,
       facts([
@@ -96,7 +104,7 @@ export class Inspector {
         ['Cursor', h('span', { class: 'mono', text: cursor })],
         ['Id', h('span', { class: 'mono', text: event.id })],
       ]),
-      h('div', { class: 'payload-head' }, h('h3', { text: 'Payload' }), iconButton('copy', 'Copy the payload as JSON', () => copy(JSON.stringify(event.payload, null, 2), 'the payload'), { data: { hook: 'copy-payload' } })),
+      h('div', { class: 'payload-head' }, h('h3', { text: 'Payload' }), iconButton('copy', 'Copy the payload as JSON', () => copyJson(event.payload, 'the payload'), { data: { hook: 'copy-payload' } })),
       jsonView(event.payload));
   }
 
@@ -107,7 +115,7 @@ export class Inspector {
 
   /** Shows a row of a table. */
   row(heading, key, row) {
-    const tools = [iconButton('copy', 'Copy the row as JSON', () => copy(JSON.stringify(row, null, 2), 'the row'), { data: { hook: 'copy-row' } })];
+    const tools = [iconButton('copy', 'Copy the row as JSON', () => copyJson(row, 'the row'), { data: { hook: 'copy-row' } })];
     this.#show(key, heading, tools, jsonView(row));
   }
 }

@@ -19,13 +19,19 @@ export function claimsOf(token) {
   }
 }
 
-/** Takes the token out of the address, so that it stays in no history and no bookmark. */
+/** Takes the token out of the address at once, so that it is in no bookmark and behind no "back". The list of visited addresses of a
+ *  browser may keep what was opened all the same. */
 export function tokenOfAddress() {
-  const found = /^#token=([^&]+)/.exec(location.hash);
+  const found = /^#\/?(?:[^/]*&)?token=([^&]+)/.exec(location.hash);
   if (!found) return null;
-  const view = /&view=([a-z]+)/.exec(location.hash)?.[1] ?? 'events';
+  const view = /[#/&]view=([a-z]+)/.exec(location.hash)?.[1] ?? 'events';
   history.replaceState(null, '', `${location.pathname}#/${view}`);
-  return decodeURIComponent(found[1]);
+  try {
+    return decodeURIComponent(found[1]);
+  } catch {
+    // No token has a broken escape. The server says that it is none.
+    return found[1];
+  }
 }
 
 export class Session {

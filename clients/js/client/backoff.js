@@ -4,6 +4,8 @@ const BASE_MS = 250;
 const CAP_MS = 10_000;
 /** A pause of zero would be a busy loop where the first tries fail at once. */
 const FLOOR_MS = 50;
+/** The shortest pause that a server may ask for. */
+const ASKED_FLOOR_MS = 100;
 /** A longer pause is not believed, whoever asks for it. */
 const MAX_ASKED_MS = 600_000;
 /** Spreads those who were all told the same `Retry-After`. */
@@ -37,7 +39,8 @@ export class Backoff {
   }
 }
 
-/** A pause that the server has chosen for this client alone: it needs no jitter. */
-export function pauseAsked(ms) {
-  return Math.min(MAX_ASKED_MS, Math.max(FLOOR_MS, Number(ms) || 0));
+/** A pause that the server has chosen for this client alone: it needs no jitter. One that asks again and again is given ever longer ones. */
+export function pauseAsked(ms, timesBefore) {
+  const floor = Math.min(CAP_MS, ASKED_FLOOR_MS * 2 ** Math.min(timesBefore, MAX_DOUBLINGS));
+  return Math.min(MAX_ASKED_MS, Math.max(floor, Number(ms) || 0));
 }

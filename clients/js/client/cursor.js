@@ -5,6 +5,11 @@ export function cursorOf({ seq, id }) {
   return `${seq}.${id.slice(-8)}`;
 }
 
+/** True if this is an event as the server sends them, as far as the client relies on it. */
+export function isEvent(value) {
+  return Number.isSafeInteger(value?.seq) && typeof value.id === 'string' && typeof value.type === 'string';
+}
+
 /** The seq of a cursor; 0 of `earliest`, null of a word that is no place yet. */
 export function seqOf(cursor) {
   if (cursor === null || cursor === undefined || cursor === 'latest') return null;

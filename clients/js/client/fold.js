@@ -6,6 +6,11 @@ import { InvalidError } from './errors.js';
 /** A page cannot hold more rows than this. */
 const MAX_ROWS = 1_000_000;
 
+/** Throws if a table that has so many rows cannot take one more. */
+export function mustHaveRoom(name, size) {
+  if (size >= MAX_ROWS) throw new InvalidError(`${name} has more than ${MAX_ROWS} rows.`, { code: 'too_many_rows' });
+}
+
 export class TableRows {
   #definition = null;
   #rows = new Map();
@@ -85,9 +90,7 @@ export class TableRows {
   #set(key, row) {
     const old = this.#rows.get(key);
     if (old !== undefined && isEqual(old, row)) return;
-    if (old === undefined && this.#rows.size >= MAX_ROWS) {
-      throw new InvalidError(`${this.name} has more than ${MAX_ROWS} rows.`, { code: 'too_many_rows' });
-    }
+    if (old === undefined) mustHaveRoom(this.name, this.#rows.size);
     if (!this.#before.has(key)) this.#before.set(key, old);
     this.#rows.set(key, row);
   }

@@ -90,11 +90,17 @@ export class Api {
     const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
     let answer;
     try {
-      answer = await this.#fetch(url, { method, headers: sent, body: text, signal, cache: 'no-store' });
+      // What is written goes to the server that was named, and never to where that one points.
+      const redirect = text === undefined ? 'follow' : 'manual';
+      answer = await this.#fetch(url, { method, headers: sent, body: text, signal, redirect, cache: 'no-store' });
     } catch (cause) {
       throw signal?.aborted ? signal.reason : unreachable(url, cause);
     }
     if (answer.ok) return answer;
+    if (answer.type === 'opaqueredirect' || (text !== undefined && answer.status >= 300 && answer.status < 400)) {
+      answer.body?.cancel().catch(() => {});
+      throw errorOfAnswer(answer.status, { code: 'redirected', detail: `${url} leads elsewhere, and a request with a body does not follow: give the address where the server is as url.` });
+    }
     const about = { retryAfter: retryAfterOf(answer), requestId: answer.headers.get('x-request-id') };
     throw errorOfAnswer(answer.status, await problemOf(answer), about);
   }

@@ -1,6 +1,7 @@
 // Reads the rows of tables as of one moment, and what the tables are.
 
 import { InvalidError, NetworkError, TimeoutError } from './errors.js';
+import { mustHaveRoom } from './fold.js';
 
 /** A snapshot of which nothing came for so long is given up. Before its first byte the server may wait 10 s for writers. */
 const SILENCE_MS = 30_000;
@@ -30,12 +31,23 @@ function put(table, rows, row) {
   if (rows.has(key)) {
     throw new InvalidError(`Two rows of ${table.name} have the key ${key}: give what names its rows as the option key.`, { code: 'bad_key' });
   }
+  mustHaveRoom(table.name, rows.size);
   rows.set(key, row.payload);
+}
+
+/** A snapshot that ended before its last line. Another try may end at the same row. */
+export class BrokenOffError extends NetworkError {
+  constructor(rowsRead, cause) {
+    super('The snapshot broke off.', { code: 'network', cause });
+    this.name = 'NetworkError';
+    this.rowsRead = rowsRead;
+  }
 }
 
 /** Reads lines until the one that says that the snapshot is complete; resolves with its cursor. */
 async function readLines({ api, names, signal }, onRow) {
   const silence = watchSilence(signal);
+  let rowsRead = 0;
   try {
     const headers = { accept: 'application/x-ndjson' };
     const answer = await api.open('/v1/snapshot', { query: { table: names }, headers, signal: silence.signal });
@@ -52,14 +64,15 @@ async function readLines({ api, names, signal }, onRow) {
         const row = JSON.parse(line);
         if (row.cursor !== undefined && row.table === undefined) return row.cursor;
         onRow(row);
+        rowsRead += 1;
       }
-      if (done) throw new NetworkError('The snapshot broke off.', { code: 'network' });
+      if (done) throw new BrokenOffError(rowsRead);
     }
   } catch (error) {
     if (silence.signal.aborted) throw silence.signal.reason;
     // A body that breaks off makes the platform throw a TypeError, and leaves JSON that was cut.
     const brokeOff = error instanceof TypeError || error instanceof SyntaxError;
-    throw brokeOff ? new NetworkError('The snapshot broke off.', { code: 'network', cause: error }) : error;
+    throw brokeOff ? new BrokenOffError(rowsRead, error) : error;
   } finally {
     silence.stop();
   }

@@ -1,6 +1,7 @@
 // A stream as server-sent events over `fetch`. It tells the same frames as a WebSocket does; comments of the stream become `hello`,
 // `live`, `heartbeat` and `drain`. It reads only while there is room, so that a slow consumer slows the server down.
 
+import { isEvent } from './cursor.js';
 import { errorOfAnswer, errorOfClose, unreachable } from './errors.js';
 import { problemOf, retryAfterOf } from './answer.js';
 import { SseParser } from './sse_parser.js';
@@ -71,6 +72,7 @@ export class SseTransport {
         return hooks.onGarbled();
       }
       if (event === 'error') this.#errorFrame = content;
+      else if (event === null && !isEvent(content)) hooks.onGarbled();
       else if (event === null) hooks.onFrame({ op: 'event', event: content, cursor: id });
     } else if (TOLD_BY_COMMENT.has(comment)) {
       const frame = { op: comment, cursor: id };

@@ -286,7 +286,7 @@ export class Stream {
   #onHeartbeat(frame) {
     if (!this.#subscription.agrees(frame)) return this.#mismatch('tally', frame);
     this.#passed(frame.cursor);
-    this.#recovery.held();
+    this.#recovery.agreed(performance.now() - this.#connectedAt);
     this.#liveness.beat();
     const stalled = frame.stalled ?? null;
     const status = stalled !== null ? 'stalled' : this.#isLive ? 'live' : 'catching_up';

@@ -8,7 +8,7 @@ import { identityOf } from './credentials.js';
 import { isPassing } from './errors.js';
 import { TableRows } from './fold.js';
 import { LiveTable } from './live_table.js';
-import { readSnapshot } from './snapshot.js';
+import { BrokenOffError, readSnapshot } from './snapshot.js';
 import { Stream } from './stream.js';
 import { TableGroup } from './table_group.js';
 import { pause } from './waits.js';
@@ -18,6 +18,14 @@ const TABLES_PER_SNAPSHOT = 16;
 const MAX_TABLES = 64;
 /** So many events are applied at once, without waiting for a frame. */
 const MAX_PENDING = 10_000;
+/** Rows that could be followed for so long after their snapshot were good: the pause before the next snapshot is short again. */
+const STABLE_MS = 5_000;
+/** A snapshot that breaks off so many times in a row is told: at the same row, or wherever it is. */
+const BREAKS_AT_ONE_ROW = 3;
+const MOST_BREAKS = 10;
+/** Then the table is tried alone, after pauses that double. */
+const LATER_MS = 5_000;
+const MAX_LATER_MS = 60_000;
 
 export class Tables {
   #context;
@@ -33,6 +41,7 @@ export class Tables {
   #reading = new AbortController();
   #loads = new Set();
   #recovery = new Backoff();
+  #readAt = 0;
   /** Events that the rows do not show yet. */
   #pending = [];
   /** Of the last snapshot: where the rows are while the stream has no place. */
@@ -132,22 +141,25 @@ export class Tables {
     let isLate = false;
     for (const event of pending) {
       for (const entry of this.#entries.values()) {
-        if (!entry.table.isReady || entry.isBroken || event.seq <= entry.seq || !entry.rows.covers(event.type)) continue;
-        // It was lost on its way and came when it was asked for again. A fold needs its events in order.
-        if (event.seq < entry.last) isLate = true;
-        else this.#apply(entry, event);
+        if (!entry.table.isReady || entry.isBroken || event.seq <= entry.seq) continue;
+        // What one table cannot take must cost neither the others nor the events behind it.
+        try {
+          isLate = this.#apply(entry, event) || isLate;
+        } catch (error) {
+          this.#fail([entry], error);
+        }
       }
     }
     if (isLate) this.#startOver();
   }
 
+  /** True if the event comes too late: it was lost on its way and came when it was asked for again. A fold needs its events in order. */
   #apply(entry, event) {
+    if (!entry.rows.covers(event.type)) return false;
+    if (event.seq < entry.last) return true;
     entry.last = event.seq;
-    try {
-      entry.rows.apply(event);
-    } catch (error) {
-      this.#fail([entry], error);
-    }
+    entry.rows.apply(event);
+    return false;
   }
 
   // ---- Snapshots ----
@@ -182,7 +194,7 @@ export class Tables {
   }
 
   async #loadPart(entries, signal) {
-    const backoff = new Backoff();
+    const [backoff, breaks] = [new Backoff(), []];
     for (;;) {
       const part = this.#stillThere(entries);
       if (part.length === 0 || signal.aborted) return undefined;
@@ -191,6 +203,7 @@ export class Tables {
         return this.#integrate(part, await this.#read(part, signal));
       } catch (error) {
         if (signal.aborted) return undefined;
+        if (isStuck(breaks, error)) return part.length > 1 ? this.#loadEach(part, signal) : this.#giveUpForNow(part[0], error, signal);
         if (!isPassing(error)) return part.length > 1 ? this.#loadEach(part, signal) : this.#fail(part, error);
         const wait = backoff.next(error.retryAfter);
         this.#say({ status: 'waiting', retryAt: Date.now() + wait, error });
@@ -208,6 +221,33 @@ export class Tables {
     return Promise.all(entries.map((entry) => this.#loadPart([entry], signal)));
   }
 
+  /** Says that the snapshot of this table always breaks off, and tries again ever more seldom. Nobody who waits for the other tables waits for it. */
+  async #giveUpForNow(entry, error, signal) {
+    this.#fail([entry], error);
+    if (!entry.isTriedLater) this.#tryLater(entry, signal);
+  }
+
+  async #tryLater(entry, signal) {
+    entry.isTriedLater = true;
+    const isWanted = () => !signal.aborted && entry.isBroken && this.#stillThere([entry]).length > 0;
+    for (let wait = LATER_MS; isWanted(); wait = Math.min(MAX_LATER_MS, 2 * wait)) {
+      try {
+        await pause(wait, [signal]);
+        const read = isWanted() ? await this.#read([entry], signal) : null;
+        if (read === null || !isWanted()) break;
+        entry.isBroken = false;
+        entry.table.revive();
+        this.#integrate([entry], read);
+      } catch (error) {
+        if (!signal.aborted && !isPassing(error) && this.#stillThere([entry]).length > 0) {
+          this.#fail([entry], error);
+          break;
+        }
+      }
+    }
+    entry.isTriedLater = false;
+  }
+
   #read(entries, signal) {
     // Into rows of their own: what there is stays until the whole snapshot is there.
     const tables = entries.map(({ name }) => new TableRows(name));
@@ -222,6 +262,7 @@ export class Tables {
     const seq = seqOf(cursor) ?? 0;
     const place = seqOf(this.#stream.position);
     this.#snapshotCursor = cursor;
+    this.#readAt = performance.now();
     // The others have had everything up to the place, and do not get it again if the stream goes back to this snapshot.
     for (const entry of this.#entries.values()) entry.seq = Math.max(entry.seq, place ?? -1);
     for (const entry of entries) {
@@ -297,7 +338,7 @@ export class Tables {
   }
 
   moved() {
-    this.#recovery.reset();
+    if (performance.now() - this.#readAt > STABLE_MS) this.#recovery.reset();
   }
 
   subscribed() {
@@ -328,6 +369,14 @@ export class Tables {
   stateChanged() {
     this.#onState();
   }
+}
+
+/** Adds this error to the breaks of one snapshot. True if they are so many that another try at once is of no use. */
+function isStuck(breaks, error) {
+  if (!(error instanceof BrokenOffError)) return false;
+  breaks.push(error.rowsRead);
+  const last = breaks.slice(-BREAKS_AT_ONE_ROW);
+  return breaks.length >= MOST_BREAKS || (last.length === BREAKS_AT_ONE_ROW && last.every((rows) => rows === last[0]));
 }
 
 /** As many snapshots as it takes. */

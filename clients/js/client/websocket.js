@@ -1,5 +1,6 @@
 // A stream over a WebSocket: opens it, reads frames, and tells once how it ended.
 
+import { isEvent } from './cursor.js';
 import { errorOfClose, unreachable } from './errors.js';
 
 /** A peer that does not answer the close is left after this, where the implementation can do that. */
@@ -65,7 +66,7 @@ export class WebSocketTransport {
     } catch {
       // Told below: a frame without JSON was garbled on its way.
     }
-    if (frame === null || typeof frame !== 'object') return this.#hooks.onGarbled();
+    if (frame === null || typeof frame !== 'object' || (frame.op === 'event' && !isEvent(frame.event))) return this.#hooks.onGarbled();
     if (frame.op === 'error') this.#errorFrame = frame;
     else this.#hooks.onFrame(frame);
   }
