@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { next, open, within } from './support/record.js';
 import { mint, sharedServer } from './support/rowcast.js';
 
-const ENDS_WITHIN_MS = 5_000;
+const ENDS_WITHIN_MS = 20_000;
 let server, token;
 before(async () => {
   server = await sharedServer({ after: () => {} });

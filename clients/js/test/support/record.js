@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 import { connect } from '../../client.js';
 
-const DEADLINE_MS = 20_000;
+const DEADLINE_MS = 40_000;
 
 /** The package `ws`, which Node needs before version 22. */
 export const WebSocket = createRequire(import.meta.url)('ws');
