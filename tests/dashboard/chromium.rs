@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
+use fantoccini::elements::Element;
 use fantoccini::key::Key;
 use fantoccini::wd::WebDriverCompatibleCommand;
 use fantoccini::{Client, ClientBuilder, Locator};
@@ -120,15 +121,18 @@ impl Browser {
         self.client.execute_async(script, arguments).await.unwrap()
     }
 
-    pub(super) async fn click(&self, selector: &str) {
+    async fn element(&self, selector: &str) -> Element {
         let element = self.client.wait().at_most(crate::support::PATIENCE).for_element(Locator::Css(selector)).await;
-        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        element.unwrap_or_else(|error| panic!("{selector}: {error}"))
+    }
+
+    pub(super) async fn click(&self, selector: &str) {
+        let element = self.element(selector).await;
         until(&format!("{selector} can be clicked"), || async { element.click().await.is_ok() }).await;
     }
 
     pub(super) async fn type_into(&self, selector: &str, text: &str) {
-        let element = self.client.wait().at_most(crate::support::PATIENCE).for_element(Locator::Css(selector)).await;
-        let element = element.unwrap_or_else(|error| panic!("{selector}: {error}"));
+        let element = self.element(selector).await;
         until(&format!("{selector} is shown"), || async { element.is_displayed().await.unwrap_or(false) }).await;
         element.clear().await.unwrap();
         element.send_keys(&format!("{text}{}", char::from(Key::Enter))).await.unwrap();

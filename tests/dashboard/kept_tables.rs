@@ -16,7 +16,7 @@ const STORED: &str =
 
 /// Keeps the table of the client library in the page.
 const FOLLOW: &str = "
-    const [done] = [arguments[arguments.length - 1]];
+    const done = arguments[arguments.length - 1];
     import('/client.js').then(async ({ connect }) => {
         window.db = connect({ url: location.origin, token: arguments[0] });
         window.orders = window.db.table('shop.orders');
@@ -51,7 +51,7 @@ async fn a_live_table_equals_the_table_after_ten_thousand_changes_and_lost_conne
     let table = "create schema shop; create table shop.orders (id int primary key, status text, total int); select rowcast.publish('shop.orders')";
     sql.batch_execute(table).await.unwrap();
     let mut server = RestartedServer::new(&db.url);
-    until("the server listens", || async { tokio::net::TcpStream::connect(&server.place).await.is_ok() }).await;
+    server.ready().await;
     let Some(page) = Dashboard::of_admin(&server.place, "tables").await else { return };
     page.browser.click("a[data-table=\"shop.orders\"]").await;
     let token = crate::stream::ws::token(rowcast::auth::Role::Admin, "root");

@@ -3,24 +3,16 @@
 use super::Dashboard;
 use crate::operations::failover::postgres::Postgres;
 use crate::support::restarted_server::RestartedServer;
-use crate::support::{TestServer, connect, migrate, migrated_database, until};
+use crate::support::{TestServer, connect, migrate, migrated_database};
 
 const INSERT: &str = "insert into rowcast.events (type, payload) select 'job.done', jsonb_build_object('n', i) from generate_series(1, 50) i";
-
-async fn ready(place: &str) {
-    let server = TestServer::at(&format!("http://{place}"));
-    until("the server is ready", || async {
-        tokio::net::TcpStream::connect(place).await.is_ok() && server.get("/health/ready").await.status == 200
-    })
-    .await;
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_missing_after_the_server_was_killed_and_started_again() {
     let db = migrated_database().await;
     let sql = db.client().await;
     let mut server = RestartedServer::with(&db.url, &[]);
-    ready(&server.place).await;
+    server.ready().await;
     let Some(page) = Dashboard::of_admin(&server.place, "events").await else { return };
     page.says("connection", "live").await;
     let mut expected = 0;
@@ -31,7 +23,7 @@ async fn nothing_is_missing_after_the_server_was_killed_and_started_again() {
         sql.batch_execute(INSERT).await.unwrap();
         expected += 100;
         server.start();
-        ready(&server.place).await;
+        server.ready().await;
         page.says("connection", "live").await;
         page.says("events-facts", &format!("{expected} events")).await;
     }

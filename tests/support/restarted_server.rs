@@ -3,7 +3,9 @@
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
 
-use super::{JWT_SECRET, binary};
+use tokio::net::TcpStream;
+
+use super::{JWT_SECRET, TestServer, binary, until};
 
 /// A server that is killed and started again at the same place.
 pub(crate) struct RestartedServer {
@@ -37,6 +39,15 @@ impl RestartedServer {
         let environment: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let child = binary(&["serve"], &environment).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         self.running = Some(child);
+    }
+
+    /// Waits until it answers that it is ready.
+    pub(crate) async fn ready(&self) {
+        let server = TestServer::at(&format!("http://{}", self.place));
+        until("the server is ready", || async {
+            TcpStream::connect(&self.place).await.is_ok() && server.get("/health/ready").await.status == 200
+        })
+        .await;
     }
 
     pub(crate) fn kill(&mut self) {

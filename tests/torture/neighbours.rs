@@ -2,7 +2,6 @@
 //! else, at another address and with another token, appends, reads pages and follows the stream.
 
 use std::net::SocketAddr;
-use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +18,8 @@ use tokio::sync::mpsc;
 use super::setting;
 use crate::stream::ws::raw_websocket;
 use crate::support::raw_http::read_answer;
-use crate::support::{JWT_SECRET, binary, load, migrated_database, until};
+use crate::support::restarted_server::RestartedServer;
+use crate::support::{JWT_SECRET, load, migrated_database};
 
 /// What the acceptance asks for of a minute on 2 million rows.
 const LIMIT: Duration = Duration::from_secs(1);
@@ -241,41 +241,14 @@ async fn follow(
     times
 }
 
-struct ServerProcess(Child, SocketAddr);
-
-impl ServerProcess {
-    async fn start(url: &str) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let listen = free.to_string();
-        let environment = [
-            ("DATABASE_URL", url),
-            ("ROWCAST_LISTEN", listen.as_str()),
-            ("ROWCAST_JWT_SECRET", JWT_SECRET),
-            ("ROWCAST_PUBLIC_STREAM", "on"),
-            ("ROWCAST_LOG", "warn"),
-        ];
-        let child = binary(&["serve"], &environment).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let serving = Self(child, free);
-        let ready = request_head("GET", "/health/ready", None, "");
-        until("the server is ready", || async { ask(GOOD, free, &ready).await == Some(200) }).await;
-        serving
-    }
-}
-
-impl Drop for ServerProcess {
-    fn drop(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neighbours_at_their_worst_slow_nobody_else_down() {
     let (rows, time) = (setting("TORTURE_ROWS", 20_000), Duration::from_secs(setting("TORTURE_SECONDS", 3)));
     let db = migrated_database().await;
     db.client().await.batch_execute(&FILL.replace("ROWS", &rows.to_string())).await.unwrap();
-    let serving = ServerProcess::start(&db.url).await;
-    let to = serving.1;
+    let serving = RestartedServer::with(&db.url, &[("ROWCAST_PUBLIC_STREAM", "on")]);
+    serving.ready().await;
+    let to = serving.place.parse().unwrap();
     let bad = BadNeighbour { to, over: Arc::default(), done: Arc::default() };
     let_loose(&bad);
 

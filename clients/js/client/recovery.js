@@ -33,9 +33,8 @@ export class Recovery {
 
   /** Somebody wants to try all the same, or the connection was stable. */
   held() {
-    this.#backoff.reset();
-    this.#drains = this.#renewals = 0;
     this.#isRenewed = false;
+    this.#forgetPauses();
   }
 
   /** A heartbeat agreed, so many milliseconds after the `hello`. Soon after it this says little: a server may be good for a moment each time. */
@@ -45,7 +44,10 @@ export class Recovery {
   }
 
   lasted(ms) {
-    if (ms < STABLE_MS) return;
+    if (ms >= STABLE_MS) this.#forgetPauses();
+  }
+
+  #forgetPauses() {
     this.#backoff.reset();
     this.#drains = this.#renewals = 0;
   }
