@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::{RevokedSubjects, Verifier, revocations};
 use crate::chat::Chat;
 use crate::clock::{Clock, jitter};
-use crate::config::{ConfigError, ServerConfig};
+use crate::config::{ConfigError, RelayPart, ServerConfig};
 use crate::db::migrate::{self, MigrateError, Status};
 use crate::db::{Connector, Database, DatabaseError, DatabaseUrl, TlsError, UrlError};
 use crate::http::{Context, Guards, HttpFetch, ListenError, Readiness, Server, TailView};
@@ -17,7 +17,8 @@ use crate::limit::{self, LimitError};
 use crate::session::Announcer;
 use crate::shutdown::{Ended, Shutdown, Tasks};
 use crate::tail::Tail;
-use crate::tail::pages::{Limits, Pages, PostgresLoad};
+use crate::tail::pages::{Anchors, Limits, PageWriter, Pages, PostgresLoad, ReplicaCounts, ReplicaLoad};
+use crate::tail::relay::{Lists, ListsOfEdge, Relay, RelayError, Source};
 use crate::view::{Follower, Known, Redaction, Views, keep};
 
 /// The first wait after Postgres could not be reached at the start; it doubles up to [`RETRY_MAX`].
@@ -45,6 +46,9 @@ pub enum AppError {
     /// The limits make no sense.
     #[error(transparent)]
     Limits(#[from] LimitError),
+    /// The relay's settings make no sense.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
     /// The address or certificate cannot be used.
     #[error(transparent)]
     Listen(#[from] ListenError),
@@ -64,6 +68,9 @@ pub struct App {
     server: Server,
     announcer: Arc<Announcer>,
     tail: Tail<Views>,
+    relay: Option<Relay<Views>>,
+    followers: Followers,
+    replica: Option<Replica>,
     verifier: Verifier,
     limits: limit::Limits,
     config: ServerConfig,
@@ -71,24 +78,91 @@ pub struct App {
     clock: Clock,
 }
 
+/// What keeps the lists of a node current.
+#[derive(Debug)]
+struct Followers {
+    taxonomy: Follower,
+    revocations: revocations::Follower,
+    revoked: RevokedSubjects,
+}
+
+impl Followers {
+    /// These with the lists that a relay gives to an edge.
+    fn with_given(self, lists: &ListsOfEdge) -> Self {
+        let [taxonomy, revocations] = lists.given().map(Some);
+        let Self { taxonomy: follower, revocations: revocations_follower, revoked } = self;
+        let taxonomy = follower.with_given(taxonomy);
+        Self { taxonomy, revocations: revocations_follower.with_given(revocations), revoked }
+    }
+}
+
+/// The standby of a node: by what it proves its history, and what it has done.
+type Replica = (Anchors, Arc<ReplicaCounts>);
+type PagesOfNode = (Pages<Views>, PageWriter<Views>, Option<Replica>);
+
+/// The pages of a node, and what they read from.
+fn pages(config: &ServerConfig, database: &Database, node: &str) -> Result<PagesOfNode, AppError> {
+    let views = Views::new(Redaction::with(&config.streams.redact), Known::default());
+    let (load, limits) = (PostgresLoad::new(database.clone()), Limits::within(config.streams.page_cache));
+    let Some(url) = &config.replica_url else {
+        let (pages, writer) = Pages::new(load, views, limits);
+        return Ok((pages, writer, None));
+    };
+    let connector = Connector::new(DatabaseUrl::parse(url)?)?.of_node(node).for_purpose("replica");
+    let anchors = Anchors::default();
+    let load = ReplicaLoad::new(load, Database::new(connector, config.db_pool)?, anchors.clone());
+    let counts = load.counts();
+    let (pages, writer) = Pages::new(load, views, limits);
+    Ok((pages, writer, Some((anchors, counts))))
+}
+
 impl App {
     /// Checks what can be checked without the database, and begins to listen. The database may be down.
     pub async fn new(config: &ServerConfig) -> Result<Self, AppError> {
         let connector = Connector::new(DatabaseUrl::parse(&config.database_url)?)?;
         let server = Server::bind(&config.http).await?;
-        let connector = connector.of_node(&node_name(server.address().port()));
+        let node = node_name(server.address().port());
+        let connector = connector.of_node(&node);
         let database = Database::with_snapshots(connector.clone(), config.db_pool, config.streams.snapshots)?;
-        let redaction = Redaction::with(&config.streams.redact);
-        let load = PostgresLoad::new(database.clone());
-        let (pages, writer) =
-            Pages::new(load, Views::new(redaction, Known::default()), Limits::within(config.streams.page_cache));
+        let (pages, writer, replica) = pages(config, &database, &node)?;
         let tail = Tail::new(connector.for_purpose("tail"), database.clone(), writer, config.streams.blocker_limit);
+        let follower = Follower::new(database.clone());
+        let revoked = RevokedSubjects::default();
+        let revocations = revocations::Follower::new(connector.for_purpose("revocations"), revoked.clone());
+        let mut followers = Followers { taxonomy: follower, revocations, revoked };
+        let (tail, relay) = match &config.relay {
+            Some(relay) if relay.part == RelayPart::Edge => {
+                let lists = ListsOfEdge::default();
+                followers = followers.with_given(&lists);
+                (tail.with_copy(Source::new(relay)?, lists), None)
+            }
+            Some(relay) => {
+                let lists = Lists::new(followers.taxonomy.shared(), followers.revocations.shared());
+                let relay = Relay::new(relay, &node, pages.clone(), tail.status(), tail.proven_at(), lists)?;
+                (tail, Some(relay))
+            }
+            None => (tail, None),
+        };
         let announcer = Announcer::new(pages, database.clone());
         let verifier = Verifier::new(&config.tokens, Clock::system(), Arc::new(HttpFetch::new()))?;
         let limits = limit::Limits::new(&config.limits)?;
         let (config, chat) = (config.clone(), Chat::default());
         let clock = Clock::system();
-        Ok(Self { connector, database, server, announcer, tail, verifier, limits, config, chat, clock })
+        Ok(Self {
+            connector,
+            database,
+            server,
+            announcer,
+            tail,
+            relay,
+            followers,
+            replica,
+            verifier,
+            limits,
+            config,
+            chat,
+            clock,
+        })
     }
 
     /// This server with another responder of the chat.
@@ -121,9 +195,14 @@ impl App {
             times: self.tail.times(),
             proven_at: self.tail.proven_at(),
             pages: self.announcer.pages().clone(),
+            relay: self.relay.as_ref().map(Relay::counts),
+            replica: self.replica.as_ref().map(|(_, counts)| Arc::clone(counts)),
         };
+        if let Some((anchors, _)) = self.replica {
+            tasks.spawn("anchors", anchors.keep(self.announcer.pages().clone(), shutdown.clone()));
+        }
         let drain = self.config.drain;
-        let revoked = RevokedSubjects::default();
+        let Followers { taxonomy: follower, revocations, revoked } = self.followers;
         let guards = Guards { verifier: self.verifier.clone(), revoked: revoked.clone(), limits: self.limits.clone() };
         let context = Context::new(
             &self.config,
@@ -141,20 +220,22 @@ impl App {
         let until = shutdown.clone();
         tasks.spawn("limits", async move { limits.run(until).await });
         tasks.spawn("keys", self.verifier.keep_keys(shutdown.clone()));
-        let follower = Follower::new(self.database.clone());
         let redaction = Redaction::with(&self.config.streams.redact);
         tasks.spawn("views", keep(self.announcer.pages().clone(), redaction, follower.subscribe()));
         tasks.spawn("live", self.announcer.run(shutdown.clone()));
 
         // What uses the schema waits until it is known to be one that this binary may serve.
         let admitted = CancellationToken::new();
-        let keep_ahead = partitions::keep_ahead(self.database.clone(), shutdown.clone());
-        tasks.spawn("partitions", once(admitted.clone(), shutdown.clone(), keep_ahead));
+        if !self.config.relay.as_ref().is_some_and(|relay| relay.part == RelayPart::Edge) {
+            let keep_ahead = partitions::keep_ahead(self.database.clone(), shutdown.clone());
+            tasks.spawn("partitions", once(admitted.clone(), shutdown.clone(), keep_ahead));
+        }
         tasks.spawn("taxonomy", once(admitted.clone(), shutdown.clone(), follower.run(shutdown.clone())));
-        let followed =
-            revocations::Follower::new(self.connector.for_purpose("revocations"), revoked).run(shutdown.clone());
-        tasks.spawn("revocations", once(admitted.clone(), shutdown.clone(), followed));
+        tasks.spawn("revocations", once(admitted.clone(), shutdown.clone(), revocations.run(shutdown.clone())));
         tasks.spawn("tail", once(admitted.clone(), shutdown.clone(), self.tail.run(shutdown.clone())));
+        if let Some(relay) = self.relay {
+            tasks.spawn("relay", once(admitted.clone(), shutdown.clone(), relay.run(shutdown.clone())));
+        }
 
         let schema = self.connector.for_purpose("schema");
         let outcome = tokio::select! {

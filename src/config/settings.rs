@@ -39,6 +39,18 @@ pub const SETTINGS: &[Setting] = &[
     setting("ROWCAST_JWT_ISSUER", "ISS", None, "Required issuer of tokens; needed with ROWCAST_JWKS"),
     setting("ROWCAST_JWT_AUDIENCE", "AUD", None, "Required audience of tokens; needed with ROWCAST_JWKS"),
     setting("ROWCAST_REDIS_URL", "URL", None, "Shares rate limits between nodes; without it they are in memory"),
+    setting("ROWCAST_RELAY", "on|off", Some("off"), "Takes part in copying the journal into Redis, for edge nodes"),
+    setting("ROWCAST_LIVE_FROM", "postgres|redis", Some("postgres"), "Where live events come from; an edge has redis"),
+    setting(
+        "ROWCAST_RELAY_URL",
+        "URLS",
+        None,
+        "Redis of the relay: the first that is no replica; else ROWCAST_REDIS_URL",
+    ),
+    setting("ROWCAST_RELAY_KEY", "SECRET", None, "Seals what the relay writes into Redis, with at least 32 bytes"),
+    setting("ROWCAST_RELAY_LENGTH", "N", Some("100000"), "How many events the relay keeps in Redis"),
+    setting("ROWCAST_RELAY_SIZE", "SIZE", Some("256MB"), "How much memory of Redis these events may take"),
+    setting("ROWCAST_REPLICA_URL", "URL", None, "A standby from which older pages are read, as far as it has come"),
     setting(
         "ROWCAST_RATE_LIMITS",
         "LIST",

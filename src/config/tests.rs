@@ -118,3 +118,25 @@ fn files_of_the_certificate_come_together() {
     let config = read(&[("ROWCAST_TLS_CERT", "/c"), ("ROWCAST_TLS_KEY", "/k")]).unwrap();
     assert_eq!(config.http.tls, Some(TlsFiles { cert: "/c".into(), key: "/k".into() }));
 }
+
+#[test]
+fn a_node_writes_the_copy_in_redis_or_reads_it_or_neither() {
+    let relay =
+        |more: &[(&str, &str)]| read(more).map(|config| config.relay.map(|relay| (relay.part, relay.urls.len())));
+    let (on, edge) = (("ROWCAST_RELAY", "on"), ("ROWCAST_LIVE_FROM", "redis"));
+    let (limits, own) = (("ROWCAST_REDIS_URL", "redis://a"), ("ROWCAST_RELAY_URL", "redis://b, rediss://c"));
+    assert_eq!(relay(&[limits]), Ok(None));
+    assert_eq!(relay(&[on, limits]), Ok(Some((RelayPart::Writer, 1))));
+    assert_eq!(relay(&[edge, limits, own]), Ok(Some((RelayPart::Edge, 2))));
+    let refused = |more: &[(&str, &str)]| relay(more).unwrap_err().to_string();
+    assert!(refused(&[on, edge, limits]).contains("exclude each other"));
+    assert!(refused(&[edge]).contains("ROWCAST_RELAY_URL or ROWCAST_REDIS_URL"));
+    assert!(refused(&[on, ("ROWCAST_RELAY_URL", "redis://a,http://b")]).starts_with("ROWCAST_RELAY_URL is not a URL"));
+    assert!(
+        refused(&[on, limits, ("ROWCAST_RELAY_KEY", "short")]).starts_with("ROWCAST_RELAY_KEY must be at least 32")
+    );
+    assert!(refused(&[("ROWCAST_LIVE_FROM", "kafka")]).starts_with("ROWCAST_LIVE_FROM must be postgres or redis"));
+    assert!(refused(&[("ROWCAST_RELAY_LENGTH", "0")]).starts_with("ROWCAST_RELAY_LENGTH"));
+    let debug = format!("{:?}", read(&[on, ("ROWCAST_RELAY_URL", "redis://u:hunter3@h")]).unwrap().relay);
+    assert!(!debug.contains("hunter3"), "{debug}");
+}

@@ -4,6 +4,8 @@
 //! to a table that a restore has made anew. So every read that decides what a reader gets proves its journal: the tail publishes
 //! the identity that it follows ([`CurrentJournal`]), and [`read_from`] accepts an answer from no other.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use time::OffsetDateTime;
@@ -89,6 +91,12 @@ impl JournalIdentity {
         history(self) == history(other)
     }
 
+    /// True for a standby whose journal is a copy of this one. Its history may be another one all the same.
+    pub fn is_copy_of(&self, primary: &Self) -> bool {
+        let journal = |of: &Self| (of.system, of.database, of.journal, of.sequence);
+        self.is_standby && journal(self) == journal(primary)
+    }
+
     /// True if an answer with this identity is one of the journal, and its sequence has come as far as `upto`.
     fn answers_for(&self, journal: &Self, drawn: i64, upto: i64) -> bool {
         self == journal && !self.is_standby && drawn >= upto
@@ -97,6 +105,36 @@ impl JournalIdentity {
     /// True for a standby. Its sequence runs ahead of its rows, and its lock table is not the primary's, so it cannot be followed.
     pub fn is_standby(&self) -> bool {
         self.is_standby
+    }
+}
+
+/// The identity as words, for another node: those that [`JournalIdentity::from_str`] reads.
+impl fmt::Display for JournalIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { system, timeline, started, database, journal, sequence, is_standby } = self;
+        let started = started.unix_timestamp_nanos();
+        write!(f, "{system} {timeline} {started} {database} {journal} {sequence} {is_standby}")
+    }
+}
+
+/// A text that is no identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is not the identity of a journal")]
+pub struct NoIdentity;
+
+impl FromStr for JournalIdentity {
+    type Err = NoIdentity;
+
+    fn from_str(text: &str) -> Result<Self, NoIdentity> {
+        fn word<T: FromStr>(words: &mut std::str::Split<'_, char>) -> Result<T, NoIdentity> {
+            words.next().and_then(|word| word.parse().ok()).ok_or(NoIdentity)
+        }
+        let words = &mut text.split(' ');
+        let (system, timeline) = (word(words)?, word(words)?);
+        let started = OffsetDateTime::from_unix_timestamp_nanos(word(words)?).map_err(|_| NoIdentity)?;
+        let (database, journal, sequence, is_standby) = (word(words)?, word(words)?, word(words)?, word(words)?);
+        let identity = Self { system, timeline, started, database, journal, sequence, is_standby };
+        words.next().map_or(Ok(identity), |_| Err(NoIdentity))
     }
 }
 
@@ -195,4 +233,28 @@ pub async fn read_from<T, E: From<Error>>(
 pub async fn drawn_from(client: &Client, journal: &JournalIdentity, upto: i64) -> Result<Option<i64>, Error> {
     let (identity, drawn) = JournalIdentity::of(client).await?;
     Ok(identity.answers_for(journal, drawn, upto).then_some(drawn))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_is_read_as_it_was_written() {
+        let identity = JournalIdentity {
+            system: -7_312_345_678_901_234_567,
+            timeline: 3,
+            started: OffsetDateTime::from_unix_timestamp_nanos(1_790_000_000_123_456_000).unwrap(),
+            database: u32::MAX,
+            journal: 16_500,
+            sequence: 16_499,
+            is_standby: false,
+        };
+        let text = identity.to_string();
+        assert_eq!(text.parse(), Ok(identity));
+        for wrong in ["", "1 2 3", &format!("{text} more"), &text.replace("false", "no"), &text.replace("16500", "x")] {
+            assert_eq!(wrong.parse::<JournalIdentity>(), Err(NoIdentity), "{wrong}");
+        }
+    }
 }

@@ -11,9 +11,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, ServerErrorKind,
-};
+use ::redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -21,6 +19,7 @@ use super::decision::LimitError;
 use super::gcra::{Quota, Taken};
 use crate::clock::jitter;
 use crate::config::{Rate, Secret};
+use crate::redis_client::redis_client;
 use crate::shutdown::Shutdown;
 
 /// Makes a decision, atomically.
@@ -87,7 +86,7 @@ impl RedisConnection {
 
 impl Redis {
     pub(super) fn new(url: &Secret, timeout: Duration) -> Result<Self, LimitError> {
-        let client = client(url).map_err(|error| LimitError::Url(error.to_string()))?;
+        let client = redis_client(url).map_err(|error| LimitError::Url(error.to_string()))?;
         Ok(Self {
             client,
             timeout,
@@ -229,17 +228,6 @@ pub async fn probe_redis(url: &Secret) -> Result<String, String> {
 
 fn refuses_login(error: &RedisError) -> bool {
     error.kind() == ErrorKind::AuthenticationFailed || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
-}
-
-/// The client for a URL. Its errors do not repeat the URL.
-fn client(url: &Secret) -> Result<Client, RedisError> {
-    let info = url.expose().into_connection_info()?;
-    if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
-        return Err((ErrorKind::InvalidClientConfig, "certificates are verified, #insecure is not known").into());
-    }
-    // A decision is one small packet that somebody waits for.
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
-    Client::open(info.set_tcp_settings(tcp))
 }
 
 /// Waits for an answer of Redis, but no longer than the limit.

@@ -12,10 +12,11 @@ mod fence;
 mod model;
 mod pace;
 pub mod pages;
+pub mod relay;
 mod run;
 mod statements;
 mod status;
 
 pub use blocker::Blocker;
 pub use run::Tail;
-pub use status::{Hearing, StallReason, Stalled, TailCounts, TailStatus, TailTimes};
+pub use status::{Hearing, LiveFrom, StallReason, Stalled, TailCounts, TailStatus, TailTimes};

@@ -16,6 +16,18 @@ pub struct TailStatus {
     pub hushed: bool,
     /// The stall, if the stream is held back for longer than a moment.
     pub stalled: Option<Stalled>,
+    /// Where live events come from.
+    pub live_from: LiveFrom,
+}
+
+/// Where the live events of a node come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LiveFrom {
+    /// The tail follows the journal itself.
+    #[default]
+    Postgres,
+    /// The tail reads the copy that a relay writes.
+    Redis,
 }
 
 /// Whether bells reach a tail.
@@ -63,6 +75,10 @@ pub struct TailCounts {
     pub resets: u64,
     /// Blockers that were ended.
     pub terminated: u64,
+    /// Holes in the copy in Redis, whose events were read from Postgres.
+    pub gaps: u64,
+    /// Times that an edge went from Redis to Postgres.
+    pub fallbacks: u64,
 }
 
 /// Durations since the start, for metrics.

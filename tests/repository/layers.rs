@@ -12,6 +12,8 @@ const LAYERS: &[(&str, u32)] = &[
     ("clock", 0),
     ("tls", 0),
     ("refusals", 0),
+    ("shared_list", 0),
+    ("redis_client", 1),
     ("cluster", 1),
     ("db", 1),
     ("journal", 2),

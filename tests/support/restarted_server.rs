@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::process::{Child, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tokio::net::TcpStream;
 
 use super::{JWT_SECRET, TestServer, binary, until};
@@ -48,6 +50,12 @@ impl RestartedServer {
             TcpStream::connect(&self.place).await.is_ok() && server.get("/health/ready").await.status == 200
         })
         .await;
+    }
+
+    /// Sends it a signal, such as one that stops it where it stands.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.running.as_ref().unwrap().id()).unwrap();
+        kill(Pid::from_raw(id), signal).unwrap();
     }
 
     pub(crate) fn kill(&mut self) {

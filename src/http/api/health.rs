@@ -10,7 +10,7 @@ use crate::http::request::readiness::{Readiness, TailView};
 use crate::http::response::json::{Outgoing, json_response};
 use crate::http::response::problem::Problem;
 use crate::http::response::refusals;
-use crate::tail::{Blocker, Hearing, StallReason, Stalled};
+use crate::tail::{Blocker, Hearing, LiveFrom, StallReason, Stalled};
 use crate::view::Redaction;
 
 /// The tail asks at least once a second who answers it; a server that has not proven for this long which history it follows
@@ -42,7 +42,9 @@ pub(in crate::http) async fn ready(
     }
     let stalled = status.stalled.as_ref().map(tell_stalled);
     let hearing = hearing(status.hearing);
-    Ok(json_response(&json!({ "status": "ready", "tail": { "hearing": hearing, "stalled": stalled } })))
+    Ok(json_response(
+        &json!({ "status": "ready", "tail": { "hearing": hearing, "live_from": live_from(status.live_from), "stalled": stalled } }),
+    ))
 }
 
 /// A word for whether bells reach the tail.
@@ -51,6 +53,14 @@ pub(in crate::http) fn hearing(hearing: Hearing) -> &'static str {
         Hearing::Unproven => "unproven",
         Hearing::Proven => "proven",
         Hearing::Deaf => "deaf",
+    }
+}
+
+/// A word for where live events come from.
+pub(in crate::http) fn live_from(live_from: LiveFrom) -> &'static str {
+    match live_from {
+        LiveFrom::Postgres => "postgres",
+        LiveFrom::Redis => "redis",
     }
 }
 

@@ -12,7 +12,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::auth::RevokedSubjects;
 use crate::db::{Database, LaneStatus};
-use crate::http::api::health::hearing;
+use crate::http::api::health::{hearing, live_from};
 use crate::http::request::context::Context;
 use crate::http::request::counters::{CLOSE_CODES, HttpCounters};
 use crate::http::request::quota::Quotas;
@@ -21,7 +21,9 @@ use crate::http::response::json::{Outgoing, whole};
 use crate::http::response::problem::Problem;
 use crate::limit::Class;
 use crate::snapshot::SnapshotCounts;
-use crate::tail::{Hearing, StallReason};
+use crate::tail::pages::ReplicaCounts;
+use crate::tail::relay::RelayCounts;
+use crate::tail::{Hearing, LiveFrom, StallReason};
 use crate::telemetry::Histogram;
 
 /// The text as it grows.
@@ -70,6 +72,8 @@ pub(in crate::http) async fn page(context: &Context) -> Result<Response<Outgoing
     snapshots(&mut page, context.snapshots.counts());
     access(&mut page, &context.quotas, &context.tokens.revoked);
     tail(&mut page, &context.tail);
+    replica(&mut page, context.tail.replica.as_deref().unwrap_or(&ReplicaCounts::default()));
+    relay(&mut page, context.tail.relay.as_ref().map(|counts| *counts.borrow()).unwrap_or_default());
     let mut response = Response::new(whole(page.0));
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, text);
@@ -131,6 +135,9 @@ fn tail(page: &mut Page, tail: &TailView) {
     let states = states.map(|s| (format!("{{state=\"{}\"}}", hearing(s)), u8::from(status.hearing == s)));
     page.metric("gauge", "rowcast_tail_hearing", "Whether bells reach the tail; a deaf one polls.", states);
     page.gauge("rowcast_tail_hushed", "Whether the tail has silenced the bell and polls.", u8::from(status.hushed));
+    let sources = [LiveFrom::Postgres, LiveFrom::Redis];
+    let sources = sources.map(|s| (format!("{{source=\"{}\"}}", live_from(s)), u8::from(status.live_from == s)));
+    page.metric("gauge", "rowcast_tail_live_from", "Where live events come from.", sources);
     page.gauge("rowcast_tail_head", "Every seq up to here is decided.", position.head);
     page.gauge("rowcast_tail_newest", "The seq of the newest event at or below the head.", position.newest_seq());
     page.gauge(
@@ -155,6 +162,9 @@ fn tail(page: &mut Page, tail: &TailView) {
     page.counter("rowcast_tail_connections_total", "Connections that the tail has made.", counts.connections);
     page.counter("rowcast_tail_resets_total", "Times that the history was another one.", counts.resets);
     page.counter("rowcast_tail_terminated_total", "Idle transactions that were ended.", counts.terminated);
+    let help = "Holes in the copy in Redis, whose events were read from Postgres.";
+    page.counter("rowcast_tail_gaps_total", help, counts.gaps);
+    page.counter("rowcast_tail_fallbacks_total", "Times that an edge went from Redis to Postgres.", counts.fallbacks);
     let help = "From the time of an event to the moment at which the tail has handed it out.";
     page.histogram("rowcast_tail_delivery_seconds", help, &tail.times.delivery);
     let help = "For how long open transactions held the stream back until it moved on.";
@@ -162,6 +172,20 @@ fn tail(page: &mut Page, tail: &TailView) {
     let help = "The time that loading a page from Postgres took, or failing to.";
     page.histogram("rowcast_page_load_seconds", help, tail.pages.load_times());
     page.gauge("rowcast_page_cache_bytes", "Memory of the pages that are not hot.", tail.pages.cached_bytes());
+}
+
+fn relay(page: &mut Page, counts: RelayCounts) {
+    page.gauge("rowcast_relay_holds", "Whether this node copies the journal into Redis.", u8::from(counts.holds));
+    page.counter("rowcast_relay_taken_total", "Times that this node has taken the lease of the relay.", counts.taken);
+    page.counter("rowcast_relay_events_total", "Events that this node has copied into Redis.", counts.copied);
+    page.counter("rowcast_relay_begun_total", "Times that this node began the copy anew.", counts.begun);
+    page.counter("rowcast_relay_lost_total", "Times that this node lost Redis or the lease.", counts.lost);
+}
+
+fn replica(page: &mut Page, counts: &ReplicaCounts) {
+    let (pages, refused) = (counts.pages.load(Ordering::Relaxed), counts.refused.load(Ordering::Relaxed));
+    page.counter("rowcast_replica_pages_total", "Pages that the standby has given.", pages);
+    page.counter("rowcast_replica_refused_total", "Pages for which it did not prove enough, or failed.", refused);
 }
 
 fn snapshots(page: &mut Page, counts: SnapshotCounts) {

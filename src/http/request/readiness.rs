@@ -8,7 +8,8 @@ use tokio::sync::watch;
 
 use crate::http::response::problem::Problem;
 use crate::http::response::refusals;
-use crate::tail::pages::Pages;
+use crate::tail::pages::{Pages, ReplicaCounts};
+use crate::tail::relay::RelayCounts;
 use crate::tail::{TailCounts, TailStatus, TailTimes};
 use crate::view::Views;
 
@@ -54,4 +55,8 @@ pub struct TailView {
     pub proven_at: watch::Receiver<Option<Instant>>,
     /// The pages that the tail fills.
     pub pages: Pages<Views>,
+    /// The counters of the relay, if this node has one.
+    pub relay: Option<watch::Receiver<RelayCounts>>,
+    /// What the standby has done, if there is one.
+    pub replica: Option<Arc<ReplicaCounts>>,
 }

@@ -24,6 +24,7 @@ mod hot;
 mod load;
 mod page;
 mod render;
+mod replica;
 mod search;
 mod shared;
 mod store;
@@ -34,6 +35,7 @@ mod writer;
 pub use load::{Load, Loaded, PostgresLoad};
 pub use page::{Chunk, Page, Part};
 pub use render::{Render, Seqs, View};
+pub use replica::{Anchors, ReplicaCounts, ReplicaLoad};
 pub use store::Pages;
 pub use writer::{HeadMoveError, PageWriter};
 

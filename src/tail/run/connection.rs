@@ -11,7 +11,7 @@ use super::super::fence::Fences;
 use super::super::pace::{DEAF_POLL, IDLE_POLL, Pace};
 use super::super::pages::Render;
 use super::super::statements::{self, Look, Prepared, SequenceReading, Server};
-use super::super::status::{Hearing, StallReason, TailStatus};
+use super::super::status::{Hearing, LiveFrom, StallReason, TailStatus};
 use super::batch::BatchSize;
 use super::lost::{LostConnection, read_identified_within, within_limit};
 use super::probe::Probe;
@@ -365,6 +365,7 @@ impl TailConnection {
                 hearing: self.probe.hearing,
                 hushed: self.hush_set_at.is_some(),
                 stalled,
+                live_from: LiveFrom::Postgres,
             };
             let has_changed = *status != new;
             *status = new;

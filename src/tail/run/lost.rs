@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 use tokio_postgres::Client;
 
 use super::super::pages::HeadMoveError;
+use super::super::relay::RelayError;
 use crate::db::DatabaseError;
 use crate::journal::{JournalIdentity, read_identified};
 
@@ -22,6 +23,9 @@ pub(super) enum LostConnection {
     Slow,
     #[error("the connection was closed")]
     Closed,
+    /// The copy in Redis cannot be read.
+    #[error("{0}")]
+    Relay(#[from] RelayError),
     /// The tail has asked for a wrong move of the head. That is our own fault, so the pages in memory are dropped and nothing wrong is
     /// handed out.
     #[error("the pages refuse what was read: {0}")]

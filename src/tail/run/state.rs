@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 
 use super::super::pages::{HeadMoveError, PageWriter, Render};
+use super::super::relay::{ListsOfEdge, Source};
 use super::super::status::{TailCounts, TailStatus, TailTimes};
 use super::memory::{Memory, ids_of};
 use crate::db::{Connector, Database};
@@ -26,6 +27,15 @@ pub struct Tail<R: Render> {
     /// The last moment that is proven: a statement that began then was answered by the journal that the tail follows.
     pub(super) proven_at: watch::Sender<Option<Instant>>,
     pub(super) memory: Memory,
+    /// The copy in Redis, if this node is an edge.
+    pub(super) edge: Option<Edge>,
+}
+
+/// What makes a node an edge: the copy that it reads, and where its lists go.
+#[derive(Debug)]
+pub(super) struct Edge {
+    pub(super) source: Source,
+    pub(super) lists: ListsOfEdge,
 }
 
 impl<R: Render> Tail<R> {
@@ -39,7 +49,13 @@ impl<R: Render> Tail<R> {
         let (status, counts, proven_at) =
             (watch::Sender::default(), watch::Sender::default(), watch::Sender::default());
         let (times, memory) = (Arc::default(), Memory::default());
-        Self { connector, database, pages, blocker_limit, status, counts, times, proven_at, memory }
+        Self { connector, database, pages, blocker_limit, status, counts, times, proven_at, memory, edge: None }
+    }
+
+    /// This tail as that of an edge: while a relay is at work, it reads the copy in Redis, and gives its lists to the followers.
+    #[must_use]
+    pub fn with_copy(self, source: Source, lists: ListsOfEdge) -> Self {
+        Self { edge: Some(Edge { source, lists }), ..self }
     }
 
     /// The status of the tail, now and later.

@@ -131,6 +131,17 @@ impl Postgres {
     }
 
     /// As a machine that loses power would end it.
+    /// Sends a signal to all of its processes.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let postmaster = self.running.as_ref().unwrap().0.id();
+        let children = std::fs::read_to_string(format!("/proc/{postmaster}/task/{postmaster}/children")).unwrap();
+        let children = children.split_whitespace().map(|id| id.parse().unwrap());
+        for id in children.chain([i32::try_from(postmaster).unwrap()]) {
+            // A child may have ended meanwhile.
+            let _gone = nix::sys::signal::kill(Pid::from_raw(id), signal);
+        }
+    }
+
     pub(crate) fn kill(&mut self) {
         let Some((mut child, keeper)) = self.running.take() else { return };
         let _gone = kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGQUIT);
