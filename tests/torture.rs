@@ -6,6 +6,7 @@ mod bytes;
 mod chaos;
 mod crashing_postgres;
 pub(crate) mod dice;
+mod fleet;
 mod ledger;
 mod naive;
 mod neighbours;

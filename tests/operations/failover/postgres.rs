@@ -98,7 +98,8 @@ impl Postgres {
         self.url_of("app")
     }
 
-    async fn start(&mut self) {
+    /// Starts it, the first time or again.
+    pub(crate) async fn start(&mut self) {
         self.configure(&format!("port = {}\n", self.port));
         let log = File::create(self.folder.path().join("log")).unwrap();
         let mut command = self.program("postgres");
@@ -130,7 +131,6 @@ impl Postgres {
         connect(&self.url()).await.batch_execute("select pg_promote(true, 60)").await.unwrap();
     }
 
-    /// As a machine that loses power would end it.
     /// Sends a signal to all of its processes.
     pub(crate) fn signal(&self, signal: Signal) {
         let postmaster = self.running.as_ref().unwrap().0.id();
@@ -142,6 +142,7 @@ impl Postgres {
         }
     }
 
+    /// As a machine that loses power would end it.
     pub(crate) fn kill(&mut self) {
         let Some((mut child, keeper)) = self.running.take() else { return };
         let _gone = kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGQUIT);
