@@ -23,6 +23,7 @@ const TOP: &[&str] = &[
     "todo.md",
     "compose.yaml",
     "clients",
+    "deploy",
     "LICENSE-MIT",
     "LICENSE-APACHE",
     "rustfmt.toml",

@@ -4,6 +4,7 @@
 mod control;
 mod document;
 mod event;
+mod fingerprint;
 pub mod follow;
 mod frames;
 pub mod public;
@@ -18,6 +19,7 @@ use crate::tail::pages::{Pages, Render, View};
 pub use control::{Control, Fault, Stall, time_text};
 pub use document::Document;
 pub use event::{instant, instant_text};
+pub use fingerprint::Fingerprint;
 pub use follow::{Follower, Known};
 pub use frames::{Frames, Tally, message};
 pub use public::Taxonomy;
