@@ -138,6 +138,8 @@ fn code_of(answer: &Answer) -> (u16, String) {
 /// A stream of server-sent events.
 struct Sse {
     stream: TcpStream,
+    /// The bytes that were not taken out of their chunks yet.
+    bytes: Vec<u8>,
     text: String,
 }
 
@@ -147,10 +149,44 @@ impl Sse {
         let bearer = who.map(|(role, subject)| format!("authorization: Bearer {}\r\n", token(role, subject)));
         let head = format!("GET {path} HTTP/1.1\r\nhost: x\r\n{}\r\n", bearer.unwrap_or_default());
         stream.write_all(head.as_bytes()).await.unwrap();
-        let mut sse = Self { stream, text: String::new() };
-        let head = sse.block("\r\n\r\n").await.expect("a head");
+        let mut sse = Self { stream, bytes: Vec::new(), text: String::new() };
+        let end = loop {
+            if let Some(end) = sse.bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+            assert!(sse.read().await, "no head");
+        };
+        let head: Vec<u8> = sse.bytes.drain(..end).collect();
+        let head = String::from_utf8(head).unwrap();
         assert!(head.starts_with("HTTP/1.1 200") && head.contains("text/event-stream"), "{head}");
         sse
+    }
+
+    /// Reads more bytes; false at the end.
+    async fn read(&mut self) -> bool {
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.bytes)).await.unwrap();
+        read.is_ok_and(|length| length > 0)
+    }
+
+    /// The content of the next chunk; false at the end.
+    async fn chunk(&mut self) -> bool {
+        loop {
+            if let Some(line) = self.bytes.windows(2).position(|two| two == b"\r\n") {
+                let length = usize::from_str_radix(std::str::from_utf8(&self.bytes[..line]).unwrap(), 16).unwrap();
+                let (begin, end) = (line + 2, line + 2 + length);
+                if length == 0 {
+                    return false;
+                }
+                if self.bytes.len() >= end + 2 {
+                    self.text.push_str(std::str::from_utf8(&self.bytes[begin..end]).unwrap());
+                    self.bytes.drain(..end + 2);
+                    return true;
+                }
+            }
+            if !self.read().await {
+                return false;
+            }
+        }
     }
 
     /// The text up to this end, without it; none if the stream ends before.
@@ -161,16 +197,13 @@ impl Sse {
                 self.text = rest;
                 return Some(block);
             }
-            let mut bytes = vec![0; 64 << 10];
-            let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut bytes)).await.unwrap();
-            match read {
-                Ok(0) | Err(_) => return None,
-                Ok(length) => self.text.push_str(&String::from_utf8_lossy(&bytes[..length])),
+            if !self.chunk().await {
+                return None;
             }
         }
     }
 
-    /// The name and the data of the next event. Comments and the lengths of chunks are passed over.
+    /// The name and the data of the next event. Comments are passed over.
     async fn event(&mut self) -> Option<(String, Value)> {
         loop {
             let block = self.block("\n\n").await?;

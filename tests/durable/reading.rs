@@ -30,7 +30,7 @@ async fn a_stream_that_is_read_from_the_beginning_is_the_table() {
         assert_eq!(message["type"], row.get::<_, &str>(2));
         assert_eq!(message["payload"], row.get::<_, Value>(3));
     }
-    assert!(reading.offsets.len() > 3, "{:?}", reading.offsets);
+    assert!(reading.offsets.len() > 2, "{:?}", reading.offsets);
     // Without an offset a stream begins at its beginning.
     assert_eq!(durable.admin(EVENTS).await.body, reading.bodies[0]);
     // At the tail there is nothing, and the offset stays.
