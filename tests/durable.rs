@@ -2,6 +2,7 @@
 
 mod caching;
 mod offsets;
+mod proxied;
 mod reading;
 mod server_sent;
 mod table_streams;

@@ -6,6 +6,7 @@ mod bytes;
 mod chaos;
 mod crashing_postgres;
 pub(crate) mod dice;
+mod history;
 mod ledger;
 mod naive;
 mod neighbours;

@@ -9,7 +9,7 @@ use crate::support::raw_http::request;
 use crate::support::{TestDb, TestServer, until};
 
 const KEPT_PAGE: &str = "public, max-age=86400, immutable";
-const KEPT_BRIEFLY: &str = "public, max-age=1";
+const KEPT_BRIEFLY: &str = "public, max-age=5";
 
 /// A server with three thousand public events.
 async fn history() -> (TestDb, Client, TestServer) {

@@ -20,8 +20,8 @@ const CURSOR: HeaderName = HeaderName::from_static("stream-cursor");
 /// A full page of the public view at its own address. Its events never change, and when the rules of the view or the journal do, new
 /// readers are led to other addresses. So the time only bounds for how long somebody with an old address is answered from a cache.
 const KEPT_PAGE: &str = "public, max-age=86400, immutable";
-/// Everything else of the public view. A cache may answer for all who ask within a second.
-const KEPT_BRIEFLY: &str = "public, max-age=1";
+/// Everything else of the public view. A cache may answer for all who ask within so long: they go on from there all the same.
+const KEPT_BRIEFLY: &str = "public, max-age=5";
 /// What is for one reader. Its own cache asks each time, so that a token that is revoked or expired opens nothing.
 const REVALIDATED: &str = "private, no-cache";
 /// What is true at this moment only.
