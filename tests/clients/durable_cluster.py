@@ -54,7 +54,7 @@ def sql(statements):
 
 def until_answers(url):
     begun = time.monotonic()
-    while time.monotonic() - begun < PATIENCE:
+    while time.monotonic() - begun < 4 * PATIENCE:
         try:
             return HTTP.open(url, timeout=PATIENCE).read()
         except OSError:
