@@ -57,7 +57,9 @@ async function readTable() {
       for (;;) {
         const rows = db.collections.rows.toArray;
         if (rows.some((each) => each.state === "end")) {
-          finish(rows.map(({ key, _seq, ...value }) => ({ key, value })));
+          // StreamDB adds the key and its own marks to each row.
+          const isOwn = ([name]) => name !== "key" && name !== "_seq" && !name.startsWith("$");
+          finish(rows.map((each) => ({ key: each.key, value: Object.fromEntries(Object.entries(each).filter(isOwn)) })));
         }
         await pause(100);
       }
