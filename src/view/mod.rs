@@ -49,6 +49,12 @@ impl Views {
         &self.known.taxonomy
     }
 
+    /// True once this view shows what it should. Before the taxonomy was read for the first time, nothing is public: who read the
+    /// public view then would pass over events that are.
+    pub fn is_known(&self, view: View) -> bool {
+        view != PUBLIC || self.known.version > 0
+    }
+
     /// True if the public view shows this event.
     pub fn public_shows(&self, event: &EventHeader<'_>) -> bool {
         self.known.taxonomy.shows(event)

@@ -9,7 +9,7 @@ import { pathToFileURL } from "node:url";
 
 const [url, what, live, file] = process.argv.slice(2);
 const modules = join(process.env.CLIENTS_MODULES, "node_modules");
-const { stream } = await import(pathToFileURL(join(modules, "@durable-streams/client/dist/index.js")));
+const { DurableStream, stream } = await import(pathToFileURL(join(modules, "@durable-streams/client/dist/index.js")));
 const headers = url.includes("/public/") ? {} : { authorization: `Bearer ${process.env.CLIENTS_TOKEN}` };
 const counts = { sessions: 0, repeated: 0 };
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -51,10 +51,20 @@ async function readTable() {
   for (;;) {
     counts.sessions += 1;
     const state = createStateSchema({ rows: { schema: row, type: "shop.orders", primaryKey: "key" } });
-    const db = createStreamDB({ streamOptions: { url, headers, contentType: "application/json" }, state, live });
+    // A StreamDB whose session has ended stays as it is and says so on the console only, so the session is watched.
+    const handle = new DurableStream({ url, headers, contentType: "application/json" });
+    const open = handle.stream.bind(handle);
+    let over = false;
+    handle.stream = async (options) => {
+      const session = await open(options);
+      const ended = () => (over = true);
+      session.closed.then(ended, ended);
+      return session;
+    };
+    const db = createStreamDB({ stream: handle, state, live });
     try {
       await db.preload();
-      for (;;) {
+      while (!over) {
         const rows = db.collections.rows.toArray;
         if (rows.some((each) => each.state === "end")) {
           // StreamDB adds the key and its own marks to each row.
@@ -65,8 +75,8 @@ async function readTable() {
       }
     } catch (error) {
       console.error(`table over ${live}: ${String(error).slice(0, 200)}`);
-      db.close();
     }
+    db.close();
     await pause(100);
   }
 }

@@ -113,6 +113,27 @@ async fn the_public_sees_the_public_view_and_nothing_else() {
     server.stop().await.unwrap();
 }
 
+/// A node knows the public taxonomy some moments after its start. Who asks before must not be told that nothing is public.
+#[tokio::test]
+async fn a_node_that_has_just_started_passes_over_no_public_event() {
+    let (db, sql) = listed().await;
+    let events =
+        "insert into rowcast.events (type, public_safe) select 'shop.closed', true from generate_series(1, 20)";
+    sql.batch_execute(events).await.unwrap();
+    for path in [PUBLIC_EVENTS, "/public/v1/events?cursor=earliest"] {
+        let server = TestServer::start(&db.url, &[]).await;
+        let answer = loop {
+            let answer = get(&server, None, path).await;
+            if answer.status == 200 {
+                break answer;
+            }
+            assert_eq!(answer.status, 503, "{}", answer.body);
+        };
+        assert_eq!(answer.body.matches(r#"{"seq":"#).count(), 20, "{path}");
+        server.stop().await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_and_nothing_can_be_written() {
     let durable = Durable::start("insert into rowcast.events (type) values ('a.b')", &[]).await;

@@ -18,6 +18,7 @@ mod request;
 mod table_snapshot;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
@@ -37,8 +38,12 @@ use crate::session::Start;
 
 use self::request::{From, Live, StreamRequest};
 
+/// When a client may come back to a node that is starting.
+const STARTING_RETRY: Duration = Duration::from_secs(1);
+
 /// Answers a request for the stream of events.
 pub(in crate::http) async fn events_stream(call: &Call, viewer: Viewer) -> Result<Response<Outgoing>, Problem> {
+    view_is_known(&call.context, &viewer)?;
     let asked = StreamRequest::of_events(&call.context, viewer, call.query())?;
     answer(&call.context, &call.quota, &call.request, asked).await
 }
@@ -47,8 +52,17 @@ pub(in crate::http) async fn events_stream(call: &Call, viewer: Viewer) -> Resul
 pub(in crate::http) async fn table_stream(call: &Call, viewer: Viewer) -> Result<Response<Outgoing>, Problem> {
     let Parameter::Key(name) = &call.parameter else { return Err(Problem::not_found()) };
     let name = path_segment(name).ok_or_else(Problem::not_found)?;
+    view_is_known(&call.context, &viewer)?;
     let asked = StreamRequest::of_table(&call.context, viewer, &name, call.query()).await?;
     answer(&call.context, &call.quota, &call.request, asked).await
+}
+
+/// Refuses the public as long as this node has not read the taxonomy: nothing would seem to be public, and addresses would be others.
+fn view_is_known(context: &Context, viewer: &Viewer) -> Result<(), Problem> {
+    if context.announcer.pages().renderer().is_known(viewer.view()) {
+        return Ok(());
+    }
+    Err(Problem::of(refusals::STARTING).retry_after(STARTING_RETRY))
 }
 
 async fn answer(
