@@ -1,9 +1,10 @@
 //! The read side of the Durable Streams protocol: `/v1/stream/…` and `/public/v1/stream/…`.
 
 mod caching;
+mod catching_up;
 mod offsets;
 mod proxied;
-mod reading;
+
 mod server_sent;
 mod table_streams;
 mod waiting;

@@ -3,7 +3,7 @@
 use rowcast::auth::Role;
 
 use super::{Session, Sse, ask, token};
-use crate::support::nginx::Nginx;
+use crate::support::nginx_proxy::Nginx;
 use crate::support::{TestServer, migrated_database};
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{PUBLIC_EVENTS, QUICK, Sse, at, get, get_with, next_offset, read_to_end};
 use crate::access::public_views::{knows, listed};
-use crate::support::nginx::Nginx;
+use crate::support::nginx_proxy::Nginx;
 use crate::support::raw_http::request;
 use crate::support::{TestServer, in_time, until};
 
@@ -56,7 +56,8 @@ async fn what_is_live_passes_the_proxy_at_once_and_moves_to_the_other_node() {
     let insert = "insert into rowcast.events (type, public_safe) values ('shop.closed', true)";
     let begun = Instant::now();
     sql.batch_execute(insert).await.unwrap();
-    assert_eq!(stream.until_control(|_| true).await.0.len(), 1);
+    let moved = |control: &serde_json::Value| control["streamNextOffset"].as_str() > Some(offset.as_str());
+    assert_eq!(stream.until_control(moved).await.0.len(), 1);
     in_time(begun, std::time::Duration::from_secs(2));
     first.stop().await.unwrap();
     // A client goes on at the other node, by long polls, from where it was.

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::setting;
 use crate::access::public_views::{knows, listed};
-use crate::support::nginx::Nginx;
+use crate::support::nginx_proxy::Nginx;
 use crate::support::{TestServer, until};
 
 /// How many events one statement appends.
