@@ -211,8 +211,7 @@ impl Sse {
             let block = self.block("\n\n").await?;
             let Some((_, fields)) = block.split_once("event: ") else { continue };
             let (name, data) = fields.split_once('\n').unwrap();
-            let is_data = |line: &&str| line.starts_with("data: ");
-            let data: Vec<_> = data.lines().filter(is_data).map(|line| &line[6..]).collect();
+            let data: Vec<_> = data.lines().filter_map(|line| line.strip_prefix("data:")).collect();
             return Some((name.to_owned(), serde_json::from_str(&data.join("\n")).unwrap()));
         }
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Request, Response};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
@@ -38,7 +38,7 @@ const STREAM_LIFE: Duration = Duration::from_secs(60);
 /// The budget of one `data` event.
 const CHUNK_BUDGET: SendBudget = SendBudget { events: 1024, bytes: 64 << 10 };
 /// A line break within the array of a `data` event.
-const LINE_SEPARATOR: &[u8] = b"\ndata: ,";
+const LINE_SEPARATOR: &[u8] = b"\ndata:,";
 
 /// The content of a `control` event.
 #[derive(Serialize)]
@@ -97,6 +97,7 @@ pub(super) async fn begin(
     let mut response = Response::new(StreamBody::new(chunks).boxed_unsync());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
 }
@@ -198,7 +199,7 @@ impl StreamSession {
         };
         let is_first = !std::mem::replace(&mut self.begun, true);
         match piece {
-            Some(Ok(piece)) if is_first => Some(Ok([b"event: data\ndata: ", &*piece].concat().into())),
+            Some(Ok(piece)) if is_first => Some(Ok([b"event: data\ndata:", &*piece].concat().into())),
             Some(Ok(piece)) => Some(Ok(piece)),
             Some(Err(error)) => {
                 self.close_code = Some(1000);
@@ -258,7 +259,7 @@ impl StreamSession {
             return None;
         }
         self.context.counts.events_sent(messages.len());
-        let mut out = b"event: data\ndata: ".to_vec();
+        let mut out = b"event: data\ndata:".to_vec();
         out.extend_from_slice(&array(messages.iter()));
         out.extend_from_slice(b"\n\n");
         out.extend_from_slice(&self.control());
@@ -293,6 +294,6 @@ impl StreamSession {
         let control = Control { stream_next_offset: offset.to_string(), stream_cursor: cursor.to_string(), up_to_date };
         // Two texts and a boolean always serialize.
         let control = serde_json::to_vec(&control).unwrap_or_default();
-        [b"event: control\ndata: ", &*control, b"\n\n"].concat()
+        [b"event: control\ndata:", &*control, b"\n\n"].concat()
     }
 }
