@@ -60,7 +60,9 @@ impl SnapshotArray {
             tables: vec![table.table.clone()],
             owners: asked.viewer.owners(),
             view: asked.viewer.view(),
-            sync: false,
+            // The rows must not be older than the version that the offset says: those of a reading that began before this request may
+            // look as the table was published then. If they are newer, the next request is told that its offset is gone.
+            sync: true,
             requester,
         };
         let snapshot = tokio::select! {
