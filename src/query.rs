@@ -171,6 +171,12 @@ pub fn readable(path: &str) -> String {
     decode(path).unwrap_or_else(|| path.to_owned())
 }
 
+/// A segment of a path without its percent-encoding, where `+` stands for itself; `None` if an escape is broken or the bytes are not
+/// UTF-8.
+pub fn path_segment(text: &str) -> Option<String> {
+    decode(&text.replace('+', "%2B"))
+}
+
 /// Decodes percent-encoding, and `+` as a space; `None` if an escape is broken or the bytes are not UTF-8.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());

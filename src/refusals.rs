@@ -48,6 +48,7 @@ table! {
     TIMEOUT                "timeout"                408 4408 "The client took too long."
     STALLED                "stalled"                503 4409 "The stream did not go on for too long; come back with the cursor."
     CURSOR_EXPIRED         "cursor_expired"         410 4410 "Events after this cursor were trimmed."
+    OFFSET_GONE            "offset_gone"            410 -    "The offset is of another history of this stream, or of rows that look otherwise now. Begin again at -1."
     CURSOR_INVALID         "cursor_invalid"         400 4411 "The cursor is ahead of the stream or of another history."
     BODY_TOO_LARGE         "body_too_large"         413 -    "The body is too large."
     MESSAGE_TOO_BIG        "message_too_big"        -   1009 "The message is too big."

@@ -6,7 +6,7 @@ mod cursor_tags;
 mod nginx;
 mod page_files;
 mod postgres_tls;
-mod public_views;
+pub(crate) mod public_views;
 mod rate_limits;
 mod request_limits;
 mod revocations;

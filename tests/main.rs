@@ -10,6 +10,7 @@ mod access;
 mod apps;
 mod cli;
 mod dashboard;
+mod durable;
 mod operations;
 mod repository;
 mod sql;

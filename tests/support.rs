@@ -1,6 +1,7 @@
 //! What the tests stand on: a Postgres of their own, a database for each, the server in this process, the binary.
 #![allow(dead_code, reason = "each test uses the part that it needs")]
 
+pub(crate) mod nginx_proxy;
 pub(crate) mod raw_http;
 pub(crate) mod redis;
 pub(crate) mod restarted_server;

@@ -7,6 +7,7 @@ mod chaos;
 mod crashing_postgres;
 pub(crate) mod dice;
 mod fleet;
+mod history;
 mod ledger;
 mod naive;
 mod neighbours;

@@ -15,7 +15,7 @@ use crate::http::request::call::Call;
 use crate::http::request::path;
 use crate::http::request::route::{Handled, Handler, Route};
 use crate::http::request::viewer::Viewer;
-use crate::http::stream::{page, snapshot, sse, ws};
+use crate::http::stream::{durable, page, snapshot, sse, ws};
 use crate::limit::Class;
 
 use self::Action::{Administer, Read, Write};
@@ -67,6 +67,9 @@ fn server_routes() -> Vec<Route> {
         public(Get, "/public/v1/events", PUBLIC, open!(c => page::get(&c.context.announcer, &c.context.tokens, &c.context.shutdown, &Viewer::Public, &c.quota, c.query()))),
         public(GetOnly, "/public/v1/events/stream", CONNECT, open!(c => sse::stream(&c.context, Viewer::Public, &c.quota, &c.request))).only_if_public(),
 
+        public(Get, "/public/v1/stream/events", PUBLIC, open!(c => durable::events_stream(&c, Viewer::Public))),
+        public(Get, "/public/v1/stream/tables/{key}", PUBLIC, open!(c => durable::table_stream(&c, Viewer::Public))),
+
         public(Get, "/public/v1/tables", PUBLIC, open!(c => snapshot::tables(&c.context.snapshots, &Viewer::Public, c.query()))),
         public(GetOnly, "/public/v1/snapshot", PUBLIC_SNAPSHOT, open!(c => snapshot::get(&c.context.snapshots, &c.context.tokens, &Viewer::Public, &c.quota, &c.request))),
 
@@ -74,6 +77,9 @@ fn server_routes() -> Vec<Route> {
         right(Read, Get, "/v1/events", PRIVATE, known!(c, who => page::get(&c.context.announcer, &c.context.tokens, &c.context.shutdown, &Viewer::Known(who), &c.quota, c.query()))),
         right(Write, Post, "/v1/events", Rate::InHandler, known!(c, who => append::post(&c.context.database, &who, &c.quota, c.request))),
         right(Read, GetOnly, "/v1/events/stream", CONNECT, known!(c, who => sse::stream(&c.context, Viewer::Known(who), &c.quota, &c.request))),
+
+        right(Read, Get, "/v1/stream/events", PRIVATE, known!(c, who => durable::events_stream(&c, Viewer::Known(who)))),
+        right(Read, Get, "/v1/stream/tables/{key}", PRIVATE, known!(c, who => durable::table_stream(&c, Viewer::Known(who)))),
 
         right(Read, GetOnly, "/v1/snapshot", SNAPSHOT, known!(c, who => snapshot::get(&c.context.snapshots, &c.context.tokens, &Viewer::Known(who), &c.quota, &c.request))),
         right(Read, Get, "/v1/tables", PRIVATE, known!(c, who => snapshot::tables(&c.context.snapshots, &Viewer::Known(who), c.query()))),

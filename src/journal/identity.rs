@@ -102,6 +102,12 @@ impl JournalIdentity {
         self == journal && !self.is_standby && drawn >= upto
     }
 
+    /// The parts that [`Self::is_same_history`] compares, as bytes. They are the same on every node that follows this journal.
+    pub fn history_bytes(&self) -> Vec<u8> {
+        let parts = [self.database, self.journal, self.sequence].map(u32::to_be_bytes).concat();
+        [&self.system.to_be_bytes()[..], &self.timeline.to_be_bytes(), &parts].concat()
+    }
+
     /// True for a standby. Its sequence runs ahead of its rows, and its lock table is not the primary's, so it cannot be followed.
     pub fn is_standby(&self) -> bool {
         self.is_standby

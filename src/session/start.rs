@@ -12,8 +12,9 @@ use super::read_error::ReadError;
 use super::search::{NewestMatches, Search, SearchWindow};
 use super::start_point::{StartPoint, cursor_for};
 use crate::db::{DatabaseError, Lane, MisroutedConnections, Requester};
-use crate::journal::{self, Cursor, EventHeader, Filter, read_from};
+use crate::journal::{self, Cursor, EventHeader, Filter, Owners, read_from};
 use crate::tail::pages::Position;
+use crate::view::PUBLIC;
 
 /// The most events that `last` goes back.
 pub const MAX_LAST: u32 = 10_000;
@@ -21,6 +22,8 @@ pub const MAX_LAST: u32 = 10_000;
 const EVENTS_PER_REQUEST: u32 = 1000;
 /// How long a reader waits while its node does not know its head yet, or has just found another history.
 const HEAD_LIMIT: Duration = Duration::from_secs(5);
+/// How often a reader of the public view looks whether a node that has just started knows the public taxonomy.
+const TAXONOMY_CHECK: Duration = Duration::from_millis(20);
 
 /// The point at which a client asks to begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +86,9 @@ impl Announcer {
         start: Start,
         filter: &Filter,
     ) -> Result<StartPoint, ReadError> {
+        if *filter.owners() == Owners::Nobody {
+            self.public_view_is_known().await?;
+        }
         let mut position = self.known_position().await?;
         loop {
             let found = self.start_point_in(&position, requester, start, filter).await;
@@ -91,6 +97,18 @@ impl Announcer {
             }
             position = self.position_where(|now| now.known && now.epoch != position.epoch).await?;
         }
+    }
+
+    /// Waits until this node has read the public taxonomy, which takes some milliseconds after its start. A reader that began earlier
+    /// would pass over public events without seeing them.
+    async fn public_view_is_known(&self) -> Result<(), ReadError> {
+        let known = async {
+            while !self.pages().renderer().is_known(PUBLIC) {
+                tokio::time::sleep(TAXONOMY_CHECK).await;
+            }
+        };
+        let away = |_| ReadError::Unavailable("this node has not read the public taxonomy yet".to_owned());
+        tokio::time::timeout(HEAD_LIMIT, known).await.map_err(away)
     }
 
     /// Finds the point where a reader begins, in the history of this position.

@@ -18,6 +18,7 @@ use crate::db::{Lane, Requester};
 use crate::journal::{Cursor, Owners};
 use crate::session::{Announcer, ReadError};
 use crate::tail::pages::View;
+use crate::view::Fingerprint;
 
 /// How old a shared reading, or the list of published tables, may be.
 const SHARED_FOR: Duration = Duration::from_secs(1);
@@ -199,39 +200,63 @@ impl Snapshots {
         self.tables.get(not_before, read).await
     }
 
-    /// The tables of a request, in its order.
-    async fn find(&self, request: &SnapshotRequest, arrived: Instant) -> Result<Vec<LiveTable>, SnapshotError> {
-        let mut not_before = if request.sync { arrived } else { arrived - SHARED_FOR };
+    /// The tables of these names, in this order, if the viewer may know of all of them.
+    async fn find(
+        &self,
+        names: &[String],
+        owners: &Owners,
+        view: View,
+        mut not_before: Instant,
+    ) -> Result<Vec<LiveTable>, SnapshotError> {
+        let arrived = Instant::now();
         loop {
             let all = self.tables_since(not_before).await?;
             let visible = |name: &String| {
                 let found = all.iter().find(|table| table.name == *name);
-                found.filter(|table| table.is_visible(&request.owners, request.view)).cloned()
+                found.filter(|table| table.is_visible(owners, view)).cloned()
             };
-            let found: Vec<_> = request.tables.iter().map(visible).collect();
+            let found: Vec<_> = names.iter().map(visible).collect();
             match found.iter().position(Option::is_none) {
                 None => return Ok(found.into_iter().flatten().collect()),
                 // It may just have been published.
                 Some(_) if not_before < arrived => not_before = arrived,
-                Some(missing) => return Err(SnapshotError::NoTable(Arc::from(request.tables[missing].as_str()))),
+                Some(missing) => return Err(SnapshotError::NoTable(Arc::from(names[missing].as_str()))),
             }
         }
+    }
+
+    /// The table of this name, if the viewer may read its rows, and the version of the rows that the viewer sees. The version changes
+    /// when rows may look otherwise though no event says so: the table was published again, other fields are public, or the viewer
+    /// may see the rows of other owners. It is the same on every node.
+    pub async fn versioned_table(
+        &self,
+        name: &str,
+        owners: &Owners,
+        view: View,
+    ) -> Result<(Description, u32), SnapshotError> {
+        let names = [name.to_owned()];
+        let found = self.find(&names, owners, view, Instant::now() - SHARED_FOR).await?;
+        let table = found.into_iter().next().ok_or_else(|| SnapshotError::NoTable(Arc::from(name)))?;
+        let views = self.announcer.pages().renderer();
+        table.check_readable(view, views.taxonomy())?;
+        let description = table.describe(view, views.taxonomy());
+        let mut version = Fingerprint::default();
+        // A description is made of texts, which always serialize.
+        version.add(serde_json::to_vec(&description).unwrap_or_default());
+        version.add(format!("{:?}", rows_seen(owners, [&table])));
+        views.add_rules_of_table(view, &description.prefix, &mut version);
+        Ok((description, version.finish()))
     }
 
     /// The snapshot that is asked for. Those who ask for the same at the same moment share one reading, where it is small enough.
     pub async fn take(&self, request: SnapshotRequest) -> Result<Snapshot, SnapshotError> {
         let arrived = Instant::now();
-        let tables = self.find(&request, arrived).await?;
+        let not_before = if request.sync { arrived } else { arrived - SHARED_FOR };
+        let tables = self.find(&request.tables, &request.owners, request.view, not_before).await?;
         let views = self.announcer.pages().renderer();
         tables.iter().try_for_each(|table| table.check_readable(request.view, views.taxonomy()))?;
         let descriptions = tables.iter().map(|table| table.describe(request.view, views.taxonomy())).collect();
-        // Where no row has an owner, all see the same.
-        let owners = match request.owners {
-            Owners::Any | Owners::NobodyOr(_) if tables.iter().all(|table| !table.has_owner) => {
-                Owners::NobodyOr(NO_OWNER.to_owned())
-            }
-            owners => owners,
-        };
+        let owners = rows_seen(&request.owners, &tables);
         let key = SharedKey { tables: request.tables, view: request.view, owners: owners.clone() };
         let reading = Reading {
             announcer: Arc::clone(&self.announcer),
@@ -317,6 +342,15 @@ impl Snapshots {
         let held = kept_bytes.fetch_add(weight, Ordering::Relaxed) + weight;
         let kept = Arc::new(KeptRows { blocks, weight, kept_bytes });
         if held <= KEPT_BYTES { Ok(kept) } else { Err(SnapshotError::Busy) }
+    }
+}
+
+/// The owners whose rows a viewer sees in these tables. Where no row has an owner, all see the same.
+fn rows_seen<'a>(owners: &Owners, tables: impl IntoIterator<Item = &'a LiveTable>) -> Owners {
+    let all_alike = tables.into_iter().all(|table| !table.has_owner);
+    match owners {
+        Owners::Any | Owners::NobodyOr(_) if all_alike => Owners::NobodyOr(NO_OWNER.to_owned()),
+        owners => owners.clone(),
     }
 }
 

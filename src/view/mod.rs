@@ -4,6 +4,7 @@
 mod control;
 mod document;
 mod event;
+mod fingerprint;
 pub mod follow;
 mod frames;
 pub mod public;
@@ -18,6 +19,7 @@ use crate::tail::pages::{Pages, Render, View};
 pub use control::{Control, Fault, Stall, time_text};
 pub use document::Document;
 pub use event::{instant, instant_text};
+pub use fingerprint::Fingerprint;
 pub use follow::{Follower, Known};
 pub use frames::{Frames, Tally, message};
 pub use public::Taxonomy;
@@ -45,6 +47,12 @@ impl Views {
     /// The public types and fields.
     pub fn taxonomy(&self) -> &Taxonomy {
         &self.known.taxonomy
+    }
+
+    /// True once this view shows what it should. Before the taxonomy was read for the first time, nothing is public: who read the
+    /// public view then would pass over events that are.
+    pub fn is_known(&self, view: View) -> bool {
+        view != PUBLIC || self.known.version > 0
     }
 
     /// True if the public view shows this event.

@@ -35,6 +35,11 @@ impl Taxonomy {
         self.types.get(event_type)
     }
 
+    /// The listed types, each with its public fields.
+    pub fn types(&self) -> impl Iterator<Item = (&str, Vec<&str>)> {
+        self.types.iter().map(|(name, fields)| (name.as_str(), fields.iter().map(String::as_str).collect()))
+    }
+
     /// The listed types of one word behind this prefix, each with its public fields.
     pub fn types_of<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a HashSet<String>)> {
         let is_of = move |name: &str| name.rsplit_once('.').is_some_and(|(before, _)| before == prefix);

@@ -12,7 +12,7 @@ use crate::support::{TestDb, TestServer, migrated_database, until};
 const OPEN: [(&str, &str); 1] = [("ROWCAST_PUBLIC_STREAM", "on")];
 
 /// Two listed types, one of which shows some fields.
-pub(super) async fn listed() -> (TestDb, Client) {
+pub(crate) async fn listed() -> (TestDb, Client) {
     let db = migrated_database().await;
     let client = db.client().await;
     let sql = "insert into rowcast.event_types (type, description, public_fields) values
@@ -22,7 +22,7 @@ pub(super) async fn listed() -> (TestDb, Client) {
 }
 
 /// Once the node knows the taxonomy, this shows.
-pub(super) async fn knows(server: &TestServer, client: &Client) {
+pub(crate) async fn knows(server: &TestServer, client: &Client) {
     let sql = "insert into rowcast.events (type, public_safe, symbol) values ('shop.closed', true, 'KNOWN')";
     client.batch_execute(sql).await.unwrap();
     until("the taxonomy is known", || async {

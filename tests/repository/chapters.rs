@@ -10,6 +10,7 @@ const CHAPTERS: &[&str] = &[
     "apps",
     "cli",
     "dashboard",
+    "durable",
     "main",
     "operations",
     "pages",

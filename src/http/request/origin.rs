@@ -15,9 +15,10 @@ use crate::http::response::problem::Problem;
 use crate::telemetry::LogThrottle;
 
 /// The request headers that a page may send.
-const ALLOWED_HEADERS: &str = "authorization, content-type, idempotency-key, last-event-id, x-request-id";
+const ALLOWED_HEADERS: &str =
+    "authorization, content-type, idempotency-key, if-none-match, last-event-id, x-request-id";
 /// The response headers that a page may read, beside the few that every page may read.
-const EXPOSED_HEADERS: &str = "ratelimit, ratelimit-policy, retry-after, x-request-id";
+const EXPOSED_HEADERS: &str = "etag, ratelimit, ratelimit-policy, retry-after, stream-cursor, stream-next-offset, stream-up-to-date, x-request-id";
 /// The seconds for which a browser remembers a preflight.
 const PREFLIGHT_MAX_AGE: &str = "600";
 /// How many characters of an origin the log shows.

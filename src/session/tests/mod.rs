@@ -18,13 +18,14 @@ use crate::db::{Connector, Database, DatabaseUrl, Requester};
 use crate::journal::{Filter, Level, Owners, StoredEvent};
 use crate::tail::pages::tests::{Dice, Journal, event};
 use crate::tail::pages::{Limits, PageWriter, Pages};
-use crate::view::Views;
+use crate::view::{Known, Redaction, Views};
 
 /// The announcer and the page writer of a node that reads this journal. Its database cannot be reached.
 fn node(journal: &Journal, limits: Limits) -> (Arc<Announcer>, PageWriter<Views>) {
     let unreachable = DatabaseUrl::parse(&Secret::new("postgres://nobody@127.0.0.1:1/none")).unwrap();
     let database = Database::new(Connector::new(unreachable).unwrap(), 1).unwrap();
-    let (pages, writer) = Pages::new(journal.clone(), Views::default(), limits);
+    let (pages, writer) =
+        Pages::new(journal.clone(), Views::new(Redaction::default(), Known { version: 1, ..Known::default() }), limits);
     (Announcer::new(pages, database), writer)
 }
 

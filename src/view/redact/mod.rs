@@ -33,6 +33,8 @@ use keys::Keys;
 #[derive(Debug, Clone)]
 pub struct Redaction {
     keys: Arc<Keys>,
+    /// The names of keys beside the built-in ones, sorted.
+    more_keys: Arc<[String]>,
 }
 
 impl Default for Redaction {
@@ -50,7 +52,14 @@ impl Redaction {
 
     /// The built-in rules, and these names of keys as well, in any case and with anything between their words.
     pub fn with<W: AsRef<str>>(more_keys: impl IntoIterator<Item = W>) -> Self {
-        Self { keys: Arc::new(Keys::with(more_keys)) }
+        let mut names: Vec<String> = more_keys.into_iter().map(|name| name.as_ref().to_owned()).collect();
+        names.sort_unstable();
+        Self { keys: Arc::new(Keys::with(&names)), more_keys: names.into() }
+    }
+
+    /// The names of keys beside the built-in ones, sorted.
+    pub fn more_keys(&self) -> &[String] {
+        &self.more_keys
     }
 
     /// This JSON with `"[redacted]"` for every value whose key names a secret, and for every string or key in which something looks
