@@ -2,7 +2,7 @@
 
 import { problemOf, retryAfterOf } from './answer.js';
 import { Backoff } from './backoff.js';
-import { ClosedError, NetworkError, TimeoutError, errorOfAnswer, unreachable } from './errors.js';
+import { ClosedError, NetworkError, TimeoutError, brokenOff, errorOfAnswer, unreachable } from './errors.js';
 import { pause, timeLimit } from './waits.js';
 
 const REQUEST_MS = 30_000;
@@ -73,7 +73,10 @@ export class Api {
     try {
       const answer = await this.open(path, { ...options, signal: limit.signal });
       const text = await limit.guard(answer.text());
-      return text === '' ? null : JSON.parse(text);
+      if (text !== '') return JSON.parse(text);
+      // A browser takes headers that were cut for whole ones, and then there is no body.
+      if (answer.status !== 204) throw brokenOff();
+      return null;
     } finally {
       limit.stop();
     }

@@ -295,7 +295,7 @@ export class Stream {
 
   /** Everything up to here was sent; what the filter left out is passed by. */
   #passed(cursor) {
-    this.#subscription.advance(cursor);
+    this.#subscription.advance(cursor, this.#transport.isVerifiable);
     this.#sink.moved(this.place);
   }
 

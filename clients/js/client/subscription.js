@@ -25,7 +25,6 @@ export class Subscription {
     return this.#place;
   }
 
-
   get position() {
     return this.#place ?? this.#start.cursor ?? null;
   }
@@ -70,11 +69,11 @@ export class Subscription {
   }
 
   /** Everything up to here was sent. */
-  advance(cursor) {
+  advance(cursor, isVerifiable) {
     const seq = seqOf(cursor) ?? -1;
     if (seq < this.#placeSeq) return;
     this.#move(cursor, seq);
-    this.#ledger.pass(cursor);
+    this.#ledger.pass(cursor, isVerifiable);
   }
 
   /** True if a heartbeat says the same as what came. */

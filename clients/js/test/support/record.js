@@ -1,12 +1,11 @@
 // Waits of the tests: for signals of a connection, with a deadline that names the signal that did not come.
 
-import { createRequire } from 'node:module';
 import { connect } from '../../client.js';
+import { WebSocket } from './websocket.js';
+
+export { WebSocket };
 
 const DEADLINE_MS = 40_000;
-
-/** The package `ws`, which Node needs before version 22. */
-export const WebSocket = createRequire(import.meta.url)('ws');
 
 /** A connection that ends with the test. */
 export function open(t, options) {
