@@ -369,7 +369,8 @@ export class Stream {
     if (!this.isRunning) return;
     if (start === null) return this.#fail(error);
     this.#subscription.moveTo({ cursor: start });
-    this.#wait(error);
+    if (this.#recovery.relocated()) this.#connect();
+    else this.#wait(error);
   }
 
   #fail(error) {

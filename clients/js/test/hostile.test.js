@@ -100,7 +100,7 @@ test('a snapshot with too many rows is given up where it has them', async () => 
       rows += size;
     },
   });
-  const api = { request: async () => JSON.parse(tablesOf('shop.a')), open: async () => ({ body }) };
+  const api = { parse: JSON.parse, request: async () => JSON.parse(tablesOf('shop.a')), open: async () => ({ body }) };
   const read = readSnapshot({ api, tables: [table], given: () => ({}), signal: new AbortController().signal });
   await assert.rejects(read, { code: 'too_many_rows' });
   assert.ok(rows < 1_100_000, `${rows} rows were read`);
@@ -117,11 +117,15 @@ const tricks = {
     send({ op: 'drain', retry_ms: 0 });
     socket.close(1012);
   },
+  'a place that is said to be lost': (send, _, socket) => {
+    send({ op: 'error', code: 'cursor_expired', message: 'Trimmed.' });
+    socket.close(4410);
+  },
 };
 for (const [name, greet] of Object.entries(tricks)) {
   test(`${name}, each time, does not make the client come back many times a second`, async (t) => {
     const server = await play(t, (_, response) => response.writeHead(404).end(), greet);
-    const connection = open(t, { url: server.url, transports: ['websocket'] });
+    const connection = open(t, { url: server.url, transports: ['websocket'], onCursorExpired: 'earliest' });
     connection.on('event', () => {});
     await new Promise((resolve) => setTimeout(resolve, 4000));
     assert.ok(server.sockets > 1 && server.sockets <= 20, `${server.sockets} connections`);

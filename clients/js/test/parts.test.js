@@ -124,6 +124,9 @@ test('what does not heal is not tried again, and a token is replaced once', () =
   assert.deepEqual([recovery.decide(refusal, true), recovery.decide(refusal, true)], ['renew', 'fail']);
   recovery.held();
   assert.equal(recovery.decide(refusal, true), 'renew');
+  assert.deepEqual([recovery.relocated(), recovery.relocated()], [true, false]);
+  recovery.agreed(100);
+  assert.equal(recovery.relocated(), true);
   recovery.drained(700);
   assert.deepEqual(recovery.pause(new NetworkError('away')), { ms: 700, isAsked: true });
   assert.equal(recovery.pause(new RateLimitedError('busy', { retryAfter: 2 })).isAsked, true);
@@ -158,7 +161,8 @@ test('addresses are made below the one that is given', () => {
 
 test('wrong options are refused at once, by name', () => {
   const url = 'http://localhost:1';
-  const wrong = [{ url: 'ftp://x' }, { url, token: 7 }, { url, cursor: '1', last: 2 }, { url, bufferSize: 0 }, { url, resume: {} }, { url, onCursorExpired: 'maybe' }];
+  const wrong = [{ url: 'ftp://x' }, { url, token: 7 }, { url, cursor: '1', last: 2 }, { url, bufferSize: 0 }, { url, resume: {} }, { url, onCursorExpired: 'maybe' },
+    { url, parse: 'JSON' }];
   // A page has an address, which is that of the server where none is given, and a place for its cursor.
   if (globalThis.document === undefined) wrong.push({}, { url, resume: 'key' });
   for (const options of wrong) assert.throws(() => connect(options), TypeError, JSON.stringify(options));
@@ -178,4 +182,6 @@ test('a row is named by its subject, by a field, or by several, and only its own
   rows.define({ prefix: 'shop.item', key: ['order'], removes: [], columns: [] });
   assert.equal(rows.keyOf({ payload: { order: 7 } }), 7);
   assert.throws(() => rows.keyOf({ payload: {} }), { code: 'bad_key' });
+  rows.define({ prefix: 'shop.item', key: ['order', 'line'], removes: [], columns: [] });
+  assert.equal(rows.keyOf({ payload: { order: 7n, line: 1 } }), '["7",1]');
 });
