@@ -3,7 +3,7 @@
 
 import { cursorOf } from './cursor.js';
 import { subjectOf } from './credentials.js';
-import { CursorInvalidError, MismatchError, NetworkError, TimeoutError } from './errors.js';
+import { MismatchError, NetworkError, TimeoutError } from './errors.js';
 import { Liveness } from './liveness.js';
 import { Recovery } from './recovery.js';
 import { NEW_STATE, isRunning, isWaiting } from './state.js';
@@ -161,7 +161,7 @@ export class Stream {
   }
 
   #open(kind, hooks) {
-    const selection = this.#subscription.selection();
+    const selection = this.#subscription.selection(kind === 'websocket');
     return openTransport(kind, this.#context, { token: this.#token, selection }, hooks);
   }
 
@@ -177,13 +177,12 @@ export class Stream {
   #expectHello(hellos) {
     this.#hellosDue = hellos;
     clearTimeout(this.#timer);
-    const late = () => this.#lost(new TimeoutError('The server did not answer in time.', { code: 'timeout' }));
-    this.#timer = setTimeout(late, HELLO_MS);
+    this.#timer = setTimeout(() => this.#lost(new TimeoutError('The server did not answer in time.', { code: 'timeout' })), HELLO_MS);
   }
 
-  #resubscribe() {
+  #resubscribe(selection = this.#subscription.selection()) {
     this.#expectHello(this.#hellosDue + 1);
-    this.#transport.send({ op: 'subscribe', ...this.#subscription.selection() });
+    this.#transport.send({ op: 'subscribe', ...selection });
   }
 
   /** A WebSocket that was opened beside the stream takes its place. */
@@ -249,21 +248,23 @@ export class Stream {
   #onHello(frame) {
     this.#hellosDue -= 1;
     if (this.#hellosDue > 0) return;
+    const [{ kind }, isNew] = [this.#transport, this.#connectedAt === null];
+    const again = isNew && kind === 'websocket' ? this.#subscription.rereading() : null;
+    if (again !== null) return this.#resubscribe(again);
     clearTimeout(this.#timer);
-    const { kind } = this.#transport;
-    const [isNew, resumed] = [this.#connectedAt === null, this.#subscription.begin(frame.cursor)];
+    const resumed = this.#subscription.begin(frame.cursor);
     this.#connectedAt ??= performance.now();
     this.#recovery.connected();
     this.#isLive = false;
     this.#choice.worked(kind);
     this.#liveness.start(frame.heartbeat_ms ?? null);
     this.#upgrade.plan(kind);
-    const { latencyMs } = this.#state;
-    this.#set({ ...NEW_STATE, status: 'catching_up', transport: kind, view: frame.view ?? null, cursor: this.place, head: frame.head ?? null, latencyMs });
+    const [{ latencyMs }, { view = null, head = null }] = [this.#state, frame];
+    this.#set({ ...NEW_STATE, status: 'catching_up', transport: kind, view, cursor: this.place, head, latencyMs });
     if (kind === 'sse') this.#syncOverHttp();
     else if (isNew) this.#syncs.resend((sync) => this.#transport.send(sync));
     else this.#syncs.resendMissed((sync) => this.#transport.send(sync));
-    this.#sink.subscribed({ cursor: frame.cursor, head: frame.head ?? null, oldest: frame.oldest ?? null, resumed });
+    this.#sink.subscribed({ cursor: frame.cursor, head, oldest: frame.oldest ?? null, resumed });
     this.#endWaiting('resolve');
   }
 
@@ -337,8 +338,7 @@ export class Stream {
     if (connectedAt !== null) this.#recovery.lasted(performance.now() - connectedAt);
     else if (kind !== undefined && isUnreached) this.#choice.missed(kind);
     this.#disconnect();
-    const canRenew = this.#token !== null && this.#context.credentials.canRenew;
-    const what = this.#recovery.decide(error, canRenew);
+    const what = this.#recovery.decide(error, this.#token !== null && this.#context.credentials.canRenew);
     if (what === 'wait') this.#wait(error);
     else if (what === 'relocate') this.#relocate(error);
     else if (what === 'renew') this.#renew(error);
@@ -364,7 +364,6 @@ export class Stream {
   }
 
   #relocate(error) {
-    if (error instanceof CursorInvalidError && this.#subscription.stepBack()) return this.#wait(error);
     const start = this.#sink.placeLost(error, this.place);
     if (!this.isRunning) return;
     if (start === null) return this.#fail(error);

@@ -45,12 +45,19 @@ export class Subscription {
     this.#doubts = false;
   }
 
-  /** The parameters to subscribe with now. */
-  selection() {
+  /** The parameters to subscribe with now. With `isPlaceAsked` they name the place itself, so that the server says if it is of another history. */
+  selection(isPlaceAsked = false) {
     const { verified } = this.#ledger;
-    const place = this.#doubts && verified !== null ? verified : this.#ledger.resumePoint(this.#place);
+    const known = isPlaceAsked ? this.#place : this.#ledger.resumePoint(this.#place);
+    const place = this.#doubts && verified !== null ? verified : known;
     this.#asked = { place, rereads: place !== null && place !== this.#place };
     return place === null ? { ...this.filter, ...this.#start } : { ...this.filter, cursor: place };
+  }
+
+  /** The server knows the place: the parameters to read again what no heartbeat has confirmed, or null if there is nothing of that. */
+  rereading() {
+    if (this.#doubts || this.#asked.rereads || this.#ledger.resumePoint(this.#place) === this.#place) return null;
+    return this.selection();
   }
 
   /** The subscription that was asked for last begins behind `cursor`. True if it goes on where the stream was. */
@@ -89,13 +96,6 @@ export class Subscription {
     const expected = heartbeat?.events === undefined ? null : { events: heartbeat.events, check: heartbeat.check };
     const resumesFrom = this.#ledger.verified ?? this.#place;
     return { reason, expected, received: this.#ledger.tally, resumesFrom, complete: this.#ledger.isComplete };
-  }
-
-  /** A place that the server does not know may have been garbled on its way. True if an earlier one is left to try, which is next then. */
-  stepBack() {
-    if (this.#ledger.verified === null || this.#asked.place === this.#ledger.verified) return false;
-    this.#doubts = true;
-    return true;
   }
 
   /** Resolves once the place is at or behind this seq. */

@@ -9,5 +9,4 @@ export const NODE_ONLY_FILES = {
 };
 
 /** Single tests of files that run in both, by file and name. */
-export const NODE_ONLY_TESTS = {
-};
+export const NODE_ONLY_TESTS = {};

@@ -9,7 +9,7 @@ import { NODE_ONLY_FILES, NODE_ONLY_TESTS } from './node_only.js';
 import { startWeb } from './web.js';
 
 /** Beyond it a file hangs. */
-const FILE_MS = 90_000;
+const FILE_MS = 180_000;
 /** Browsers that run beside each other. A browser opens few connections to one address, so they share none. */
 const LANES = 2;
 

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 
-const START_MS = 30_000;
+const START_MS = 90_000;
 const PSQL_MS = 30_000;
 const NO_LIMITS = ['public', 'private', 'connect', 'append', 'chat', 'snapshot'].map((name) => `${name}=1000000/s`).join(',');
 /** Where the tests of the browser come from. */
@@ -115,7 +115,10 @@ export function freePort() {
 function readUntil(child, pattern) {
   return new Promise((resolve, reject) => {
     let [out, errors] = ['', ''];
-    const fail = (why) => reject(new Error(`${why}\n${out}${errors}`));
+    const fail = (why) => {
+      child.kill('SIGTERM');
+      reject(new Error(`${why}\n${out}${errors}`));
+    };
     const timer = setTimeout(() => fail('the server did not start in time'), START_MS);
     child.once('exit', (code) => fail(`the server ended with ${code}`));
     child.stderr.on('data', (bytes) => { errors = (errors + bytes).slice(-4000); });
