@@ -4,6 +4,7 @@
 import { cursorOf } from './cursor.js';
 import { subjectOf } from './credentials.js';
 import { MismatchError, NetworkError, TimeoutError } from './errors.js';
+import { placeRefusal } from './place.js';
 import { Liveness } from './liveness.js';
 import { Recovery } from './recovery.js';
 import { NEW_STATE, isRunning, isWaiting } from './state.js';
@@ -161,7 +162,7 @@ export class Stream {
   }
 
   #open(kind, hooks) {
-    const selection = this.#subscription.selection(kind === 'websocket');
+    const selection = this.#subscription.selection();
     return openTransport(kind, this.#context, { token: this.#token, selection }, hooks);
   }
 
@@ -180,9 +181,9 @@ export class Stream {
     this.#timer = setTimeout(() => this.#lost(new TimeoutError('The server did not answer in time.', { code: 'timeout' })), HELLO_MS);
   }
 
-  #resubscribe(selection = this.#subscription.selection()) {
+  #resubscribe() {
     this.#expectHello(this.#hellosDue + 1);
-    this.#transport.send({ op: 'subscribe', ...selection });
+    this.#transport.send({ op: 'subscribe', ...this.#subscription.selection() });
   }
 
   /** A WebSocket that was opened beside the stream takes its place. */
@@ -248,10 +249,10 @@ export class Stream {
   #onHello(frame) {
     this.#hellosDue -= 1;
     if (this.#hellosDue > 0) return;
-    const [{ kind }, isNew] = [this.#transport, this.#connectedAt === null];
-    const again = isNew && kind === 'websocket' ? this.#subscription.rereading() : null;
-    if (again !== null) return this.#resubscribe(again);
+    const [{ kind }, isNew, attempt] = [this.#transport, this.#connectedAt === null, this.#attempt];
     clearTimeout(this.#timer);
+    // A stream that begins before the place may go on in another history without a word.
+    placeRefusal(this.#context.request, isNew ? this.#subscription.unaskedPlace : null).then((refusal) => refusal !== null && attempt === this.#attempt && this.#lost(refusal));
     const resumed = this.#subscription.begin(frame.cursor);
     this.#connectedAt ??= performance.now();
     this.#recovery.connected();

@@ -45,19 +45,17 @@ export class Subscription {
     this.#doubts = false;
   }
 
-  /** The parameters to subscribe with now. With `isPlaceAsked` they name the place itself, so that the server says if it is of another history. */
-  selection(isPlaceAsked = false) {
+  /** The parameters to subscribe with now. */
+  selection() {
     const { verified } = this.#ledger;
-    const known = isPlaceAsked ? this.#place : this.#ledger.resumePoint(this.#place);
-    const place = this.#doubts && verified !== null ? verified : known;
+    const place = this.#doubts && verified !== null ? verified : this.#ledger.resumePoint(this.#place);
     this.#asked = { place, rereads: place !== null && place !== this.#place };
     return place === null ? { ...this.filter, ...this.#start } : { ...this.filter, cursor: place };
   }
 
-  /** The server knows the place: the parameters to read again what no heartbeat has confirmed, or null if there is nothing of that. */
-  rereading() {
-    if (this.#doubts || this.#asked.rereads || this.#ledger.resumePoint(this.#place) === this.#place) return null;
-    return this.selection();
+  /** The place, if the subscription began before it and the server was not asked for it; else null. */
+  get unaskedPlace() {
+    return this.#asked.rereads && !this.#doubts ? this.#place : null;
   }
 
   /** The subscription that was asked for last begins behind `cursor`. True if it goes on where the stream was. */
