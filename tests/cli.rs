@@ -8,7 +8,6 @@ mod dev;
 pub(crate) mod doctor;
 mod exit_codes;
 mod publish_command;
-mod readme;
 mod tail_command;
 mod tail_table;
 mod verify;

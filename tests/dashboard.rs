@@ -6,6 +6,8 @@ mod chromium;
 mod events;
 mod kept_tables;
 mod load;
+mod long_answers;
+mod lost_places;
 mod outages;
 mod own_page;
 mod views;

@@ -58,6 +58,8 @@ export interface ConnectOptions extends Subscription {
   /** A constructor as that of browsers, for Node before 22: that of the package `ws`. */
   WebSocket?: unknown;
   fetch?: typeof globalThis.fetch;
+  /** Makes values of the JSON that the server sends: frames, rows and answers. Default: `JSON.parse`, which rounds numbers beyond 2^53. What it throws counts as a frame that was garbled. */
+  parse?: (text: string) => unknown;
   /** How many events one iterator holds before reading stops. Default 1024. */
   bufferSize?: number;
   /** Milliseconds between two notifications of tables. Default: one animation frame in a page, 10 ms elsewhere. */
@@ -263,7 +265,7 @@ export interface Column {
 }
 
 /** Names a row: the subject; the value of a key of one field; the JSON array of the values of several. */
-export type RowKey = string | number | boolean | null;
+export type RowKey = string | number | bigint | boolean | null;
 
 export interface Inserted<Row> {
   readonly key: RowKey;

@@ -8,6 +8,19 @@ const PAGE = 200;
 /** Utterances of a conversation that are kept; older ones are dropped, and said to be. */
 const MOST_UTTERANCES = 1000;
 const LONGEST = 10_000;
+/** Characters of an answer that screen readers are told at once. */
+const MOST_SPOKEN = 1000;
+
+/** Utterances as they are shown, in order: the parts of one answer belong together. */
+function together(said) {
+  const groups = [];
+  for (const one of said) {
+    const before = groups.at(-1)?.at(-1);
+    if (one.answers && before?.answers === one.answers && before.final === false) groups.at(-1).push(one);
+    else groups.push([one]);
+  }
+  return groups;
+}
 
 export class ChatView {
   #session;
@@ -168,22 +181,24 @@ export class ChatView {
     if (this.talk.parentElement !== this.slot) this.slot.replaceChildren(this.talk);
     const said = [...this.#utterances.values()].sort((one, other) => one.position - other.position);
     const known = new Map([...this.talk.children].map((node) => [node.dataset.id, node]));
-    const nodes = said.map((one) => {
-      const node = known.get(one.id);
-      return node?.said === one ? node : this.#bubble(one);
+    const nodes = together(said).map((parts) => {
+      const node = known.get(parts[0].id);
+      const isSame = node?.parts?.length === parts.length && parts.every((one, at) => one === node.parts[at]);
+      return isSame ? node : this.#bubble(parts);
     });
     const cut = this.#wasCut ? [h('p', { class: 'muted notice', text: `Only the last ${MOST_UTTERANCES} are shown.` })] : [];
     this.talk.replaceChildren(...cut, ...nodes);
     if (isAtEnd) this.talk.scrollTop = this.talk.scrollHeight;
   }
 
-  #bubble(one) {
+  #bubble(parts) {
+    const [one, last] = [parts[0], parts.at(-1)];
     const isUser = (one.speaker ?? (one.answers ? 'bot' : 'user')) === 'user';
     const failed = { timeout: 'No answer came in time.', failed: 'The answer failed.' }[one.outcome];
     const head = h('header', {}, h('b', { text: one.name ?? one.speaker_name ?? (isUser ? 'You' : 'bot') }), h('time', { class: 'muted', datetime: one.said_at, title: fullTime(one.said_at), text: moment(one.said_at) }));
-    const typing = !isUser && one.final === false ? h('p', { class: 'muted', text: 'more follows …' }) : null;
-    const node = h('article', { class: `bubble ${isUser ? 'user' : 'bot'}`, data: { id: one.id } }, head, h('p', { class: 'said', text: one.text }), typing, failed ? h('p', { class: 'problem', text: failed }) : null);
-    return Object.assign(node, { said: one });
+    const typing = !isUser && last.final === false ? h('p', { class: 'muted', text: 'more follows …' }) : null;
+    const node = h('article', { class: `bubble ${isUser ? 'user' : 'bot'}`, data: { id: one.id } }, head, h('p', { class: 'said', text: parts.map(({ text }) => text).join('') }), typing, failed ? h('p', { class: 'problem', text: failed }) : null);
+    return Object.assign(node, { parts });
   }
 
   #key(event) {
@@ -229,7 +244,7 @@ export class ChatView {
     this.#drawList();
     this.#drawTalk();
     this.talk.scrollTop = this.talk.scrollHeight;
-    announce(said.at(-1)?.text ?? '');
+    announce(said.slice(1).map(({ text }) => text).join('').slice(0, MOST_SPOKEN));
   }
 
   key() {

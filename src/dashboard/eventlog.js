@@ -116,8 +116,9 @@ export class EventLog {
 
   /** The place is of no use any more. In another history the seqs begin anew, so what was shown says nothing of it. */
   #lost(gap) {
+    const after = this.items.at(-1)?.at ?? null;
     if (gap.code === 'cursor_invalid') Object.assign(this, { items: [], base: 0, isAtStart: true });
-    this.#changed({ gap });
+    this.#changed({ gap: { code: gap.code, after } });
   }
 
   #settled() {
@@ -193,7 +194,7 @@ export class EventLog {
     this.#end = 'earliest';
     this.isAtStart = true;
     this.#again = true;
-    this.#changed({ gap: { code: 'cursor_expired', oldest: error.oldest } });
+    this.#changed({ gap: { code: 'cursor_expired', after: this.items.at(-1)?.at ?? null } });
   }
 
   #page(cursor, limit) {

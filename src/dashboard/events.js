@@ -206,8 +206,19 @@ export class EventsView {
       if (this.#log.isSettled) this.#counted += 1;
       if (this.#isPaused) this.#since += 1;
     }
-    if (gap) this.#notice = gap.code === 'cursor_expired' ? 'Older events are no longer kept: this is the oldest.' : 'The database has another history: this is its beginning.';
+    if (gap) this.#lost(gap);
     this.#render();
+  }
+
+  /** Events between what is shown and what comes next are gone, or what is shown says nothing of what comes. */
+  #lost({ code, after }) {
+    if (code === 'cursor_expired') {
+      this.#notice = after === null ? 'Older events are no longer kept: this is the oldest.' : `Events after ${clock(after)} are missing: retention removed them before they were read.`;
+      return;
+    }
+    this.#notice = 'The database has another history: this is its beginning.';
+    this.#since = 0;
+    this.#inspector.close();
   }
 
   #redraw() {

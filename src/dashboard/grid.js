@@ -1,6 +1,7 @@
 // A table of rows with columns: sorted, filtered, drawn only where one sees it. A value that changes flashes.
 
 import { h, say } from './dom.js';
+import { ExactNumber } from './exact.js';
 import { IS_TIME, moment, plain, shortId } from './format.js';
 import { VirtualList } from './virtual.js';
 
@@ -15,7 +16,7 @@ const LONGEST = 160;
 const REST_AFTER_SORT = 8;
 const FLASH_MS = 900;
 
-const isNumeric = (value) => typeof value === 'number' || (typeof value === 'string' && value !== '' && /^-?\d+(\.\d+)?$/.test(value));
+const isNumeric = (value) => typeof value === 'number' || value instanceof ExactNumber || (typeof value === 'string' && value !== '' && /^-?\d+(\.\d+)?$/.test(value));
 const isTime = (value) => typeof value === 'string' && IS_TIME.test(value);
 
 function compare(one, other) {

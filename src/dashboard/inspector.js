@@ -2,6 +2,7 @@
 
 import { cursorOf } from './client.js';
 import { copy, h, icon, iconButton, toast } from './dom.js';
+import { ExactNumber } from './exact.js';
 import { MOST_LEVELS, count, fullTime, isTooDeep } from './format.js';
 
 /** Lines of a payload that are shown at first. A payload may have 256 KiB. */
@@ -12,8 +13,9 @@ const INDENT = '  ';
 function* linesOf(value, indent = '', name = null, comma = '') {
   const begin = name === null ? [['', indent]] : [['', indent], ['json-name', JSON.stringify(name)], ['', ': ']];
   const isList = Array.isArray(value);
-  const entries = value !== null && typeof value === 'object' ? (isList ? value.map((one) => [null, one]) : Object.entries(value)) : null;
-  if (entries === null) yield [...begin, [`json-${value === null ? 'null' : typeof value}`, JSON.stringify(value)], ['', comma]];
+  const isExact = value instanceof ExactNumber;
+  const entries = value !== null && typeof value === 'object' && !isExact ? (isList ? value.map((one) => [null, one]) : Object.entries(value)) : null;
+  if (entries === null) yield [...begin, [`json-${value === null ? 'null' : isExact ? 'number' : typeof value}`, JSON.stringify(value)], ['', comma]];
   else if (indent.length > INDENT.length * MOST_LEVELS) yield [...begin, ['json-null', `… nested deeper than ${count(MOST_LEVELS)} levels`], ['', comma]];
   else if (entries.length === 0) yield [...begin, ['', `${isList ? '[]' : '{}'}${comma}`]];
   else {

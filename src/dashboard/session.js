@@ -1,6 +1,7 @@
 // Who is looking: the token (in memory alone), the view that it opens, and the connections of the page.
 
 import { connect } from './client.js';
+import { parseExact } from './exact.js';
 
 /** What the views of trading and chat follow. One connection carries it, and tells how the server is. */
 const APPLICATION_TYPES = 'trade.*,order.*,snapshot.*,chat.*';
@@ -34,6 +35,11 @@ export function tokenOfAddress() {
   }
 }
 
+/** The server has answered another connection of the page: these need not wait for their next try. */
+function wake(connections) {
+  for (const connection of connections) if (connection.state.status === 'waiting') connection.retry();
+}
+
 export class Session {
   #token = null;
   #feeds = new Set();
@@ -47,7 +53,7 @@ export class Session {
 
   constructor(token) {
     this.#token = token;
-    this.main = connect({ token, type: APPLICATION_TYPES, cursor: 'latest', onCursorExpired: 'latest' });
+    this.main = connect({ token, type: APPLICATION_TYPES, cursor: 'latest', onCursorExpired: 'latest', parse: parseExact });
     this.#stream();
     this.main.on('state', (state) => this.#stateChanged(state));
     this.main.on('gap', () => this.#tell('reload'));
@@ -84,14 +90,20 @@ export class Session {
     return this.#token !== null;
   }
 
+  /** True once the time is over for which the token was made. */
+  get hasEnded() {
+    return Boolean(this.me?.expires) && this.me.expires < Date.now();
+  }
+
   get isAdmin() {
     return this.me?.role === 'admin';
   }
 
   /** A stream of its own, for the list of events. It follows the session from the public view to the private one. */
   feed(subscription) {
-    const feed = connect({ token: this.#token, onCursorExpired: 'earliest', ...subscription });
+    const feed = connect({ token: this.#token, onCursorExpired: 'earliest', parse: parseExact, ...subscription });
     this.#feeds.add(feed);
+    feed.on('live', () => wake([this.main]));
     return {
       connection: feed,
       close: () => {
@@ -140,16 +152,17 @@ export class Session {
       this.me = { subject, role, expires: Date.parse(expires) };
       this.#tell('identity', { viewChanged: false });
     } catch (error) {
-      if (this.#token === token && error.status === 401) this.#tell('ask', 'refused');
+      if (this.#token === token && error.status === 401) this.#refused(error);
     }
   }
 
   #stateChanged(state) {
     if (state.status === 'failed' && state.error?.name === 'UnauthorizedError') this.#refused(state.error);
+    if (state.status === 'live') wake(this.#feeds);
     this.#tell('state', state);
   }
 
   #refused(error) {
-    if (this.#token !== null) this.#tell('ask', error.code === 'token_expired' ? 'expired' : 'refused');
+    if (this.#token !== null) this.#tell('ask', error.code === 'token_expired' || this.hasEnded ? 'expired' : 'refused');
   }
 }

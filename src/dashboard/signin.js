@@ -34,17 +34,20 @@ export class SignIn {
     const words = isPrivate ? `${me?.subject || '…'}` : 'Sign in';
     const before = isPrivate ? h('span', { class: 'visually-hidden', text: 'Signed in as ' }) : '';
     this.who.replaceChildren(icon('user'), before, h('span', { class: 'wide clip', text: words }), isPrivate && me?.role ? h('span', { class: 'badge wide', text: me.role }) : '');
-    this.who.title = me?.expires ? `The token ends ${new Date(me.expires).toLocaleString()}` : '';
+    this.who.title = me?.expires ? `The token ${this.#session.hasEnded ? 'ended' : 'ends'} ${new Date(me.expires).toLocaleString()}` : '';
   }
 
   open(reason) {
+    this.#drawWho();
     const [heading, words] = REASONS[reason] ?? REASONS.asked;
     const { me, isPrivate } = this.#session;
     if (this.dialog.open && this.dialog.dataset.reason === reason) return;
     this.dialog.dataset.reason = reason;
     this.#problem.textContent = '';
     const out = isPrivate ? button('Sign out', () => this.#session.end(), { data: { hook: 'sign-out' } }) : null;
-    const now = isPrivate && me?.expires ? h('p', { class: 'hint', text: `Signed in as ${me.subject} (${me.role}) until ${moment(me.expires)}.` }) : null;
+    const whose = this.#session.hasEnded ? 'The token of' : 'Signed in as';
+    const until = this.#session.hasEnded ? 'ended' : 'until';
+    const now = isPrivate && me?.expires ? h('p', { class: 'hint', text: `${whose} ${me.subject} (${me.role}) ${until} ${moment(me.expires)}.` }) : null;
     this.dialog.replaceChildren(h('form', { class: 'sheet', onsubmit: (event) => { event.preventDefault(); this.#submit(); } },
       h('header', {}, h('h2', { id: 'sign-in-title', text: heading }), iconButton('close', 'Close', () => this.dialog.close())),
       h('p', { class: 'hint', text: words }), now,

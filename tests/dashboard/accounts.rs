@@ -55,6 +55,25 @@ async fn a_token_that_expires_is_asked_for_and_the_place_is_kept() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_whose_token_has_ended_says_so_and_whose_it_was() {
+    let db = migrated_database().await;
+    let server = TestServer::ready(&db.url, &[]).await;
+    // Servers take a token for a minute longer than it says.
+    let earlier = Clock::fixed(std::time::SystemTime::now() - Duration::from_secs(7200));
+    let mint = Mint { subject: "vera", role: Role::Viewer, ttl: Duration::from_secs(60), issuer: None, audience: None };
+    let ended = mint.sign(&Secret::new(JWT_SECRET), &earlier).unwrap().expose().to_owned();
+    let Some(page) = Dashboard::open(server.address(), &format!("#token={ended}&view=events")).await else { return };
+    page.until("the dialog asks", "return document.querySelector('dialog[open]')?.dataset.reason === 'expired'").await;
+    page.says("sign-in", "The token of vera (viewer) ended").await;
+    page.enter("token", &ended).await;
+    page.says("sign-in", "This token has ended").await;
+    page.enter("token", &token(Role::Viewer, "vera")).await;
+    page.says("connection", "live").await;
+    page.end(true).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_token_is_told_and_another_one_is_asked_for() {
     let db = migrated_database().await;
     let server = TestServer::ready(&db.url, &[]).await;

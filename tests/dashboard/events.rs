@@ -54,6 +54,35 @@ async fn a_row_that_is_inserted_is_seen_filtered_and_looked_at() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn numbers_are_shown_and_copied_as_they_were_sent() {
+    let db = migrated_database().await;
+    let sql = db.client().await;
+    let server = TestServer::ready(&db.url, &[]).await;
+    let Some(page) = Dashboard::of_admin(server.address(), "events").await else { return };
+    page.says("connection", "live").await;
+    let payload = r#"{"large": 9007199254740993, "amount": 1.50, "tiny": 0.0000001, "list": [12345678901234567890.1234567890, -7]}"#;
+    // Nested deeper than a browser can go through value by value.
+    let deep = "('{\"large\": 9007199254740993, \"deep\": ' || repeat('[', 3000) || repeat(']', 3000) || '}')::jsonb";
+    let rows =
+        format!("insert into rowcast.events (type, payload) values ('job.deep', {deep}), ('job.priced', '{payload}')");
+    sql.batch_execute(&rows).await.unwrap();
+    page.says("events", "12345678901234567890.1234567890").await;
+    page.browser.click(".event:not([hidden])[data-seq=\"2\"]").await;
+    for number in ["9007199254740993,", "1.50", "0.0000001,", "12345678901234567890.1234567890,", "-7"] {
+        page.says("payload", number).await;
+    }
+    page.browser.run("navigator.clipboard.writeText = async (text) => { window.copied = text; }").await;
+    page.click("copy-payload").await;
+    page.until("it is copied", "return window.copied !== undefined").await;
+    let copied = page.browser.run("return window.copied.replaceAll(/\\s/g, '')").await;
+    let kept: String =
+        sql.query_one("select payload::text from rowcast.events where seq = 2", &[]).await.unwrap().get(0);
+    assert_eq!(copied, kept.replace(' ', ""));
+    page.end(false).await;
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_list_stands_still_while_one_reads_and_catches_up_without_losing_any() {
     let db = migrated_database().await;
     let sql = db.client().await;

@@ -37,6 +37,12 @@ impl RestartedServer {
         server
     }
 
+    /// The next start is on this database, as after a restore.
+    pub(crate) fn move_to(&mut self, url: &str) {
+        self.settings.retain(|(name, _)| name != "DATABASE_URL");
+        self.settings.push(("DATABASE_URL".to_owned(), url.to_owned()));
+    }
+
     pub(crate) fn start(&mut self) {
         let environment: Vec<_> = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         let child = binary(&["serve"], &environment).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();

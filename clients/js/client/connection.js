@@ -27,14 +27,15 @@ export class Connection {
 
   constructor(options = {}) {
     const { token = null, transports, batchMs } = options;
+    const parse = parserOf(options);
     this.#endpoint = new Endpoint(options.url);
     this.#credentials = new Credentials(token);
     const fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     const [endpoint, credentials] = [this.#endpoint, this.#credentials];
-    this.#api = new Api({ endpoint, credentials, fetch, closing: this.#closing });
+    this.#api = new Api({ endpoint, credentials, fetch, closing: this.#closing, parse });
     const request = (path, asked) => this.#api.request(path, asked);
     const { WebSocket = globalThis.WebSocket } = options;
-    const context = { endpoint, credentials, fetch, WebSocket, transports, api: this.#api, request, closed: closedError };
+    const context = { endpoint, credentials, fetch, parse, WebSocket, transports, api: this.#api, request, closed: closedError };
     const onState = () => this.#stateChanged();
     const { resume, onCursorExpired, bufferSize } = options;
     const start = startOf(options) ?? {};
@@ -163,6 +164,13 @@ export class Connection {
       this.#emitter.emit('state', this.#state);
     });
   }
+}
+
+/** What makes values of the JSON of the server. */
+function parserOf({ parse = JSON.parse }) {
+  if (typeof parse !== 'function') throw new TypeError('parse must be a function');
+  // The text alone: a second argument would be something else to JSON.parse.
+  return (text) => parse(text);
 }
 
 /** Where a subscription shall begin; null if it does not say. */

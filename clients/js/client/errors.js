@@ -99,10 +99,17 @@ const CODE_OF_CLOSE = {
 /** The error of an HTTP answer and its problem document, which may be missing. */
 export function errorOfAnswer(status, problem, { retryAfter = null, requestId = null } = {}) {
   const body = problem !== null && typeof problem === 'object' ? problem : {};
+  // Of an answer that was cut within its first line, a browser shows as its status what came of it.
+  if (status < 200 && body.code === undefined) return brokenOff();
   const code = typeof body.code === 'string' ? body.code : `http_${status}`;
   const Kind = BY_CODE[code] ?? BY_STATUS[status] ?? (status >= 500 ? UnavailableError : RowcastError);
   const message = body.detail ?? body.title ?? `The server answered ${status}.`;
   return new Kind(message, { ...body, code, status, retryAfter, requestId: body.request_id ?? requestId });
+}
+
+/** An answer of which not everything came. */
+export function brokenOff(cause) {
+  return new NetworkError('The answer broke off.', { code: 'network', cause });
 }
 
 /** The error of the end of a stream: a close code, and the `error` frame that came before it, if one did. */

@@ -64,7 +64,7 @@ export class TableRows {
   /** The key of the row of an event, or of a line of a snapshot. */
   keyOf({ subject, payload }) {
     const { key } = this.#definition;
-    const name = key === 'subject' ? subject : key.length === 1 ? plain(payload[key[0]]) : JSON.stringify(key.map((field) => payload[field]));
+    const name = key === 'subject' ? subject : key.length === 1 ? plain(payload[key[0]]) : textOf(key.map((field) => payload[field]));
     if (name !== undefined) return name;
     const lacks = key === 'subject' ? 'its subject' : key[0];
     throw new InvalidError(`A row of ${this.name} lacks ${lacks}, which names it: give its key as an option.`, { code: 'bad_key' });
@@ -105,7 +105,12 @@ export class TableRows {
 
 /** A value that a `Map` finds again; objects and arrays by their text. */
 function plain(value) {
-  return value !== null && typeof value === 'object' ? JSON.stringify(value) : value;
+  return value !== null && typeof value === 'object' ? textOf(value) : value;
+}
+
+/** JSON, also of a BigInt, which an application's own `parse` may make. */
+function textOf(value) {
+  return JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? String(one) : one));
 }
 
 /** Of two values of JSON. */

@@ -2,7 +2,7 @@
 
 import { problemOf, retryAfterOf } from './answer.js';
 import { Backoff } from './backoff.js';
-import { ClosedError, NetworkError, TimeoutError, errorOfAnswer, unreachable } from './errors.js';
+import { ClosedError, NetworkError, TimeoutError, brokenOff, errorOfAnswer, unreachable } from './errors.js';
 import { pause, timeLimit } from './waits.js';
 
 const REQUEST_MS = 30_000;
@@ -19,12 +19,19 @@ export class Api {
   #credentials;
   #fetch;
   #closing;
+  #parse;
 
-  constructor({ endpoint, credentials, fetch, closing }) {
+  constructor({ endpoint, credentials, fetch, closing, parse }) {
+    this.#parse = parse;
     this.#closing = closing;
     this.#endpoint = endpoint;
     this.#credentials = credentials;
     this.#fetch = fetch;
+  }
+
+  /** A text of JSON as a value, as the application wants it. */
+  parse(text) {
+    return this.#parse(text);
   }
 
   /** The JSON of an answer; null of one without. */
@@ -73,7 +80,10 @@ export class Api {
     try {
       const answer = await this.open(path, { ...options, signal: limit.signal });
       const text = await limit.guard(answer.text());
-      return text === '' ? null : JSON.parse(text);
+      if (text !== '') return this.#parse(text);
+      // A browser takes headers that were cut for whole ones, and then there is no body.
+      if (answer.status !== 204) throw brokenOff();
+      return null;
     } finally {
       limit.stop();
     }

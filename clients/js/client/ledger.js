@@ -79,13 +79,13 @@ export class Ledger {
     const isAhead = (seqOf(heartbeat.cursor) ?? 0) >= this.#lastSeq;
     const isTold = heartbeat.events !== undefined;
     if (!isAhead || (isTold && (heartbeat.events !== this.#events || heartbeat.check !== this.#check))) return false;
-    this.#confirm(heartbeat.cursor);
+    this.#confirmUpTo(heartbeat.cursor);
     return true;
   }
 
-  /** Nothing else was sent up to here. With nothing in doubt there is no reason to read again what the filter left out. */
-  pass(cursor) {
-    if (this.#unverified.length === 0) this.#verified = cursor;
+  /** Nothing else was sent up to here. That holds without a heartbeat only where no frame can be lost: over server-sent events. */
+  pass(cursor, isVerifiable) {
+    if (!isVerifiable && this.#unverified.length === 0) this.#verified = cursor;
   }
 
   /** The next subscription begins somewhere else: nothing that was handed on is expected again. */
@@ -99,6 +99,18 @@ export class Ledger {
     this.#repeats = this.#rereadTo = null;
     this.#isReread = false;
     this.#isComplete = true;
+  }
+
+  /** Both sides agree up to here. Events that were handed on before and lie behind it are still to come again. */
+  #confirmUpTo(cursor) {
+    const seq = seqOf(cursor) ?? 0;
+    const rest = this.#repeats === null ? [] : this.#unverified.filter((one) => seqOf(one) > seq);
+    if (rest.length === 0) return this.#confirm(cursor);
+    this.#verified = this.#rereadTo = cursor;
+    this.#unverified = rest;
+    this.#repeats = new Set(rest.filter((one) => this.#repeats.has(one)));
+    if (this.#repeats.size === 0) this.#repeats = this.#rereadTo = null;
+    return undefined;
   }
 
   /** One more event came of those that are read again. Behind the last of them the stream goes on as ever. */

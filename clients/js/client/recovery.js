@@ -17,6 +17,7 @@ export class Recovery {
   #renewals = 0;
   /** A refused token is replaced once; then it takes a connection that holds until the next one is. */
   #isRenewed = false;
+  #isRelocated = false;
 
   drained(ms) {
     this.#drainMs = ms ?? 0;
@@ -39,8 +40,16 @@ export class Recovery {
 
   /** A heartbeat agreed, so many milliseconds after the `hello`. Soon after it this says little: a server may be good for a moment each time. */
   agreed(ms) {
-    this.#isRenewed = false;
+    this.#isRenewed = this.#isRelocated = false;
     this.lasted(ms);
+  }
+
+  /** Another place was chosen. True if it may be tried at once: the server has answered, so the pauses before say nothing. Only the first time, until a
+   *  connection holds. */
+  relocated() {
+    const isFirst = !this.#isRelocated;
+    this.#isRelocated = true;
+    return isFirst;
   }
 
   lasted(ms) {

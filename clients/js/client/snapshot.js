@@ -61,7 +61,7 @@ async function readLines({ api, names, signal }, onRow) {
       if (rest.length > MAX_LINE_CHARS) throw new RangeError('a row of the snapshot is too long');
       for (const line of lines) {
         if (line === '') continue;
-        const row = JSON.parse(line);
+        const row = api.parse(line);
         if (row.cursor !== undefined && row.table === undefined) return row.cursor;
         onRow(row);
         rowsRead += 1;

@@ -12,14 +12,16 @@ export class SseTransport {
   kind = 'sse';
   isVerifiable = false;
   #hooks;
+  #parse;
   #abort = new AbortController();
   #view;
   #errorFrame = null;
   #opened = false;
 
   /** `onFrame(frame)`, `onGarbled()`, `onEnd(error, {opened})`, and `room()`: null, or a promise of room. */
-  constructor({ fetch, url, token }, hooks) {
+  constructor({ fetch, url, token, parse }, hooks) {
     this.#hooks = hooks;
+    this.#parse = parse;
     this.#view = token === null ? 'public' : 'private';
     this.#run(fetch, url, token).then(
       (error) => this.#end(error),
@@ -67,7 +69,7 @@ export class SseTransport {
     if (data !== null) {
       let content;
       try {
-        content = JSON.parse(data);
+        content = this.#parse(data);
       } catch {
         return hooks.onGarbled();
       }

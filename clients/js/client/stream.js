@@ -3,7 +3,8 @@
 
 import { cursorOf } from './cursor.js';
 import { subjectOf } from './credentials.js';
-import { CursorInvalidError, MismatchError, NetworkError, TimeoutError } from './errors.js';
+import { MismatchError, NetworkError, TimeoutError } from './errors.js';
+import { placeRefusal } from './place.js';
 import { Liveness } from './liveness.js';
 import { Recovery } from './recovery.js';
 import { NEW_STATE, isRunning, isWaiting } from './state.js';
@@ -177,8 +178,7 @@ export class Stream {
   #expectHello(hellos) {
     this.#hellosDue = hellos;
     clearTimeout(this.#timer);
-    const late = () => this.#lost(new TimeoutError('The server did not answer in time.', { code: 'timeout' }));
-    this.#timer = setTimeout(late, HELLO_MS);
+    this.#timer = setTimeout(() => this.#lost(new TimeoutError('The server did not answer in time.', { code: 'timeout' })), HELLO_MS);
   }
 
   #resubscribe() {
@@ -249,21 +249,23 @@ export class Stream {
   #onHello(frame) {
     this.#hellosDue -= 1;
     if (this.#hellosDue > 0) return;
+    const [{ kind }, isNew, attempt] = [this.#transport, this.#connectedAt === null, this.#attempt];
     clearTimeout(this.#timer);
-    const { kind } = this.#transport;
-    const [isNew, resumed] = [this.#connectedAt === null, this.#subscription.begin(frame.cursor)];
+    // A stream that begins before the place may go on in another history without a word.
+    placeRefusal(this.#context.request, isNew ? this.#subscription.unaskedPlace : null).then((refusal) => refusal !== null && attempt === this.#attempt && this.#lost(refusal));
+    const resumed = this.#subscription.begin(frame.cursor);
     this.#connectedAt ??= performance.now();
     this.#recovery.connected();
     this.#isLive = false;
     this.#choice.worked(kind);
     this.#liveness.start(frame.heartbeat_ms ?? null);
     this.#upgrade.plan(kind);
-    const { latencyMs } = this.#state;
-    this.#set({ ...NEW_STATE, status: 'catching_up', transport: kind, view: frame.view ?? null, cursor: this.place, head: frame.head ?? null, latencyMs });
+    const [{ latencyMs }, { view = null, head = null }] = [this.#state, frame];
+    this.#set({ ...NEW_STATE, status: 'catching_up', transport: kind, view, cursor: this.place, head, latencyMs });
     if (kind === 'sse') this.#syncOverHttp();
     else if (isNew) this.#syncs.resend((sync) => this.#transport.send(sync));
     else this.#syncs.resendMissed((sync) => this.#transport.send(sync));
-    this.#sink.subscribed({ cursor: frame.cursor, head: frame.head ?? null, oldest: frame.oldest ?? null, resumed });
+    this.#sink.subscribed({ cursor: frame.cursor, head, oldest: frame.oldest ?? null, resumed });
     this.#endWaiting('resolve');
   }
 
@@ -295,7 +297,7 @@ export class Stream {
 
   /** Everything up to here was sent; what the filter left out is passed by. */
   #passed(cursor) {
-    this.#subscription.advance(cursor);
+    this.#subscription.advance(cursor, this.#transport.isVerifiable);
     this.#sink.moved(this.place);
   }
 
@@ -337,8 +339,7 @@ export class Stream {
     if (connectedAt !== null) this.#recovery.lasted(performance.now() - connectedAt);
     else if (kind !== undefined && isUnreached) this.#choice.missed(kind);
     this.#disconnect();
-    const canRenew = this.#token !== null && this.#context.credentials.canRenew;
-    const what = this.#recovery.decide(error, canRenew);
+    const what = this.#recovery.decide(error, this.#token !== null && this.#context.credentials.canRenew);
     if (what === 'wait') this.#wait(error);
     else if (what === 'relocate') this.#relocate(error);
     else if (what === 'renew') this.#renew(error);
@@ -364,12 +365,12 @@ export class Stream {
   }
 
   #relocate(error) {
-    if (error instanceof CursorInvalidError && this.#subscription.stepBack()) return this.#wait(error);
     const start = this.#sink.placeLost(error, this.place);
     if (!this.isRunning) return;
     if (start === null) return this.#fail(error);
     this.#subscription.moveTo({ cursor: start });
-    this.#wait(error);
+    if (this.#recovery.relocated()) this.#connect();
+    else this.#wait(error);
   }
 
   #fail(error) {

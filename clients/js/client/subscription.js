@@ -25,7 +25,6 @@ export class Subscription {
     return this.#place;
   }
 
-
   get position() {
     return this.#place ?? this.#start.cursor ?? null;
   }
@@ -54,6 +53,11 @@ export class Subscription {
     return place === null ? { ...this.filter, ...this.#start } : { ...this.filter, cursor: place };
   }
 
+  /** The place, if the subscription began before it and the server was not asked for it; else null. */
+  get unaskedPlace() {
+    return this.#asked.rereads && !this.#doubts ? this.#place : null;
+  }
+
   /** The subscription that was asked for last begins behind `cursor`. True if it goes on where the stream was. */
   begin(cursor) {
     const isResumed = this.#place !== null;
@@ -70,11 +74,11 @@ export class Subscription {
   }
 
   /** Everything up to here was sent. */
-  advance(cursor) {
+  advance(cursor, isVerifiable) {
     const seq = seqOf(cursor) ?? -1;
     if (seq < this.#placeSeq) return;
     this.#move(cursor, seq);
-    this.#ledger.pass(cursor);
+    this.#ledger.pass(cursor, isVerifiable);
   }
 
   /** True if a heartbeat says the same as what came. */
@@ -90,13 +94,6 @@ export class Subscription {
     const expected = heartbeat?.events === undefined ? null : { events: heartbeat.events, check: heartbeat.check };
     const resumesFrom = this.#ledger.verified ?? this.#place;
     return { reason, expected, received: this.#ledger.tally, resumesFrom, complete: this.#ledger.isComplete };
-  }
-
-  /** A place that the server does not know may have been garbled on its way. True if an earlier one is left to try, which is next then. */
-  stepBack() {
-    if (this.#ledger.verified === null || this.#asked.place === this.#ledger.verified) return false;
-    this.#doubts = true;
-    return true;
   }
 
   /** Resolves once the place is at or behind this seq. */

@@ -1,6 +1,6 @@
 // Waits that have a limit in time and can be ended from outside.
 
-import { NetworkError, TimeoutError } from './errors.js';
+import { TimeoutError, brokenOff } from './errors.js';
 
 /** As an `AbortSignal`, for any number of listeners: everything of a connection that waits ends when it is closed. */
 export class Closing {
@@ -34,7 +34,7 @@ export function timeLimit(ms, signals) {
     signal: controller.signal,
     /** A body that breaks off fails with the reason why. */
     guard: (promise) => promise.catch((cause) => {
-      throw controller.signal.aborted ? controller.signal.reason : new NetworkError('The answer broke off.', { code: 'network', cause });
+      throw controller.signal.aborted ? controller.signal.reason : brokenOff(cause);
     }),
     stop() {
       clearTimeout(timer);

@@ -12,12 +12,14 @@ export class WebSocketTransport {
   isVerifiable = true;
   #socket;
   #hooks;
+  #parse;
   #errorFrame = null;
   #opened = false;
 
   /** `onFrame(frame)`, `onGarbled()`, `onEnd(error, {opened})`. */
-  constructor({ WebSocket, url, token }, hooks) {
+  constructor({ WebSocket, url, token, parse }, hooks) {
     this.#hooks = hooks;
+    this.#parse = parse;
     const protocols = token === null ? [PROTOCOL] : [PROTOCOL, `bearer.${token}`];
     try {
       this.#socket = new WebSocket(url, protocols);
@@ -62,7 +64,7 @@ export class WebSocketTransport {
     if (this.#hooks === null) return;
     let frame = null;
     try {
-      frame = typeof data === 'string' ? JSON.parse(data) : null;
+      frame = typeof data === 'string' ? this.#parse(data) : null;
     } catch {
       // Told below: a frame without JSON was garbled on its way.
     }

@@ -7,8 +7,12 @@ import { isEventFrame } from './support/frames.js';
 import { Record, impatient, next, open, within } from './support/record.js';
 import { mint, psql, serve, sharedServer } from './support/rowcast.js';
 
-const CUTS = 200;
-const CLIENTS = 20;
+/** Chromium opens WebSockets the later the more are being opened: 20 at once wait for seconds. */
+const CLIENTS = 12;
+/** A browser opens at most six connections of HTTP/1.1 to one address, and a client over server-sent events may need two at once. */
+const CLIENTS_OF_A_PROXY = 4;
+/** 200, and for each client a last one that may come to nothing, when everything was read before so many bytes were sent. */
+const CUTS = 200 + CLIENTS;
 const FAULTS = 40;
 const HEAD_BYTES = 32;
 /** A hello, a few events and a heartbeat or two. */
@@ -39,13 +43,15 @@ for (const transports of [['websocket'], ['sse'], ['websocket', 'sse']]) {
   test(`over ${transports.join(' and ')} ${CUTS} cuts after random bytes lose and repeat nothing`, async (t) => {
     const type = `cuts_${transports.join('_')}.written`;
     let cuts = 0;
-    const proxy = await startProxy(server.url, () => {
+    const faults = () => {
       if (cuts >= CUTS) return {};
       cuts += 1;
       return { cutAfter: Math.floor(Math.random() * MOST_BYTES), delayMs: Math.random() < 0.2 ? 5 : 0 };
-    });
-    t.after(() => proxy.close());
-    const records = Array.from({ length: CLIENTS }, () => new Record(impatient(open(t, { url: proxy.url, token, type, cursor: 'latest', transports }))));
+    };
+    const proxies = await Promise.all(Array.from({ length: CLIENTS / CLIENTS_OF_A_PROXY }, () => startProxy(server.url, faults)));
+    t.after(() => Promise.all(proxies.map((proxy) => proxy.close())));
+    const client = (_, n) => open(t, { url: proxies[n % proxies.length].url, token, type, cursor: 'latest', transports });
+    const records = Array.from({ length: CLIENTS }, client).map((connection) => new Record(impatient(connection)));
     // Before the first `hello` a client that begins at the end has no place to come back to.
     await Promise.all(records.map(({ connection }) => next(connection, 'subscribed')));
     await write(type, () => cuts >= CUTS);
@@ -109,6 +115,21 @@ test('a frame that was lost is found by the next heartbeat, asked for again and 
   assert.equal(report.complete, true);
   await record.count(6);
   assert.deepEqual(record.seqs, [...seqs.slice(0, 2), ...seqs.slice(3), seqs[2]]);
+});
+
+test('a frame that was lost before the stream was live is asked for again', async (t) => {
+  const type = 'dropped_early.written';
+  const writer = open(t, { url: server.url, token });
+  const { seq } = await writer.append({ type });
+  let dropped = 0;
+  const frame = (bytes) => (isEventFrame(bytes) && dropped++ === 0 ? null : bytes);
+  const proxy = await startProxy(server.url, () => ({ frame }));
+  t.after(() => proxy.close());
+  const connection = open(t, { url: proxy.url, token, type, cursor: 'earliest', transports: ['websocket'] });
+  const record = new Record(connection);
+  await next(connection, 'live');
+  await record.count(1);
+  assert.deepEqual(record.seqs, [seq]);
 });
 
 test('garbled bytes and lost frames: in the end each real event was handed out once', async (t) => {

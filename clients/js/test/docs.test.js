@@ -89,6 +89,11 @@ test('the package that npm packs can be installed and runs', async () => {
   assert.equal(out, 'true new\n');
 });
 
+test('the parser for exact numbers is printed as it is tested', () => {
+  const [, tested] = /^ *(parse: .*),?$/m.exec(readFileSync(new URL('numbers.test.js', import.meta.url), 'utf8'));
+  assert.ok(page.includes(`\n${tested}\n`), tested);
+});
+
 test('the page of one\'s own has 20 lines and does what it says', { skip }, async (t) => {
   const html = block('A page of your own', 'html');
   assert.ok(html.split('\n').filter((line) => line !== '').length <= 20, 'it grew');

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { startProxy } from './support/proxy.js';
 import { Record, next, open, within } from './support/record.js';
-import { hold, mint, psql, rowcast, startDev } from './support/rowcast.js';
+import { hold, mint, psql, rowcast, serve, startDev } from './support/rowcast.js';
 
 let server, token, oldest, trimmed;
 before(async () => {
@@ -85,6 +85,29 @@ for (const transports of [['websocket'], ['sse']]) {
     assert.deepEqual([...table.keys()].toSorted(), ['1', '2', '4', '5']);
   });
 }
+
+test('a history that has lost what no heartbeat had confirmed is told as another one', async (t) => {
+  const [original, restored] = ['original', 'restored'].map((name) => ({ ...server, database: server.database.replace(/\/[^/?]+(\?|$)/, `/${name}$1`) }));
+  for (const [name, { database }] of Object.entries({ original, restored })) {
+    await psql(server, `create database ${name}`);
+    await rowcast(['migrate', '--database-url', database]);
+  }
+  await psql(original, `insert into rowcast.events (type) select 'lost.written' from generate_series(1, 3)`);
+  await psql(restored, `insert into rowcast.events (type) values ('restored.written')`);
+  let node = await serve(original);
+  t.after(() => node.stop());
+  const text = new TextDecoder('latin1');
+  const proxy = await startProxy(node.url, () => ({ frame: (bytes) => (text.decode(bytes).includes('"op":"heartbeat"') ? null : bytes) }));
+  t.after(() => proxy.close());
+  const connection = open(t, { url: proxy.url, token, cursor: 'earliest', transports: ['websocket'], onCursorExpired: 'earliest' });
+  const record = new Record(connection);
+  await record.count(3);
+  const gap = next(connection, 'gap');
+  await node.kill();
+  node = await serve(restored, { port: node.port });
+  assert.equal((await gap).code, 'cursor_invalid');
+  await record.until((events) => events.at(-1).type === 'restored.written');
+});
 
 test('a stream that a transaction holds back is told as stalled, and why', async (t) => {
   const connection = open(t, { url: server.url, token, type: 'held.*', cursor: 'latest' });

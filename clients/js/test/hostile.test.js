@@ -1,37 +1,20 @@
 // What a server that is broken, or means harm, can do to the client: not much. It is played here, so no server is needed.
 
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { test } from 'node:test';
 import { problemOf } from '../client/answer.js';
 import { Recovery } from '../client/recovery.js';
 import { readSnapshot } from '../client/snapshot.js';
 import { TableRows } from '../client/fold.js';
-import { NetworkError, UnauthorizedError } from '../client/errors.js';
-import { WebSocket, next, open, within } from './support/record.js';
+import { NetworkError, UnauthorizedError, errorOfAnswer } from '../client/errors.js';
+import { play } from './support/played.js';
+import { next, open, within } from './support/record.js';
 
-const { WebSocketServer } = WebSocket;
 const id = (seq) => `0a6c7c1e-8f53-4c43-9a55-${String(seq).padStart(12, '0')}`;
 const cursor = (seq) => `${seq}.${id(seq).slice(-8)}`;
 const event = (seq, more = {}) => ({ seq, id: id(seq), at: '2026-01-01T00:00:00Z', type: 'shop.a.added', level: 'info', payload: { id: seq }, ...more });
 const hello = { op: 'hello', cursor: cursor(1), head: cursor(1), heartbeat_ms: 15_000, view: 'public' };
 const beat = (seq, events, check) => ({ op: 'heartbeat', cursor: cursor(seq), head: cursor(seq), events, check });
-
-/** A server of one test. `answer(request, response)` for HTTP, `greet(socket, number)` for each WebSocket. */
-async function play(t, answer, greet) {
-  const server = createServer(answer);
-  const told = { sockets: 0 };
-  if (greet) {
-    const sockets = new WebSocketServer({ server, handleProtocols: () => 'rowcast.v1' });
-    sockets.on('connection', (socket) => greet((frame) => socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame)), told.sockets++, socket));
-  }
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return Object.assign(told, { url: `http://127.0.0.1:${server.address().port}` });
-}
 
 const tablesOf = (...names) => JSON.stringify({ tables: names.map((name) => ({ table: name, prefix: name, key: ['id'], removes: [], columns: [] })) });
 
@@ -89,9 +72,22 @@ test('what is appended follows no redirect', async (t) => {
   });
   const server = await play(t, (_, response) => response.writeHead(307, { location: `${other.url}/v1/events` }).end());
   const connection = open(t, { url: server.url, token: 'x' });
-  await assert.rejects(connection.append({ type: 'a.b', payload: {} }), { code: 'redirected', status: 307 });
+  await assert.rejects(connection.append({ type: 'a.b', payload: {} }), { code: 'redirected' });
   assert.deepEqual(got, []);
   assert.deepEqual(await connection.request('/v1/events'), {});
+});
+
+test('an answer that ends behind its headers, or within its first line, is one that broke off', async (t) => {
+  let asked = 0;
+  const server = await play(t, (_, response) => {
+    asked += 1;
+    if (asked > 1) return response.end('{"seq":1,"id":"x"}');
+    return response.writeHead(201).end();
+  });
+  const connection = open(t, { url: server.url, token: 'x' });
+  assert.deepEqual(await connection.append({ type: 'a.b', payload: {} }), { seq: 1, id: 'x' });
+  assert.equal(asked, 2);
+  assert.equal(errorOfAnswer(20, null).name, 'NetworkError');
 });
 
 test('a snapshot with too many rows is given up where it has them', async () => {
@@ -104,7 +100,7 @@ test('a snapshot with too many rows is given up where it has them', async () => 
       rows += size;
     },
   });
-  const api = { request: async () => JSON.parse(tablesOf('shop.a')), open: async () => ({ body }) };
+  const api = { parse: JSON.parse, request: async () => JSON.parse(tablesOf('shop.a')), open: async () => ({ body }) };
   const read = readSnapshot({ api, tables: [table], given: () => ({}), signal: new AbortController().signal });
   await assert.rejects(read, { code: 'too_many_rows' });
   assert.ok(rows < 1_100_000, `${rows} rows were read`);
@@ -121,11 +117,15 @@ const tricks = {
     send({ op: 'drain', retry_ms: 0 });
     socket.close(1012);
   },
+  'a place that is said to be lost': (send, _, socket) => {
+    send({ op: 'error', code: 'cursor_expired', message: 'Trimmed.' });
+    socket.close(4410);
+  },
 };
 for (const [name, greet] of Object.entries(tricks)) {
   test(`${name}, each time, does not make the client come back many times a second`, async (t) => {
     const server = await play(t, (_, response) => response.writeHead(404).end(), greet);
-    const connection = open(t, { url: server.url, transports: ['websocket'] });
+    const connection = open(t, { url: server.url, transports: ['websocket'], onCursorExpired: 'earliest' });
     connection.on('event', () => {});
     await new Promise((resolve) => setTimeout(resolve, 4000));
     assert.ok(server.sockets > 1 && server.sockets <= 20, `${server.sockets} connections`);

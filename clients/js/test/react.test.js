@@ -1,28 +1,27 @@
-// The hooks, in React on a DOM in Node, against a real server.
+// The hooks, in React on a DOM, against a real server.
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { connect } from '../client.js';
+import { openDom } from './support/dom.js';
 import { WebSocket, within } from './support/record.js';
 import { mint, psql, sharedServer } from './support/rowcast.js';
 
-const libraries = await Promise.all([import('react'), import('react-dom/client'), import('happy-dom')]).catch((error) => error);
+const libraries = await Promise.all([import('react'), import('react-dom/client'), openDom()]).catch((error) => error);
 const skip = libraries instanceof Error ? `react, react-dom or happy-dom is not installed: ${libraries.message}` : false;
 
-let server, connection, hooks, React, createRoot, window;
+let server, connection, hooks, React, createRoot, dom;
 before(async () => {
   if (skip) return;
-  let Window;
-  [React, { createRoot }, { Window }] = libraries;
-  window = new Window();
-  Object.assign(globalThis, { window, document: window.document, IS_REACT_ACT_ENVIRONMENT: false });
+  [React, { createRoot }, dom] = libraries;
+  globalThis.IS_REACT_ACT_ENVIRONMENT = false;
   hooks = await import('../react.js');
   server = await sharedServer({ after: () => {} });
   connection = connect({ url: server.url, token: mint(server), cursor: 'latest', WebSocket });
 });
 after(() => {
   connection?.close();
-  window?.happyDOM.abort();
+  dom?.end();
 });
 
 /** Renders a component until the test ends; `until(fits)` resolves with what it rendered, once that fits. */
@@ -37,7 +36,7 @@ function render(t, useValue) {
     });
     return null;
   };
-  const root = createRoot(window.document.body.appendChild(window.document.createElement('div')));
+  const root = createRoot(document.body.appendChild(document.createElement('div')));
   root.render(React.createElement(React.StrictMode, null, React.createElement(Show)));
   t.after(() => root.unmount());
   const until = (fits) => {

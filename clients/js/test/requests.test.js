@@ -1,9 +1,9 @@
 // Appends, syncs, requests and their errors.
 
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { before, test } from 'node:test';
 import * as rowcastClient from '../client.js';
+import { play } from './support/played.js';
 import { startProxy } from './support/proxy.js';
 import { Record, next, open } from './support/record.js';
 import { mint, psql, serve, sharedServer } from './support/rowcast.js';
@@ -92,7 +92,7 @@ test('other routes answer with their JSON, and their errors are classes with wha
     assert.deepEqual({ name: error.name, code: error.code, status: error.status }, wanted);
     return true;
   });
-  await rejects(connection.request('/v1/nowhere'), { name: 'NotFoundError', code: 'not_found', status: 404 });
+  await rejects(connection.request(`/v1/trades/${crypto.randomUUID()}`), { name: 'NotFoundError', code: 'not_found', status: 404 });
   await rejects(connection.request('/v1/events', { query: { cursor: 'x' } }), { name: 'BadRequestError', code: 'bad_request', status: 400 });
   await rejects(connection.request('/v1/events', { query: { cursor: '999999999.00000000' } }), { name: 'CursorInvalidError', code: 'cursor_invalid', status: 400 });
   await rejects(connection.request('/v1/snapshot', { query: { table: 'public.none' } }), { name: 'NotFoundError', code: 'not_found', status: 404 });
@@ -116,15 +116,13 @@ test('a filter that makes no sense fails the subscription, and a good one goes o
 
 test('Retry-After is kept, and a request that is not safe to repeat is sent once', async (t) => {
   const asked = [];
-  const busy = createServer((request, answer) => {
+  const busy = await play(t, (request, answer) => {
     asked.push(`${request.method} ${request.headers['idempotency-key'] ?? ''} ${Date.now()}`);
     const isFirst = asked.length === 1;
     answer.writeHead(isFirst || request.method === 'PUT' ? 503 : 201, { 'retry-after': '1' });
     answer.end(isFirst ? '{"code":"database_busy","detail":"Too many."}' : '{"seq":1,"id":"x"}');
   });
-  await new Promise((resolve) => busy.listen(0, '127.0.0.1', resolve));
-  t.after(() => busy.close());
-  const connection = open(t, { url: `http://127.0.0.1:${busy.address().port}`, token });
+  const connection = open(t, { url: busy.url, token });
   assert.deepEqual(await connection.append({ type: 'a.b' }), { seq: 1, id: 'x' });
   assert.equal(asked.length, 2);
   const [[, firstKey, first], [, secondKey, second]] = asked.map((line) => line.split(' '));
@@ -137,7 +135,9 @@ test('Retry-After is kept, and a request that is not safe to repeat is sent once
 test('no server is a network error that names it, and says what may be the reason in a page of another origin', async (t) => {
   const connection = open(t, { url: 'http://127.0.0.1:9' });
   await assert.rejects(connection.request('/v1/me', { retries: 0 }), { name: 'NetworkError', code: 'network', message: /127\.0\.0\.1:9/ });
-  globalThis.location = { origin: 'http://localhost:5173', href: 'http://localhost:5173/' };
-  t.after(() => delete globalThis.location);
+  if (globalThis.location === undefined) {
+    globalThis.location = { origin: 'http://localhost:5173', href: 'http://localhost:5173/' };
+    t.after(() => delete globalThis.location);
+  }
   await assert.rejects(connection.request('/v1/me', { retries: 0 }), { message: /add that to ROWCAST_ALLOWED_ORIGINS/ });
 });

@@ -25,7 +25,7 @@ const level: Level = 'warn';
 const filter: Filter = { type: ['trade.*', 'note.added'], level, symbol: 'BTC-USD' };
 const options: ConnectOptions = {
   ...filter, url: new URL('https://db.example'), token: source, resume: store, onCursorExpired: 'latest', transports, WebSocket: class {}, bufferSize: 10,
-  batchMs: 5, fetch: globalThis.fetch, last: 10,
+  batchMs: 5, fetch: globalThis.fetch, last: 10, parse: (text: string): unknown => JSON.parse(text),
 };
 const connection: Connection = connect(options);
 const off: () => void = connection.on('event', (event: RowcastEvent) => console.log(cursorOf(event), event.payload['text'], VERSION));

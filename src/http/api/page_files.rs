@@ -51,6 +51,7 @@ const DASHBOARD: &[Embedded] = embedded![
     "dom.js" SCRIPT,
     "eventlog.js" SCRIPT,
     "events.js" SCRIPT,
+    "exact.js" SCRIPT,
     "filter.js" SCRIPT,
     "format.js" SCRIPT,
     "inspector.js" SCRIPT,

@@ -1,12 +1,11 @@
 // Waits of the tests: for signals of a connection, with a deadline that names the signal that did not come.
 
-import { createRequire } from 'node:module';
 import { connect } from '../../client.js';
+import { WebSocket } from './websocket.js';
+
+export { WebSocket };
 
 const DEADLINE_MS = 40_000;
-
-/** The package `ws`, which Node needs before version 22. */
-export const WebSocket = createRequire(import.meta.url)('ws');
 
 /** A connection that ends with the test. */
 export function open(t, options) {
@@ -26,9 +25,12 @@ export function next(connection, name, fits = () => true) {
   }), `${name} did not come; the state is ${JSON.stringify(connection.state)}`, connection);
 }
 
-/** Does not wait for the next try: for tests of what a loss does, where many follow each other. */
+/** A browser that has seen many WebSockets fail within a moment lets the next ones wait for seconds. */
+const IMPATIENT_MS = 40;
+
+/** Waits hardly for the next try: for tests of what a loss does, where many follow each other. */
 export function impatient(connection) {
-  connection.on('state', ({ status: now }) => now === 'waiting' && connection.retry());
+  connection.on('state', ({ status: now }) => now === 'waiting' && setTimeout(() => connection.retry(), IMPATIENT_MS));
   return connection;
 }
 

@@ -9,9 +9,11 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 
-const START_MS = 30_000;
+const START_MS = 90_000;
 const PSQL_MS = 30_000;
 const NO_LIMITS = ['public', 'private', 'connect', 'append', 'chat', 'snapshot'].map((name) => `${name}=1000000/s`).join(',');
+/** Where the tests of the browser come from. */
+const ORIGINS = 'http://127.0.0.1:*';
 const repository = fileURLToPath(new URL('../../../../', import.meta.url));
 
 /** The server of this run. */
@@ -36,7 +38,7 @@ export async function startDev(flags = []) {
   // Postgres runs as another user where this is root, and passes through.
   chmodSync(folder, 0o711);
   const secret = randomBytes(32).toString('hex');
-  const settings = ['--listen', '127.0.0.1:0', '--jwt-secret', secret, '--public-stream', 'on', '--heartbeat', '200ms', '--rate-limits', NO_LIMITS];
+  const settings = ['--listen', '127.0.0.1:0', '--jwt-secret', secret, '--public-stream', 'on', '--heartbeat', '200ms', '--rate-limits', NO_LIMITS, '--allowed-origins', ORIGINS];
   const child = spawn(binary(), ['dev', '--dir', path.join(folder, 'dev'), ...settings, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], env: cleanEnvironment() });
   const lines = await readUntil(child, /^ready /m);
   const said = (name) => new RegExp(`^${name} +(.*)$`, 'm').exec(lines)[1];
@@ -50,7 +52,7 @@ export async function startDev(flags = []) {
 /** Another server on the same database, which a test may kill. With `port` it comes back at the same address. */
 export async function serve({ database, secret }, { port = 0, drain = '500ms', flags = [] } = {}) {
   const address = `127.0.0.1:${port === 0 ? await freePort() : port}`;
-  const settings = ['--listen', address, '--public-stream', 'on', '--heartbeat', '200ms', '--drain', drain, '--rate-limits', NO_LIMITS];
+  const settings = ['--listen', address, '--public-stream', 'on', '--heartbeat', '200ms', '--drain', drain, '--rate-limits', NO_LIMITS, '--allowed-origins', ORIGINS];
   const child = spawn(binary(), ['serve', ...settings, ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...cleanEnvironment(), DATABASE_URL: database, ROWCAST_JWT_SECRET: secret },
@@ -113,7 +115,10 @@ export function freePort() {
 function readUntil(child, pattern) {
   return new Promise((resolve, reject) => {
     let [out, errors] = ['', ''];
-    const fail = (why) => reject(new Error(`${why}\n${out}${errors}`));
+    const fail = (why) => {
+      child.kill('SIGTERM');
+      reject(new Error(`${why}\n${out}${errors}`));
+    };
     const timer = setTimeout(() => fail('the server did not start in time'), START_MS);
     child.once('exit', (code) => fail(`the server ended with ${code}`));
     child.stderr.on('data', (bytes) => { errors = (errors + bytes).slice(-4000); });
