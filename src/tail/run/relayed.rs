@@ -81,7 +81,7 @@ impl RelayedConnection {
         self.hand_out(tail, events).await?;
         // The events that a report tells of were written before it. If a read that began after the report brings none, they are lost.
         if let Some(due) = self.due.clone() {
-            if brought_none && due.newest > tail.memory.newest().unwrap_or(0) {
+            if brought_none && due.newest > tail.newest_or_trimmed() {
                 self.read_from_postgres(tail, due.head).await?;
             }
             self.move_head(tail, &due)?;
@@ -102,7 +102,7 @@ impl RelayedConnection {
     /// Hands events out, each after the one before it; reads from Postgres what is missing between them.
     async fn hand_out<R: Render>(&mut self, tail: &mut Tail<R>, events: Vec<Arrived>) -> Result<(), LostConnection> {
         let mut rows = Vec::with_capacity(events.len());
-        let mut newest = tail.memory.newest().unwrap_or(0);
+        let mut newest = tail.newest_or_trimmed();
         let mut head = tail.pages.position().head;
         for Arrived { event, previous } in events {
             if event.seq <= newest {
@@ -116,7 +116,7 @@ impl RelayedConnection {
                 self.read_from_postgres(tail, previous).await?;
                 head = tail.pages.position().head;
                 if event.seq <= head {
-                    newest = tail.memory.newest().unwrap_or(0);
+                    newest = tail.newest_or_trimmed();
                     continue;
                 }
             }
@@ -128,7 +128,7 @@ impl RelayedConnection {
 
     /// Moves the head to where a report says that it is, if everything that it tells of was handed out.
     fn move_head<R: Render>(&mut self, tail: &mut Tail<R>, report: &Report) -> Result<(), LostConnection> {
-        if report.newest > tail.memory.newest().unwrap_or(0) {
+        if report.newest > tail.newest_or_trimmed() {
             return Ok(());
         }
         if report.head > tail.pages.position().head {
@@ -184,6 +184,11 @@ fn advance<R: Render>(
 }
 
 impl<R: Render> Tail<R> {
+    /// The newest event that was handed out; or what retention has taken, if that is later and this node never saw it.
+    fn newest_or_trimmed(&self) -> i64 {
+        self.memory.newest().unwrap_or(0).max(self.pages.position().trimmed)
+    }
+
     /// Asks Postgres for the history that a report names, and resumes in it.
     async fn resume_at(&mut self, report: &Report) -> Result<i64, LostConnection> {
         let (client, connection_task) = within_limit(self.connector.connect()).await?;

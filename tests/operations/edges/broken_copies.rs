@@ -5,7 +5,7 @@ use rowcast::client::Start;
 
 use super::{Fleet, edge, follow, is_live, live_from, metric};
 use crate::support::restarted_server::RestartedServer;
-use crate::support::{TestServer, until};
+use crate::support::{TestServer, run, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_missing_in_redis_comes_from_postgres() {
@@ -150,5 +150,30 @@ async fn the_copy_keeps_its_length_and_its_bytes() {
     let (_, memory) = kept(&mut redis).await;
     assert!(memory < 8 << 20, "{memory} bytes of entries, of which 2 MB may stay and what one write adds");
     assert_eq!(got, fleet.committed().await);
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edge_that_begins_when_everything_is_trimmed_goes_on_from_there() {
+    let Some(fleet) = Fleet::start(&[]).await else { return };
+    fleet.write().await;
+    let newest = fleet.committed().await.last().copied().unwrap();
+    until("the node has the events", || async { metric(&fleet.node, "rowcast_tail_head").await >= newest }).await;
+    let trimmed = run(&["trim", "--before", &(newest + 1).to_string()], &[("DATABASE_URL", &fleet.db.url)]).await;
+    assert!(trimmed.status.success(), "{trimmed:?}");
+    let late = edge(&fleet.db, &fleet.redis, &[]).await;
+    live_from(&late, "redis").await;
+    let mut follower = follow(&late, Start::Latest);
+    is_live(&mut follower).await;
+    let (resets, gaps) =
+        (metric(&late, "rowcast_tail_resets_total").await, metric(&late, "rowcast_tail_gaps_total").await);
+    fleet.write().await;
+    let mut got = Vec::new();
+    fleet.follow_to_the_end(&mut follower, &mut got).await;
+    let later: Vec<i64> = fleet.committed().await.into_iter().filter(|seq| *seq > newest).collect();
+    assert_eq!((got, later.len()), (later.clone(), 42));
+    assert_eq!(metric(&late, "rowcast_tail_resets_total").await, resets, "nothing was taken for another history");
+    assert_eq!(metric(&late, "rowcast_tail_gaps_total").await, gaps, "and nothing was missing");
+    late.stop().await.unwrap();
     fleet.end().await;
 }
