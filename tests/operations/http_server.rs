@@ -222,7 +222,7 @@ async fn health_tells_what_it_sees() {
     assert_eq!(server.get("/health/live").await.body, "{\"status\":\"live\"}");
     crate::support::until("bells reach the tail", || async {
         let ready = server.get("/health/ready").await.json();
-        ready == serde_json::json!({ "status": "ready", "tail": { "hearing": "proven", "stalled": null } })
+        ready == serde_json::json!({ "status": "ready", "tail": { "hearing": "proven", "live_from": "postgres", "stalled": null } })
     })
     .await;
     let health = server.get("/health/db").await.json();

@@ -14,7 +14,7 @@ use rowcast::journal::{self, Budget, CurrentJournal, Cursor, Filter, JournalIden
 use rowcast::session::{Announcer, EventRun, ReadError, SendBudget, Start, StartPoint, Step, StreamReader};
 use rowcast::shutdown::Shutdown;
 use rowcast::tail::pages::{Limits, Load, Loaded, PAGE_SPAN, PageWriter, Pages, PostgresLoad};
-use rowcast::view::{PRIVATE, Views};
+use rowcast::view::{Known, PRIVATE, Redaction, Views};
 use tokio::sync::Semaphore;
 use tokio_postgres::Client;
 
@@ -85,8 +85,9 @@ impl ReaderNode {
             under_way: Arc::default(),
             most: Arc::default(),
         };
-        let (pages, writer) =
-            Pages::new(loads.clone(), Views::default(), Limits { hot_pages, ..Limits::within(256 << 20) });
+        // As on a node that has read the taxonomy, in which nothing is public.
+        let views = Views::new(Redaction::default(), Known { version: 1, ..Known::default() });
+        let (pages, writer) = Pages::new(loads.clone(), views, Limits { hot_pages, ..Limits::within(256 << 20) });
         let live = Announcer::new(pages, pool);
         let shutdown = Shutdown::new();
         tokio::spawn(Arc::clone(&live).run(shutdown.clone()));
