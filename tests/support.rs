@@ -302,6 +302,13 @@ impl TestServer {
         raw_http::request(self.address(), "GET", path, &[], b"").await
     }
 
+    /// The value of a metric without labels.
+    pub(crate) async fn metric(&self, name: &str) -> i64 {
+        let page = self.get("/metrics").await.body;
+        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no metric {name}")).parse().unwrap()
+    }
+
     /// Asks it to end; how it ended comes from [`Self::ended`].
     pub(crate) fn ask_to_stop(&mut self) {
         drop(self.stop.take());

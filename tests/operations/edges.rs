@@ -43,9 +43,14 @@ impl Fleet {
         let redis = TestRedis::start(&[]).await?;
         let db = migrated_database().await;
         let node = copying(&db, &redis, more).await;
+        Some(Self::around(db, redis, node, more).await)
+    }
+
+    /// With this node that copies, and an edge that reads Redis.
+    async fn around(db: TestDb, redis: TestRedis, node: TestServer, more: &[(&str, &str)]) -> Self {
         let edge = edge(&db, &redis, more).await;
         live_from(&edge, "redis").await;
-        Some(Self { writer: db.client().await, redis, node, edge, db })
+        Self { writer: db.client().await, redis, node, edge, db }
     }
 
     async fn write(&self) {
@@ -104,13 +109,6 @@ async fn live_from(server: &TestServer, source: &str) {
     .await;
 }
 
-/// A metric without labels.
-async fn metric(server: &TestServer, name: &str) -> i64 {
-    let page = server.get("/metrics").await.body;
-    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.unwrap_or_else(|| panic!("no metric {name}")).parse().unwrap()
-}
-
 /// Follows a server as an admin.
 fn follow(server: &TestServer, start: Start) -> Follower {
     let tokens = Tokens::fixed(Secret::new(token(Role::Admin, "root")));
@@ -131,16 +129,16 @@ async fn an_edge_hands_out_what_the_relay_has_copied() {
     let mut follower = follow(&fleet.edge, Start::Earliest);
     is_live(&mut follower).await;
     // It may have begun before the node had taken the lease.
-    let polls = metric(&fleet.edge, "rowcast_tail_polls_total").await;
+    let polls = fleet.edge.metric("rowcast_tail_polls_total").await;
     let mut got = Vec::new();
     for _ in 0..5 {
         fleet.write().await;
         fleet.follow_to_the_end(&mut follower, &mut got).await;
     }
     assert_eq!(got, fleet.committed().await);
-    assert_eq!(metric(&fleet.edge, "rowcast_tail_polls_total").await, polls, "an edge does not poll Postgres");
-    assert_eq!(metric(&fleet.edge, "rowcast_tail_gaps_total").await, 0);
-    assert_eq!(metric(&fleet.node, "rowcast_relay_events_total").await, i64::try_from(got.len()).unwrap());
+    assert_eq!(fleet.edge.metric("rowcast_tail_polls_total").await, polls, "an edge does not poll Postgres");
+    assert_eq!(fleet.edge.metric("rowcast_tail_gaps_total").await, 0);
+    assert_eq!(fleet.node.metric("rowcast_relay_events_total").await, i64::try_from(got.len()).unwrap());
     let mut redis = fleet.redis.connect().await;
     let entries: Vec<(String, Vec<(String, String)>)> =
         redis::cmd("XRANGE").arg("rowcast:{relay}:events").arg("-").arg("+").query_async(&mut redis).await.unwrap();

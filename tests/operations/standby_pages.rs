@@ -18,11 +18,6 @@ async fn append(client: &Client, many: i64, what: &str) {
     client.execute(sql, &[&many, &what]).await.unwrap();
 }
 
-async fn metric(server: &TestServer, name: &str) -> i64 {
-    let page = server.get("/metrics").await.body;
-    page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap().parse().unwrap()
-}
-
 /// Every event of a server, page by page, as type and seq.
 async fn backlog(server: &TestServer) -> Vec<(i64, String)> {
     let bearer = format!("Bearer {}", token(Role::Admin, "root"));
@@ -77,7 +72,7 @@ async fn a_standby_gives_what_it_has_and_the_primary_the_rest() {
     head_reaches(&standby, &writer).await;
     let server = server(&primary, &standby).await;
     assert_eq!(backlog(&server).await, table(&writer).await);
-    let given = metric(&server, "rowcast_replica_pages_total").await;
+    let given = server.metric("rowcast_replica_pages_total").await;
     assert!(given >= 12, "{given} of 15 pages came from the standby");
     // It is paused: what it has is still given, and all that came later is read from the primary.
     let client = connect(&standby.url()).await;
@@ -86,15 +81,15 @@ async fn a_standby_gives_what_it_has_and_the_primary_the_rest() {
         append(&writer, 3_000, "page.new").await;
         assert_eq!(backlog(&server).await, table(&writer).await);
     }
-    assert!(metric(&server, "rowcast_replica_pages_total").await > given);
-    assert!(metric(&server, "rowcast_replica_refused_total").await > 0);
+    assert!(server.metric("rowcast_replica_pages_total").await > given);
+    assert!(server.metric("rowcast_replica_refused_total").await > 0);
     // It goes on.
     client.batch_execute("select pg_wal_replay_resume()").await.unwrap();
     head_reaches(&standby, &writer).await;
     tokio::time::sleep(Duration::from_millis(700)).await;
-    let given = metric(&server, "rowcast_replica_pages_total").await;
+    let given = server.metric("rowcast_replica_pages_total").await;
     assert_eq!(backlog(&server).await, table(&writer).await);
-    assert!(metric(&server, "rowcast_replica_pages_total").await > given + 20);
+    assert!(server.metric("rowcast_replica_pages_total").await > given + 20);
     // It is frozen.
     standby.signal(Signal::SIGSTOP);
     assert_eq!(backlog(&server).await, table(&writer).await);
@@ -103,9 +98,9 @@ async fn a_standby_gives_what_it_has_and_the_primary_the_rest() {
     standby.promote().await;
     append(&connect(&standby.url()).await, 700, "page.stray").await;
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let given = metric(&server, "rowcast_replica_pages_total").await;
+    let given = server.metric("rowcast_replica_pages_total").await;
     assert_eq!(backlog(&server).await, table(&writer).await);
-    assert_eq!(metric(&server, "rowcast_replica_pages_total").await, given);
+    assert_eq!(server.metric("rowcast_replica_pages_total").await, given);
     node.stop().await.unwrap();
     server.stop().await.unwrap();
 }
@@ -130,6 +125,6 @@ async fn a_standby_of_a_lost_history_gives_nothing_of_it() {
     let got = backlog(&server).await;
     assert_eq!(got, table(&writer).await);
     assert!(got.iter().all(|(_, what)| what != "page.lost"));
-    assert!(metric(&server, "rowcast_replica_refused_total").await > 0);
+    assert!(server.metric("rowcast_replica_refused_total").await > 0);
     server.stop().await.unwrap();
 }

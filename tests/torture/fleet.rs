@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use self::parts::Fleet;
 use super::dice::Dice;
+use super::sessions::Received;
 use super::setting;
 use crate::stream::ws::token;
 use crate::support::{connect, connector};
@@ -28,23 +29,6 @@ const ROWS: u64 = 5;
 const KINDS: usize = 20;
 /// How long the clients may take for the rest when everything is mended.
 const CATCH_UP: Duration = Duration::from_secs(90);
-
-/// The events of a client or of the table, folded: equal only for the same events in the same order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Received {
-    count: u64,
-    chain: u64,
-    newest: i64,
-}
-
-impl Received {
-    fn take(&mut self, cursor: Cursor) {
-        let word = u64::try_from(cursor.seq).unwrap() ^ u64::from(cursor.tag.unwrap()) << 32;
-        self.count += 1;
-        self.chain = (self.chain.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.newest = cursor.seq;
-    }
-}
 
 /// What the clients of each kind must have: for each type, and at the end for all.
 type Expected = Arc<Vec<Received>>;

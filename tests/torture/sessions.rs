@@ -49,14 +49,14 @@ fn fold(chain: u64, cursor: Cursor) -> u64 {
 
 /// What a client has received.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Received {
-    count: u64,
+pub(super) struct Received {
+    pub(super) count: u64,
     chain: u64,
-    newest: i64,
+    pub(super) newest: i64,
 }
 
 impl Received {
-    fn take(&mut self, cursor: Cursor) {
+    pub(super) fn take(&mut self, cursor: Cursor) {
         self.count += 1;
         self.chain = fold(self.chain, cursor);
         self.newest = cursor.seq;

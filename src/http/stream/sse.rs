@@ -25,6 +25,7 @@ use crate::http::response::json::Outgoing;
 use crate::http::response::problem::Problem;
 use crate::http::response::refusals::{self, Refusal};
 use crate::http::response::request_id::RequestId;
+use crate::http::stream::ended::note_end;
 use crate::http::stream::token_watch::{self, TokenExpiry};
 use crate::limit::ConnectionSlot;
 use crate::session::{EventRun, ReadError, SendBudget, Start, Step, StreamReader};
@@ -115,13 +116,7 @@ struct SseSession {
 
 impl Drop for SseSession {
     fn drop(&mut self) {
-        // The server has not ended this stream if there is no close code: its client has stalled, or is gone. Server-sent events have
-        // no close from a client, so leaving counts as 1000.
-        let stalled = if self.stalled.is_set() { refusals::STALLED.close } else { None };
-        let code = self.close_code.or(stalled).unwrap_or(1000);
-        self.context.counts.session_ended(code);
-        let request_id = self.request_id.as_ref().map(RequestId::as_str);
-        tracing::info!(request_id, code, seconds = self.since.elapsed().as_secs(), "a stream has ended");
+        note_end(&self.context, self.close_code, &self.stalled, self.request_id.as_ref(), self.since);
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::copy::Copy;
 use super::entry::HistoryTag;
 use super::error::RelayError;
-use super::lists::{Lists, NAMES, digest_of};
+use super::lists::{Lists, digest_of};
 use super::redis_link::{LISTS, REPORT, RedisLink};
 use super::report::Report;
 use super::script::{LEASE, Writer, is_forgotten};
@@ -258,7 +258,7 @@ impl<R: Render> Relay<R> {
         position: &Position,
     ) -> Result<(), RelayError> {
         let texts = self.lists.texts();
-        let mut lists = <[Vec<u8>; NAMES.len()]>::default();
+        let mut lists = <[Vec<u8>; LISTS.len()]>::default();
         for (at, text) in texts.iter().enumerate() {
             if told.lists.get(at).is_none_or(|(told, _)| !Arc::ptr_eq(told, text)) {
                 lists[at] = self.link.seal.close(LISTS[at], text.as_bytes())?;

@@ -7,14 +7,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::redis_link::LISTS;
 use crate::shared_list::{GivenList, SharedList};
-
-/// The names of the lists, under which they stand in Redis.
-pub(super) const NAMES: [&str; 2] = ["taxonomy", "revocations"];
 
 /// The lists as this node reads them from Postgres, for the relay to copy.
 #[derive(Debug)]
-pub struct Lists([GivenList; NAMES.len()]);
+pub struct Lists([GivenList; LISTS.len()]);
 
 impl Lists {
     /// The lists of the followers of this node.
@@ -32,8 +30,8 @@ impl Lists {
         }
     }
 
-    /// The texts, in the order of [`NAMES`].
-    pub(super) fn texts(&self) -> [Arc<str>; NAMES.len()] {
+    /// The texts, in the order of [`LISTS`].
+    pub(super) fn texts(&self) -> [Arc<str>; LISTS.len()] {
         let text =
             |list: &GivenList| list.borrow().as_ref().map_or_else(|| Arc::from(""), |list| Arc::clone(&list.text));
         [text(&self.0[0]), text(&self.0[1])]
@@ -58,14 +56,14 @@ pub(super) fn digest_of(text: &str) -> String {
 /// The lists as an edge receives them, for its followers.
 #[derive(Debug, Default)]
 pub struct ListsOfEdge {
-    given: [watch::Sender<Option<SharedList>>; NAMES.len()],
+    given: [watch::Sender<Option<SharedList>>; LISTS.len()],
     /// The lists that have arrived, by digest: the last two of each name, since a report may be of the one before.
-    arrived: [HashMap<String, Arc<str>>; NAMES.len()],
+    arrived: [HashMap<String, Arc<str>>; LISTS.len()],
 }
 
 impl ListsOfEdge {
     /// Where the followers of this node find the lists: taxonomy and revocations.
-    pub fn given(&self) -> [GivenList; NAMES.len()] {
+    pub fn given(&self) -> [GivenList; LISTS.len()] {
         [self.given[0].subscribe(), self.given[1].subscribe()]
     }
 

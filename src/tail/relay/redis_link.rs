@@ -21,7 +21,7 @@ pub(super) const COMMAND_LIMIT: Duration = Duration::from_secs(1);
 pub(super) const EVENTS: &str = "rowcast:{relay}:events";
 pub(super) const REPORT: &str = "rowcast:{relay}:report";
 pub(super) const HOLDER: &str = "rowcast:{relay}:holder";
-/// In the order of [`super::lists::NAMES`].
+/// The lists: the public taxonomy, and the revoked subjects.
 pub(super) const LISTS: [&str; 2] = ["rowcast:{relay}:taxonomy", "rowcast:{relay}:revocations"];
 
 /// The Redis servers of a deployment, and its seal.

@@ -25,7 +25,7 @@ pub(crate) struct Report {
     pub(crate) proof_age: Duration,
     /// The transactions that hold the stream back, if any do.
     stalled: Option<StalledByTransaction>,
-    /// The digests of the lists that are current, in the order of [`super::lists::NAMES`].
+    /// The digests of the lists that are current, in the order of [`super::redis_link::LISTS`].
     pub(super) lists: Vec<String>,
 }
 

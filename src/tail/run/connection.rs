@@ -72,10 +72,7 @@ impl TailConnection {
         let (client, connection_task) = tail.connector.connect_listening(on_notification).await?;
         let now = Instant::now();
         within_limit(statements::listen(&client)).await?;
-        let server = within_limit(statements::server(&client)).await?;
-        if server.identity.is_standby() {
-            return Err(LostConnection::Standby);
-        }
+        let server = tail.server_of(&client).await?;
         bells.ignore(server.backend_pid);
         // A fence must be taken after the end of a hush, so this stands before `Duty::TakeFence` below.
         within_limit(statements::end_leftover_hush(&client)).await?;

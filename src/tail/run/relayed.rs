@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use tokio_util::task::AbortOnDropHandle;
+
 use super::super::pages::Render;
 use super::super::relay::{Arrival, Arrived, ListsOfEdge, PATIENCE, Reader, RelayError, Report, Source};
 use super::super::statements::{self, Server};
@@ -192,7 +194,7 @@ impl<R: Render> Tail<R> {
     /// Asks Postgres for the history that a report names, and resumes in it.
     async fn resume_at(&mut self, report: &Report) -> Result<i64, LostConnection> {
         let (client, connection_task) = within_limit(self.connector.connect()).await?;
-        let _ended_with_this = AbortOnDrop(connection_task);
+        let _ended_with_this = AbortOnDropHandle::new(connection_task);
         let server = self.server_of(&client).await?;
         let decided = self.resume(&client, &server).await?;
         if server.identity != report.journal {
@@ -201,7 +203,8 @@ impl<R: Render> Tail<R> {
         Ok(decided)
     }
 
-    async fn server_of(&self, client: &tokio_postgres::Client) -> Result<Server, LostConnection> {
+    /// Asks which server a connection leads to, and refuses a standby.
+    pub(super) async fn server_of(&self, client: &tokio_postgres::Client) -> Result<Server, LostConnection> {
         let server = within_limit(statements::server(client)).await?;
         if server.identity.is_standby() { Err(LostConnection::Standby) } else { Ok(server) }
     }
@@ -209,7 +212,7 @@ impl<R: Render> Tail<R> {
     /// Hands out the events after the head up to a seq that is known to be decided, over a connection of its own.
     async fn close_gap(&mut self, upto: i64, batch_size: &mut BatchSize) -> Result<(), LostConnection> {
         let (client, connection_task) = within_limit(self.connector.connect()).await?;
-        let _ended_with_this = AbortOnDrop(connection_task);
+        let _ended_with_this = AbortOnDropHandle::new(connection_task);
         let server = self.server_of(&client).await?;
         if self.memory.history != Some(server.identity) {
             return Err(LostConnection::OtherServer);
@@ -236,14 +239,5 @@ impl<R: Render> Tail<R> {
             self.advance(batch.events, reached)?;
         }
         Ok(())
-    }
-}
-
-/// Ends a task with its owner.
-struct AbortOnDrop(tokio::task::JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 use rowcast::client::Start;
 
-use super::{Fleet, edge, follow, is_live, live_from, metric};
+use super::{Fleet, edge, follow, is_live, live_from};
 use crate::support::restarted_server::RestartedServer;
 use crate::support::{TestServer, run, until};
 
@@ -44,14 +44,14 @@ async fn what_is_missing_in_redis_comes_from_postgres() {
     assert_eq!(got, fleet.committed().await);
     // On a machine that is held up for seconds, the edge goes to Postgres as a whole.
     let (gaps, fallbacks) =
-        (metric(&view, "rowcast_tail_gaps_total").await, metric(&view, "rowcast_tail_fallbacks_total").await);
+        (view.metric("rowcast_tail_gaps_total").await, view.metric("rowcast_tail_fallbacks_total").await);
     assert!(gaps + fallbacks >= 3, "{gaps} holes, {fallbacks} fallbacks");
     fleet.end().await;
 }
 
 /// The seq up to which the other edge has everything from Redis.
 async fn relayed_upto(fleet: &Fleet) -> i64 {
-    metric(&fleet.edge, "rowcast_tail_head").await
+    fleet.edge.metric("rowcast_tail_head").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -86,7 +86,7 @@ async fn redis_may_be_emptied_killed_and_frozen() {
     fleet.write().await;
     fleet.follow_to_the_end(&mut follower, &mut got).await;
     assert_eq!(got, fleet.committed().await);
-    assert!(metric(&fleet.edge, "rowcast_tail_fallbacks_total").await >= 2);
+    assert!(fleet.edge.metric("rowcast_tail_fallbacks_total").await >= 2);
     fleet.end().await;
 }
 
@@ -158,22 +158,21 @@ async fn an_edge_that_begins_when_everything_is_trimmed_goes_on_from_there() {
     let Some(fleet) = Fleet::start(&[]).await else { return };
     fleet.write().await;
     let newest = fleet.committed().await.last().copied().unwrap();
-    until("the node has the events", || async { metric(&fleet.node, "rowcast_tail_head").await >= newest }).await;
+    until("the node has the events", || async { fleet.node.metric("rowcast_tail_head").await >= newest }).await;
     let trimmed = run(&["trim", "--before", &(newest + 1).to_string()], &[("DATABASE_URL", &fleet.db.url)]).await;
     assert!(trimmed.status.success(), "{trimmed:?}");
     let late = edge(&fleet.db, &fleet.redis, &[]).await;
     live_from(&late, "redis").await;
     let mut follower = follow(&late, Start::Latest);
     is_live(&mut follower).await;
-    let (resets, gaps) =
-        (metric(&late, "rowcast_tail_resets_total").await, metric(&late, "rowcast_tail_gaps_total").await);
+    let (resets, gaps) = (late.metric("rowcast_tail_resets_total").await, late.metric("rowcast_tail_gaps_total").await);
     fleet.write().await;
     let mut got = Vec::new();
     fleet.follow_to_the_end(&mut follower, &mut got).await;
     let later: Vec<i64> = fleet.committed().await.into_iter().filter(|seq| *seq > newest).collect();
     assert_eq!((got, later.len()), (later.clone(), 42));
-    assert_eq!(metric(&late, "rowcast_tail_resets_total").await, resets, "nothing was taken for another history");
-    assert_eq!(metric(&late, "rowcast_tail_gaps_total").await, gaps, "and nothing was missing");
+    assert_eq!(late.metric("rowcast_tail_resets_total").await, resets, "nothing was taken for another history");
+    assert_eq!(late.metric("rowcast_tail_gaps_total").await, gaps, "and nothing was missing");
     late.stop().await.unwrap();
     fleet.end().await;
 }

@@ -4,7 +4,7 @@ use rowcast::auth::Role;
 use rowcast::client::{Item, Start};
 use serde_json::json;
 
-use super::{Fleet, follow, is_live, metric};
+use super::{Fleet, follow, is_live};
 use crate::stream::ws::raw_websocket::Client;
 use crate::stream::ws::token;
 use crate::support::raw_http::request;
@@ -39,7 +39,7 @@ async fn a_revocation_ends_sessions_on_an_edge_wherever_it_was_made() {
     // What the edge found by itself stays when the relay's list counts alone again.
     tokio::time::sleep(std::time::Duration::from_secs(4)).await;
     for server in [&fleet.node, &fleet.edge] {
-        assert_eq!(metric(server, "rowcast_revoked_subjects").await, 2);
+        assert_eq!(server.metric("rowcast_revoked_subjects").await, 2);
     }
     fleet.end().await;
 }

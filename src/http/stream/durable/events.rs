@@ -29,6 +29,7 @@ use crate::http::response::json::Outgoing;
 use crate::http::response::problem::Problem;
 use crate::http::response::refusals;
 use crate::http::response::request_id::RequestId;
+use crate::http::stream::ended::note_end;
 use crate::http::stream::token_watch::{self, TokenExpiry};
 use crate::limit::ConnectionSlot;
 use crate::session::{EventRun, SendBudget, Start, StartPoint, Step, StreamReader};
@@ -140,11 +141,7 @@ struct StreamSession {
 
 impl Drop for StreamSession {
     fn drop(&mut self) {
-        let stalled = if self.stalled.is_set() { refusals::STALLED.close } else { None };
-        let code = self.close_code.or(stalled).unwrap_or(1000);
-        self.context.counts.session_ended(code);
-        let request_id = self.request_id.as_ref().map(RequestId::as_str);
-        tracing::info!(request_id, code, seconds = self.since.elapsed().as_secs(), "a stream has ended");
+        note_end(&self.context, self.close_code, &self.stalled, self.request_id.as_ref(), self.since);
     }
 }
 
