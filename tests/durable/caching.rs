@@ -1,5 +1,8 @@
 //! What caches may keep, tags, and what browsers may read.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
 use rowcast::auth::Role;
 use tokio_postgres::Client;
 
@@ -43,6 +46,49 @@ async fn full_pages_of_the_public_are_kept_and_the_rest_is_not() {
         let answer = get(&server, Some((Role::Admin, "root")), &format!("{EVENTS}{query}")).await;
         assert_eq!(answer.headers["cache-control"], expected, "{query}");
     }
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn one_address_and_one_tag_stand_for_one_body_while_the_rules_change() {
+    let (_db, sql, server) = history().await;
+    let (mut of_address, mut of_tag) = (HashMap::new(), HashMap::new());
+    let read = async {
+        loop {
+            let first = get(&server, None, PUBLIC_EVENTS).await;
+            let offset = next_offset(&first);
+            for (address, answer) in [("", first), (&*offset, get(&server, None, &at(PUBLIC_EVENTS, &offset)).await)] {
+                let shows = answer.body.contains("city");
+                if answer.headers["cache-control"] == KEPT_PAGE {
+                    assert_eq!(
+                        of_address.entry(address.to_owned()).or_insert_with(|| answer.body.clone()),
+                        &answer.body
+                    );
+                    assert_eq!(
+                        shows,
+                        answer.json().as_array().unwrap().iter().all(|event| event["payload"]["city"].is_i64())
+                    );
+                }
+                if let Some(tag) = answer.headers.get("etag") {
+                    assert_eq!(of_tag.entry(tag.clone()).or_insert_with(|| answer.body.clone()), &answer.body);
+                }
+            }
+        }
+    };
+    let change = async {
+        for n in 0..24 {
+            let fields = if n % 2 == 0 { "{}" } else { "{city}" };
+            let update =
+                format!("update rowcast.event_types set public_fields = '{fields}' where type = 'shop.opened'");
+            sql.batch_execute(&update).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(350)).await;
+        }
+    };
+    tokio::select! {
+        () = read => {}
+        () = change => {}
+    }
+    assert!(of_address.len() >= 2, "a page of each kind is kept");
     server.stop().await.unwrap();
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{Durable, EVENTS, PUBLIC_EVENTS, at, code_of, get, next_offset, read_to_end};
 use crate::access::public_views::{knows, listed};
 use crate::support::raw_http::request;
-use crate::support::{TestServer, connect};
+use crate::support::{TestServer, connect, until};
 
 const ADMIN: Option<(Role, &str)> = Some((Role::Admin, "root"));
 
@@ -120,6 +120,10 @@ async fn a_node_that_has_just_started_passes_over_no_public_event() {
     let events =
         "insert into rowcast.events (type, public_safe) select 'shop.closed', true from generate_series(1, 20)";
     sql.batch_execute(events).await.unwrap();
+    // One that was there before has written down that all of them are decided.
+    let before = TestServer::ready(&db.url, &[]).await;
+    until("all is decided", || async { before.get("/public/v1/events").await.json()["head"] == 20 }).await;
+    before.stop().await.unwrap();
     for path in [PUBLIC_EVENTS, "/public/v1/events?cursor=earliest"] {
         let server = TestServer::start(&db.url, &[]).await;
         let answer = loop {

@@ -126,6 +126,11 @@ impl<R: Render> Pages<R> {
         Arc::clone(&self.0.renderer.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The version of what a view shows now. It only grows.
+    pub fn version(&self, view: View) -> u64 {
+        self.renderer().version(view)
+    }
+
     /// Replaces the renderer. Returns `false` and changes nothing if a view's version would go backwards.
     pub fn set_renderer(&self, renderer: R) -> bool {
         let mut current = self.0.renderer.write().unwrap_or_else(PoisonError::into_inner);

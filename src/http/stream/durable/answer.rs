@@ -76,24 +76,42 @@ pub(super) fn messages(
     body: impl FnOnce() -> Outgoing,
 ) -> Response<Outgoing> {
     let is_known = listed(request, &IF_NONE_MATCH).any(|known| known == "*" || weak(known) == weak(tag));
-    let mut response = if is_known { Response::new(whole("")) } else { Response::new(body()) };
+    let mut response = if is_known { Response::new(whole("")) } else { with_messages(body()) };
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
+    end(&mut response, asked, ending, now);
     let headers = response.headers_mut();
-    if !is_known {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    headers.insert(NEXT_OFFSET, text(&ending.next));
     headers.insert(ETAG, text(&tag));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(kept(asked, ending)));
+    response
+}
+
+/// An answer during which the rules of the view changed: some of its messages may follow the old ones. Nobody may keep it, or take it for
+/// another one.
+pub(super) fn mixed(asked: &StreamRequest, ending: Ending, now: SystemTime, body: Outgoing) -> Response<Outgoing> {
+    let mut response = with_messages(body);
+    end(&mut response, asked, ending, now);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(NOT_KEPT));
+    response
+}
+
+fn with_messages(body: Outgoing) -> Response<Outgoing> {
+    let mut response = Response::new(body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Says where an answer ends.
+fn end(response: &mut Response<Outgoing>, asked: &StreamRequest, ending: Ending, now: SystemTime) {
+    let headers = response.headers_mut();
+    headers.insert(NEXT_OFFSET, text(&ending.next));
     if ending.up_to_date {
         headers.insert(UP_TO_DATE, HeaderValue::from_static("true"));
     }
     if asked.live == Some(Live::LongPoll) {
         headers.insert(CURSOR, HeaderValue::from(next_cursor(now, asked.poll_cursor)));
     }
-    response
 }
 
 fn kept(asked: &StreamRequest, ending: Ending) -> &'static str {

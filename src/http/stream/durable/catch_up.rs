@@ -43,6 +43,9 @@ pub(super) async fn answer(
     if asked.live == Some(Live::LongPoll) && page.is_empty() && ending.up_to_date {
         return Ok(answer::nothing_came(asked, ending.next, now));
     }
+    if !asked.rules_hold(context) {
+        return Ok(answer::mixed(asked, ending, now, whole(page.body())));
+    }
     let tag = answer::tag(asked, start.after, ending);
     Ok(answer::messages(asked, headers, &tag, ending, now, || whole(page.body())))
 }

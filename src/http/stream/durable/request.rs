@@ -47,6 +47,8 @@ pub(super) struct StreamRequest {
     pub(super) poll_cursor: Option<u64>,
     /// The version of what the stream shows to this viewer.
     pub(super) version: u32,
+    /// The version of the rules of the view from which that one was made.
+    rules: u64,
 }
 
 impl StreamRequest {
@@ -55,8 +57,9 @@ impl StreamRequest {
         let mut query = Query::parse(query)?;
         let (from, live, poll_cursor) = protocol_parameters(&mut query)?;
         let filter = viewer.filter(query.rest()).map_err(|error| Problem::bad_request(error.to_string()))?;
+        let rules = rules_of(context, &viewer);
         let version = version_of_events(context, &viewer)?;
-        Ok(Self { viewer, filter: Arc::new(filter), table: None, from, live, poll_cursor, version })
+        Ok(Self { viewer, filter: Arc::new(filter), table: None, from, live, poll_cursor, version, rules })
     }
 
     /// Reads a request for the stream of a table, which the viewer must be able to read.
@@ -69,6 +72,7 @@ impl StreamRequest {
         let mut query = Query::parse(query)?;
         let (from, live, poll_cursor) = protocol_parameters(&mut query)?;
         query.none()?;
+        let rules = rules_of(context, &viewer);
         let (table, version) = context.snapshots.versioned_table(name, &viewer.owners(), viewer.view()).await?;
         let types = format!("{}.*", table.prefix);
         let filter =
@@ -79,7 +83,7 @@ impl StreamRequest {
             _ => {}
         }
         let (filter, table) = (Arc::new(filter), Some(Arc::new(table)));
-        Ok(Self { viewer, filter, table, from, live, poll_cursor, version })
+        Ok(Self { viewer, filter, table, from, live, poll_cursor, version, rules })
     }
 
     /// The point at which the journal is read.
@@ -102,6 +106,11 @@ impl StreamRequest {
         matches!(self.from, From::After(offset) if offset.version == self.version)
     }
 
+    /// True if the rules of the view are still those of the request, so that everything that was shown in between follows them.
+    pub(super) fn rules_hold(&self, context: &Context) -> bool {
+        rules_of(context, &self.viewer) == self.rules
+    }
+
     /// The messages that these events are in this stream.
     pub(super) fn messages(&self, run: &EventRun) -> impl Iterator<Item = (Cursor, Bytes)> {
         run.objects().filter_map(|(cursor, object)| {
@@ -114,6 +123,11 @@ impl StreamRequest {
 /// 410 for an offset of another history, or of a table that looks otherwise now.
 pub(super) fn gone() -> Problem {
     Problem::of(refusals::OFFSET_GONE)
+}
+
+/// The version of the rules by which this node shows events to a viewer. It never comes back, as that of the stream does with the rules.
+fn rules_of(context: &Context, viewer: &Viewer) -> u64 {
+    context.announcer.pages().version(viewer.view())
 }
 
 /// The version of the stream of events: which journal it is, and the rules of the view. Caches keep pages under addresses that hold it,
