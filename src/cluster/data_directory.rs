@@ -4,7 +4,7 @@
 //! lies under /var/lib/rowcast and `.rowcast/cluster` points there. Every data directory that Rowcast made carries a
 //! marker with the id from `dev.json`; without it nothing is started, stopped, given away or removed.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown, symlink};
@@ -14,7 +14,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::account::Account;
 use super::error::{ClusterError, Result, io};
-use super::state::{hex, random_hex};
+use super::state::{LockedFile, hex, random_hex};
 
 pub(super) const MARKER: &str = "rowcast-cluster";
 const SHARED_BASE: &str = "/var/lib/rowcast";
@@ -136,14 +136,10 @@ impl DataDirectory {
 
     /// Locks the data directory itself. A copy of a checkout has another `.rowcast/lock`, but the same data directory through the
     /// link.
-    pub(super) fn hold(&self, dir: &Path) -> Result<File> {
+    pub(super) fn hold(&self, dir: &Path) -> Result<LockedFile> {
         let path = self.path.join(MARKER);
         let file = io("open", &path, File::open(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(ClusterError::Busy { dir: dir.to_path_buf(), pid: None }),
-            Err(TryLockError::Error(error)) => io("lock", &path, Err(error)),
-        }
+        io("lock", &path, LockedFile::lock(file))?.map_err(|_| ClusterError::Busy { dir: dir.to_path_buf(), pid: None })
     }
 }
 

@@ -18,7 +18,7 @@ mod login;
 mod server;
 mod state;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use error::{ClusterError, Result};
@@ -27,7 +27,7 @@ pub use state::DevState;
 
 use data_directory::{DataDirectory, check_marker};
 use login::Login;
-use state::{DATABASE, FolderLock, SUPERUSER};
+use state::{DATABASE, FolderLock, LockedFile, SUPERUSER};
 
 /// A running cluster that only this process uses as its own. Dropping it stops the server.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct Cluster {
     pid: i32,
     running: bool,
     // The locks come last, so that they are released after the server has stopped.
-    _data_held: File,
+    _data_held: LockedFile,
     _lock: FolderLock,
 }
 
@@ -79,7 +79,7 @@ impl Cluster {
         bins: &Binaries,
         mut state: DevState,
         data: DataDirectory,
-        (lock, held): (FolderLock, File),
+        (lock, held): (FolderLock, LockedFile),
         settings: &[(&str, &str)],
     ) -> Result<Self> {
         let postmaster = match server::running(&data.path)? {

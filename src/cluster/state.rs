@@ -141,32 +141,58 @@ pub(super) fn own_like_folder(file: &File, dir: &Path) -> std::io::Result<()> {
     fchown(file, Some(folder.uid()), Some(folder.gid()))
 }
 
-/// The exclusive use of one `.rowcast` folder; the kernel gives it back when the process ends, however it ends.
+/// A file that is locked until this is dropped, or until the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct FolderLock(#[allow(dead_code, reason = "held, not used: closing it gives the lock back")] File);
+pub(super) struct LockedFile(File);
+
+impl LockedFile {
+    /// Locks a file, or gives it back if somebody else has locked it.
+    pub(super) fn lock(file: File) -> std::io::Result<std::result::Result<Self, File>> {
+        match file.try_lock() {
+            Ok(()) => Ok(Ok(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(Err(file)),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+impl Drop for LockedFile {
+    /// Closing the file would not be enough: a child process that does not run its own program yet has it open too.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::debug!(%error, "a file was not unlocked, and is closed all the same");
+        }
+    }
+}
+
+/// The exclusive use of one `.rowcast` folder.
+#[derive(Debug)]
+pub(super) struct FolderLock(
+    #[allow(dead_code, reason = "held, not used: dropping it gives the lock back")] LockedFile,
+);
 
 impl FolderLock {
     pub(super) fn take(dir: &Path) -> Result<Self> {
         let path = dir.join("lock");
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
-        let mut file = io("open", &path, open_private(&path, &mut options))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
+        let file = io("open", &path, open_private(&path, &mut options))?;
+        let locked = match io("lock", &path, LockedFile::lock(file))? {
+            Ok(locked) => locked,
+            Err(mut file) => {
                 let mut pid = String::new();
                 io("read", &path, file.read_to_string(&mut pid))?;
                 return Err(ClusterError::Busy { dir: dir.to_path_buf(), pid: pid.trim().parse().ok() });
             }
-            Err(TryLockError::Error(error)) => return io("lock", &path, Err(error)),
-        }
-        io("own", &path, own_like_folder(&file, dir))?;
+        };
+        let mut file = &locked.0;
+        io("own", &path, own_like_folder(file, dir))?;
         let written = file
             .set_len(0)
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .and_then(|()| file.flush());
         io("write", &path, written)?;
-        Ok(Self(file))
+        Ok(Self(locked))
     }
 }
