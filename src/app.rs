@@ -108,7 +108,8 @@ fn pages(config: &ServerConfig, database: &Database, node: &str) -> Result<Pages
         let (pages, writer) = Pages::new(load, views, limits);
         return Ok((pages, writer, None));
     };
-    let connector = Connector::new(DatabaseUrl::parse(url)?)?.of_node(node).for_purpose("replica");
+    let url = DatabaseUrl::parse(url).map_err(|error| error.in_setting("ROWCAST_REPLICA_URL"))?;
+    let connector = Connector::new(url)?.of_node(node).for_purpose("replica");
     let anchors = Anchors::default();
     let load = ReplicaLoad::new(load, Database::new(connector, config.db_pool)?, anchors.clone());
     let counts = load.counts();

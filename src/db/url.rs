@@ -48,8 +48,23 @@ pub struct DatabaseUrl {
 
 /// The reason for which a database URL is refused. It never repeats the URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("DATABASE_URL {0}")]
-pub struct UrlError(String);
+#[error("{setting} {why}")]
+pub struct UrlError {
+    setting: &'static str,
+    why: String,
+}
+
+impl UrlError {
+    fn new(why: String) -> Self {
+        Self { setting: "DATABASE_URL", why }
+    }
+
+    /// The same about the URL in another setting.
+    #[must_use]
+    pub fn in_setting(self, setting: &'static str) -> Self {
+        Self { setting, ..self }
+    }
+}
 
 impl DatabaseUrl {
     /// Parses `postgres://…` or `key=value …`.
@@ -71,11 +86,11 @@ impl DatabaseUrl {
             }
         }
         if ssl_files.cert.is_some() != ssl_files.key.is_some() {
-            return Err(UrlError("needs sslcert and sslkey together".to_owned()));
+            return Err(UrlError::new("needs sslcert and sslkey together".to_owned()));
         }
         let mut config: tokio_postgres::Config = rest.parse().map_err(parser_error)?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(UrlError("names no host".to_owned()));
+            return Err(UrlError::new("names no host".to_owned()));
         }
         // The URL's own words win over the defaults that every connection of ours begins with.
         if config.get_application_name().is_none() {
@@ -99,7 +114,7 @@ fn parse_mode(value: &str) -> Result<SslMode, UrlError> {
         "verify-ca" => SslMode::VerifyCa,
         "verify-full" => SslMode::VerifyFull,
         _ => {
-            return Err(UrlError(
+            return Err(UrlError::new(
                 "has an sslmode that is none of disable, allow, prefer, require, verify-ca, verify-full".to_owned(),
             ));
         }
@@ -109,7 +124,7 @@ fn parse_mode(value: &str) -> Result<SslMode, UrlError> {
 /// The driver's error as ours. It names options and never values; the source has the details.
 fn parser_error(error: tokio_postgres::Error) -> UrlError {
     let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-    UrlError(format!("cannot be understood: {why}"))
+    UrlError::new(format!("cannot be understood: {why}"))
 }
 
 type TlsOptions = Vec<(String, String)>;
@@ -120,7 +135,8 @@ fn split_url(text: &str) -> Result<(String, TlsOptions), UrlError> {
     let mut tls_options = Vec::new();
     let mut left = Vec::new();
     for pair in query.split('&').filter(|p| !p.is_empty()) {
-        let (name, value) = pair.split_once('=').ok_or_else(|| UrlError("has an option without a value".to_owned()))?;
+        let (name, value) =
+            pair.split_once('=').ok_or_else(|| UrlError::new("has an option without a value".to_owned()))?;
         if TLS_OPTIONS.contains(&name) {
             tls_options.push((name.to_owned(), percent_decode(value)?));
         } else {
@@ -132,7 +148,7 @@ fn split_url(text: &str) -> Result<(String, TlsOptions), UrlError> {
 }
 
 fn percent_decode(text: &str) -> Result<String, UrlError> {
-    let wrong = || UrlError("has a broken percent escape".to_owned());
+    let wrong = || UrlError::new("has a broken percent escape".to_owned());
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -149,7 +165,7 @@ fn percent_decode(text: &str) -> Result<String, UrlError> {
 
 /// Splits `key=value key='va lue'` into the pairs for the driver, quoted anew, and the TLS options that this file reads itself.
 fn split_pairs(text: &str) -> Result<(String, TlsOptions), UrlError> {
-    let wrong = || UrlError("is neither a postgres:// URL nor a list of key=value".to_owned());
+    let wrong = || UrlError::new("is neither a postgres:// URL nor a list of key=value".to_owned());
     let mut tls_options = Vec::new();
     let mut left = Vec::new();
     let mut rest = text.trim_start();

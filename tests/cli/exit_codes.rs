@@ -33,6 +33,7 @@ async fn wrong_usage_exits_2_and_wrong_configuration_1_with_one_line() {
         (vec![database, secret, ("ROWCAST_TLS_CERT", "/x")], "ROWCAST_TLS_KEY is not"),
         (vec![database, secret, ("ROWCAST_LISTEN", "192.0.2.1:1")], "cannot listen on 192.0.2.1:1"),
         (vec![("DATABASE_URL", "hunter2"), secret], "DATABASE_URL is neither"),
+        (vec![database, secret, ("ROWCAST_REPLICA_URL", "redis://hunter2")], "ROWCAST_REPLICA_URL is neither"),
         (vec![("DATABASE_URL", "host=h sslmode=verify-ca sslrootcert=/no/such"), secret], "cannot use /no/such"),
     ] {
         let answer = run(&["serve"], &environment).await;
