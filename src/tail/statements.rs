@@ -270,6 +270,11 @@ pub(super) async fn write_head(client: &Client, server: &Server, head: i64) -> R
     client.execute_typed(sql, &values).await.map(drop)
 }
 
+/// Ends the transaction of a reading that was given up halfway, if there is one.
+pub(super) async fn end_transaction(client: &Client) -> Result<(), Error> {
+    client.batch_execute("rollback").await
+}
+
 /// Begins to listen.
 pub(super) async fn listen(client: &Client) -> Result<(), Error> {
     client.batch_execute("listen rowcast").await

@@ -47,6 +47,28 @@ async fn a_new_node_begins_at_the_head_written_down_while_a_writer_is_in_flight(
     second.stop().await;
 }
 
+#[tokio::test]
+async fn a_shutdown_in_the_middle_of_a_reading_writes_the_head_down_all_the_same() {
+    let db = migrated_database().await;
+    let client = db.client().await;
+    let insert = "insert into rowcast.events (type, payload)
+                  select 'a.b', jsonb_build_object('text', repeat('x', 100000)) from generate_series(1, 20)";
+    for round in 1..=6 {
+        let mut node = TailNode::start(&db.url);
+        node.connected().await;
+        let writer = db.client().await;
+        let writing = tokio::spawn(async move { while writer.batch_execute(insert).await.is_ok() {} });
+        let mut position = node.pages.subscribe();
+        let begun_at = position.borrow().head;
+        tokio::time::timeout(PATIENCE, position.wait_for(|position| position.head > begun_at)).await.unwrap().unwrap();
+        let head = node.pages.position().head;
+        node.stop().await;
+        writing.abort();
+        let written: i64 = client.query_one("select head from rowcast.journal_state", &[]).await.unwrap().get(0);
+        assert!(written >= head, "round {round}: {written} is written down, and {head} was handed out");
+    }
+}
+
 /// What a restore from a backup looks like from outside: the same address, another history.
 async fn restore_empty(db: &TestDb) {
     let template = migrated_database().await;

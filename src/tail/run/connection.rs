@@ -372,6 +372,8 @@ impl TailConnection {
 
     /// Writes the head down and ends the hush, when the server shuts down.
     async fn shut_down(mut self) -> Result<(), LostConnection> {
+        // The shutdown may have come within a reading, whose transaction takes no writes.
+        statements::end_transaction(&self.client).await?;
         statements::write_head(&self.client, &self.server, self.fences.decided()).await?;
         if self.hush_set_at.is_some() {
             self.end_hush().await?;
