@@ -7,7 +7,7 @@ use super::values;
 /// The copy of the journal in Redis.
 #[derive(Debug, Clone)]
 pub struct RelayConfig {
-    /// Where it is: the first of these that is no replica.
+    /// Where it is: on the first of these that is a primary and has it.
     pub urls: Vec<Secret>,
     /// Seals it, if set.
     pub key: Option<Secret>,

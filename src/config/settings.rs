@@ -45,7 +45,7 @@ pub const SETTINGS: &[Setting] = &[
         "ROWCAST_RELAY_URL",
         "URLS",
         None,
-        "Redis of the relay: the first that is no replica; else ROWCAST_REDIS_URL",
+        "Redis of the relay: the first primary that has the copy; else ROWCAST_REDIS_URL",
     ),
     setting("ROWCAST_RELAY_KEY", "SECRET", None, "Seals what the relay writes into Redis, with at least 32 bytes"),
     setting("ROWCAST_RELAY_LENGTH", "N", Some("100000"), "How many events the relay keeps in Redis"),

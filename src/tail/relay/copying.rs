@@ -116,7 +116,7 @@ impl<R: Render> Relay<R> {
     async fn serve(&mut self, shutdown: &Shutdown) -> Result<(), RelayError> {
         let connection = tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
-            connection = self.link.connect() => connection?,
+            connection = self.link.connect_for_writing() => connection?,
         };
         let number = getrandom::u64().map_err(|_| RelayError::Key)?;
         let mut writer = Writer::new(connection, format!("{} {number:016x}", self.node)).await?;

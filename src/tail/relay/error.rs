@@ -16,8 +16,8 @@ pub enum RelayError {
     /// Redis did not answer in time.
     #[error("Redis did not answer within {0:?}")]
     Late(Duration),
-    /// None of the servers is a primary.
-    #[error("no primary among the {0} configured Redis servers: {1}")]
+    /// None of the servers has the keys, or none of those takes writes.
+    #[error("none of the {0} configured Redis servers can be used: {1}")]
     NoPrimary(usize, String),
     /// Nobody reports.
     #[error("no report of a relay for {0:?}")]

@@ -17,6 +17,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(3);
 /// How long a command may take that does not wait for anything.
 pub(super) const COMMAND_LIMIT: Duration = Duration::from_secs(1);
 
+/// The role of a server that takes writes, as it says it.
+const PRIMARY: &str = "master";
+
 /// All keys have one hash tag, so that Redis Cluster keeps them on one node, where a script may touch them together.
 pub(super) const EVENTS: &str = "rowcast:{relay}:events";
 pub(super) const REPORT: &str = "rowcast:{relay}:report";
@@ -40,18 +43,32 @@ impl RedisLink {
         })
     }
 
-    /// Connects to the first server that is a primary.
-    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, RelayError> {
-        let mut trouble = String::new();
+    /// Connects to the first server that takes writes for the keys.
+    pub(super) async fn connect_for_writing(&self) -> Result<MultiplexedConnection, RelayError> {
+        let (connection, role) = self.connect().await?;
+        if role == PRIMARY { Ok(connection) } else { Err(self.no_primary(format!("the last one is a {role}"))) }
+    }
+
+    /// Connects to the first server that takes writes for the keys, or else to the last replica that has them.
+    pub(super) async fn connect_for_reading(&self) -> Result<MultiplexedConnection, RelayError> {
+        Ok(self.connect().await?.0)
+    }
+
+    async fn connect(&self) -> Result<(MultiplexedConnection, String), RelayError> {
+        let (mut replica, mut trouble) = (None, String::new());
         for client in &self.clients {
             match tokio::time::timeout(CONNECT_LIMIT, connect(client)).await {
-                Ok(Ok((connection, role))) if role == "master" => return Ok(connection),
-                Ok(Ok((_, role))) => trouble = format!("the last one is a {role}"),
+                Ok(Ok(primary)) if primary.1 == PRIMARY => return Ok(primary),
+                Ok(Ok(other)) => replica = Some(other),
                 Ok(Err(error)) => trouble = error.to_string(),
                 Err(_) => trouble = format!("no answer within {CONNECT_LIMIT:?}"),
             }
         }
-        Err(RelayError::NoPrimary(self.clients.len(), trouble))
+        replica.ok_or_else(|| self.no_primary(trouble))
+    }
+
+    fn no_primary(&self, trouble: String) -> RelayError {
+        RelayError::NoPrimary(self.clients.len(), trouble)
     }
 
     /// Seals an event for its place.
@@ -81,14 +98,20 @@ fn place_of(seq: i64) -> String {
     format!("{EVENTS} {seq}")
 }
 
-/// Connects, and asks for the role of the server.
+/// Connects, asks for the role of the server, and makes sure that it answers for the keys: in Redis Cluster, most servers do not.
 async fn connect(client: &Client) -> Result<(MultiplexedConnection, String), RedisError> {
     // A reader waits for as long as it says itself, and whoever asks anything else has a limit of its own.
     let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
     let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
     let role: Vec<redis::Value> = redis::cmd("ROLE").query_async(&mut connection).await?;
-    let role = role.into_iter().next().map(redis::from_redis_value).transpose()?;
-    Ok((connection, role.unwrap_or_default()))
+    let role: String = role.into_iter().next().map(redis::from_redis_value).transpose()?.unwrap_or_default();
+    if role != PRIMARY {
+        // A replica in a cluster sends readers away without this, and any other one does not know it.
+        let _unknown_without_cluster: Result<(), RedisError> =
+            redis::cmd("READONLY").query_async(&mut connection).await;
+    }
+    let _any: bool = redis::cmd("EXISTS").arg(EVENTS).query_async(&mut connection).await?;
+    Ok((connection, role))
 }
 
 /// Awaits a command that waits for nothing.

@@ -1,7 +1,7 @@
 //! The copy as an edge reads it: one connection, one blocking read for everything.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 
@@ -12,8 +12,9 @@ use super::report::Report;
 use crate::config::RelayConfig;
 use crate::journal::{JournalIdentity, StoredEvent};
 
-/// How long an edge goes without a report before it reads Postgres.
-pub(in crate::tail) const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an edge goes without a report before it reads Postgres. The proof of the history in a report is up to a second old, and a node
+/// is ready for two seconds after its last proof.
+pub(in crate::tail) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A stream of one read: its key, and its entries, each an id with its fields.
 type ReadStream = (String, Vec<(String, Vec<Vec<u8>>)>);
@@ -30,6 +31,7 @@ pub(in crate::tail) struct Reader {
     /// The ids up to which everything was read: events, report, lists.
     read: [String; 2 + LISTS.len()],
     tag: HistoryTag,
+    lateness: Lateness,
 }
 
 /// An event that has arrived, and the seq of the one before it.
@@ -45,6 +47,8 @@ pub(in crate::tail) struct Arrival {
     /// In order. Those of another history end the read with an error.
     pub(in crate::tail) events: Vec<Arrived>,
     pub(in crate::tail) report: Option<Report>,
+    /// How much later than the quickest one the report has come.
+    pub(in crate::tail) late_by: Duration,
     /// Texts of lists, each with its place among the lists.
     pub(in crate::tail) lists: Vec<(usize, String)>,
 }
@@ -57,14 +61,16 @@ impl Source {
 
     /// Connects, and waits for the next report: only a report that was made after this call shows that a relay is at work.
     pub(in crate::tail) async fn open(&self) -> Result<(Reader, Report), RelayError> {
-        let connection = self.0.connect().await?;
+        let connection = self.0.connect_for_reading().await?;
         let read = ["0-0", "$", "0-0", "0-0"].map(str::to_owned);
         let mut connection_of_report = connection.clone();
         let found = blocking_read(&mut connection_of_report, &[(REPORT, "$")], 1, PATIENCE).await?;
         let (id, sealed) = newest_of(found, REPORT).ok_or(RelayError::Silent(PATIENCE))?;
         let report = Report::decode(&self.0.seal.open(REPORT, &sealed)?)?;
         let tag = HistoryTag::of(&report.journal);
-        let mut reader = Reader { link: Arc::clone(&self.0), connection, read, tag };
+        let mut lateness = Lateness::new();
+        lateness.of(&id);
+        let mut reader = Reader { link: Arc::clone(&self.0), connection, read, tag, lateness };
         reader.read[1] = id;
         Ok((reader, report))
     }
@@ -95,7 +101,7 @@ impl Reader {
         Ok(arrival)
     }
 
-    fn take(&self, arrival: &mut Arrival, key: &str, id: &str, sealed: &[u8]) -> Result<(), RelayError> {
+    fn take(&mut self, arrival: &mut Arrival, key: &str, id: &str, sealed: &[u8]) -> Result<(), RelayError> {
         let list = LISTS.iter().position(|list| *list == key);
         if key == EVENTS {
             let Entry { event, previous, history } = self.link.open_event(id, sealed)?;
@@ -105,6 +111,7 @@ impl Reader {
             arrival.events.push(Arrived { event, previous });
         } else if key == REPORT {
             arrival.report = Some(Report::decode(&self.link.seal.open(REPORT, sealed)?)?);
+            arrival.late_by = self.lateness.of(id);
         } else if let Some(list) = list {
             let text = String::from_utf8(self.link.seal.open(key, sealed)?);
             arrival.lists.push((list, text.map_err(|_| RelayError::Garbled("a list"))?));
@@ -115,6 +122,30 @@ impl Reader {
     /// True if this is the history whose events are read.
     pub(in crate::tail) fn is_of(&self, journal: &JournalIdentity) -> bool {
         HistoryTag::of(journal) == self.tag
+    }
+}
+
+/// How late reports come: the id of an entry is the time at which it was written, by the clock of Redis. A link that is too slow for the
+/// events shows nothing else, as reports still come one after the other.
+#[derive(Debug)]
+struct Lateness {
+    since: Instant,
+    /// The least difference between the clock of this node and an id, in milliseconds: that of the quickest report.
+    least: i64,
+}
+
+impl Lateness {
+    fn new() -> Self {
+        Self { since: Instant::now(), least: i64::MAX }
+    }
+
+    /// How much later than the quickest one a report has come that comes now.
+    fn of(&mut self, id: &str) -> Duration {
+        let written = id.split_once('-').and_then(|(millis, _)| millis.parse::<i64>().ok());
+        let now = i64::try_from(self.since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let difference = now.saturating_sub(written.unwrap_or_default());
+        self.least = self.least.min(difference);
+        Duration::from_millis(u64::try_from(difference.saturating_sub(self.least)).unwrap_or_default())
     }
 }
 
@@ -148,5 +179,20 @@ async fn blocking_read(
     match tokio::time::timeout(limit, read.query_async::<Option<Vec<ReadStream>>>(connection)).await {
         Ok(found) => Ok(found?.unwrap_or_default()),
         Err(_) => Err(RelayError::Late(limit)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_late_by_as_much_as_it_took_longer_than_the_quickest_one() {
+        let mut lateness = Lateness::new();
+        assert_eq!(lateness.of("5000-0"), Duration::ZERO);
+        // Written three seconds before the other one, and here at the same time.
+        assert!(lateness.of("2000-3") >= Duration::from_secs(3));
+        assert_eq!(lateness.of("9000-0"), Duration::ZERO, "it was quicker");
+        assert!(lateness.of("5000-1") >= Duration::from_secs(4));
     }
 }

@@ -49,6 +49,13 @@ pub(super) enum LostConnection {
     Redrawn,
 }
 
+impl LostConnection {
+    /// True if Postgres did not answer, or not with what was asked for.
+    pub(super) fn is_of_postgres(&self) -> bool {
+        matches!(self, Self::Database(_) | Self::Slow | Self::Closed)
+    }
+}
+
 impl From<tokio_postgres::Error> for LostConnection {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Database(error.into())

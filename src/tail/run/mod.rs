@@ -68,6 +68,9 @@ impl<R: Render> Tail<R> {
                 let Err((lost, lasted)) = lost else { return };
                 self.note_fallback(&lost, redis.after(lasted));
                 self.forget_if_void(&lost);
+                if lost.is_of_postgres() {
+                    self.status.send_modify(|status| status.stalled = stalled_by_database(status));
+                }
                 redis.watch(source, &shutdown);
             }
             // An edge follows the journal itself until a relay reports again.
@@ -78,13 +81,8 @@ impl<R: Render> Tail<R> {
                 Err(lost) => lost,
             };
             self.forget_if_void(&lost);
-            let since = SystemTime::now();
-            self.status.send_modify(|s| {
-                let stalled = s.stalled.take().filter(|s| s.reason == StallReason::Database);
-                *s = TailStatus {
-                    stalled: stalled.or(Some(Stalled { since, reason: StallReason::Database })),
-                    ..TailStatus::default()
-                };
+            self.status.send_modify(|status| {
+                *status = TailStatus { stalled: stalled_by_database(status), ..TailStatus::default() };
             });
             tracing::warn!(retry_in = ?wait, "the tail lost its connection: {lost}");
             tokio::select! {
@@ -143,6 +141,12 @@ impl<R: Render> Tail<R> {
             self.count(|c| c.resets += u64::from(matches!(lost, LostConnection::Redrawn)));
         }
     }
+}
+
+/// The stall of a stream that waits for Postgres: the one of before, if it waited already.
+fn stalled_by_database(status: &TailStatus) -> Option<Stalled> {
+    let before = status.stalled.clone().filter(|stalled| stalled.reason == StallReason::Database);
+    before.or_else(|| Some(Stalled { since: SystemTime::now(), reason: StallReason::Database }))
 }
 
 /// When an edge that reads Postgres tries Redis again.

@@ -7,7 +7,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::super::pages::Render;
 use super::super::relay::{Arrival, Arrived, ListsOfEdge, PATIENCE, Reader, RelayError, Report, Source};
 use super::super::statements::{self, Server};
-use super::super::status::{Hearing, LiveFrom, TailStatus};
+use super::super::status::{Hearing, LiveFrom, StallReason, Stalled, TailStatus};
 use super::batch::BatchSize;
 use super::lost::{LostConnection, read_identified_within, within_limit};
 use super::state::Tail;
@@ -16,6 +16,8 @@ use crate::shutdown::Shutdown;
 
 /// How long one read waits for something new.
 const WAIT: Duration = Duration::from_secs(1);
+/// The age of a report from which on its lists are read from Postgres: what is revoked or hidden counts within a second.
+const LISTS_AGE: Duration = Duration::from_millis(600);
 
 /// One connection to Redis, from its first report to its end.
 pub(super) struct RelayedConnection {
@@ -23,6 +25,7 @@ pub(super) struct RelayedConnection {
     batch_size: BatchSize,
     /// The newest report, until everything that it tells of has arrived.
     due: Option<Report>,
+    /// The moment at which the newest report was written.
     reported_at: Instant,
 }
 
@@ -52,17 +55,23 @@ impl RelayedConnection {
         }
         loop {
             let events = self.batch_size.read_budget().rows.min(512);
+            let lists_end = LISTS_AGE.saturating_sub(self.reported_at.elapsed());
+            let wait = if lists_end.is_zero() { WAIT } else { lists_end };
             let arrival = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
-                arrival = self.reader.next(events, WAIT) => arrival?,
+                arrival = self.reader.next(events, wait) => arrival?,
             };
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
                 taken = Box::pin(self.take(tail, lists, arrival)) => taken?,
             }
-            if self.reported_at.elapsed() > PATIENCE {
+            let age = self.reported_at.elapsed();
+            if age >= LISTS_AGE {
+                lists.withdraw();
+            }
+            if age > PATIENCE {
                 return Err(RelayError::Silent(PATIENCE).into());
             }
         }
@@ -75,7 +84,7 @@ impl RelayedConnection {
         lists: &mut ListsOfEdge,
         arrival: Arrival,
     ) -> Result<(), LostConnection> {
-        let Arrival { events, report, lists: texts } = arrival;
+        let Arrival { events, report, late_by, lists: texts } = arrival;
         for (name, text) in texts {
             lists.arrived(name, &text);
         }
@@ -92,9 +101,12 @@ impl RelayedConnection {
             if !self.reader.is_of(&report.journal) {
                 return Err(RelayError::OtherHistory.into());
             }
-            self.reported_at = Instant::now();
+            let now = Instant::now();
+            self.reported_at = now.checked_sub(late_by).unwrap_or(now);
             self.believe(tail, &report);
-            lists.confirm(&report);
+            if late_by < LISTS_AGE {
+                lists.confirm(&report);
+            }
             self.due = Some(report.clone());
             self.move_head(tail, &report)?;
         }
@@ -145,12 +157,16 @@ impl RelayedConnection {
         tail.pages.trim(report.trimmed);
         let proven_at = Instant::now().checked_sub(report.proof_age);
         tail.proven_at.send_replace(proven_at);
+        let is_behind = report.newest > tail.newest_or_trimmed();
         tail.status.send_if_modified(|status| {
+            // What is missing is read from Postgres, and clients are told as long as that does not succeed.
+            let waits = |stalled: &Stalled| is_behind && stalled.reason == StallReason::Database;
+            let stalled = report.stalled().or_else(|| status.stalled.clone().filter(waits));
             let new = TailStatus {
                 connected: true,
                 hearing: Hearing::Proven,
                 hushed: false,
-                stalled: report.stalled(),
+                stalled,
                 live_from: LiveFrom::Redis,
             };
             let has_changed = *status != new;

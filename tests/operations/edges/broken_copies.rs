@@ -1,10 +1,14 @@
 //! The copy with holes, lost, frozen, garbled, or of another history: an edge gives exactly what was committed all the same.
 
 use nix::sys::signal::Signal;
+use rowcast::auth::Role;
 use rowcast::client::Start;
 
 use super::{Fleet, edge, follow, is_live, live_from};
+use crate::stream::ws::raw_websocket::Client;
+use crate::stream::ws::token;
 use crate::support::restarted_server::RestartedServer;
+use crate::support::slow_link::{FAST, Link};
 use crate::support::{TestServer, run, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,12 +27,16 @@ async fn what_is_missing_in_redis_comes_from_postgres() {
     fleet.write().await;
     fleet.follow_to_the_end(&mut follower, &mut got).await;
     let mut redis = fleet.redis.connect().await;
-    for kept in ["0", "3", "0"] {
-        // While the edge cannot read, entries come and go.
+    for (before, kept) in (0..).zip(["0", "3", "0"]) {
+        live_from(&view, "redis").await;
+        assert!(holes(&view).await >= before, "each round leaves a hole");
+        // While the edge cannot read, entries come and go. The first ones may be on their way to it already.
         held_up.signal(Signal::SIGSTOP);
-        fleet.write().await;
-        let newest = fleet.committed().await.last().copied().unwrap();
-        until("the entries are in Redis", || async { relayed_upto(&fleet).await >= newest }).await;
+        for _ in 0..2 {
+            fleet.write().await;
+            let newest = fleet.committed().await.last().copied().unwrap();
+            until("the entries are in Redis", || async { relayed_upto(&fleet).await >= newest }).await;
+        }
         let _: i64 = redis::cmd("XTRIM")
             .arg("rowcast:{relay}:events")
             .arg("MAXLEN")
@@ -42,11 +50,13 @@ async fn what_is_missing_in_redis_comes_from_postgres() {
         fleet.follow_to_the_end(&mut follower, &mut got).await;
     }
     assert_eq!(got, fleet.committed().await);
-    // On a machine that is held up for seconds, the edge goes to Postgres as a whole.
-    let (gaps, fallbacks) =
-        (view.metric("rowcast_tail_gaps_total").await, view.metric("rowcast_tail_fallbacks_total").await);
-    assert!(gaps + fallbacks >= 3, "{gaps} holes, {fallbacks} fallbacks");
+    assert!(holes(&view).await >= 3);
     fleet.end().await;
+}
+
+/// How often an edge has read from Postgres what was missing. One that was held up for seconds goes there as a whole.
+async fn holes(edge: &TestServer) -> i64 {
+    edge.metric("rowcast_tail_gaps_total").await + edge.metric("rowcast_tail_fallbacks_total").await
 }
 
 /// The seq up to which the other edge has everything from Redis.
@@ -174,5 +184,42 @@ async fn an_edge_that_begins_when_everything_is_trimmed_goes_on_from_there() {
     assert_eq!(late.metric("rowcast_tail_resets_total").await, resets, "nothing was taken for another history");
     assert_eq!(late.metric("rowcast_tail_gaps_total").await, gaps, "and nothing was missing");
     late.stop().await.unwrap();
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_are_told_as_long_as_what_is_missing_cannot_be_read() {
+    let Some(fleet) = Fleet::start(&[]).await else { return };
+    let (link, url) = Link::to_database(&fleet.db.url, FAST).await;
+    let redis_url = fleet.redis.url();
+    let settings =
+        [("ROWCAST_LIVE_FROM", "redis"), ("ROWCAST_RELAY_URL", redis_url.as_str()), ("ROWCAST_HEARTBEAT", "300ms")];
+    let edge = TestServer::ready(&url, &settings).await;
+    live_from(&edge, "redis").await;
+    let mut session = Client::with(edge.address(), "/ws", &token(Role::Admin, "root")).await;
+    session.past_heartbeats("hello").await;
+    session.past_heartbeats("live").await;
+    // From here on, new connections to Postgres are refused.
+    drop(link);
+    let mut redis = fleet.redis.connect().await;
+    let mut waits = async || {
+        loop {
+            let frame = session.json().await;
+            if frame["op"] == "heartbeat" {
+                return frame["stalled"]["reason"] == "database";
+            }
+        }
+    };
+    loop {
+        let _: String = redis::cmd("FLUSHALL").query_async(&mut redis).await.unwrap();
+        fleet.write().await;
+        if waits().await || waits().await {
+            break;
+        }
+    }
+    for _ in 0..8 {
+        assert!(waits().await, "nothing was mended");
+    }
+    edge.stop().await.unwrap();
     fleet.end().await;
 }

@@ -1,14 +1,19 @@
 //! Taxonomy, revocations and stalls on an edge, which asks Postgres for none of them.
 
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
 use rowcast::auth::Role;
 use rowcast::client::{Item, Start};
 use serde_json::json;
 
-use super::{Fleet, follow, is_live};
+use super::{Fleet, copying, follow, is_live, live_from};
 use crate::stream::ws::raw_websocket::Client;
 use crate::stream::ws::token;
 use crate::support::raw_http::request;
-use crate::support::until;
+use crate::support::redis::TestRedis;
+use crate::support::restarted_server::RestartedServer;
+use crate::support::{TestServer, in_time, migrated_database, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revocation_ends_sessions_on_an_edge_wherever_it_was_made() {
@@ -37,7 +42,7 @@ async fn a_revocation_ends_sessions_on_an_edge_wherever_it_was_made() {
         .await;
     }
     // What the edge found by itself stays when the relay's list counts alone again.
-    tokio::time::sleep(std::time::Duration::from_secs(4)).await;
+    tokio::time::sleep(Duration::from_secs(4)).await;
     for server in [&fleet.node, &fleet.edge] {
         assert_eq!(server.metric("rowcast_revoked_subjects").await, 2);
     }
@@ -87,5 +92,29 @@ async fn an_edge_tells_what_holds_the_stream_back() {
     fleet.follow_to_the_end(&mut follower, &mut got).await;
     assert_eq!(got, fleet.committed().await);
     until("the stall is over", || async { !stalled().await }).await;
+    fleet.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_holds_within_a_second_though_the_node_that_copies_is_frozen() {
+    let Some(redis) = TestRedis::start(&[]).await else { return };
+    let db = migrated_database().await;
+    let url = redis.url();
+    let first = RestartedServer::with(&db.url, &[("ROWCAST_RELAY", "on"), ("ROWCAST_RELAY_URL", url.as_str())]);
+    first.ready().await;
+    let view = TestServer::at(&format!("http://{}", first.place));
+    until("the first node copies", || async { view.metric("rowcast_relay_holds").await == 1 }).await;
+    let node = copying(&db, &redis, &[]).await;
+    let fleet = Fleet::around(db, redis, node, &[]).await;
+    let mut session = Client::with(fleet.edge.address(), "/ws", &token(Role::Viewer, "ann")).await;
+    session.past_heartbeats("hello").await;
+    session.past_heartbeats("live").await;
+    first.signal(Signal::SIGSTOP);
+    let revoked = Instant::now();
+    fleet.writer.batch_execute("insert into rowcast.revocations (subject) values ('ann')").await.unwrap();
+    session.refused(4403, "revoked").await;
+    in_time(revoked, Duration::from_secs(1));
+    first.signal(Signal::SIGCONT);
+    live_from(&fleet.edge, "redis").await;
     fleet.end().await;
 }
