@@ -51,7 +51,7 @@ fn compose_names_only_settings_that_exist_and_passes_on_all_of_them() {
 
 #[test]
 fn the_example_of_the_environment_names_what_compose_reads() {
-    let compose = uncommented(&read("compose.yaml"));
+    let compose = uncommented(&(read("compose.yaml") + &read("deploy/compose.cluster.yaml")));
     let text = read(".env.example");
     let example: BTreeSet<_> = example_variables(&text).into_keys().collect();
     assert_eq!(example, interpolated(&compose));
