@@ -1,20 +1,109 @@
 #!/usr/bin/env python3
-import json,sys,os
-sys.dont_write_bytecode=True
-import scaling_measure
-def merge(path, piece, said, points):
-    old = json.load(open(path)) if os.path.exists(path) else {"pieces":{}}
-    old["machine"]=said
-    old["pieces"][piece]=points
-    with open(path,"w") as f:
-        f.write('{\n"machine": '+json.dumps(old["machine"])+',\n"pieces": {\n')
-        f.write(",\n".join(f'"{k}": [\n'+",\n".join(json.dumps(p) for p in v)+"\n]" for k,v in old["pieces"].items()))
-        f.write("\n}}\n")
-_,_,program,piece,path=sys.argv
+"""What a deployment costs: points that are measured, a simulation that has to reproduce them, and what it says beyond them.
+
+    DATABASE_URL=postgres://… benches/scaling.py measure PROGRAM [PIECE…] [--into FILE]
+    benches/scaling.py simulate [FILE]
+    benches/scaling.py constants [FILE]
+
+measure   PROGRAM is an optimised rowcast; DATABASE_URL names an empty database of a Postgres on this machine, whose processes may be looked
+          at. psql, pgbench and redis-server must be installed. Servers, Redis, writers and clients are started here, listen on 127.0.0.1,
+          and are stopped at the end. Pieces are appends, node, batches and edges, some three to five minutes each, and all without names.
+          Prints the points as JSON, or keeps them in FILE, where a piece replaces what was there under its name.
+simulate  Takes each constant of the model from its own point, simulates all points, and prints the measured beside the simulated. Ends with 1
+          if one that gave no constant is off by more than 20 % (and by more than the floor of its kind), and else prints what the
+          model says of more readers and more appends. FILE is benches/scaling.json without a name.
+constants The constants, and the point of each.
+
+Each point is a median of windows in which the host took at most 5 % of the processors and other programs a tenth of one; `steal` and
+`others` of a point say what they took. Only Python's standard library is needed.
+"""
+
+import json
+import os
 import signal
-signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
-said=None; points=[]
-for x in scaling_measure.measure(program,piece):
-    if said is None: said=x
-    else:
-        points.append(x); merge(path,piece,said,points)
+import sys
+
+sys.dont_write_bytecode = True
+
+import scaling_constants
+import scaling_extrapolate
+import scaling_measure
+
+FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scaling.json")
+
+
+def text_of(machine, pieces):
+    """JSON with a line for each point."""
+    listed = [f"  {json.dumps(name)}: [\n" + ",\n".join("    " + json.dumps(point) for point in points) + "\n  ]" for name, points in pieces.items()]
+    return '{\n"machine": ' + json.dumps(machine) + ',\n"pieces": {\n' + ",\n".join(listed) + "\n}\n}\n"
+
+
+def read(path):
+    with open(path) as file:
+        said = json.load(file)
+    return said["machine"], said["pieces"]
+
+
+def measure(program, *words):
+    words = list(words)
+    into = words.pop(words.index("--into") + 1) if "--into" in words else None
+    names = [word for word in words if word != "--into"] or list(scaling_measure.PIECES)
+    if not set(names) <= set(scaling_measure.PIECES):
+        sys.exit(__doc__)
+    # Ended from outside, what was started is stopped as after an error.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before all was measured"))
+    machine, pieces = read(into) if into and os.path.exists(into) else ({}, {})
+    for name in names:
+        found = scaling_measure.measure(program, name)
+        machine, pieces[name] = next(found), []
+        for point in found:
+            pieces[name].append(point)
+            if into:
+                with open(into, "w") as file:
+                    file.write(text_of(machine, pieces))
+    if not into:
+        print(text_of(machine, pieces), end="")
+
+
+def title(name):
+    piece, nodes, edges, sessions, rate, *more = name
+    servers = f"{nodes} node{'s' * (nodes != 1)}" + (f", {edges} edge{'s' * (edges != 1)}" if edges else "")
+    return f"{piece}: {servers}, {sessions} sessions{' of a symbol each' if more else ''}, {rate}/s"
+
+
+def simulate(path=FILE):
+    machine, pieces = read(path)
+    print(f"measured {machine['measured']}, {machine['cores']} cores, Linux {machine['kernel']}, Postgres {machine['postgres']}, Redis {machine['redis']}, {machine['rowcast']}\n")
+    points = scaling_constants.Points(pieces)
+    model = scaling_constants.Model(points)
+    print("| point | what | measured | simulated | difference | |\n|---|---|---|---|---|---|")
+    wrong, count = [], 0
+    for name, measure, measured, simulated, off, used, is_off in scaling_constants.differences(points, model):
+        said = "gives a constant" if used else "OFF" if is_off else ""
+        count += not used
+        wrong += [name] if is_off and not used else []
+        print(f"| {title(name)} | {measure} | {measured:.4g} | {simulated:.4g} | {off:+.0%} | {said} |")
+    print(f"\n{count} values that gave no constant; {len(wrong)} of them are off by more than {scaling_constants.LIMIT:.0%} and their floor", flush=True)
+    if wrong:
+        sys.exit(1)
+    scaling_extrapolate.tables(model)
+
+
+def constants(path=FILE):
+    points = scaling_constants.Points(read(path)[1])
+    model = scaling_constants.Model(points)
+    for constant, name, measure in scaling_constants.POINTS:
+        print(f"| {constant} | {model.cost[constant] * 1e6:.4g} | {measure} of {title(name)} |")
+    for constant, value in model.idle.items():
+        print(f"| idle: {constant} | {value:.4g} | |")
+
+
+def main():
+    commands = dict(measure=measure, simulate=simulate, constants=constants)
+    if len(sys.argv) < 2 or sys.argv[1] not in commands or (sys.argv[1] == "measure" and len(sys.argv) < 3):
+        sys.exit(__doc__)
+    commands[sys.argv[1]](*sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

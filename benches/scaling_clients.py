@@ -105,6 +105,8 @@ class _Loop:
         self.open, self.crowd, self.samples = 0, [], {}
 
     def do_grow(self, ports, count, by_symbol):
+        if count <= self.open:
+            return self.open
         # Only the newest are samples. Those that were become part of the crowd.
         for sample, _ in self.samples.values():
             self.epoll.unregister(sample.fileno())

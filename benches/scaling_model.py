@@ -22,6 +22,8 @@ GROUPS = 50
 # So many clients of the measurement read at once; the others are emptied now and then.
 READERS = 16
 WARM_AFTER = 0.0005
+# The timers of the runtime count whole milliseconds: a rest is this much longer on average.
+TIMER = 0.001
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Server:
         wait = self.announced_at + GATHER - self.world.clock.now
         if self.woken >= GATHER_READERS and wait > 0:
             self.gathering = True
-            self.world.clock.after(wait, self.announce_now)
+            self.world.clock.after(wait + TIMER, self.announce_now)
         else:
             self.announce_now()
 
@@ -154,9 +156,13 @@ class Journal:
         self.world, self.in_flight, self.drawn, self.hushed_by, self.tails = world, set(), 0, None, []
         self.committed, self.to_flush, self.flushing, self.inserts = [], deque(), False, []
 
+    def expect(self, rate, seconds):
+        """Appends by chance, but as many as the rate says."""
+        for at in [self.world.random.uniform(0.0, seconds) for _ in range(round(rate * seconds))]:
+            self.world.clock.after(at, self.append)
+
     def append(self):
         world = self.world
-        world.clock.after(world.random.expovariate(world.shape.rate), self.append)
         self.drawn += 1
         self.in_flight.add(self.drawn)
         world.cores.work("postgres append", world.cost["append"], self.inserted, self.drawn, world.clock.now)
@@ -170,7 +176,7 @@ class Journal:
         count = len(self.to_flush) if self.hushed_by else 1
         batch = [self.to_flush.popleft() for _ in range(count)]
         self.flushing = True
-        self.world.cores.work("postgres append", self.world.cost["flush"], self.world.clock.after, self.world.cost["disk"], self.flushed, batch)
+        self.world.cores.work("postgres flush", self.world.cost["flush"], self.world.clock.after, self.world.cost["disk"], self.flushed, batch)
 
     def flushed(self, batch):
         self.flushing = False
@@ -249,6 +255,7 @@ class Tail:
     def looked(self):
         # The rows that were visible when the statements ran, and those who still wrote then.
         journal = self.world.journal
+        wait = self.world.cost["turn_wait"] + self.world.cost["row_wait"] * (journal.drawn - self.drawn)
         moved = journal.drawn > self.drawn
         self.drawn = journal.drawn
         self.fences.append((self.drawn, frozenset(journal.in_flight)))
@@ -257,7 +264,7 @@ class Tail:
             decided = self.fences.popleft()[0]
         self.quiet = 0 if moved else self.quiet + 1
         self.closed = CLOSED_MIN if decided else min(CLOSED_MAX, max(CLOSED_MIN, 2 * self.closed))
-        self.world.clock.after(self.world.cost["turn_wait"], self.hand_out, decided)
+        self.world.clock.after(wait, self.hand_out, decided)
 
     def hand_out(self, decided):
         world = self.world
@@ -273,10 +280,17 @@ class Tail:
         if self.relay:
             self.relay.copy(events)
         if world.journal.hushed_by is self:
+            # With the bell hushed this node rings for the others, with a statement of its own. A look is four statements.
             world.commits += 1
-            for tail in world.journal.tails:
-                if tail is not self:
-                    tail.ring()
+            cost = world.cost["look"] / LOOK_STATEMENTS
+            world.cores.work("postgres " + self.name, cost, world.clock.after, world.cost["turn_wait"], self.rung)
+        else:
+            self.end()
+
+    def rung(self):
+        for tail in self.world.journal.tails:
+            if tail is not self:
+                tail.ring()
         self.end()
 
     def end(self):
@@ -303,8 +317,7 @@ class Tail:
             rest = 1.0
         if self.bell and journal.hushed_by is not self:
             rest = 0.0
-        # The runtime's timers have steps of a millisecond, and end at the next one.
-        rest = rest and (int((now + rest) * 1000) + 1) / 1000 - now
+        rest = rest and rest + TIMER
         world.clock.after(rest, self.wake, self.generation)
 
 
@@ -376,8 +389,7 @@ class World:
             self.journal.tails.append(Tail(self, f"node {number}", Server(self, f"node {number}", here), relay))
         if shape.load:
             self.clock.after(0.0, self.take_load)
-        if shape.rate:
-            self.journal.append()
+        self.journal.expect(shape.rate, shape.seconds)
         for tail in self.journal.tails:
             self.clock.after(0.0, tail.wake, tail.generation)
         self.clock.run(shape.seconds)
