@@ -3,6 +3,7 @@
 
     DATABASE_URL=postgres://… benches/scaling.py measure PROGRAM [PIECE…] [--into FILE]
     benches/scaling.py simulate [FILE]
+    benches/scaling.py check [FILE]
     benches/scaling.py constants [FILE]
 
 measure   PROGRAM is an optimised rowcast; DATABASE_URL names an empty database of a Postgres on this machine, whose processes may be looked
@@ -12,6 +13,7 @@ measure   PROGRAM is an optimised rowcast; DATABASE_URL names an empty database 
 simulate  Takes each constant of the model from its own point, simulates all points, and prints the measured beside the simulated. Ends with 1
           if one that gave no constant is off by more than 20 % (and by more than the floor of its kind), and else prints what the
           model says of more readers and more appends. FILE is benches/scaling.json without a name.
+check     Does the first half of simulate.
 constants The constants, and the point of each.
 
 Each point is a median of windows in which the host took at most 5 % of the processors and other programs a tenth of one; `steal` and
@@ -71,7 +73,8 @@ def title(name):
     return f"{piece}: {servers}, {sessions} sessions{' of a symbol each' if more else ''}, {rate}/s"
 
 
-def simulate(path=FILE):
+def check(path=FILE):
+    """Prints the measured beside the simulated, and returns the model; ends the program if it is off."""
     machine, pieces = read(path)
     print(f"measured {machine['measured']}, {machine['cores']} cores, Linux {machine['kernel']}, Postgres {machine['postgres']}, Redis {machine['redis']}, {machine['rowcast']}\n")
     points = scaling_constants.Points(pieces)
@@ -86,7 +89,11 @@ def simulate(path=FILE):
     print(f"\n{count} values that gave no constant; {len(wrong)} of them are off by more than {scaling_constants.LIMIT:.0%} and their floor", flush=True)
     if wrong:
         sys.exit(1)
-    scaling_extrapolate.tables(model)
+    return model
+
+
+def simulate(path=FILE):
+    scaling_extrapolate.tables(check(path))
 
 
 def constants(path=FILE):
@@ -99,7 +106,7 @@ def constants(path=FILE):
 
 
 def main():
-    commands = dict(measure=measure, simulate=simulate, constants=constants)
+    commands = dict(measure=measure, simulate=simulate, check=check, constants=constants)
     if len(sys.argv) < 2 or sys.argv[1] not in commands or (sys.argv[1] == "measure" and len(sys.argv) < 3):
         sys.exit(__doc__)
     commands[sys.argv[1]](*sys.argv[2:])

@@ -10,15 +10,15 @@ MEASURES = dict(node=0.01, edge=0.01, postgres=0.01, redis=0.01, commits=2.0, lo
 LIMIT = 0.20
 # Delays are compared where the cores had this much left: beyond it a queue grows for as long as one measures.
 FULL = 0.95
-ROUNDS = 8
+ROUNDS = 6
 # Of a point so many events are simulated, but no less than the seconds.
 EVENTS, SECONDS = 500, 2.0
 
 # Where the search for a constant begins, in seconds, megabytes or numbers. What it ends at does not depend on it.
 START = dict(
-    row_wait=5e-5, append=1e-4, flush=2e-4, disk=2e-4, poll=3e-4, look=4e-4, turn_wait=3e-4, poll_node=1e-4, look_node=2e-4, event=1e-5, wake=8e-6,
+    row_wait=8e-5, append=1e-4, flush=2e-4, disk=2e-4, poll=3e-4, look=4e-4, turn_wait=3e-4, poll_node=1e-4, look_node=2e-4, event=1e-5, wake=8e-6,
     more=1e-6, reader=1e-5, copy=1e-4, copy_entry=1e-5, redis_write=5e-5, redis_entry=5e-6, redis_read=2e-5, redis_send=2e-6,
-    edge_read=1e-4, edge_event=1e-5, edge_wait=1e-4, cold=1.0, cold_after=0.01)
+    edge_read=1e-4, edge_event=1e-5, edge_wait=1e-4, cold=1.8, cold_after=0.01)
 
 
 def own(piece, nodes, edges, sessions, rate):
@@ -71,9 +71,10 @@ class Points:
         return self.all[name]
 
 
-def shape_of(point, seconds):
-    return Shape(point["nodes"], point["edges"], point["sessions"], point["events"], point["one_symbol"], point["at"] == "edge",
-                 point["load"], seconds=seconds)
+def shape_of(point, events=EVENTS):
+    seconds = max(SECONDS, events / point["events"]) if point["events"] else SECONDS
+    return Shape(point["nodes"], point["edges"], point["sessions"], point["events"], 1.0 if point["one_symbol"] else None,
+                 point["at"] == "edge", point["load"], seconds=seconds)
 
 
 class Model:
@@ -99,22 +100,20 @@ class Model:
     def search(self, constant, point, measure, furthest):
         """Moves a constant towards where its own point comes out as measured."""
         now = self.cost[constant]
-        found, step = self.simulate(point)[measure], max(now * 0.2, 1e-7)
+        found, step = self.simulate(shape_of(point))[measure], max(now * 0.2, 1e-7)
         self.cost[constant] = now + step
-        slope = (self.simulate(point)[measure] - found) / step
+        slope = (self.simulate(shape_of(point))[measure] - found) / step
         moved = now + (point[measure] - found) / slope if slope else now
         self.cost[constant] = min(max(moved, now * (1 - furthest)), now * (1 + furthest))
 
-    def simulate(self, point, events=EVENTS):
-        """What the model says of a point."""
-        idle, nodes, edges, sessions = self.idle, point["nodes"], point["edges"], point["sessions"]
-        here = 0 if point["at"] == "edge" else sessions
-        world = World(self.cost, shape_of(point, max(SECONDS, events / point["events"]))) if point["events"] else None
-        said = dict.fromkeys(("node", "edge", "postgres", "redis"), 0.0)
-        if world:
-            said = {part: world.share(part) for part in said}
+    def simulate(self, shape):
+        """What the model says of a shape: shares of a core, transactions and looks a second, milliseconds, megabytes."""
+        idle, nodes, edges = self.idle, shape.nodes, shape.edges
+        here = 0 if shape.at_edges else shape.sessions
+        world = World(self.cost, shape) if shape.rate else None
+        said = {part: world.share(part) if world else 0.0 for part in ("node", "edge", "postgres", "redis")}
         said["node"] += nodes * idle["node"] + here * idle["session"] + (idle["copying"] if edges else 0)
-        said["edge"] += edges * idle["edge"] + (sessions - here) * idle["session"]
+        said["edge"] += edges * idle["edge"] + (shape.sessions - here) * idle["session"]
         said["postgres"] += nodes * idle["postgres"]
         said["redis"] += idle["redis"] + edges * idle["redis_edge"] if edges else 0.0
         said["commits"] = nodes * idle["commits"] + (world.a_second(world.commits) if world else 0)
@@ -123,7 +122,7 @@ class Model:
         said["delay"] = statistics.median(world.delays) * 1000 if world and world.delays else None
         said["insert_ms"] = statistics.median(world.journal.inserts) * 1000 if world else None
         said["node_mb"] = idle["node_mb"] + here * idle["session_mb"] if nodes else None
-        said["edge_mb"] = idle["edge_mb"] + (sessions - here) / edges * idle["session_mb"] if edges else None
+        said["edge_mb"] = idle["edge_mb"] + (shape.sessions - here) / edges * idle["session_mb"] if edges else None
         return said
 
 
@@ -133,7 +132,7 @@ def differences(points, model):
     used |= {(IDLE_NODE, m) for m in ("node", "postgres", "commits", "looks", "node_mb")} | {(IDLE_SESSIONS, m) for m in ("node", "node_mb")}
     used |= {(IDLE_EDGE, m) for m in ("edge", "edge_mb", "node", "redis")} | {(IDLE_EDGES, "redis")}
     for name, point in points.all.items():
-        said = model.simulate(point, 2 * EVENTS)
+        said = model.simulate(shape_of(point, 2 * EVENTS))
         for measure, floor in MEASURES.items():
             measured, simulated = point.get(measure), said[measure]
             if measured is None or simulated is None or (measure in ("node", "node_mb") and not point["nodes"]) \

@@ -7,7 +7,7 @@ back for 5 ms (src/session/announcer.rs); a session that waits for its turn take
 
 import heapq
 import random
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
 
 # From the code: the rests of a tail with the bell hushed, what makes it hush and ring again, the gathering of announcements, and the
@@ -19,8 +19,6 @@ GATHER, GATHER_READERS = 0.005, 64
 LOOK_STATEMENTS, PROLONG_EVERY, WRITE_EVERY = 4, 0.25, 1.0
 # Sessions are simulated in so many groups; a group is one piece of work of one thread.
 GROUPS = 50
-# So many clients of the measurement read at once; the others are emptied now and then.
-READERS = 16
 WARM_AFTER = 0.0005
 # The timers of the runtime count whole milliseconds: a rest is this much longer on average.
 TIMER = 0.001
@@ -28,16 +26,21 @@ TIMER = 0.001
 
 @dataclass(frozen=True)
 class Shape:
-    """What is simulated: so many nodes, edges and sessions, events a second, and cores."""
+    """What is simulated: so many nodes, edges and sessions, and events a second."""
     nodes: int
     edges: int
     sessions: int
     rate: float
-    one_symbol: bool = False
+    # The sessions of one server that an event wakes; None for all of them.
+    matching: float | None = None
     at_edges: bool = False
     # The share of a core that the clients and writers of the measurement took, which is no part of the system.
     load: float = 0.0
+    # The clients of the measurement that read at once, on the machine of the server; the others are emptied now and then.
+    readers: int = 16
+    # The cores of the one machine that all share, or of a machine for each process.
     cores: int = 2
+    shared: bool = True
     # Seconds to simulate.
     seconds: float = 8.0
 
@@ -62,16 +65,22 @@ class Cores:
     A process that has rested finds cold caches and a halted core: its next piece of work takes longer, the more the longer it rested,
     but only in its first WARM_AFTER seconds."""
 
-    def __init__(self, clock, count, cost):
-        self.clock, self.free, self.line, self.spent, self.ended = clock, count, deque(), {}, {}
+    def __init__(self, clock, shape, cost):
+        self.clock, self.shared, self.spent, self.ended = clock, shape.shared, {}, {}
+        self.free, self.lines = defaultdict(lambda: shape.cores), defaultdict(deque)
         self.cold, self.cold_after = cost["cold"], cost["cold_after"]
 
+    def machine(self, process):
+        """All processes share one, or each has its own. The processes of Postgres share one in any case."""
+        return "all" if self.shared else "postgres" if process.startswith("postgres") else process
+
     def work(self, process, seconds, do, *args):
-        if self.free:
-            self.free -= 1
+        machine = self.machine(process)
+        if self.free[machine]:
+            self.free[machine] -= 1
             self.start(process, seconds, do, args)
         else:
-            self.line.append((process, seconds, do, args))
+            self.lines[machine].append((process, seconds, do, args))
 
     def start(self, process, seconds, do, args):
         rested = self.clock.now - self.ended.get(process, -1.0)
@@ -80,13 +89,13 @@ class Cores:
         part = process.split()[0]
         self.spent[part] = self.spent.get(part, 0.0) + seconds
         self.ended[process] = self.clock.now + seconds
-        self.clock.after(seconds, self.finish, do, args)
+        self.clock.after(seconds, self.finish, self.machine(process), do, args)
 
-    def finish(self, do, args):
-        if self.line:
-            self.start(*self.line.popleft())
+    def finish(self, machine, do, args):
+        if self.lines[machine]:
+            self.start(*self.lines[machine].popleft())
         else:
-            self.free += 1
+            self.free[machine] += 1
         do(*args)
 
 
@@ -118,28 +127,29 @@ class Server:
         self.announced_at = self.world.clock.now
         if not self.sessions:
             return
-        if self.world.shape.one_symbol:
-            self.woken = len(events)
-            for event in events:
-                self.line.append([event])
-        else:
+        matching = self.world.shape.matching
+        if matching is None:
             self.woken = self.sessions
             for group in self.pending:
                 if not group:
-                    self.line.append(group)
+                    self.line.append((self.size, group))
                 group += events
+        else:
+            counts = [int(matching + self.world.random.random()) for _ in events]
+            self.woken = sum(counts)
+            self.line.extend((count, [event]) for count, event in zip(counts, events) if count)
         self.take_turns()
 
     def take_turns(self):
         while self.threads and self.line:
             self.threads -= 1
-            group = self.line.popleft()
-            events, size = list(group), 1 if self.world.shape.one_symbol else self.size
+            size, group = self.line.popleft()
+            events, shape, cost = list(group), self.world.shape, self.world.cost
             group.clear()
-            cost = size * (self.world.cost["wake"] + (len(events) - 1) * self.world.cost["more"])
             # The clients that read at once live on the same machine, and waking one is charged to who sends.
-            cost += min(size, READERS / len(self.pending)) * self.world.cost["reader"]
-            self.world.cores.work(self.process, cost, self.sent, events)
+            readers = size * min(1.0, shape.readers / self.sessions)
+            seconds = size * (cost["wake"] + (len(events) - 1) * cost["more"]) + readers * cost["reader"]
+            self.world.cores.work(self.process, seconds, self.sent, events)
 
     def sent(self, events):
         self.threads += 1
@@ -378,7 +388,7 @@ class World:
     def __init__(self, cost, shape, seed=7):
         self.cost, self.shape, self.random = cost, shape, random.Random(seed)
         self.clock = Clock()
-        self.cores = Cores(self.clock, shape.cores, cost)
+        self.cores = Cores(self.clock, shape, cost)
         self.journal = Journal(self)
         self.delays, self.commits, self.looks, self.writes = [], 0, 0, 0
         self.sampled = "edge" if shape.at_edges else "node"
