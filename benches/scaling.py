@@ -9,7 +9,8 @@
 measure   PROGRAM is an optimised rowcast; DATABASE_URL names an empty database of a Postgres on this machine, whose processes may be looked
           at. psql, pgbench and redis-server must be installed. Servers, Redis, writers and clients are started here, listen on 127.0.0.1,
           and are stopped at the end. Pieces are appends, node, batches and edges, some three to five minutes each, and all without names.
-          Prints the points as JSON, or keeps them in FILE, where a piece replaces what was there under its name.
+          PIECE:2 is the second line of a piece. Prints the points as JSON, or keeps them in FILE, where a point replaces the one
+          of its shape.
 simulate  Takes each constant of the model from its own point, simulates all points, and prints the measured beside the simulated. Ends with 1
           if one that gave no constant is off by more than 20 % (and by more than the floor of its kind), and else prints what the
           model says of more readers and more appends. FILE is benches/scaling.json without a name.
@@ -32,6 +33,7 @@ import scaling_extrapolate
 import scaling_measure
 
 FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "scaling.json")
+SHAPE = ("nodes", "edges", "one_symbol", "sessions", "rate")
 
 
 def text_of(machine, pieces):
@@ -46,20 +48,26 @@ def read(path):
     return said["machine"], said["pieces"]
 
 
+def is_same_shape(one, other):
+    return all(one[key] == other[key] for key in SHAPE)
+
+
 def measure(program, *words):
     words = list(words)
     into = words.pop(words.index("--into") + 1) if "--into" in words else None
     names = [word for word in words if word != "--into"] or list(scaling_measure.PIECES)
-    if not set(names) <= set(scaling_measure.PIECES):
+    if not {name.split(":")[0] for name in names} <= set(scaling_measure.PIECES):
         sys.exit(__doc__)
     # Ended from outside, what was started is stopped as after an error.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before all was measured"))
     machine, pieces = read(into) if into and os.path.exists(into) else ({}, {})
     for name in names:
-        found = scaling_measure.measure(program, name)
-        machine, pieces[name] = next(found), []
+        piece, _, line = name.partition(":")
+        found = scaling_measure.measure(program, piece, int(line) if line else None)
+        machine, kept = next(found), pieces.setdefault(piece, [])
         for point in found:
-            pieces[name].append(point)
+            kept[:] = [other for other in kept if not is_same_shape(other, point)] + [point]
+            kept.sort(key=lambda each: [each[key] for key in SHAPE])
             if into:
                 with open(into, "w") as file:
                     file.write(text_of(machine, pieces))

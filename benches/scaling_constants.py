@@ -16,9 +16,10 @@ EVENTS, SECONDS = 500, 2.0
 
 # Where the search for a constant begins, in seconds, megabytes or numbers. What it ends at does not depend on it.
 START = dict(
-    row_wait=8e-5, append=1e-4, flush=2e-4, disk=2e-4, poll=3e-4, look=4e-4, turn_wait=3e-4, poll_node=1e-4, look_node=2e-4, event=1e-5, wake=8e-6,
-    more=1e-6, reader=1e-5, copy=1e-4, copy_entry=1e-5, redis_write=5e-5, redis_entry=5e-6, redis_read=2e-5, redis_send=2e-6,
-    edge_read=1e-4, edge_event=1e-5, edge_wait=1e-4, cold=1.8, cold_after=0.01)
+    append=1.2e-4, flush=3e-4, disk=3e-4, poll=5e-4, look=3e-4, turn_wait=1e-4, row_wait=8e-5, poll_node=1.3e-4, look_node=2e-4,
+    event=5e-6, wake=8e-6, more=1e-6, reader=3e-5, copy=1e-4, copy_entry=1e-5, redis_write=5e-5, redis_entry=5e-6, redis_read=2e-5,
+    redis_send=2e-6, edge_read=1e-4, edge_event=1e-5, edge_wait=1e-4, cold=1.8, cold_after=0.01)
+
 
 
 def own(piece, nodes, edges, sessions, rate):

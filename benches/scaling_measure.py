@@ -235,54 +235,34 @@ def point(bench, nodes, edges, sessions, rate, at="node", symbols=0, long=False)
     return found
 
 
-def measure_node(bench):
-    """One node, ever more sessions."""
-    node = bench.serve()
-    for sessions, rates in [(10, [0, 5, 30]), (500, [0, 20]), (2000, [0, 5, 20, 30]), (5000, [0, 20]), (10000, [0, 5, 10])]:
-        bench.clients.grow([node.port], sessions)
-        for rate in rates:
-            yield point(bench, [node], [], sessions, rate)
+# What is measured, by piece: lines of nodes, edges, sessions, rates, and whether each session follows one symbol.
+PIECES = dict(
+    # What Postgres takes for appends and looks: without a server, with one node, with two.
+    appends=[(0, 0, 0, (100, 1000), False), (1, 0, 10, (0, 20, 100, 300, 1000, 3000), False), (2, 0, 10, (0, 20, 1000), False)],
+    # One node, ever more sessions.
+    node=[(1, 0, 10, (0, 5, 30), False), (1, 0, 500, (0, 20), False), (1, 0, 2000, (0, 5, 20), False), (1, 0, 5000, (0, 10), False),
+          (1, 0, 10000, (0, 5), False)],
+    # One node at rates at which events share wake-ups, and sessions that follow one symbol each.
+    batches=[(1, 0, 100, (300, 1000), False), (1, 0, 500, (100,), False), (1, 0, 5000, (20, 100), True)],
+    # A node that copies, and edges.
+    edges=[(1, 1, 10, (0, 20), False), (1, 1, 10, (300,), False), (1, 1, 10, (1000,), False), (1, 1, 2000, (0, 20), False),
+           (1, 2, 10, (20,), False), (1, 4, 10, (0, 20), False), (1, 4, 10, (1000,), False), (1, 4, 2000, (20,), False)])
 
 
-def measure_batches(bench):
-    """One node at rates at which events share wake-ups, and sessions that follow one symbol each."""
-    node = bench.serve()
-    for sessions, rates in [(100, [300, 1000]), (500, [100, 300])]:
-        bench.clients.grow([node.port], sessions)
-        for rate in rates:
-            yield point(bench, [node], [], sessions, rate)
+def measure_line(bench, nodes, edges, many_nodes, many_edges, sessions, rates, by_symbol):
+    """Starts what is missing of a line, and yields its points."""
+    while len(nodes) < many_nodes:
+        nodes.append(bench.serve(ROWCAST_RELAY="on") if many_edges else bench.serve())
+    while len(edges) < many_edges:
+        edges.append(bench.serve(ROWCAST_LIVE_FROM="redis"))
     bench.clients.close_all()
-    bench.clients.grow([node.port], 5000, by_symbol=True)
-    for rate in (20, 100):
-        yield point(bench, [node], [], 5000, rate, symbols=5000)
-
-
-def measure_appends(bench):
-    """What Postgres takes for appends and looks: without a server, with one node, with two."""
-    nodes = []
-    for rate in (100, 1000):
-        yield point(bench, nodes, [], 0, rate)
-    for rates in [(0, 20, 100, 300, 1000, 3000), (0, 20, 1000)]:
-        nodes.append(bench.serve())
-        bench.clients.grow([nodes[0].port], 10)
-        for rate in rates:
-            yield point(bench, nodes, [], 10, rate, long=rate == 20)
-
-
-def measure_edges(bench):
-    """A node that copies, and edges."""
-    node, edges = bench.serve(ROWCAST_RELAY="on"), []
-    for many, plan in [(1, [(10, (0, 20, 300, 1000)), (2000, (0, 20))]), (2, [(10, (20,))]), (4, [(10, (0, 20, 1000)), (2000, (20,))])]:
-        while len(edges) < many:
-            edges.append(bench.serve(ROWCAST_LIVE_FROM="redis"))
-        for sessions, rates in plan:
-            bench.clients.close_all()
-            bench.clients.grow([edge.port for edge in edges], sessions)
-            for rate in rates:
-                yield point(bench, [node], edges, sessions, rate, at="edge", long=sessions == 10 and rate == 20)
-
-
-PIECES = dict(node=measure_node, batches=measure_batches, appends=measure_appends, edges=measure_edges)
+    if sessions:
+        # Without edges all clients are at the first node.
+        bench.clients.grow([server.port for server in edges or nodes[:1]], sessions, by_symbol)
+    for rate in rates:
+        # Statements are counted by Postgres' sessions once in a while, so that few of them need a longer window.
+        long = sessions == 10 and rate == 20
+        yield point(bench, nodes, edges, sessions, rate, "edge" if edges else "node", sessions if by_symbol else 0, long)
 
 
 def machine_says(program):
@@ -295,13 +275,15 @@ def machine_says(program):
                 redis=re.search(r"v=(\S+)", version)[1], python=".".join(map(str, sys.version_info[:3])))
 
 
-def measure(program, piece):
-    """Yields the description of the machine, and then each point of the piece."""
+def measure(program, piece, line=None):
+    """Yields the description of the machine, and then each point of the piece, or of one line of it."""
     bench = Bench(program)
     try:
         said = machine_says(program)
         said["postgres"] = bench.psql.ask("show server_version")
         yield said
-        yield from PIECES[piece](bench)
+        nodes, edges = [], []
+        for each in PIECES[piece][slice(line and line - 1, line)]:
+            yield from measure_line(bench, nodes, edges, *each)
     finally:
         bench.end()
