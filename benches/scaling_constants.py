@@ -8,8 +8,6 @@ from scaling_model import Shape, World
 # less, and half a millisecond is one wake-up of a process that waits for a core: below them chance decides.
 MEASURES = dict(node=0.01, edge=0.01, postgres=0.01, redis=0.01, commits=2.0, looks=2.0, delay=0.5, node_mb=3.0, edge_mb=3.0)
 LIMIT = 0.20
-# Delays are compared where the cores had this much left: beyond it a queue grows for as long as one measures.
-FULL = 0.95
 ROUNDS = 6
 # Of a point so many events are simulated, but no less than the seconds.
 EVENTS, SECONDS = 500, 2.0
@@ -19,7 +17,6 @@ START = dict(
     append=1.2e-4, flush=3e-4, disk=3e-4, poll=5e-4, look=3e-4, turn_wait=1e-4, row_wait=8e-5, poll_node=1.3e-4, look_node=2e-4,
     event=5e-6, wake=8e-6, more=1e-6, reader=3e-5, copy=1e-4, copy_entry=1e-5, redis_write=5e-5, redis_entry=5e-6, redis_read=2e-5,
     redis_send=2e-6, edge_read=1e-4, edge_event=1e-5, edge_wait=1e-4, cold=1.8, cold_after=0.01)
-
 
 
 def own(piece, nodes, edges, sessions, rate):
