@@ -56,7 +56,7 @@ class Clients:
         return self.ask("delays")
 
     def end(self):
-        self.pipe.close()
+        self.pipe.send(("stop",))
         self.process.join(10)
 
 
@@ -82,9 +82,8 @@ class _Loop:
             self.give_signs()
 
     def obey(self):
-        try:
-            what, *rest = self.pipe.recv()
-        except EOFError:
+        what, *rest = self.pipe.recv()
+        if what == "stop":
             return False
         try:
             self.pipe.send(getattr(self, "do_" + what)(*rest))

@@ -16,7 +16,8 @@ from scaling_tail import TIMER, Edge, Journal, Relay, Tail
 GATHER, GATHER_READERS = 0.005, 64
 # Sessions are simulated in so many groups; a group is one piece of work of one thread.
 GROUPS = 50
-WARM_AFTER = 0.0005
+# A session of many of which each follows something else has always rested.
+ONCE = " once"
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Clock:
 class Cores:
     """Pieces of work in line for a few cores. Each is charged to a process; the first word of its name is the part of the table.
 
-    A process that has rested finds cold caches and a halted core: its next piece of work takes longer, the more the longer it rested,
-    but only in its first WARM_AFTER seconds."""
+    Who has rested finds cold caches and a halted core: the next piece of work takes longer, the more the longer the rest. The first two
+    words of a name are the process, and the whole name is whose rest counts: of a server each group of sessions has its own."""
 
     def __init__(self, clock, shape, cost):
         self.clock, self.shared, self.spent, self.ended = clock, shape.shared, {}, {}
@@ -67,7 +68,7 @@ class Cores:
 
     def machine(self, process):
         """All processes share one, or each has its own. The processes of Postgres share one in any case."""
-        return "all" if self.shared else "postgres" if process.startswith("postgres") else process
+        return "all" if self.shared else "postgres" if process.startswith("postgres") else " ".join(process.split()[:2])
 
     def work(self, process, seconds, do, *args):
         machine = self.machine(process)
@@ -80,10 +81,11 @@ class Cores:
     def start(self, process, seconds, do, args):
         rested = self.clock.now - self.ended.get(process, -1.0)
         if process != "load" and rested > 0:
-            seconds += min(seconds, WARM_AFTER) * self.cold * rested / (rested + self.cold_after)
+            seconds *= 1 + self.cold * rested / (rested + self.cold_after)
         part = process.split()[0]
         self.spent[part] = self.spent.get(part, 0.0) + seconds
-        self.ended[process] = self.clock.now + seconds
+        if not process.endswith(ONCE):
+            self.ended[process] = self.clock.now + seconds
         self.clock.after(seconds, self.finish, self.machine(process), do, args)
 
     def finish(self, machine, do, args):
@@ -125,26 +127,26 @@ class Server:
         matching = self.world.shape.matching
         if matching is None:
             self.woken = self.sessions
-            for group in self.pending:
+            for number, group in enumerate(self.pending):
                 if not group:
-                    self.line.append((self.size, group))
+                    self.line.append((f"{self.process} {number}", self.size, group))
                 group += events
         else:
             counts = [int(matching + self.world.random.random()) for _ in events]
             self.woken = sum(counts)
-            self.line.extend((count, [event]) for count, event in zip(counts, events) if count)
+            self.line.extend((self.process + ONCE, count, [event]) for count, event in zip(counts, events) if count)
         self.take_turns()
 
     def take_turns(self):
         while self.threads and self.line:
             self.threads -= 1
-            size, group = self.line.popleft()
+            name, size, group = self.line.popleft()
             events, shape, cost = list(group), self.world.shape, self.world.cost
             group.clear()
             # The clients that read at once live on the same machine, and waking one is charged to who sends.
             readers = size * min(1.0, shape.readers / self.sessions)
             seconds = size * (cost["wake"] + (len(events) - 1) * cost["more"]) + readers * cost["reader"]
-            self.world.cores.work(self.process, seconds, self.sent, events)
+            self.world.cores.work(name, seconds, self.sent, events)
 
     def sent(self, events):
         self.threads += 1

@@ -74,7 +74,7 @@ class Tail:
         self.bell, self.turning, self.generation = False, False, 0
         self.read, self.fences, self.quick, self.quiet, self.closed = 0, deque(), 0, 0, CLOSED_MIN
         self.last_end, self.prolonged, self.written, self.began = -1.0, 0.0, -1.0, 0.0
-        self.drawn, self.left = 0, []
+        self.drawn, self.left, self.rest_of_turn = 0, [], 0.0
 
     def ring(self):
         self.bell = True
@@ -103,7 +103,9 @@ class Tail:
 
     def statements(self, what, then):
         cores, cost = self.world.cores, self.world.cost
-        cores.work(self.name, cost[what + "_node"], cores.work, "postgres " + self.name, cost[what], then)
+        # Half of what a turn costs the node comes after its events are handed out: the status, the hush, the head that is written down.
+        cores.work(self.name, cost[what + "_node"] / 2, cores.work, "postgres " + self.name, cost[what], then)
+        self.rest_of_turn += cost[what + "_node"] / 2
 
     def polled(self):
         self.world.clock.after(self.world.cost["turn_wait"], self.after_poll)
@@ -163,6 +165,10 @@ class Tail:
         self.end()
 
     def end(self):
+        seconds, self.rest_of_turn = self.rest_of_turn, 0.0
+        self.world.cores.work(self.name, seconds, self.ended)
+
+    def ended(self):
         world, now = self.world, self.world.clock.now
         journal = world.journal
         if journal.hushed_by is None and self.quick >= QUICK_BELLS:
@@ -191,7 +197,9 @@ class Tail:
 
 
 class Relay:
-    """Copies what its node has handed out into Redis, one write at a time; edges are told by each write."""
+    """Copies what its node has handed out into Redis, one write at a time: first the events, then a report of where the head is. Edges are
+    told by each write. The constants are those of both writes together, and half of each is paid after the events have gone on: the report,
+    trimming, what is counted and freed."""
 
     def __init__(self, world, edges):
         self.world, self.edges, self.waiting, self.busy = world, edges, [], False
@@ -202,40 +210,51 @@ class Relay:
             self.write()
 
     def write(self):
-        world, events = self.world, self.waiting
-        self.waiting, self.busy = [], True
-        world.writes += 1
-        cost = world.cost["redis_write"] + len(events) * world.cost["redis_entry"]
-        world.cores.work("node 0", world.cost["copy"] + len(events) * world.cost["copy_entry"], world.cores.work, "redis", cost, self.written, events)
+        events, self.waiting, self.busy = self.waiting, [], True
+        self.send(events, self.written)
+
+    def send(self, events, then):
+        cores, cost, count = self.world.cores, self.world.cost, len(events)
+        redis = (cost["redis_write"] + count * cost["redis_entry"]) / 2
+        cores.work("node 0", (cost["copy"] + count * cost["copy_entry"]) / 2, cores.work, "redis", redis, then, events)
 
     def written(self, events):
         for edge in self.edges:
-            edge.arrive(events)
+            edge.arrive(events, 0)
+        self.send(events, self.reported)
+
+    def reported(self, events):
+        for edge in self.edges:
+            edge.arrive([], len(events))
         self.busy = False
         if self.waiting:
             self.write()
 
 
 class Edge:
-    """An edge: one blocking read at a time, and its sessions."""
+    """An edge: one blocking read at a time, of events or of a report, and its sessions."""
 
     def __init__(self, world, server):
-        self.world, self.server, self.waiting, self.busy = world, server, [], False
+        self.world, self.server, self.waiting, self.count, self.has_more, self.busy = world, server, [], 0, False, False
 
-    def arrive(self, events):
+    def arrive(self, events, reported):
+        """Takes events, or a report of so many."""
         self.waiting += events
+        self.count += len(events) + reported
+        self.has_more = True
         if not self.busy:
             self.read()
 
     def read(self):
-        world, events = self.world, self.waiting
-        self.waiting, self.busy = [], True
-        cost = world.cost["redis_read"] + len(events) * world.cost["redis_send"]
-        world.cores.work("redis", cost, world.cores.work, self.server.process,
-                         world.cost["edge_read"] + len(events) * world.cost["edge_event"], self.arrived, events)
+        cores, cost, events = self.world.cores, self.world.cost, self.waiting
+        seconds = (cost["edge_read"] + self.count * cost["edge_event"]) / 2
+        redis = (cost["redis_read"] + self.count * cost["redis_send"]) / 2
+        self.waiting, self.count, self.has_more, self.busy = [], 0, False, True
+        cores.work("redis", redis, cores.work, self.server.process, seconds, self.arrived, events)
 
     def arrived(self, events):
-        self.world.clock.after(self.world.cost["edge_wait"], self.server.announce, events)
+        if events:
+            self.world.clock.after(self.world.cost["edge_wait"], self.server.announce, events)
         self.busy = False
-        if self.waiting:
+        if self.has_more:
             self.read()
