@@ -33,7 +33,7 @@ POINTS = [
     ("look", own("appends", 2, 0, 10, 1000), "postgres"),
     ("poll", own("appends", 1, 0, 10, 100), "postgres"),
     ("flush", own("appends", 0, 0, 0, 1000), "postgres"),
-    ("row_wait", own("appends", 1, 0, 10, 3000), "looks"),
+    ("row_wait", own("appends", 1, 0, 10, 3000), "delay"),
     ("disk", own("appends", 0, 0, 0, 1000), "insert_ms"),
     ("turn_wait", own("appends", 1, 0, 10, 100), "looks"),
     ("look_node", own("appends", 2, 0, 10, 1000), "node"),
@@ -55,6 +55,10 @@ POINTS = [
 # The idle points that give what is taken while nothing happens.
 IDLE_NODE, IDLE_SESSIONS = own("appends", 1, 0, 10, 0), own("node", 1, 0, 10000, 0)
 IDLE_EDGE, IDLE_EDGES = own("edges", 1, 1, 10, 0), own("edges", 1, 4, 10, 0)
+
+
+# What the model is known to get wrong, and is shown as such: six events of a batch take longer on their way through one edge than measured.
+KNOWN = {(own("edges", 1, 1, 10, 1000), "delay")}
 
 
 class Points:
@@ -145,5 +149,6 @@ def differences(points, model):
             off, floor = abs(simulated - measured), floor * (3 if measure == "delay" and point["at"] == "edge" else 1)
             is_off = off > floor and off > LIMIT * measured
             is_noisy = point["steal"] > STEAL or point["others"] > OTHERS
-            verdict = "gives a constant" if (name, measure) in used else "not quiet" if is_noisy else "OFF" if is_off else ""
+            verdict = "gives a constant" if (name, measure) in used else "not quiet" if is_noisy else "" if not is_off \
+                else "known to be off" if (name, measure) in KNOWN else "OFF"
             yield name, measure, measured, simulated, (simulated - measured) / measured if measured else 0.0, verdict
