@@ -55,17 +55,19 @@ def redis_of(model, rate, edges, looks):
     return write + edges * (batches * cost["redis_read"] + rate * cost["redis_send"]) + model.idle["redis"] + edges * model.idle["redis_edge"]
 
 
-def edges_needed(model, readers, rate, wanted, frame):
-    """Servers that readers need who each want so many of these events a second, and what one takes: (servers, cores of one, Mbit/s of one)."""
+def sessions_of_edge(model, rate, wanted, frame):
+    """The sessions that one edge can have if each wants so many of these events a second: (sessions, its cores, its Mbit/s)."""
+    # Each edge reads and renders every event, on one thread.
+    if rate * model.cost["edge_event"] > FULL_REDIS:
+        return None
     sessions = MOST_SESSIONS
     while sessions >= 100:
-        simulated = min(rate, MOST_SIMULATED)
-        said = alone(model, sessions, simulated, None if wanted >= rate else sessions * wanted / simulated)
-        cores = said["edge"] + (rate - simulated) * (model.cost["edge_event"])
         link = mbit(sessions * min(wanted, rate), frame)
-        if cores <= FULL_CORES and link <= FULL_LINK:
-            return math.ceil(readers / sessions), cores, link
-        sessions = int(sessions * 0.8)
+        if link <= FULL_LINK:
+            cores = alone(model, sessions, rate, None if wanted >= rate else sessions * wanted / rate)["edge"]
+            if cores <= FULL_CORES:
+                return sessions, cores, link
+        sessions = int(sessions * 0.7)
     return None
 
 
@@ -73,13 +75,19 @@ def table_of_readers(model, frame, entry):
     print("\nSo many readers, each with a filter that passes one event a second, and for comparison without filters.\n")
     print("| readers | appends/s | edges | cores of one | Mbit/s of one | Redis, share of its core | MB/s from Redis | Postgres, cores | statements/s | edges without filters |")
     print("|---|---|---|---|---|---|---|---|---|---|")
+    filtered = {rate: sessions_of_edge(model, rate, 1, frame) for rate in APPENDS}
+    unfiltered = {rate: sessions_of_edge(model, rate, rate, frame) for rate in APPENDS}
+    postgres_of = {rate: postgres(model, rate) for rate in APPENDS}
     for readers in READERS:
         for rate in APPENDS:
-            cores, statements, looks = postgres(model, rate)
-            edges, of_one, link = edges_needed(model, readers, rate, 1, frame)
+            cores, statements, looks = postgres_of[rate]
+            found, everything = filtered[rate], unfiltered[rate]
+            if not found:
+                print(f"| {readers:,} | {rate:,} | one edge cannot read as many: several journals | | | | | {cores:.1f} | {statements:,.0f} | |")
+                continue
+            edges, of_one, link = math.ceil(readers / found[0]), *found[1:]
+            without = f"{math.ceil(readers / everything[0]):,}" if everything else "none would do"
             share = redis_of(model, rate, edges, looks)
-            everything = edges_needed(model, readers, rate, rate, frame)
-            without = f"{everything[0]:,}" if everything else "none would do"
             print(f"| {readers:,} | {rate:,} | {edges:,} | {of_one:.2f} | {link:,.0f} | {share:.0%} | {edges * rate * entry / 1e6:,.0f} | {cores:.1f} | {statements:,.0f} | {without} |")
 
 
