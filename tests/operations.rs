@@ -8,5 +8,6 @@ mod http_server;
 mod large;
 mod openapi;
 pub(crate) mod pooler;
+mod scaling;
 mod serve;
 mod standby_pages;
