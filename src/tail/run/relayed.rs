@@ -1,5 +1,6 @@
 //! The tail of an edge while it reads the copy in Redis: one blocking read after another, and Postgres for what is missing.
 
+use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
 use tokio_util::task::AbortOnDropHandle;
@@ -55,12 +56,14 @@ impl RelayedConnection {
         }
         loop {
             let events = self.batch_size.read_budget().rows.min(512);
-            let lists_end = LISTS_AGE.saturating_sub(self.reported_at.elapsed());
-            let wait = if lists_end.is_zero() { WAIT } else { lists_end };
+            let lists_left = LISTS_AGE.saturating_sub(self.reported_at.elapsed());
+            let wait = if lists_left.is_zero() { WAIT } else { lists_left };
             let arrival = tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
                 arrival = self.reader.next(events, wait) => arrival?,
+                // A Redis that does not answer at all keeps the read waiting for longer.
+                never = withdraw_after(lists, lists_left) => match never {},
             };
             tokio::select! {
                 biased;
@@ -187,6 +190,13 @@ impl RelayedConnection {
         tracing::info!(after = begun_at, upto, "events were missing in Redis and were read from Postgres");
         Ok(())
     }
+}
+
+/// Lets the lists be read from Postgres after this time.
+async fn withdraw_after(lists: &ListsOfEdge, left: Duration) -> Infallible {
+    tokio::time::sleep(left).await;
+    lists.withdraw();
+    std::future::pending().await
 }
 
 /// Hands out events that follow each other.

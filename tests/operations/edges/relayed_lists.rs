@@ -96,7 +96,7 @@ async fn an_edge_tells_what_holds_the_stream_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revocation_holds_within_a_second_though_the_node_that_copies_is_frozen() {
+async fn a_revocation_holds_within_a_second_though_the_node_that_copies_or_redis_is_frozen() {
     let Some(redis) = TestRedis::start(&[]).await else { return };
     let db = migrated_database().await;
     let url = redis.url();
@@ -116,5 +116,15 @@ async fn a_revocation_holds_within_a_second_though_the_node_that_copies_is_froze
     in_time(revoked, Duration::from_secs(1));
     first.signal(Signal::SIGCONT);
     live_from(&fleet.edge, "redis").await;
+    // A Redis that does not answer any more delays nothing either.
+    let mut session = Client::with(fleet.edge.address(), "/ws", &token(Role::Viewer, "ben")).await;
+    session.past_heartbeats("hello").await;
+    session.past_heartbeats("live").await;
+    fleet.redis.freeze();
+    let revoked = Instant::now();
+    fleet.writer.batch_execute("insert into rowcast.revocations (subject) values ('ben')").await.unwrap();
+    session.refused(4403, "revoked").await;
+    in_time(revoked, Duration::from_secs(1));
+    fleet.redis.thaw();
     fleet.end().await;
 }
