@@ -14,26 +14,16 @@ import asyncio
 import base64
 import json
 import os
-import shutil
-import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
 
-SECRET = "0123456789abcdef0123456789abcdef"
-LIMITS = "public=1000000/s,private=1000000/s,connect=1000000/s,append=1000000/s"
+from servers import Servers
+
 ROUNDS, INSERTS, WINDOW = 5, 200, 20
 # Two thousand clients that this program itself has to serve get so few that edges have the processors they need.
 EVENTS_A_SECOND = 5
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 class Sink(asyncio.Protocol):
@@ -43,52 +33,10 @@ class Sink(asyncio.Protocol):
         pass
 
 
-class Bench:
-    def __init__(self, program):
-        self.program, self.url, self.children = program, os.environ["DATABASE_URL"], []
-        self.folder = tempfile.mkdtemp(prefix="rowcast-edges-")
-        self.redis = free_port()
-        self.start(["redis-server", "--port", str(self.redis), "--bind", "127.0.0.1", "--save", "", "--dir", self.folder])
-        self.run("migrate")
-
-    def environment(self, **more):
-        common = dict(DATABASE_URL=self.url, ROWCAST_JWT_SECRET=SECRET, ROWCAST_RELAY_URL=f"redis://127.0.0.1:{self.redis}",
-                      ROWCAST_RATE_LIMITS=LIMITS, ROWCAST_CONNECTIONS_PER_ADDRESS="100000", ROWCAST_SESSIONS_PER_SUBJECT="100000",
-                      ROWCAST_LOG="warn")
-        return {**os.environ, **common, **more}
-
-    def start(self, command, **more):
-        child = subprocess.Popen(command, env=self.environment(**more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.children.append(child)
-        return child
-
-    def run(self, *args):
-        return subprocess.run([self.program, *args], env=self.environment(), check=True, capture_output=True, text=True).stdout.strip()
-
-    def serve(self, **more):
-        port = free_port()
-        child = self.start([self.program, "serve"], ROWCAST_LISTEN=f"127.0.0.1:{port}", **more)
-        wanted = "redis" if "ROWCAST_LIVE_FROM" in more else "postgres"
-        for _ in range(300):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready") as answer:
-                    if json.load(answer)["tail"]["live_from"] == wanted:
-                        return port, child
-            except OSError:
-                pass
-            time.sleep(0.1)
-        sys.exit(f"a server is not ready from {wanted}")
-
+class Bench(Servers):
     def psql(self, sql):
         out = subprocess.run(["psql", "-XAtq", self.url, "-c", sql], check=True, capture_output=True, text=True)
         return out.stdout.strip()
-
-    def end(self):
-        for child in reversed(self.children):
-            child.terminate()
-        for child in self.children:
-            child.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 async def delays(bench, ports):
@@ -180,11 +128,11 @@ def main():
         sys.exit(__doc__)
     bench = Bench(sys.argv[1])
     try:
-        node, _ = bench.serve(ROWCAST_RELAY="on")
+        node = bench.serve(ROWCAST_RELAY="on")
         edges = [bench.serve(ROWCAST_LIVE_FROM="redis")]
         p50 = [[], []]
         for number in range(ROUNDS):
-            found = asyncio.run(delays(bench, [node, edges[0][0]]))
+            found = asyncio.run(delays(bench, [node.port, edges[0].port]))
             for into, times in zip(p50, found):
                 into.append(statistics.median(times) * 1000)
             print(f"round {number + 1}: from insert to client, p50: node {p50[0][-1]:.2f} ms, edge {p50[1][-1]:.2f} ms", flush=True)
@@ -193,7 +141,7 @@ def main():
         for many_edges, clients in [(1, 10), (1, 2000), (4, 10), (4, 2000)]:
             while len(edges) < many_edges:
                 edges.append(bench.serve(ROWCAST_LIVE_FROM="redis"))
-            all_of_them, made = asyncio.run(transactions(bench, [port for port, _ in edges], clients))
+            all_of_them, made = asyncio.run(transactions(bench, [edge.port for edge in edges], clients))
             print(f"{many_edges} edges, {clients} clients: {all_of_them:.1f} transactions a second, of them {made:.1f} inserts", flush=True)
     finally:
         bench.end()

@@ -9,14 +9,12 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 
 from scaling_clients import Clients
+from servers import Servers
 
-SECRET = "0123456789abcdef0123456789abcdef"
-LIMITS = "public=1000000/s,private=1000000/s,connect=1000000/s,append=1000000/s"
 TICK = os.sysconf("SC_CLK_TCK")
 # Each point is the median of so many windows of so many seconds. A window counts only if the host took less than STEAL of the
 # processors and other programs less than OTHERS of one; there are at most TRIES windows, and the best are taken if none is quiet.
@@ -24,12 +22,6 @@ WINDOWS, WINDOW, IDLE_WINDOW, TRIES, STEAL, OTHERS = 3, 3, 15, 5, 0.05, 0.10
 QUIET_LIMIT = 15
 INSERT = ("insert into rowcast.events (type, symbol, payload) values ('bench.made', 's' || {symbol}, '{{\"note\": \"partially filled at "
           "the best bid, the rest stays in the book until cancelled or until the market closes\", \"price\": \"101.25\"}}');\n")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def stat_of(pid):
@@ -70,51 +62,21 @@ class Psql:
         return self.child.stdout.readline().strip()
 
 
-class Bench:
+class Bench(Servers):
     def __init__(self, program):
-        self.program, self.url, self.children = program, os.environ["DATABASE_URL"], []
-        self.folder = tempfile.mkdtemp(prefix="rowcast-scaling-")
         self.pgbench = shutil.which("pgbench") or max(glob.glob("/usr/lib/postgresql/*/bin/pgbench"), default=None)
         if not self.pgbench:
             sys.exit("pgbench is not installed; it comes with Postgres' server or contrib package")
-        self.redis_port = free_port()
-        self.redis = self.start(["redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", "", "--dir", self.folder])
-        self.run("migrate")
+        super().__init__(program)
         self.psql = Psql(self.url)
         self.postmaster = int(stat_of(self.psql.ask("select pid from pg_stat_activity where backend_type = 'checkpointer'"))[1])
         self.clients = Clients(self.run("token", "--role", "admin", "--sub", "bench", "--ttl", "12h"))
 
-    def environment(self, **more):
-        common = dict(DATABASE_URL=self.url, ROWCAST_JWT_SECRET=SECRET, ROWCAST_RELAY_URL=f"redis://127.0.0.1:{self.redis_port}",
-                      ROWCAST_RATE_LIMITS=LIMITS, ROWCAST_CONNECTIONS_PER_ADDRESS="100000", ROWCAST_SESSIONS_PER_SUBJECT="100000",
-                      ROWCAST_LOG="warn")
-        return {**os.environ, **common, **more}
-
-    def start(self, command, **more):
-        child = subprocess.Popen(command, env=self.environment(**more), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        self.children.append(child)
-        return child
-
-    def run(self, *args):
-        return subprocess.run([self.program, *args], env=self.environment(), check=True, capture_output=True, text=True).stdout.strip()
-
     def serve(self, **more):
-        """Starts a server, and waits until it follows and has prepared its statements."""
-        port = free_port()
-        child = self.start([self.program, "serve"], ROWCAST_LISTEN=f"127.0.0.1:{port}", **more)
-        child.port = port
-        wanted = "redis" if "ROWCAST_LIVE_FROM" in more else "postgres"
-        for _ in range(300):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/ready") as answer:
-                    if json.load(answer)["tail"]["live_from"] == wanted:
-                        # The tail prepares its statements when probes have shown for five seconds that the session is its own.
-                        time.sleep(7)
-                        return child
-            except OSError:
-                pass
-            time.sleep(0.1)
-        sys.exit(f"a server is not ready from {wanted}")
+        child = super().serve(**more)
+        # The tail prepares its statements when probes have shown for five seconds that the session is its own.
+        time.sleep(7)
+        return child
 
     def stop(self, child):
         child.terminate()
@@ -148,11 +110,7 @@ class Bench:
     def end(self):
         self.clients.end()
         self.psql.child.stdin.close()
-        for child in reversed(self.children):
-            child.terminate()
-        for child in self.children:
-            child.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        super().end()
 
 
 class Writers:
