@@ -28,7 +28,11 @@ class Servers:
         self.folder = tempfile.mkdtemp(prefix="rowcast-bench-")
         self.redis_port = free_port()
         self.redis = self.start(["redis-server", "--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", "", "--dir", self.folder])
-        self.run("migrate")
+        try:
+            self.run("migrate")
+        except subprocess.CalledProcessError as failed:
+            Servers.end(self)
+            sys.exit(failed.stderr.strip())
 
     def environment(self, **more):
         common = dict(DATABASE_URL=self.url, ROWCAST_JWT_SECRET=SECRET, ROWCAST_RELAY_URL=f"redis://127.0.0.1:{self.redis_port}",
