@@ -27,7 +27,7 @@ pub use state::DevState;
 
 use data_directory::{DataDirectory, check_marker};
 use login::Login;
-use state::{DATABASE, FolderLock, LockedFile, SUPERUSER};
+use state::{DATABASE, LockedFile, SUPERUSER};
 
 /// A running cluster that only this process uses as its own. Dropping it stops the server.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub struct Cluster {
     running: bool,
     // The locks come last, so that they are released after the server has stopped.
     _data_held: LockedFile,
-    _lock: FolderLock,
+    _lock: LockedFile,
 }
 
 impl Cluster {
@@ -53,7 +53,7 @@ impl Cluster {
     /// Opens the cluster with further settings, `("fsync", "off")` for a test run's. An adopted server keeps those that it has.
     pub fn open_with(dir: &Path, bins: &Binaries, settings: &[(&str, &str)]) -> Result<Self> {
         let dir = state::make_folder(dir)?;
-        let lock = FolderLock::take(&dir)?;
+        let lock = state::lock_folder(&dir)?;
         let known = DevState::load(&dir)?;
         let is_new = known.is_none();
         let state = known.map_or_else(|| DevState::fresh(server::free_port()?), Ok)?;
@@ -79,7 +79,7 @@ impl Cluster {
         bins: &Binaries,
         mut state: DevState,
         data: DataDirectory,
-        (lock, held): (FolderLock, LockedFile),
+        (lock, held): (LockedFile, LockedFile),
         settings: &[(&str, &str)],
     ) -> Result<Self> {
         let postmaster = match server::running(&data.path)? {

@@ -165,34 +165,27 @@ impl Drop for LockedFile {
     }
 }
 
-/// The exclusive use of one `.rowcast` folder.
-#[derive(Debug)]
-pub(super) struct FolderLock(
-    #[allow(dead_code, reason = "held, not used: dropping it gives the lock back")] LockedFile,
-);
-
-impl FolderLock {
-    pub(super) fn take(dir: &Path) -> Result<Self> {
-        let path = dir.join("lock");
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = io("open", &path, open_private(&path, &mut options))?;
-        let locked = match io("lock", &path, LockedFile::lock(file))? {
-            Ok(locked) => locked,
-            Err(mut file) => {
-                let mut pid = String::new();
-                io("read", &path, file.read_to_string(&mut pid))?;
-                return Err(ClusterError::Busy { dir: dir.to_path_buf(), pid: pid.trim().parse().ok() });
-            }
-        };
-        let mut file = &locked.0;
-        io("own", &path, own_like_folder(file, dir))?;
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()))
-            .and_then(|()| file.flush());
-        io("write", &path, written)?;
-        Ok(Self(locked))
-    }
+/// Takes the exclusive use of one `.rowcast` folder.
+pub(super) fn lock_folder(dir: &Path) -> Result<LockedFile> {
+    let path = dir.join("lock");
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = io("open", &path, open_private(&path, &mut options))?;
+    let locked = match io("lock", &path, LockedFile::lock(file))? {
+        Ok(locked) => locked,
+        Err(mut file) => {
+            let mut pid = String::new();
+            io("read", &path, file.read_to_string(&mut pid))?;
+            return Err(ClusterError::Busy { dir: dir.to_path_buf(), pid: pid.trim().parse().ok() });
+        }
+    };
+    let mut file = &locked.0;
+    io("own", &path, own_like_folder(file, dir))?;
+    let written = file
+        .set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .and_then(|()| file.flush());
+    io("write", &path, written)?;
+    Ok(locked)
 }

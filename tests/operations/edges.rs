@@ -13,6 +13,7 @@ use tokio_postgres::Client as Postgres;
 
 use crate::stream::ws::token;
 use crate::support::redis::TestRedis;
+use crate::support::restarted_server::RestartedServer;
 use crate::support::scripted_server::Follower;
 use crate::support::{TestDb, TestServer, migrated_database, until};
 
@@ -56,25 +57,46 @@ impl Fleet {
         write(&self.writer).await;
     }
 
-    /// The seqs of all events.
-    async fn committed(&self) -> Vec<i64> {
-        let rows = self.writer.query("select seq from rowcast.events order by seq", &[]).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
+    /// With a process of its own that copies, and a node that would take over.
+    async fn behind_a_process() -> Option<(RestartedServer, Self)> {
+        let redis = TestRedis::start(&[]).await?;
+        let db = migrated_database().await;
+        let url = redis.url();
+        let first = RestartedServer::with(&db.url, &[("ROWCAST_RELAY", "on"), ("ROWCAST_RELAY_URL", url.as_str())]);
+        first.ready().await;
+        let view = TestServer::at(&format!("http://{}", first.place));
+        until("the first node copies", || async { view.metric("rowcast_relay_holds").await == 1 }).await;
+        let node = copying(&db, &redis, &[]).await;
+        Some((first, Self::around(db, redis, node, &[]).await))
     }
 
-    /// The seqs that a follower has got so far and gets until it has the newest event.
+    async fn committed(&self) -> Vec<i64> {
+        committed(&self.writer).await
+    }
+
     async fn follow_to_the_end(&self, follower: &mut Follower, got: &mut Vec<i64>) {
-        let newest = self.committed().await.last().copied();
-        while got.last().copied() < newest {
-            if let Item::Event(event) = follower.next().await.unwrap() {
-                got.push(event.seq);
-            }
-        }
+        follow_to_the_end(&self.writer, follower, got).await;
     }
 
     async fn end(self) {
         self.edge.stop().await.unwrap();
         self.node.stop().await.unwrap();
+    }
+}
+
+/// The seqs of all events.
+async fn committed(writer: &Postgres) -> Vec<i64> {
+    let rows = writer.query("select seq from rowcast.events order by seq", &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// The seqs that a follower has got so far and gets until it has the newest event.
+async fn follow_to_the_end(writer: &Postgres, follower: &mut Follower, got: &mut Vec<i64>) {
+    let newest = committed(writer).await.last().copied();
+    while got.last().copied() < newest {
+        if let Item::Event(event) = follower.next().await.unwrap() {
+            got.push(event.seq);
+        }
     }
 }
 
@@ -229,7 +251,7 @@ async fn statements_on_postgres_grow_neither_with_edges_nor_with_clients() {
             is_live(follower).await;
         }
         // While reports come late, as on a machine that is held up, lists are read from Postgres.
-        until("edges run no statement for a second, with clients and without events", || async {
+        until("edges run no statement for two seconds, with clients and without events", || async {
             sessions_of_edges(&fleet, edges).await == 0
         })
         .await;
@@ -245,11 +267,11 @@ async fn statements_on_postgres_grow_neither_with_edges_nor_with_clients() {
     fleet.end().await;
 }
 
-/// How many sessions of these servers have run a statement within the last second.
+/// How many sessions of these servers have run a statement within the last two seconds.
 async fn sessions_of_edges(fleet: &Fleet, edges: &[TestServer]) -> i64 {
     let ports: Vec<String> =
         edges.iter().map(|edge| format!("%:{}%", edge.address().rsplit_once(':').unwrap().1)).collect();
     let sql = "select count(*) from pg_stat_activity where datname = current_database() and application_name like any($1) \
-               and query_start > clock_timestamp() - interval '1 second'";
+               and query_start > clock_timestamp() - interval '2 seconds'";
     fleet.writer.query_one(sql, &[&ports]).await.unwrap().get(0)
 }

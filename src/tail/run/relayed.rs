@@ -62,7 +62,7 @@ impl RelayedConnection {
                 biased;
                 () = shutdown.cancelled() => return Ok(()),
                 arrival = self.reader.next(events, wait) => arrival?,
-                // A Redis that does not answer at all keeps the read waiting for longer.
+                // While a read waits, for as long as it says or for a Redis that does not answer.
                 never = withdraw_after(lists, lists_left) => match never {},
             };
             tokio::select! {
@@ -70,11 +70,7 @@ impl RelayedConnection {
                 () = shutdown.cancelled() => return Ok(()),
                 taken = Box::pin(self.take(tail, lists, arrival)) => taken?,
             }
-            let age = self.reported_at.elapsed();
-            if age >= LISTS_AGE {
-                lists.withdraw();
-            }
-            if age > PATIENCE {
+            if self.reported_at.elapsed() > PATIENCE {
                 return Err(RelayError::Silent(PATIENCE).into());
             }
         }

@@ -27,9 +27,8 @@ async fn what_is_missing_in_redis_comes_from_postgres() {
     fleet.write().await;
     fleet.follow_to_the_end(&mut follower, &mut got).await;
     let mut redis = fleet.redis.connect().await;
-    for (before, kept) in (0..).zip(["0", "3", "0"]) {
+    for (round, kept) in (1..).zip(["0", "3", "0"]) {
         live_from(&view, "redis").await;
-        assert!(holes(&view).await >= before, "each round leaves a hole");
         // While the edge cannot read, entries come and go. The first ones may be on their way to it already.
         held_up.signal(Signal::SIGSTOP);
         for _ in 0..2 {
@@ -48,9 +47,9 @@ async fn what_is_missing_in_redis_comes_from_postgres() {
         fleet.follow_to_the_end(&mut follower, &mut got).await;
         fleet.write().await;
         fleet.follow_to_the_end(&mut follower, &mut got).await;
+        assert!(holes(&view).await >= round, "each round leaves a hole");
     }
     assert_eq!(got, fleet.committed().await);
-    assert!(holes(&view).await >= 3);
     fleet.end().await;
 }
 

@@ -6,21 +6,11 @@ use rowcast::client::Start;
 
 use super::{Fleet, copying, follow, is_live, live_from};
 use crate::support::redis::TestRedis;
-use crate::support::restarted_server::RestartedServer;
-use crate::support::{TestServer, in_time, migrated_database, until};
+use crate::support::{in_time, migrated_database, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_node_takes_over_within_two_seconds() {
-    let Some(redis) = TestRedis::start(&[]).await else { return };
-    let db = migrated_database().await;
-    let url = redis.url();
-    let settings = [("ROWCAST_RELAY", "on"), ("ROWCAST_RELAY_URL", url.as_str())];
-    let mut first = RestartedServer::with(&db.url, &settings);
-    first.ready().await;
-    let first_view = TestServer::at(&format!("http://{}", first.place));
-    until("the first node copies", || async { first_view.metric("rowcast_relay_holds").await == 1 }).await;
-    let node = copying(&db, &redis, &[]).await;
-    let fleet = Fleet::around(db, redis, node, &[]).await;
+    let Some((mut first, fleet)) = Fleet::behind_a_process().await else { return };
     let mut follower = follow(&fleet.edge, Start::Earliest);
     is_live(&mut follower).await;
     let mut got = Vec::new();

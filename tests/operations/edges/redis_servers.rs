@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::AsyncCommands;
 use rowcast::client::{Item, Start};
 
-use super::{follow, is_live, live_from, write};
+use super::{committed, follow, follow_to_the_end, is_live, live_from, write};
 use crate::operations::failover::postgres::free_port;
 use crate::support::redis::TestRedis;
 use crate::support::{TestDb, TestServer, migrated_database, until};
@@ -42,14 +42,8 @@ async fn follows_exactly(db: &TestDb, edge: &TestServer) {
     let mut got = Vec::new();
     for _ in 0..3 {
         write(&writer).await;
-        let rows = writer.query("select seq from rowcast.events order by seq", &[]).await.unwrap();
-        let committed: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-        while got.len() < committed.len() {
-            if let Item::Event(event) = follower.next().await.unwrap() {
-                got.push(event.seq);
-            }
-        }
-        assert_eq!(got, committed);
+        follow_to_the_end(&writer, &mut follower, &mut got).await;
+        assert_eq!(got, committed(&writer).await);
     }
     assert_eq!(edge.metric("rowcast_tail_gaps_total").await, 0);
     live_from(edge, "redis").await;

@@ -7,13 +7,11 @@ use rowcast::auth::Role;
 use rowcast::client::{Item, Start};
 use serde_json::json;
 
-use super::{Fleet, copying, follow, is_live, live_from};
+use super::{Fleet, follow, is_live, live_from};
 use crate::stream::ws::raw_websocket::Client;
 use crate::stream::ws::token;
 use crate::support::raw_http::request;
-use crate::support::redis::TestRedis;
-use crate::support::restarted_server::RestartedServer;
-use crate::support::{TestServer, in_time, migrated_database, until};
+use crate::support::{in_time, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revocation_ends_sessions_on_an_edge_wherever_it_was_made() {
@@ -97,15 +95,7 @@ async fn an_edge_tells_what_holds_the_stream_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revocation_holds_within_a_second_though_the_node_that_copies_or_redis_is_frozen() {
-    let Some(redis) = TestRedis::start(&[]).await else { return };
-    let db = migrated_database().await;
-    let url = redis.url();
-    let first = RestartedServer::with(&db.url, &[("ROWCAST_RELAY", "on"), ("ROWCAST_RELAY_URL", url.as_str())]);
-    first.ready().await;
-    let view = TestServer::at(&format!("http://{}", first.place));
-    until("the first node copies", || async { view.metric("rowcast_relay_holds").await == 1 }).await;
-    let node = copying(&db, &redis, &[]).await;
-    let fleet = Fleet::around(db, redis, node, &[]).await;
+    let Some((first, fleet)) = Fleet::behind_a_process().await else { return };
     let mut session = Client::with(fleet.edge.address(), "/ws", &token(Role::Viewer, "ann")).await;
     session.past_heartbeats("hello").await;
     session.past_heartbeats("live").await;

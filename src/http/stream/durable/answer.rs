@@ -66,52 +66,38 @@ pub(super) fn nothing_came(asked: &StreamRequest, tail: Offset, now: SystemTime)
     response
 }
 
-/// An answer with messages, or 304 if the client has it.
+/// An answer with messages, or 304 if the client has it. Without a tag nobody may keep it, or take it for another one.
 pub(super) fn messages(
     asked: &StreamRequest,
     request: &HeaderMap,
-    tag: &str,
+    tag: Option<&str>,
     ending: Ending,
     now: SystemTime,
     body: impl FnOnce() -> Outgoing,
 ) -> Response<Outgoing> {
-    let is_known = listed(request, &IF_NONE_MATCH).any(|known| known == "*" || weak(known) == weak(tag));
-    let mut response = if is_known { Response::new(whole("")) } else { with_messages(body()) };
+    let is_known =
+        tag.is_some_and(|tag| listed(request, &IF_NONE_MATCH).any(|known| known == "*" || weak(known) == weak(tag)));
+    let mut response = if is_known { Response::new(whole("")) } else { Response::new(body()) };
     if is_known {
         *response.status_mut() = StatusCode::NOT_MODIFIED;
     }
-    end(&mut response, asked, ending, now);
     let headers = response.headers_mut();
-    headers.insert(ETAG, text(&tag));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(kept(asked, ending)));
-    response
-}
-
-/// An answer during which the rules of the view changed: some of its messages may follow the old ones. Nobody may keep it, or take it for
-/// another one.
-pub(super) fn mixed(asked: &StreamRequest, ending: Ending, now: SystemTime, body: Outgoing) -> Response<Outgoing> {
-    let mut response = with_messages(body);
-    end(&mut response, asked, ending, now);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(NOT_KEPT));
-    response
-}
-
-fn with_messages(body: Outgoing) -> Response<Outgoing> {
-    let mut response = Response::new(body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-/// Says where an answer ends.
-fn end(response: &mut Response<Outgoing>, asked: &StreamRequest, ending: Ending, now: SystemTime) {
-    let headers = response.headers_mut();
+    if !is_known {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
     headers.insert(NEXT_OFFSET, text(&ending.next));
+    if let Some(tag) = tag {
+        headers.insert(ETAG, text(&tag));
+    }
+    let kept = if tag.is_some() { kept(asked, ending) } else { NOT_KEPT };
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(kept));
     if ending.up_to_date {
         headers.insert(UP_TO_DATE, HeaderValue::from_static("true"));
     }
     if asked.live == Some(Live::LongPoll) {
         headers.insert(CURSOR, HeaderValue::from(next_cursor(now, asked.poll_cursor)));
     }
+    response
 }
 
 fn kept(asked: &StreamRequest, ending: Ending) -> &'static str {

@@ -144,7 +144,7 @@ pub(super) async fn answer(
     // Two readings at one cursor have the same rows, in any order.
     let tag = format!("W/{}", answer::tag(asked, -1, ending));
     let now = context.tokens.clock.now();
-    Ok(answer::messages(asked, headers, &tag, ending, now, || streamed(array, presence)))
+    Ok(answer::messages(asked, headers, Some(&tag), ending, now, || streamed(array, presence)))
 }
 
 /// A body that is sent as the rows are read.
