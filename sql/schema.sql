@@ -2269,41 +2269,6 @@ end
 $$;
 
 --
--- Name: notify_newest(); Type: FUNCTION; Schema: rowcast; Owner: -
---
-
-CREATE FUNCTION rowcast.notify_newest() RETURNS void
-    LANGUAGE plpgsql
-    SET search_path TO 'pg_catalog', 'pg_temp'
-    AS $$
-declare
-    newest text;
-begin
-    if current_setting('rowcast.bell', true) = 'off' or pg_current_xact_id_if_assigned() is null then
-        return;
-    end if;
-    begin
-        newest := currval('rowcast.events_seq_seq');
-    exception
-        -- This session has never drawn a number, so it has inserted nothing.
-        when object_not_in_prerequisite_state then return;
-    end;
-    if newest is distinct from current_setting('rowcast.rung_for', true) then
-        perform set_config('rowcast.rung_for', newest, false);
-        if current_setting('rowcast.bell', true) is distinct from 'rung' then
-            perform pg_notify('rowcast', newest), set_config('rowcast.bell', 'rung', true);
-        end if;
-    end if;
-end
-$$;
-
---
--- Name: FUNCTION notify_newest(); Type: COMMENT; Schema: rowcast; Owner: -
---
-
-COMMENT ON FUNCTION rowcast.notify_newest() IS 'NOTIFY rowcast with the newest seq: once a transaction, not when silenced or when this session has drawn no seq since its last bell.';
-
---
 -- Name: object_text(text[], oid[], text); Type: FUNCTION; Schema: rowcast; Owner: -
 --
 
@@ -2931,6 +2896,44 @@ exception
 end
 $_$;
 
+--
+-- Name: ring_bell(); Type: FUNCTION; Schema: rowcast; Owner: -
+--
+
+CREATE FUNCTION rowcast.ring_bell() RETURNS timestamp with time zone
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    perform pg_notify('rowcast', pg_sequence_last_value('rowcast.events_seq_seq'::regclass)::text),
+            set_config('rowcast.bell', 'rung', true);
+    return clock_timestamp();
+end
+$$;
+
+--
+-- Name: FUNCTION ring_bell(); Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON FUNCTION rowcast.ring_bell() IS 'NOTIFY rowcast with the newest seq, and no further bell in this transaction; says what time it is.';
+
+--
+-- Name: hush_deadline; Type: SEQUENCE; Schema: rowcast; Owner: -
+--
+
+CREATE SEQUENCE rowcast.hush_deadline
+    START WITH 0
+    INCREMENT BY 1
+    MINVALUE 0
+    NO MAXVALUE
+    CACHE 1;
+
+--
+-- Name: SEQUENCE hush_deadline; Type: COMMENT; Schema: rowcast; Owner: -
+--
+
+COMMENT ON SEQUENCE rowcast.hush_deadline IS 'Until when the bell is hushed: milliseconds since 1970 by the database''s clock.';
+
 SET default_tablespace = '';
 
 --
@@ -2940,7 +2943,12 @@ SET default_tablespace = '';
 CREATE TABLE rowcast.events (
     seq bigint NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
-    at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    at timestamp with time zone DEFAULT 
+CASE
+    WHEN ((date_part('epoch'::text, clock_timestamp()) * (1000)::double precision) < (pg_sequence_last_value('rowcast.hush_deadline'::regclass))::double precision) THEN clock_timestamp()
+    WHEN (current_setting('rowcast.bell'::text, true) = ANY ('{rung,off}'::text[])) THEN clock_timestamp()
+    ELSE rowcast.ring_bell()
+END NOT NULL,
     type text NOT NULL COLLATE pg_catalog."C",
     level text DEFAULT 'info'::text NOT NULL COLLATE pg_catalog."C",
     public_safe boolean DEFAULT false NOT NULL,
@@ -3180,32 +3188,6 @@ $template$, case when sizes = '' then 'false' else '0' || sizes || ' > 131072' e
             piece);
 end
 $_$;
-
---
--- Name: ring_bell(); Type: FUNCTION; Schema: rowcast; Owner: -
---
-
-CREATE FUNCTION rowcast.ring_bell() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER
-    AS $$
-begin
-    if pg_catalog.abs((pg_catalog.pg_sequence_last_value('rowcast.hush_deadline'::pg_catalog.regclass)::pg_catalog.float8
-                       operator(pg_catalog.-) 500::pg_catalog.float8)
-                      operator(pg_catalog.-)
-                      (pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) operator(pg_catalog.*) 1000::pg_catalog.float8))
-       operator(pg_catalog.<=) 500::pg_catalog.float8 then
-        return null;
-    end if;
-    perform rowcast.notify_newest();
-    return null;
-end
-$$;
-
---
--- Name: FUNCTION ring_bell(); Type: COMMENT; Schema: rowcast; Owner: -
---
-
-COMMENT ON FUNCTION rowcast.ring_bell() IS 'NOTIFY rowcast with the newest seq: once a transaction, not when hushed, silenced or without a row.';
 
 --
 -- Name: safe_head(); Type: FUNCTION; Schema: rowcast; Owner: -
@@ -6922,23 +6904,6 @@ ALTER TABLE rowcast.events ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
 );
 
 --
--- Name: hush_deadline; Type: SEQUENCE; Schema: rowcast; Owner: -
---
-
-CREATE SEQUENCE rowcast.hush_deadline
-    START WITH 0
-    INCREMENT BY 1
-    MINVALUE 0
-    NO MAXVALUE
-    CACHE 1;
-
---
--- Name: SEQUENCE hush_deadline; Type: COMMENT; Schema: rowcast; Owner: -
---
-
-COMMENT ON SEQUENCE rowcast.hush_deadline IS 'Until when the bell is hushed: milliseconds since 1970 by the database''s clock, at most a second ahead.';
-
---
 -- Name: journal_state; Type: TABLE; Schema: rowcast; Owner: -
 --
 
@@ -7606,14 +7571,6 @@ CREATE TRIGGER append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON rowcast.events
 ALTER TABLE rowcast.events ENABLE ALWAYS TRIGGER append_only;
 
 --
--- Name: events bell; Type: TRIGGER; Schema: rowcast; Owner: -
---
-
-CREATE TRIGGER bell AFTER INSERT ON rowcast.events FOR EACH STATEMENT EXECUTE FUNCTION rowcast.ring_bell();
-
-ALTER TABLE rowcast.events ENABLE ALWAYS TRIGGER bell;
-
---
 -- Name: events hold_writer_lock; Type: TRIGGER; Schema: rowcast; Owner: -
 --
 
@@ -8041,12 +7998,6 @@ GRANT ALL ON FUNCTION rowcast.name_expression(type oid, ref text) TO rowcast_ser
 REVOKE ALL ON FUNCTION rowcast.never_backwards() FROM PUBLIC;
 
 --
--- Name: FUNCTION notify_newest(); Type: ACL; Schema: rowcast; Owner: -
---
-
-REVOKE ALL ON FUNCTION rowcast.notify_newest() FROM PUBLIC;
-
---
 -- Name: FUNCTION object_text(names text[], types oid[], ref text); Type: ACL; Schema: rowcast; Owner: -
 --
 
@@ -8095,6 +8046,13 @@ GRANT ALL ON FUNCTION rowcast.publish_settings(args bytea) TO rowcast_reader;
 GRANT ALL ON FUNCTION rowcast.publish_settings(args bytea) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.publish_settings(args bytea) TO rowcast_server;
 GRANT ALL ON FUNCTION rowcast.publish_settings(args bytea) TO rowcast_snapshots;
+
+--
+-- Name: SEQUENCE hush_deadline; Type: ACL; Schema: rowcast; Owner: -
+--
+
+GRANT SELECT,UPDATE ON SEQUENCE rowcast.hush_deadline TO rowcast_server;
+GRANT SELECT ON SEQUENCE rowcast.hush_deadline TO PUBLIC;
 
 --
 -- Name: TABLE events; Type: ACL; Schema: rowcast; Owner: -
@@ -8196,12 +8154,6 @@ REVOKE ALL ON FUNCTION rowcast.refuse_change() FROM PUBLIC;
 REVOKE ALL ON FUNCTION rowcast.render_statements(side text, target text, names text[], types oid[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION rowcast.render_statements(side text, target text, names text[], types oid[]) TO rowcast_writer;
 GRANT ALL ON FUNCTION rowcast.render_statements(side text, target text, names text[], types oid[]) TO rowcast_server;
-
---
--- Name: FUNCTION ring_bell(); Type: ACL; Schema: rowcast; Owner: -
---
-
-REVOKE ALL ON FUNCTION rowcast.ring_bell() FROM PUBLIC;
 
 --
 -- Name: FUNCTION safe_head(); Type: ACL; Schema: rowcast; Owner: -
@@ -8417,12 +8369,6 @@ GRANT SELECT ON TABLE rowcast.event_types TO rowcast_server;
 GRANT SELECT ON SEQUENCE rowcast.events_seq_seq TO rowcast_reader;
 GRANT SELECT ON SEQUENCE rowcast.events_seq_seq TO rowcast_writer;
 GRANT SELECT ON SEQUENCE rowcast.events_seq_seq TO rowcast_server;
-
---
--- Name: SEQUENCE hush_deadline; Type: ACL; Schema: rowcast; Owner: -
---
-
-GRANT SELECT,UPDATE ON SEQUENCE rowcast.hush_deadline TO rowcast_server;
 
 --
 -- Name: TABLE journal_state; Type: ACL; Schema: rowcast; Owner: -

@@ -142,24 +142,31 @@ pub(super) async fn beyond(patient: &Patient<'_>) -> Result<Finding, DatabaseErr
     })
 }
 
-/// The triggers without which rows could be changed, or would be streamed late; they must fire for replicas too.
+/// The triggers without which rows could be changed or misordered, which must fire for replicas too; and the bell, without which rows
+/// would be streamed late.
 pub(super) async fn triggers(patient: &Patient<'_>) -> Result<Finding, DatabaseError> {
     let sql = "\
         with wanted (relation, name) as ( \
-            values ('rowcast.events'::regclass, 'append_only'), ('rowcast.events', 'bell'), \
-                   ('rowcast.events', 'hold_writer_lock'), \
+            values ('rowcast.events'::regclass, 'append_only'), ('rowcast.events', 'hold_writer_lock'), \
                    ('rowcast.journal_state', 'never_backwards'), ('rowcast.journal_state', 'keep_state') \
             union all \
             select i.inhrelid, 'append_only' from pg_catalog.pg_inherits i \
              where i.inhparent = 'rowcast.events'::regclass) \
-        select count(*), string_agg(format('%s on %s', w.name, w.relation), ', ') filter (where t.tgname is null) \
+        select count(*), string_agg(format('%s on %s', w.name, w.relation), ', ') filter (where t.tgname is null), \
+               (select pg_catalog.pg_get_expr(d.adbin, d.adrelid) like '%rowcast.ring_bell()%' \
+                  from pg_catalog.pg_attrdef d join pg_catalog.pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum \
+                 where d.adrelid = 'rowcast.events'::regclass and a.attname = 'at') \
           from wanted w \
           left join pg_catalog.pg_trigger t on t.tgrelid = w.relation and t.tgname = w.name and t.tgenabled = 'A'";
     let row = one(patient.client()?, sql).await?;
     let (count, missing): (i64, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
+    let rings: Option<bool> = row.try_get(2)?;
     Ok(match missing {
-        None => ok(format!("{count} triggers fire always")),
         Some(missing) => fail(format!("gone, or not enabled always: {missing}")),
+        None if rings != Some(true) => {
+            fail("the default of rowcast.events.at does not ring the bell: events come late".to_owned())
+        }
+        None => ok(format!("{count} triggers fire always, and the bell rings")),
     })
 }
 

@@ -123,12 +123,26 @@ pub(super) async fn server(client: &Client) -> Result<Server, Error> {
     Ok(Server { identity, backend_pid, auxiliary_pids: auxiliary_pids.unwrap_or_default() })
 }
 
-/// The statement that is run once a second while no bell comes: the sequence's last number, the identity of the server, and what
-/// retention took. If the sequence has not moved, there is nothing to do.
-pub(super) async fn idle(client: &Client, server: &Server) -> Result<(SequenceReading, i64), Error> {
-    let sql = look_sql(", (select trimmed_through from rowcast.journal_state)");
-    let row = client.query_typed_one(&sql, &[(&server.backend_pid, Type::INT4)]).await?;
-    Ok((SequenceReading::from_row(&row)?, row.try_get(AFTER_IDENTITY + 2)?))
+/// What a tail that rests asks once a second.
+#[derive(Debug)]
+pub(super) struct Idle {
+    pub(super) reading: SequenceReading,
+    /// The newest seq that retention has taken.
+    pub(super) trimmed: i64,
+    /// Whether the bell is hushed for longer than any tail hushes it.
+    pub(super) is_hushed_too_long: bool,
+}
+
+/// The statement that is run once a second while no bell comes. If the sequence has not moved, there is nothing to do.
+pub(super) async fn idle(client: &Client, server: &Server) -> Result<Idle, Error> {
+    let sql = look_sql(&format!(", (select trimmed_through from rowcast.journal_state), {HUSH_LEFT} > $2"));
+    let row =
+        client.query_typed_one(&sql, &[(&server.backend_pid, Type::INT4), (&LONGEST_HUSH_MS, Type::INT4)]).await?;
+    Ok(Idle {
+        reading: SequenceReading::from_row(&row)?,
+        trimmed: row.try_get(AFTER_IDENTITY + 2)?,
+        is_hushed_too_long: row.try_get(AFTER_IDENTITY + 3)?,
+    })
 }
 
 async fn look(client: &Client, server: &Server) -> Result<SequenceReading, Error> {
@@ -293,23 +307,25 @@ pub(super) async fn configure_session(client: &Client) -> Result<(), Error> {
         .await
 }
 
-/// How long one hush lasts by the database's clock, in milliseconds, unless it is put off again. The bell's trigger takes a
-/// deadline further ahead than this for none, so the two are changed together. No longer than the longest sleep of a tail:
-/// a node that dies while it hushes keeps the bell from the others for no longer than they sleep without one.
+/// How long one hush lasts by the database's clock, in milliseconds, unless it is put off again. No longer than the longest sleep of
+/// a tail: a node that dies while it hushes keeps the bell from the others for no longer than they sleep without one.
 const HUSH_MS: i32 = 1000;
+
+/// A deadline that lies further ahead than this, in milliseconds, is no tail's: the clock was set back, or it comes from a dump.
+const LONGEST_HUSH_MS: i32 = 2 * HUSH_MS;
 
 /// The deadline of a hush that begins now.
 const NEXT_DEADLINE: &str =
     "pg_catalog.floor(pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000)::int8 + $1";
 
-/// Whether a deadline is in force, as the bell's trigger judges it.
-const IS_HUSHED: &str = "coalesce(\
+/// How far ahead the deadline lies, in milliseconds. Writers ring no bell while that is more than nothing.
+const HUSH_LEFT: &str = "coalesce(\
      pg_catalog.pg_sequence_last_value('rowcast.hush_deadline'::pg_catalog.regclass) \
-     - pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000 between 0 and $1, false)";
+     - pg_catalog.date_part('epoch', pg_catalog.clock_timestamp()) * 1000, 0)";
 
 /// Hushes the bell until a deadline, unless another node has done so: that one rings a bell for each batch.
 pub(super) async fn hush(client: &Client) -> Result<bool, Error> {
-    let sql = format!("select pg_catalog.setval('rowcast.hush_deadline', {NEXT_DEADLINE}) where not {IS_HUSHED}");
+    let sql = format!("select pg_catalog.setval('rowcast.hush_deadline', {NEXT_DEADLINE}) where {HUSH_LEFT} <= 0");
     Ok(!client.query_typed(&sql, &[(&HUSH_MS, Type::INT4)]).await?.is_empty())
 }
 
@@ -328,8 +344,8 @@ pub(super) async fn end_hush(client: &Client) -> Result<(), Error> {
 
 /// Ends a hush that a node left behind which died, or whose connection was lost. A node that does hush at the moment puts its deadline off again, and hears bells until then.
 pub(super) async fn end_leftover_hush(client: &Client) -> Result<(), Error> {
-    let sql = format!("select 1 where {IS_HUSHED}");
-    if client.query_typed(&sql, &[(&HUSH_MS, Type::INT4)]).await?.is_empty() { Ok(()) } else { end_hush(client).await }
+    let sql = format!("select 1 where {HUSH_LEFT} > 0");
+    if client.query_typed(&sql, &[]).await?.is_empty() { Ok(()) } else { end_hush(client).await }
 }
 
 /// Rings for the other nodes.

@@ -289,7 +289,8 @@ async fn what_breaks_the_order_of_the_journal_fails() {
     let (_db, report) = altered("alter sequence rowcast.events_seq_seq cache 20").await;
     report.expect("sequence", "fail", "CACHE 20");
     for (alter, named) in [
-        ("alter table rowcast.events disable trigger bell", "bell on rowcast.events"),
+        ("alter table rowcast.events disable trigger hold_writer_lock", "hold_writer_lock on rowcast.events"),
+        ("alter table only rowcast.events alter column at set default now()", "does not ring the bell"),
         ("alter table rowcast.events enable trigger append_only", "append_only on rowcast.events"),
         ("alter table rowcast.events_p1 disable trigger append_only", "append_only on rowcast.events_p1"),
         ("alter table rowcast.journal_state enable replica trigger keep_state", "keep_state on rowcast.journal_state"),

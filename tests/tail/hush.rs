@@ -80,6 +80,26 @@ async fn a_new_node_ends_the_hush_of_one_that_died_and_tells_the_others() {
 }
 
 #[tokio::test]
+async fn a_deadline_that_is_no_tails_is_ended_by_a_tail_that_looks() {
+    let db = migrated_database().await;
+    let mut node = TailNode::start(&db.url);
+    let client = db.client().await;
+    node.hears().await;
+    // As a clock that is set back leaves it, or a dump.
+    let too_far =
+        "select setval('rowcast.hush_deadline', (extract(epoch from clock_timestamp()) * 1000)::bigint + 3600000)";
+    client.batch_execute(&format!("{too_far}; {INSERT}")).await.unwrap();
+    until("the deadline is ended", || async { deadline(&client).await == 0 }).await;
+    delivers_the_table(&node, &client).await;
+    // A deadline that a tail may have set is left to it.
+    client.batch_execute(HUSH).await.unwrap();
+    let polls = node.counts.borrow().polls;
+    until("the node has looked", || async { node.counts.borrow().polls > polls }).await;
+    assert!(deadline(&client).await > 0);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_node_polls_on_while_its_hush_runs_out_again_and_again() {
     let db = migrated_database().await;
     let mut node = TailNode::start(&db.url);

@@ -166,9 +166,12 @@ impl TailConnection {
         let asked_at = Instant::now();
         if self.duty.is_paid() && self.fences.blockers().is_none() {
             // No fence is owed and none is closed: one cheap statement tells whether anything is new.
-            let (reading, trimmed) = within_limit(statements::idle(&self.client, &self.server)).await?;
-            let drawn = self.check_source(tail, &reading, asked_at)?;
-            tail.pages.trim(trimmed);
+            let idle = within_limit(statements::idle(&self.client, &self.server)).await?;
+            let drawn = self.check_source(tail, &idle.reading, asked_at)?;
+            tail.pages.trim(idle.trimmed);
+            if idle.is_hushed_too_long {
+                within_limit(self.end_hush()).await?;
+            }
             if drawn <= head {
                 self.drawn = drawn;
                 let (sequence_moved, head_moved) = (false, false);

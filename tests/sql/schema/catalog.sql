@@ -150,7 +150,7 @@ union all select r.fact || ': column ' || a.attname || v.name, v.value
             || case a.attgenerated when 's' then ' generated always as (' || pg_get_expr(d.adbin, d.adrelid) || ') stored'
                                    when 'v' then ' generated always as (' || pg_get_expr(d.adbin, d.adrelid) || ') virtual' else '' end),
         (': null', case when a.attnotnull then 'no' else 'yes' end),
-        (': default', case when a.attgenerated = '' then coalesce(pg_get_expr(d.adbin, d.adrelid), '') else '' end),
+        (': default', case when a.attgenerated = '' then coalesce(btrim(pg_get_expr(d.adbin, d.adrelid), e' \n'), '') else '' end),
         (': comment', col_description(r.oid, a.attnum))) v (name, value)
      where r.relkind <> 'S'
 union all select r.fact || ': columns in order', string_agg(a.attname, ', ' order by a.attnum)

@@ -232,7 +232,10 @@ const CASES: &[(&str, &[&str])] = &[
         "grant select on rowcast.published to public",
         &["in the database, not in the page: view rowcast.published: grant to PUBLIC `SELECT`"],
     ),
-    ("drop trigger bell on rowcast.events", &["in the page, not in the database: table rowcast.events: trigger bell"]),
+    (
+        "alter table only rowcast.events alter column level drop default",
+        &["table rowcast.events: column level: default: specified `'info'::text`, is nothing"],
+    ),
     (
         "revoke execute on function rowcast.time_fits(timestamp with time zone) from public",
         &[
