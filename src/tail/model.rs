@@ -19,6 +19,8 @@ enum LeftOut {
     RowsBeforeLocks,
     SleepAfterBell,
     SleepAfterHush,
+    /// A writer asks whether the bell is hushed before it has drawn its number.
+    BellBeforeNumber,
     /// The tail treats a deadline that has passed by itself as the end of its hush.
     ExpiryFrees,
     /// A new connection does not end a hush that it may have found.
@@ -127,7 +129,7 @@ impl State {
     fn next(&self, left_out: LeftOut) -> Vec<Self> {
         let mut all = Vec::new();
         for i in 0..self.writers.len() {
-            self.writer_steps(i, &mut all);
+            self.writer_steps(i, left_out, &mut all);
         }
         if self.hushed {
             let mut expired = self.clone();
@@ -153,7 +155,7 @@ impl State {
         all
     }
 
-    fn writer_steps(&self, i: usize, all: &mut Vec<Self>) {
+    fn writer_steps(&self, i: usize, left_out: LeftOut, all: &mut Vec<Self>) {
         let with = |change: &dyn Fn(&mut Self)| {
             let mut next = self.clone();
             change(&mut next);
@@ -162,15 +164,20 @@ impl State {
         match self.writers[i].phase {
             Phase::Idle => all.push(with(&|s| s.writers[i].phase = Phase::JournalLocked)),
             Phase::JournalLocked => all.push(with(&|s| s.writers[i].phase = Phase::WriterLocked)),
-            Phase::WriterLocked => all.push(with(&|s| {
-                s.last_value += 1;
-                s.writers[i].seqs.push(s.last_value);
-                s.writers[i].phase = Phase::Numbered;
-            })),
-            Phase::Numbered => all.push(with(&|s| {
-                s.writers[i].rings |= !s.hushed;
-                s.writers[i].inserts -= 1;
-                s.writers[i].phase = if s.writers[i].inserts > 0 { Phase::WriterLocked } else { Phase::BellTested };
+            phase @ (Phase::WriterLocked | Phase::Numbered) => all.push(with(&|s| {
+                let is_first = phase == Phase::WriterLocked;
+                if is_first == (left_out != LeftOut::BellBeforeNumber) {
+                    s.last_value += 1;
+                    s.writers[i].seqs.push(s.last_value);
+                } else {
+                    s.writers[i].rings |= !s.hushed;
+                }
+                s.writers[i].inserts -= u8::from(!is_first);
+                s.writers[i].phase = match s.writers[i].inserts {
+                    _ if is_first => Phase::Numbered,
+                    0 => Phase::BellTested,
+                    _ => Phase::WriterLocked,
+                };
             })),
             Phase::BellTested => {
                 all.push(with(&|s| s.writers[i].phase = Phase::Visible));
@@ -377,6 +384,7 @@ fn leaving_out_any_one_step_of_the_design_is_found() {
         (LeftOut::RowsBeforeLocks, 0, "skipped"),
         (LeftOut::SleepAfterBell, 0, "asleep"),
         (LeftOut::SleepAfterHush, 0, "asleep"),
+        (LeftOut::BellBeforeNumber, 0, "asleep"),
         (LeftOut::ExpiryFrees, 0, "asleep"),
         (LeftOut::TrustStart, 1, "asleep"),
         (LeftOut::StartWithoutFence, 1, "asleep"),
