@@ -189,7 +189,13 @@ fn token() -> Command {
                 .help("What the token allows"),
         )
         .arg(Arg::new("sub").long("sub").value_name("SUBJECT").required(true).help("Whose token it is"))
-        .arg(Arg::new("ttl").long("ttl").value_name("DURATION").default_value("1h").help("How long it lives"));
+        .arg(
+            Arg::new("ttl")
+                .long("ttl")
+                .value_name("DURATION")
+                .default_value("1h")
+                .help("How long it lives; servers take it for a minute more, since clocks differ"),
+        );
     settings(command, &["ROWCAST_JWT_SECRET", "ROWCAST_JWT_ISSUER", "ROWCAST_JWT_AUDIENCE"])
         .after_help("Example:\n  rowcast token --role viewer --sub alice --ttl 1h")
 }
@@ -302,7 +308,8 @@ fn doctor() -> Command {
     let command = Command::new("doctor")
         .about("Checks what a server would find here, one line each; exit 1 if any fails")
         .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("One JSON object a line"));
-    settings(command, &names).after_help("Example:\n  DATABASE_URL=postgres://app@db/app rowcast doctor")
+    settings(command, &names)
+        .after_help("Example:\n  DATABASE_URL=postgres://app@db/app ROWCAST_JWT_SECRET=$(cat secret) rowcast doctor")
 }
 
 fn demo() -> Command {

@@ -17,12 +17,15 @@ const PUBLISH: &str = "\
 const UNPUBLISH: &str = "select rowcast.unpublish($1::text::regclass)";
 
 const LIST: &str = "\
-    select table_name::text, type_prefix, array_to_string(columns, ','), \
+    select format('%I.%I', n.nspname, c.relname), type_prefix, array_to_string(columns, ','), \
            concat_ws(' ', 'subject_column=' || subject_column, 'owner_column=' || owner_column, \
                      'symbol_column=' || symbol_column, 'trade_id_column=' || trade_id_column, 'map=' || map, \
                      'state_key=' || array_to_string(state_key, ','), \
                      case when public_safe then 'public_safe' end) \
-      from rowcast.published order by 1";
+      from rowcast.published \
+      join pg_catalog.pg_class c on c.oid = table_name \
+      join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
+     order by 1";
 
 /// Whether anything of these types may reach a public view; a mapping function names types that are not known here.
 const LISTED: &str = "select exists (select from rowcast.event_types where type = $1 || '.inserted')";

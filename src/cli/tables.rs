@@ -13,6 +13,12 @@ pub(super) fn given(args: &ArgMatches) -> Result<Vec<String>, Failure> {
     if tables.len() > MAX_TABLES {
         return Err(Failure::Usage(format!("--table may be given at most {MAX_TABLES} times")));
     }
+    if let Some(bare) = tables.iter().find(|table| !table.contains('.')) {
+        let bare = bare.escape_debug();
+        return Err(Failure::Usage(format!(
+            "--table {bare} lacks its schema: write public.{bare}, say, as publish --list does"
+        )));
+    }
     match (1..tables.len()).find(|at| tables[..*at].contains(&tables[*at])) {
         Some(twice) => Err(Failure::Usage(format!("--table {} is given twice", tables[twice].escape_debug()))),
         None => Ok(tables),

@@ -84,6 +84,11 @@ fn tokens(source: &Source, args: &ArgMatches, endpoint: &Endpoint) -> Result<Tok
         Mint { subject: SUBJECT, role: Role::Viewer, ttl: TTL, issuer, audience }.sign(&secret, &Clock::system())
     };
     mint()?;
+    if args.contains_id("table") {
+        output::tell(
+            "as a viewer, whom rows of an owner are not shown: --token takes that of the owner or of an admin",
+        );
+    }
     Ok(Tokens::from_source(move || mint().ok()))
 }
 

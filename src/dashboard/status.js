@@ -80,7 +80,7 @@ export class StatusBar {
     }
     if (status === 'failed') {
       const ask = button('Sign in', () => document.dispatchEvent(new CustomEvent('sign-in')), { class: 'button primary' });
-      return { kind: 'bad', key: error?.code, words: error?.name === 'UnauthorizedError' ? 'The token is not accepted any more. Sign in again; your place is kept.' : `The stream has stopped: ${error?.message ?? 'no reason was given'}`, actions: [error?.name === 'UnauthorizedError' || error?.name === 'ForbiddenError' ? ask : retry()] };
+      return { kind: 'bad', key: error?.code, words: error?.name === 'UnauthorizedError' ? 'The token is not accepted. Sign in again; your place is kept.' : `The stream has stopped: ${error?.message ?? 'no reason was given'}`, actions: [error?.name === 'UnauthorizedError' || error?.name === 'ForbiddenError' ? ask : retry()] };
     }
     return null;
   }

@@ -198,7 +198,7 @@ export class TradingView {
     if (this.#range === 'days' && closings.length > 1) this.curve.draw(closings, { value: axis.value, time: (at) => day(at - 1) });
     else if (account.points.length > 1) this.curve.draw(account.points, axis);
     else this.curve.node.replaceChildren(h('p', { class: 'plot-empty muted', text: 'The curve begins with the second snapshot of the account.' }));
-    if (days.some(([, result]) => result !== null)) this.daily.draw(days.map(([at, result]) => [day(at), result]), { value: signed, tick: (number) => signed(number).replace(/\.\d+$/, '') });
+    if (days.some(([, result]) => result !== null)) this.daily.draw(days.map(([at, result]) => [day(at), result]), { value: signed, tick: (number) => signed(number).replace(/\.00$/, '') });
     else this.daily.node.replaceChildren(h('p', { class: 'plot-empty muted', text: 'There is no snapshot of a day yet.' }));
   }
 

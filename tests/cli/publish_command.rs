@@ -43,6 +43,12 @@ async fn a_table_is_published_listed_and_unpublished() {
     assert_eq!(rowcast(&db, &["unpublish", "shop.orders"]).await, unpublished);
     let again = (Some(0), "shop.orders was not published\n".to_owned(), String::new());
     assert_eq!(rowcast(&db, &["unpublish", "shop.orders"]).await, again);
+
+    // The name that `--table` and the interface take, whatever schemas this login need not write.
+    client.batch_execute("create table public.notes (id int primary key)").await.unwrap();
+    assert_eq!(rowcast(&db, &["publish", "notes"]).await.0, Some(0));
+    let (_, listed, _) = rowcast(&db, &["publish", "--list"]).await;
+    assert_eq!(listed.split('\t').next(), Some("public.notes"), "{listed}");
 }
 
 #[tokio::test]

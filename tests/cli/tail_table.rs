@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 
 use crate::stream::ws::token;
 use crate::support::scripted_server::Script;
-use crate::support::{PATIENCE, TestDb, TestServer, binary, migrated_database, run, text};
+use crate::support::{JWT_SECRET, PATIENCE, TestDb, TestServer, binary, migrated_database, run, text};
 
 const ORDERS: &str = "
     create schema shop;
@@ -319,6 +319,20 @@ async fn a_server_that_has_no_room_is_asked_again_and_a_loss_fails_with_once() {
 }
 
 #[tokio::test]
+async fn who_gives_no_token_is_told_that_a_viewer_does_not_see_rows_of_an_owner() {
+    let (db, _) = shop().await;
+    let server = any_server(&db).await;
+    let args = ["tail", "--url", &server.url, "--table", "shop.orders", "--once"];
+    let answer = run(&args, &[("ROWCAST_JWT_SECRET", JWT_SECRET)]).await;
+    let said = text(&answer.stderr);
+    assert!(answer.status.success() && said.contains("as a viewer, whom rows of an owner are not shown"), "{said}");
+    assert_eq!(text(&answer.stdout), "", "both orders have an owner");
+    let answer = run(&args, &[("ROWCAST_TOKEN", &token(Role::Admin, "boss"))]).await;
+    assert!(!text(&answer.stderr).contains("viewer"), "{}", text(&answer.stderr));
+    assert_eq!(text(&answer.stdout).lines().count(), 2);
+}
+
+#[tokio::test]
 async fn wrong_usage_of_tables_is_2() {
     let many: Vec<String> = (0..17).flat_map(|n| ["--table".to_owned(), format!("a.t{n}")]).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -330,6 +344,7 @@ async fn wrong_usage_of_tables_is_2() {
         &["--table", "a.b", "--symbol", "x"],
         &["--table", "a.b", "--subject", "x"],
         &["--table", "a.b", "--table", "a.b"],
+        &["--table", "b"],
         &["--table", "a.b", "--url", "http://127.0.0.1:1/public/ws"],
         &["--table"],
         &many,

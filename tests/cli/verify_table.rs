@@ -154,6 +154,7 @@ async fn tables_that_have_no_snapshot_are_told_in_the_words_of_the_server() {
     for wrong in [
         &["--table", "a.b", "--from", "1"][..],
         &["--table", "a.b", "--table", "a.b"],
+        &["--table", "b"],
         &["--table"],
         &["--seconds", "x"],
     ] {

@@ -120,14 +120,25 @@ export function errorOfClose(closeCode, frame) {
   return new Kind(message, { code, closeCode, retryAfter: frame?.retry_after ?? null, oldest: frame?.oldest });
 }
 
-/** A connection that could not be made. In a page of another origin the reason is often that the server does not let it in. */
+/** The servers that have answered, and so let this page in. */
+const known = new Set();
+
+export function hasAnswered(url) {
+  known.add(originOf(url));
+}
+
+/** A connection that could not be made. In a page of another origin the reason is often that the server does not let it in, unless it has before. */
 export function unreachable(url, cause) {
-  const [page, { origin }] = [globalThis.location?.origin, new URL(url)];
+  const [page, origin] = [globalThis.location?.origin, originOf(url)];
   let message = `No connection to ${origin}.`;
-  if (page !== undefined && page !== 'null' && page !== origin) {
+  if (page !== undefined && page !== 'null' && page !== origin && !known.has(origin)) {
     message += ` If the server runs, it may not let pages of ${page} in: add that to ROWCAST_ALLOWED_ORIGINS.`;
   }
   return new NetworkError(message, { code: 'network', cause });
+}
+
+function originOf(url) {
+  return new URL(url.replace(/^ws/, 'http')).origin;
 }
 
 /** Errors after which the same request may succeed later. */

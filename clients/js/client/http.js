@@ -2,7 +2,7 @@
 
 import { problemOf, retryAfterOf } from './answer.js';
 import { Backoff } from './backoff.js';
-import { ClosedError, NetworkError, TimeoutError, brokenOff, errorOfAnswer, unreachable } from './errors.js';
+import { ClosedError, NetworkError, TimeoutError, brokenOff, errorOfAnswer, hasAnswered, unreachable } from './errors.js';
 import { pause, timeLimit } from './waits.js';
 
 const REQUEST_MS = 30_000;
@@ -106,6 +106,7 @@ export class Api {
     } catch (cause) {
       throw signal?.aborted ? signal.reason : unreachable(url, cause);
     }
+    hasAnswered(url);
     if (answer.ok) return answer;
     if (answer.type === 'opaqueredirect' || (text !== undefined && answer.status >= 300 && answer.status < 400)) {
       answer.body?.cancel().catch(() => {});

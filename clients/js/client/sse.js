@@ -2,7 +2,7 @@
 // `live`, `heartbeat` and `drain`. It reads only while there is room, so that a slow consumer slows the server down.
 
 import { isEvent } from './cursor.js';
-import { errorOfAnswer, errorOfClose, unreachable } from './errors.js';
+import { NotFoundError, errorOfAnswer, errorOfClose, hasAnswered, unreachable } from './errors.js';
 import { problemOf, retryAfterOf } from './answer.js';
 import { SseParser } from './sse_parser.js';
 
@@ -43,6 +43,11 @@ export class SseTransport {
     const headers = { accept: 'text/event-stream' };
     if (token !== null) headers.authorization = `Bearer ${token}`;
     const answer = await fetch(url, { headers, signal: this.#abort.signal, cache: 'no-store' });
+    hasAnswered(url);
+    if (answer.status === 404 && token === null) {
+      answer.body?.cancel().catch(() => {});
+      return new NotFoundError('There is no token, and this server has no public stream.', { code: 'not_found', status: 404 });
+    }
     if (!answer.ok || answer.body === null) {
       const requestId = answer.headers.get('x-request-id');
       return errorOfAnswer(answer.status, await problemOf(answer), { retryAfter: retryAfterOf(answer), requestId });

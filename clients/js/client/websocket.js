@@ -1,7 +1,7 @@
 // A stream over a WebSocket: opens it, reads frames, and tells once how it ended.
 
 import { isEvent } from './cursor.js';
-import { errorOfClose, unreachable } from './errors.js';
+import { errorOfClose, hasAnswered, unreachable } from './errors.js';
 
 /** A peer that does not answer the close is left after this, where the implementation can do that. */
 const CLOSE_WAIT_MS = 1_000;
@@ -25,15 +25,18 @@ export class WebSocketTransport {
       this.#socket = new WebSocket(url, protocols);
     } catch (error) {
       this.#socket = null;
-      queueMicrotask(() => this.#end(unreachable(url.replace(/^ws/, 'http'), error)));
+      queueMicrotask(() => this.#end(unreachable(url, error)));
       return;
     }
-    this.#socket.onopen = () => { this.#opened = true; };
+    this.#socket.onopen = () => {
+      this.#opened = true;
+      hasAnswered(url);
+    };
     this.#socket.onmessage = ({ data }) => this.#read(data);
     // A close always follows, and says no less.
     this.#socket.onerror = () => {};
     this.#socket.onclose = ({ code }) => {
-      this.#end(this.#opened ? errorOfClose(code, this.#errorFrame) : unreachable(url.replace(/^ws/, 'http')));
+      this.#end(this.#opened ? errorOfClose(code, this.#errorFrame) : unreachable(url));
     };
   }
 

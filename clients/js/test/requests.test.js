@@ -141,3 +141,20 @@ test('no server is a network error that names it, and says what may be the reaso
   }
   await assert.rejects(connection.request('/v1/me', { retries: 0 }), { message: /add that to ROWCAST_ALLOWED_ORIGINS/ });
 });
+
+test('a server that has answered before is not suspected of refusing the page', async (t) => {
+  const node = await serve(server);
+  const connection = open(t, { url: node.url, token });
+  await connection.request('/v1/me');
+  await node.kill();
+  await assert.rejects(connection.request('/v1/me', { retries: 0 }), { name: 'NetworkError', message: `No connection to ${new URL(node.url).origin}.` });
+});
+
+test('without a token and a public stream one is told what is missing', async (t) => {
+  const connection = open(t, { url: `${server.url}/nothing`, token: '', transports: ['sse'] });
+  const failed = next(connection, 'error');
+  connection.on('event', () => {});
+  const error = await failed;
+  assert.deepEqual([error.name, error.message], ['NotFoundError', 'There is no token, and this server has no public stream.']);
+  assert.equal(connection.state.status, 'failed');
+});

@@ -2,8 +2,8 @@
 //! everybody, since no data is in it: the dashboard asks for data with the token that it is given.
 
 use hyper::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName,
-    HeaderValue, IF_NONE_MATCH, VARY,
+    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, VARY,
 };
 use hyper::{HeaderMap, Response, StatusCode};
 
@@ -41,14 +41,21 @@ pub(in crate::http) async fn index(call: &Call) -> Result<Response<Outgoing>, Pr
 pub(in crate::http) async fn client_file(call: &Call) -> Result<Response<Outgoing>, Problem> {
     let path = call.request.uri().path();
     let file = PageFiles::embedded().client_file(path.trim_start_matches('/')).ok_or_else(Problem::not_found)?;
-    respond(call, file, REVALIDATED)
+    respond(call, file, REVALIDATED).map(for_every_page)
 }
 
 /// A file of the set, by hash and name.
 pub(in crate::http) async fn asset(call: &Call) -> Result<Response<Outgoing>, Problem> {
     let Parameter::Key(path) = &call.parameter else { return Err(Problem::not_found()) };
     let file = PageFiles::embedded().asset(path).ok_or_else(Problem::not_found)?;
-    respond(call, file, IMMUTABLE)
+    respond(call, file, IMMUTABLE).map(for_every_page)
+}
+
+/// Lets pages of every origin load a script. The same files are public in the repository, and a page whose origin may not connect is told
+/// so by the client, which it must have loaded.
+fn for_every_page(mut response: Response<Outgoing>) -> Response<Outgoing> {
+    response.headers_mut().insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    response
 }
 
 fn respond(call: &Call, file: &File, kept: &'static str) -> Result<Response<Outgoing>, Problem> {
