@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use super::chromium::Browser;
 use crate::repository::read;
 use crate::stream::ws::token;
-use crate::support::{TestServer, migrated_database, until};
+use crate::support::{TestServer, migrated_database, run, text, until};
 
 /// Serves one page at every path, as `python3 -m http.server` would serve the file.
 async fn serve(listener: TcpListener, page: String) {
@@ -58,7 +58,7 @@ async fn says(browser: &Browser, id: &str, expected: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_page_of_the_client_shows_a_table_and_comes_back_with_its_place() {
-    let page = OwnPage::of("docs/CLIENT.md", 24).await;
+    let page = OwnPage::of("docs/CLIENT.md", 25).await;
     let db = migrated_database().await;
     let sql = db.client().await;
     let table = "create table public.shop_orders (id int primary key, status text); insert into public.shop_orders values (1, 'new');
@@ -79,6 +79,13 @@ async fn the_page_of_the_client_shows_a_table_and_comes_back_with_its_place() {
     sql.batch_execute("delete from public.shop_orders where id = 2").await.unwrap();
     says(&browser, "log", "3 public.shop_orders.deleted").await;
     says(&browser, "orders", "1: sent").await;
+    // Its place was trimmed while nobody looked: it begins with what there is.
+    browser.open("about:blank").await;
+    sql.batch_execute("insert into public.shop_orders values (3, 'new'), (4, 'new')").await.unwrap();
+    let trimmed = run(&["trim", "--before", "5"], &[("DATABASE_URL", &db.url)]).await;
+    assert!(trimmed.status.success(), "{}", text(&trimmed.stderr));
+    browser.open(&origin).await;
+    says(&browser, "log", "5 public.shop_orders.inserted").await;
     assert_eq!(browser.logged().await, [] as [String; 0]);
     browser.end().await;
     serving.abort();
@@ -123,6 +130,19 @@ async fn the_page_of_the_readme_says_that_its_token_is_refused() {
     let Some((browser, serving)) = page.open(&server, "not.a.token").await else { return };
     let failed = "return document.getElementById('state').innerText.startsWith('failed ')";
     until("the page says so", || async { browser.run(failed).await == true }).await;
+    browser.end().await;
+    serving.abort();
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_of_the_readme_says_that_its_origin_may_not_connect_and_how_it_may() {
+    let page = OwnPage::of("README.md", 19).await;
+    let db = migrated_database().await;
+    let server = TestServer::ready(&db.url, &[]).await;
+    let Some((browser, serving)) = page.open(&server, &token(Role::Viewer, "me")).await else { return };
+    let told = "return document.getElementById('state').innerText.includes('add that to ROWCAST_ALLOWED_ORIGINS')";
+    until("the page says so", || async { browser.run(told).await == true }).await;
     browser.end().await;
     serving.abort();
     server.stop().await.unwrap();
