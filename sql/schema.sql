@@ -2905,8 +2905,10 @@ CREATE FUNCTION rowcast.ring_bell() RETURNS timestamp with time zone
     SET search_path TO 'pg_catalog', 'pg_temp'
     AS $$
 begin
-    perform pg_notify('rowcast', pg_sequence_last_value('rowcast.events_seq_seq'::regclass)::text),
-            set_config('rowcast.bell', 'rung', true);
+    if pg_notification_queue_usage() < 0.5 then
+        perform pg_notify('rowcast', pg_sequence_last_value('rowcast.events_seq_seq'::regclass)::text);
+    end if;
+    perform set_config('rowcast.bell', pg_current_xact_id()::text, true);
     return clock_timestamp();
 end
 $$;
@@ -2915,7 +2917,7 @@ $$;
 -- Name: FUNCTION ring_bell(); Type: COMMENT; Schema: rowcast; Owner: -
 --
 
-COMMENT ON FUNCTION rowcast.ring_bell() IS 'NOTIFY rowcast with the newest seq, and no further bell in this transaction; says what time it is.';
+COMMENT ON FUNCTION rowcast.ring_bell() IS 'NOTIFY rowcast with the newest seq, unless the queue is half full, and no further bell in this transaction; says what time it is.';
 
 --
 -- Name: hush_deadline; Type: SEQUENCE; Schema: rowcast; Owner: -
@@ -2946,7 +2948,7 @@ CREATE TABLE rowcast.events (
     at timestamp with time zone DEFAULT 
 CASE
     WHEN ((date_part('epoch'::text, clock_timestamp()) * (1000)::double precision) < (pg_sequence_last_value('rowcast.hush_deadline'::regclass))::double precision) THEN clock_timestamp()
-    WHEN (current_setting('rowcast.bell'::text, true) = ANY ('{rung,off}'::text[])) THEN clock_timestamp()
+    WHEN (current_setting('rowcast.bell'::text, true) = ANY (ARRAY['off'::text, (pg_current_xact_id())::text])) THEN clock_timestamp()
     ELSE rowcast.ring_bell()
 END NOT NULL,
     type text NOT NULL COLLATE pg_catalog."C",

@@ -310,6 +310,7 @@ async fn look_at_schema(connector: &Connector) -> Result<Status, Look> {
     let (client, carrier) = connector.connect().await.map_err(|e| Look::Database(e.into()))?;
     let status = migrate::status(&client).await.map_err(|error| match error {
         MigrateError::Postgres(e) => Look::Database(e.into()),
+        locked @ MigrateError::HistoryLocked(_) => Look::Database(DatabaseError::Other(locked.to_string())),
         refused => Look::Refused(refused),
     });
     drop(client);

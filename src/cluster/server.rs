@@ -181,7 +181,8 @@ fn is_zombie(pid: i32) -> bool {
 }
 
 /// Removes the lock files of a dead server whose pid another process uses now. Postgres only asks whether the pid exists, and
-/// would refuse to start. Lock files whose pid is gone are left to Postgres, which then also looks for orphaned backends.
+/// would refuse to start. Lock files whose pid is gone are left to Postgres. It looks for orphaned backends in either case: the key of their
+/// shared memory is the inode of the data directory.
 fn remove_stale_locks(data: &Path, socket_dir: &Path) -> Result<()> {
     let mut locks = vec![data.join("postmaster.pid")];
     // The socket's folder is private to this cluster, so each lock in it was this cluster's.

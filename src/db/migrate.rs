@@ -26,6 +26,9 @@ const LOCK_POLL: Duration = Duration::from_millis(200);
 const ATTEMPTS: u32 = 10;
 const ATTEMPT_DELAY: Duration = Duration::from_millis(500);
 
+/// How long a reader of the history waits for a lock.
+const READ_LIMIT: Duration = Duration::from_secs(5);
+
 /// The checksum of version 1 in databases that were migrated before the first release, whose 23 migrations were replaced by the
 /// present ones.
 const PRERELEASE_FIRST: &str = "15130496798690391359";
@@ -59,6 +62,10 @@ pub enum MigrateError {
          (alter role … set default_transaction_read_only = off), then migrate"
     )]
     ReadOnly,
+    /// Somebody holds the tables that tell what is applied, or waits for a lock that keeps readers out. Any login can: Postgres takes the
+    /// lock of a table before it looks at rights.
+    #[error("the history of migrations is locked, by {0}; end that session, then try again")]
+    HistoryLocked(String),
     /// Somebody else held the lock all the time.
     #[error("another node has been migrating this database for {0:?} ({1}); try again when it is done")]
     Locked(Duration, String),
@@ -107,12 +114,29 @@ pub fn embedded() -> Vec<Migration> {
     all
 }
 
-/// Reads the history without changing anything, and without any right beyond reading.
+/// Reads the history without changing anything, and without any right beyond reading. Does not wait long for a lock.
 pub async fn status(client: &Client) -> Result<Status, MigrateError> {
-    let applied = history(client).await?;
-    let needed = min_version(client).await?;
-    compare(&applied, &embedded(), needed)
+    client.batch_execute(&format!("begin read only; set local lock_timeout = '{}s'", READ_LIMIT.as_secs())).await?;
+    let read = async { Ok::<_, Error>((history(client).await?, min_version(client).await?)) }.await;
+    client.batch_execute("rollback").await?;
+    match read {
+        Ok((applied, needed)) => compare(&applied, &embedded(), needed),
+        Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+            Err(MigrateError::HistoryLocked(client.query_typed_one(READERS_KEPT_OUT_BY, &[]).await?.try_get(0)?))
+        }
+        Err(error) => Err(MigrateError::Postgres(error)),
+    }
 }
+
+/// Who keeps readers of the history out, or waits to.
+const READERS_KEPT_OUT_BY: &str = "\
+    select coalesce(pg_catalog.string_agg(distinct pg_catalog.format('pid %s, user %s, application %s', l.pid, a.usename, a.application_name), '; '), \
+                    'a session that has ended') \
+      from pg_catalog.pg_locks l \
+      left join pg_catalog.pg_stat_activity a on a.pid = l.pid \
+     where l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' \
+       and l.database = (select oid from pg_catalog.pg_database where datname = pg_catalog.current_database()) \
+       and l.relation in (pg_catalog.to_regclass('public.refinery_schema_history'), pg_catalog.to_regclass('rowcast.journal_state'))";
 
 /// Applies the missing migrations, and returns their names. Waits for another node that migrates.
 pub async fn run(client: &mut Client) -> Result<Vec<String>, MigrateError> {

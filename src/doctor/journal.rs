@@ -90,8 +90,8 @@ pub(super) async fn partitions(patient: &Patient<'_>) -> Result<Finding, Databas
         select coalesce(max(b.upper), 1) - 1 - s.used, count(*) filter (where b.lower > s.used), j.partitions_ahead \
           from (select case when is_called then last_value else 0 end as used from rowcast.events_seq_seq) s \
          cross join rowcast.journal_state j \
-          left join (select (regexp_match(x.bound, 'FROM \\(''(\\d+)''\\)'))[1]::bigint as lower, \
-                            (regexp_match(x.bound, 'TO \\(''(\\d+)''\\)'))[1]::bigint as upper \
+          left join (select (regexp_match(x.bound, 'FROM [(]''([0-9]+)''[)]'))[1]::bigint as lower, \
+                            (regexp_match(x.bound, 'TO [(]''([0-9]+)''[)]'))[1]::bigint as upper \
                        from pg_catalog.pg_inherits i \
                        join pg_catalog.pg_class c on c.oid = i.inhrelid \
                       cross join lateral (select pg_get_expr(c.relpartbound, c.oid) as bound) x \
@@ -153,7 +153,7 @@ pub(super) async fn triggers(patient: &Patient<'_>) -> Result<Finding, DatabaseE
             select i.inhrelid, 'append_only' from pg_catalog.pg_inherits i \
              where i.inhparent = 'rowcast.events'::regclass) \
         select count(*), string_agg(format('%s on %s', w.name, w.relation), ', ') filter (where t.tgname is null), \
-               (select pg_catalog.pg_get_expr(d.adbin, d.adrelid) like '%rowcast.ring_bell()%' \
+               (select replace(pg_catalog.pg_get_expr(d.adbin, d.adrelid), '\"', '') like '%rowcast.ring_bell()%' \
                   from pg_catalog.pg_attrdef d join pg_catalog.pg_attribute a on a.attrelid = d.adrelid and a.attnum = d.adnum \
                  where d.adrelid = 'rowcast.events'::regclass and a.attname = 'at') \
           from wanted w \

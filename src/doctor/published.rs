@@ -30,8 +30,8 @@ const FINDINGS: &str = "\
                           publish the table again', p.proowner::regrole) \
          where p.map is not null and (select pg_has_role(m.proowner, p.proowner, 'member') \
                  from pg_catalog.pg_proc m join pg_catalog.pg_namespace n on n.oid = m.pronamespace \
-                where oidvectortypes(m.proargtypes) = 'text, jsonb, jsonb' \
-                  and format('%I.%I(text,jsonb,jsonb)', n.nspname, m.proname) = p.map) is not true \
+                where replace(oidvectortypes(m.proargtypes), '\"', '') = 'text, jsonb, jsonb' \
+                  and array[n.nspname, m.proname]::text[] = parse_ident(split_part(p.map, '(text,jsonb,jsonb)', 1))) is not true \
         union all \
         select 1, format('belongs to %s, and its events are still told as %s: publish it again', \
                          p.relowner::regrole, p.proowner::regrole) \

@@ -42,7 +42,7 @@ const OURS: &str = r"(c.relkind = 'r' and n.nspname = 'rowcast' and c.relname ~ 
 pub async fn attached(client: &Client) -> Result<Vec<Partition>, Error> {
     let sql = format!(
         r"select format('%I.%I', n.nspname, c.relname),
-                 (regexp_match(bound, '^FOR VALUES FROM \(''\d+''\) TO \(''(\d+)''\)$'))[1]::bigint as upper,
+                 (regexp_match(bound, '^FOR VALUES FROM [(]''[0-9]+''[)] TO [(]''([0-9]+)''[)]$'))[1]::bigint as upper,
                  i.inhdetachpending, {OURS}, bound = 'DEFAULT', pg_total_relation_size(c.oid)
             from pg_inherits i
             join pg_class parent on parent.oid = i.inhparent

@@ -93,7 +93,12 @@ const IS_SAME: &str = "select pg_catalog.pg_backend_pid() = $1 and pg_catalog.to
 /// The view names those who hold the lock that an insert takes before it draws a number and keeps until its commit is visible.
 const HOLDERS: &str = "select virtualtransaction from rowcast.writers";
 
-const RING: &str = "select pg_catalog.pg_notify('rowcast', $1::text)";
+/// Any login can fill the queue of notifications, and a statement that notifies fails then. So nobody rings while half of it is full.
+pub(super) const QUEUE_HAS_ROOM: &str = "pg_catalog.pg_notification_queue_usage() < 0.5";
+
+fn ring_sql() -> String {
+    format!("select pg_catalog.pg_notify('rowcast', $1::text) where {QUEUE_HAS_ROOM}")
+}
 
 /// The statements of the look and the bell, prepared. They took two thirds of the server's time for a look to plan
 /// (0.25 ms against 0.1), which is what one row waits for, and what writers lack under load.
@@ -173,7 +178,7 @@ impl Prepared {
             holders: client.prepare(HOLDERS).await?,
             rows: client.prepare(&range_sql()).await?,
             is_same: client.prepare_typed(IS_SAME, &[Type::INT4, Type::OID]).await?,
-            ring: client.prepare(RING).await?,
+            ring: client.prepare(&ring_sql()).await?,
         })
     }
 
@@ -339,7 +344,7 @@ pub(super) async fn prolong_hush(client: &Client) -> Result<(), Error> {
 /// that each node takes after this bell waits for it.
 pub(super) async fn end_hush(client: &Client) -> Result<(), Error> {
     client.batch_execute("select pg_catalog.setval('rowcast.hush_deadline', 0)").await?;
-    client.batch_execute("select pg_catalog.pg_notify('rowcast', '')").await
+    ring(client, None, None).await
 }
 
 /// Ends a hush that a node left behind which died, or whose connection was lost. A node that does hush at the moment puts its deadline off again, and hears bells until then.
@@ -348,11 +353,11 @@ pub(super) async fn end_leftover_hush(client: &Client) -> Result<(), Error> {
     if client.query_typed(&sql, &[]).await?.is_empty() { Ok(()) } else { end_hush(client).await }
 }
 
-/// Rings for the other nodes.
-pub(super) async fn ring(client: &Client, prepared: Option<&Prepared>, seq: i64) -> Result<(), Error> {
-    let seq = seq.to_string();
+/// Rings for the other nodes, with the newest seq that this one has handed out, if it has.
+pub(super) async fn ring(client: &Client, prepared: Option<&Prepared>, seq: Option<i64>) -> Result<(), Error> {
+    let seq = seq.map_or_else(String::new, |seq| seq.to_string());
     match prepared {
-        Some(prepared) => client.query_one(&prepared.ring, &[&seq]).await.map(drop),
-        None => client.query_typed_one(RING, &[(&seq, Type::TEXT)]).await.map(drop),
+        Some(prepared) => client.query(&prepared.ring, &[&seq]).await.map(drop),
+        None => client.query_typed(&ring_sql(), &[(&seq, Type::TEXT)]).await.map(drop),
     }
 }

@@ -124,6 +124,8 @@ async fn a_cluster_of_before_the_first_release_names_the_folder_to_remove_and_st
     let folder = quick_folder("rowcast-test-");
     let folder = folder.path().join(".rowcast");
     let dev = Dev::start(&folder).await;
+    // It has looked at the history then, and does so no more.
+    dev.is_ready().await;
     let history = "update public.refinery_schema_history set checksum = '15130496798690391359' where version = 1";
     dev.psql(&format!("-qc \"{history}\" -c \"insert into rowcast.events (type) values ('a')\"")).await;
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));

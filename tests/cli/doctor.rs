@@ -112,6 +112,25 @@ async fn a_published_table_whose_map_or_owner_changed_hands_is_named() {
 }
 
 #[tokio::test]
+async fn settings_that_change_how_sql_is_read_and_written_change_no_verdict() {
+    let (_db, report) = altered(
+        "create schema shop; create table shop.t (id int primary key);
+         create function shop.m(op text, old jsonb, new jsonb, out type text, out level text, out payload jsonb)
+             language sql as $$ select 'a', 'info', new $$;
+         select rowcast.publish('shop.t', map => 'shop.m');
+         do $$ begin
+             execute format('alter database %I set quote_all_identifiers = on', current_database());
+             execute format('alter database %I set standard_conforming_strings = off', current_database());
+         end $$",
+    )
+    .await;
+    let wrong: Vec<_> = report.lines.iter().filter(|(_, (verdict, _))| verdict == "fail").collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    report.expect("triggers", "ok", "the bell rings");
+    report.expect("partitions", "ok", "rows fit");
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_the_settings_is_told_and_the_rest_is_looked_at_all_the_same() {
     let db = migrated_database().await;
     let url = ("DATABASE_URL", db.url.as_str());

@@ -49,6 +49,14 @@ async fn what_is_live_passes_the_proxy_at_once_and_moves_to_the_other_node() {
     let second = TestServer::ready(&db.url, &SETTINGS).await;
     knows(&first, &sql).await;
     knows(&second, &sql).await;
+    // Else the newest event of one node may be older than that of the other, and "now" too.
+    for node in [&first, &second] {
+        until("it has both events that were asked for", || async {
+            let page = node.get("/public/v1/events?cursor=0&symbol=KNOWN").await.json();
+            page["events"].as_array().is_some_and(|events| events.len() == 2)
+        })
+        .await;
+    }
     let Some(nginx) = Nginx::start(&[first.address(), second.address()]).await else { return };
     let proxy = TestServer::at(&nginx.url);
     let mut stream = Sse::open(&proxy, None, &format!("{}&live=sse", at(PUBLIC_EVENTS, "now"))).await;

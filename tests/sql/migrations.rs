@@ -1,6 +1,6 @@
 //! `rowcast migrate`: once, twice, twenty at a time, behind and ahead.
 
-use crate::support::{JWT_SECRET, connect, empty_database, migrate, migrated_database, run, text};
+use crate::support::{JWT_SECRET, connect, empty_database, migrate, migrated_database, run, text, until};
 
 const EACH: usize = 20;
 
@@ -47,6 +47,35 @@ async fn check_compares_and_changes_nothing() {
     assert_eq!((current.status.code(), text(&current.stdout).as_str()), (Some(0), "the schema is up to date\n"));
     let again = run(&["migrate"], &environment).await;
     assert_eq!(text(&again.stdout), "nothing to do: the schema is up to date\n");
+}
+
+#[tokio::test]
+async fn a_history_that_somebody_locks_is_told_with_the_name_of_who_locks_it() {
+    let db = migrated_database().await;
+    let stranger = db.stranger().await;
+    stranger
+        .simple_query("begin; savepoint a; select nextval('public.refinery_schema_history'::regclass)")
+        .await
+        .unwrap_err();
+    stranger.batch_execute("rollback to a").await.unwrap();
+    let waiting = db.stranger().await;
+    let user: String = waiting.query_one("select current_user::text", &[]).await.unwrap().get(0);
+    // It waits for the other, and no reader gets past it. That it has no right is found after that.
+    let rule = "create rule zz as on select to public.refinery_schema_history do instead select 1";
+    let refused = tokio::spawn(async move { waiting.batch_execute(rule).await.unwrap_err() });
+    let client = db.client().await;
+    let waits = "select exists (select from pg_locks where mode = 'AccessExclusiveLock' and not granted \
+                                 and relation = 'public.refinery_schema_history'::regclass)";
+    until("it waits", || async { client.query_one(waits, &[]).await.unwrap().get(0) }).await;
+    for args in [&["migrate"][..], &["migrate", "--check"]] {
+        let answer = run(args, &[("DATABASE_URL", &db.url)]).await;
+        let said = text(&answer.stderr);
+        assert!(said.contains("the history of migrations is locked, by pid ") && said.contains(&user), "{said}");
+        assert_eq!(answer.status.code(), Some(1));
+    }
+    stranger.batch_execute("rollback").await.unwrap();
+    refused.await.unwrap();
+    assert_eq!(run(&["migrate", "--check"], &[("DATABASE_URL", &db.url)]).await.status.code(), Some(0));
 }
 
 #[tokio::test]

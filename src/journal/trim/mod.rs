@@ -27,6 +27,9 @@ pub use blocker::Blocker;
 const NOTICED_WITHIN: Duration = Duration::from_millis(1200);
 /// The number of dedupe keys that one statement deletes.
 const KEYS_AT_ONCE: i64 = 10_000;
+/// How long to wait for another trim to end, and how often to look.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOCK_POLL: Duration = Duration::from_millis(100);
 
 /// The events to trim.
 #[derive(Debug, Clone, Copy)]
@@ -182,10 +185,19 @@ impl<'a> Trim<'a> {
 
     /// Takes the advisory lock that keeps trims from running at once, for the life of this session. Any login can take it, so a
     /// holder that may not trim is ignored; every step is correct with another trim beside it.
+    ///
+    /// The session of a trim that has just ended may still be there for a moment.
     async fn lock(&self) -> Result<(), TrimError> {
         let sql = "select pg_try_advisory_lock(hashtextextended('rowcast.trim', 0))";
-        if self.client.query_typed_one(sql, &[]).await?.try_get(0)? {
-            return Ok(());
+        let begun = Instant::now();
+        loop {
+            if self.client.query_typed_one(sql, &[]).await?.try_get(0)? {
+                return Ok(());
+            }
+            if begun.elapsed() >= LOCK_WAIT {
+                break;
+            }
+            tokio::time::sleep(LOCK_POLL).await;
         }
         let sql = "select l.pid, coalesce(pg_has_role(a.usesysid, c.relowner, 'usage'), true)
                      from pg_locks l

@@ -201,7 +201,7 @@ impl TailConnection {
             self.stall.progressed();
             self.hand_out(tail, head, decided, batch).await?;
             if self.hush_set_at.is_some() {
-                within_limit(statements::ring(&self.client, self.prepared.as_ref(), decided)).await?;
+                within_limit(statements::ring(&self.client, self.prepared.as_ref(), Some(decided))).await?;
                 tail.count(|c| c.rings += 1);
             }
         }

@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
+use tokio_postgres::SimpleQueryMessage;
 
 use super::super::bell::{BellListener, probe_payload};
+use super::super::statements;
 use super::super::status::Hearing;
 use super::lost::LostConnection;
 use crate::db::{Database, DatabaseError, Lane};
@@ -28,8 +30,8 @@ pub(super) struct Probe {
 /// Where the probe is.
 enum ProbeState {
     Idle,
-    /// A task sends it over a connection of the pool. The tail does not wait for that task.
-    Sending(JoinHandle<Result<(), DatabaseError>>),
+    /// A task sends it over a connection of the pool, and says whether there was room. The tail does not wait for that task.
+    Sending(JoinHandle<Result<bool, DatabaseError>>),
     Sent(Instant),
 }
 
@@ -66,7 +68,11 @@ impl Probe {
                 return Ok(std::mem::replace(&mut self.hearing, Hearing::Proven) != Hearing::Proven);
             }
             ProbeState::Sending(sending) if sending.is_finished() => match sending.await {
-                Ok(Ok(())) => self.state = ProbeState::Sent(Instant::now()),
+                Ok(Ok(true)) => self.state = ProbeState::Sent(Instant::now()),
+                Ok(Ok(false)) => {
+                    self.next = Instant::now() + PROBE_LIMIT;
+                    self.queue_is_full();
+                }
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "the probe could not be sent");
                     self.next = Instant::now() + PROBE_LIMIT;
@@ -90,13 +96,28 @@ impl Probe {
         Ok(false)
     }
 
+    /// No bell is rung, for anybody, while the queue of notifications is half full.
+    fn queue_is_full(&mut self) {
+        self.proofs = 0;
+        if std::mem::replace(&mut self.hearing, Hearing::Deaf) != Hearing::Deaf {
+            tracing::warn!(
+                "the queue of notifications is half full (a session listens and stays in a transaction): no bells, polling"
+            );
+        }
+    }
+
     fn send(&mut self, database: &Database) {
         self.number = self.number.wrapping_add(1).max(1);
-        let sql = format!("select pg_catalog.pg_notify('rowcast', '{}')", probe_payload(self.number));
+        let sql = format!(
+            "select pg_catalog.pg_notify('rowcast', '{}') where {}",
+            probe_payload(self.number),
+            statements::QUEUE_HAS_ROOM
+        );
         let database = database.clone();
         self.state = ProbeState::Sending(tokio::spawn(async move {
-            database.run(Lane::Housekeeping, async |client| client.simple_query(&sql).await.map(drop)).await??;
-            Ok(())
+            let is_row = |message: &SimpleQueryMessage| matches!(message, SimpleQueryMessage::Row(_));
+            let sent = database.run(Lane::Housekeeping, async |client| client.simple_query(&sql).await).await??;
+            Ok(sent.iter().any(is_row))
         }));
     }
 }

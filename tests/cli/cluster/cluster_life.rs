@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use rowcast::cluster::{ClusterError, DevState};
+use rowcast::cluster::{Cluster, ClusterError, DevState};
 
-use super::{Checkout, bystander, keep_a_note, lives, note_of, pid_in, query, wait_until};
+use super::{Checkout, Killable, bystander, keep_a_note, lives, note_of, pid_in, query, wait_until};
 
 #[test]
 fn a_new_cluster_answers_as_configured() {
@@ -99,21 +99,53 @@ fn a_server_that_outlived_its_rowcast_is_adopted() {
     assert!(!lives(pid), "an adopted server is stopped like one's own");
 }
 
-#[test]
-fn lock_files_of_a_killed_server_whose_pid_somebody_else_has_now_are_no_obstacle() {
-    let checkout = Checkout::new();
-    let cluster = checkout.open().unwrap();
-    keep_a_note(&cluster);
+/// Kills the postmaster, and writes the pid of another process into its lock files.
+fn kill_and_give_its_pid_away(cluster: Cluster) -> Killable {
     let (data, pid) = (cluster.data_dir().to_path_buf(), cluster.pid());
     let socket_lock = cluster.socket_dir().join(format!(".s.PGSQL.{}.lock", cluster.state().postgres_port));
     cluster.leave_running();
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     wait_until("the server is dead", || !lives(pid));
-    let mut other = bystander(&data);
+    let other = bystander(&data);
     for lock in [data.join("postmaster.pid"), socket_lock] {
         let text = fs::read_to_string(&lock).unwrap();
         fs::write(&lock, text.replacen(&pid.to_string(), &other.0.id().to_string(), 1)).unwrap();
     }
+    other
+}
+
+/// One that is busy does not notice that its postmaster is dead, and would write into the files of the next server.
+#[test]
+fn no_server_starts_while_a_backend_of_a_killed_one_still_works() {
+    let checkout = Checkout::new();
+    let cluster = checkout.open().unwrap();
+    let url = cluster.url();
+    let busy = "select sum(i) from (select generate_series(1, 40000000) i) s";
+    let working = std::thread::spawn({
+        let url = url.clone();
+        move || query(&url, busy)
+    });
+    let find = format!("select pid from pg_stat_activity where query = '{busy}'");
+    let mut found = Vec::new();
+    wait_until("the backend works", || {
+        found = query(&url, &find).unwrap();
+        !found.is_empty()
+    });
+    let backend: i32 = found[0].parse().unwrap();
+    let _other = kill_and_give_its_pid_away(cluster);
+    assert!(lives(backend), "the backend should outlive its postmaster for a while");
+    let cluster = checkout.open().unwrap();
+    assert!(!lives(backend), "two servers on one data directory");
+    assert_eq!(query(&cluster.url(), "select 'it answers'").unwrap(), ["it answers"]);
+    let _done = working.join().unwrap();
+}
+
+#[test]
+fn lock_files_of_a_killed_server_whose_pid_somebody_else_has_now_are_no_obstacle() {
+    let checkout = Checkout::new();
+    let cluster = checkout.open().unwrap();
+    keep_a_note(&cluster);
+    let mut other = kill_and_give_its_pid_away(cluster);
     let cluster = checkout.open().unwrap();
     assert_eq!(note_of(&cluster), ["kept"]);
     assert!(other.0.try_wait().unwrap().is_none(), "the other process was ended");

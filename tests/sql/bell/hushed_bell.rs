@@ -16,6 +16,14 @@ async fn off_silences_the_bell_for_transaction_and_session() {
 }
 
 #[tokio::test]
+async fn whoever_saves_its_settings_and_restores_them_rings_again_in_the_next_transaction() {
+    let mut listened = ListenedDatabase::start().await;
+    let restored = "select set_config('rowcast.bell', current_setting('rowcast.bell'), false);";
+    assert_eq!(listened.bells_after(&format!("begin; {ROW} {restored} {ROW} commit")).await.len(), 1);
+    assert_eq!(listened.bells_after(ROW).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_hushed_bell_is_silent_and_rings_again_afterwards() {
     let mut listened = ListenedDatabase::start().await;
     listened.hush_for(990).await;
