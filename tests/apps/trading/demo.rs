@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{TradingServer, text, token};
 use crate::support::raw_http::request;
-use crate::support::{run, text as printed};
+use crate::support::{PATIENCE, run, text as printed};
 
 const EVENTS: usize = 400;
 
@@ -173,11 +173,6 @@ async fn the_public_sees_the_listed_fields_of_lists_and_nothing_else() {
 async fn the_public_sees_the_listed_fields_of_events_and_nothing_else() {
     let trading = TradingServer::start().await;
     play(&trading, "23").await;
-    let pages = public_pages(&trading, "/public/v1/events?limit=50", "&cursor=earliest").await;
-    let shown: Vec<&Value> = pages.iter().flat_map(|page| page["events"].as_array().unwrap()).collect();
-    let fields = names("seq id at type level symbol payload");
-    assert!(shown.iter().all(|event| event.as_object().unwrap().keys().all(|name| fields.contains(name))));
-
     let client = trading.db.client().await;
     let listed = client.query("select type, public_fields from rowcast.event_types", &[]).await.unwrap();
     let taxonomy: Taxonomy = listed.iter().map(|row| (row.get(0), row.get(1))).collect();
@@ -199,6 +194,20 @@ async fn the_public_sees_the_listed_fields_of_events_and_nothing_else() {
             }
         }
     }
+    let pages = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let pages = public_pages(&trading, "/public/v1/events?limit=50", "&cursor=earliest").await;
+            let count: usize = pages.iter().map(|page| page["events"].as_array().unwrap().len()).sum();
+            if count >= public_payloads.len() {
+                return pages;
+            }
+        }
+    })
+    .await
+    .expect("all of it is shown");
+    let shown: Vec<&Value> = pages.iter().flat_map(|page| page["events"].as_array().unwrap()).collect();
+    let fields = names("seq id at type level symbol payload");
+    assert!(shown.iter().all(|event| event.as_object().unwrap().keys().all(|name| fields.contains(name))));
     assert!(shown.iter().map(|event| &event["payload"]).eq(&public_payloads));
     let trade = "id client_order_id symbol quantity fees profit reason close_reason opened_by";
     let expected: BTreeMap<String, BTreeSet<String>> = [
