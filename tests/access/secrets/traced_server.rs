@@ -35,7 +35,7 @@ impl TracedServer {
             ("ROWCAST_LISTEN", "127.0.0.1:0"),
             ("ROWCAST_RATE_LIMITS", NO_LIMITS),
             ("ROWCAST_PUBLIC_STREAM", "on"),
-            ("ROWCAST_HEARTBEAT", "300ms"),
+            ("ROWCAST_HEARTBEAT", "1s"),
             ("ROWCAST_LOG", "trace"),
             ("ROWCAST_LOG_FORMAT", format),
         ];
@@ -59,6 +59,11 @@ impl TracedServer {
 
     /// Says this and listens until all of these have come, or to the end if there are none.
     pub(super) async fn talk(&self, bytes: &[u8], wanted: &[&str]) -> String {
+        self.converse(bytes, b"", wanted).await
+    }
+
+    /// As `talk`, and says `alive` whenever more comes of a session that has begun.
+    async fn converse(&self, bytes: &[u8], alive: &[u8], wanted: &[&str]) -> String {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         // Who refuses early need not have read it all.
         let _refused = stream.write_all(bytes).await;
@@ -73,6 +78,9 @@ impl TracedServer {
                 assert!(all, "{wanted:?} is missing in {text}");
                 self.heard.lock().unwrap().extend_from_slice(&heard);
                 return text;
+            }
+            if text.contains("\"op\":\"hello\"") {
+                let _closed = stream.write_all(alive).await;
             }
         }
     }
@@ -91,7 +99,7 @@ impl TracedServer {
         self.ask("POST", "/v1/events", &format!("{headers}content-type: application/{kind}\r\n"), body).await
     }
 
-    /// A WebSocket that says these messages and listens until all of these have come.
+    /// A WebSocket that says these messages and listens, with pongs as signs of life, until all of these have come.
     pub(super) async fn socket(&self, target: &str, headers: &str, messages: &[String], wanted: &[&str]) -> String {
         let mut bytes = format!(
             "GET {target} HTTP/1.1\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
@@ -107,7 +115,7 @@ impl TracedServer {
             bytes.extend([0; 4]);
             bytes.extend(message.as_bytes());
         }
-        self.talk(&bytes, wanted).await
+        self.converse(&bytes, &[0x8a, 0x80, 0, 0, 0, 0], wanted).await
     }
 
     /// What another command says on both its outputs.
