@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use rowcast::auth::Role;
 use serde_json::Value;
 use tokio::task::JoinSet;
-use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::{Client, Error};
 
 use super::dice::Dice;
 use super::setting;
@@ -103,15 +104,15 @@ impl Seen {
     }
 
     /// What a naive reader does: the rows in one transaction, and the safe head behind them.
-    async fn naive(client: &Client) -> Self {
+    async fn naive(client: &Client) -> Result<Self, Error> {
         let mut tables = [Rows::new(), Rows::new()];
-        client.batch_execute("begin isolation level repeatable read read only").await.unwrap();
+        client.batch_execute("begin isolation level repeatable read read only").await?;
         for (rows, sql) in tables.iter_mut().zip(AS_EVENTS) {
-            *rows = rows_of(client, sql).await;
+            *rows = rows_of(client, sql).await?;
         }
-        client.batch_execute("commit").await.unwrap();
-        let cursor = client.query_one("select rowcast.safe_head()", &[]).await.unwrap().get(0);
-        Self { cursor, tables }
+        client.batch_execute("commit").await?;
+        let cursor = client.query_one("select rowcast.safe_head()", &[]).await?.get(0);
+        Ok(Self { cursor, tables })
     }
 
     /// These tables after the events up to a seq.
@@ -142,9 +143,9 @@ fn compact(json: &str) -> String {
     serde_json::from_str::<Value>(json).unwrap().to_string()
 }
 
-async fn rows_of(client: &Client, sql: &str) -> Rows {
-    let rows = client.query(sql, &[]).await.unwrap();
-    rows.iter().map(|row| (row.get::<_, String>(0).replace(", ", ","), compact(row.get(1)))).collect()
+async fn rows_of(client: &Client, sql: &str) -> Result<Rows, Error> {
+    let rows = client.query(sql, &[]).await?;
+    Ok(rows.iter().map(|row| (row.get::<_, String>(0).replace(", ", ","), compact(row.get(1)))).collect())
 }
 
 async fn events_of(client: &Client) -> Vec<Event> {
@@ -172,11 +173,18 @@ async fn snap(places: [String; 2], mut dice: Dice, stop: Arc<AtomicBool>, taken:
     all
 }
 
-/// Reads as a naive reader does until it is told to stop.
+/// Reads as a naive reader does until it is told to stop. It reads one table while somebody truncates them in the other order, and may be the
+/// one that Postgres chooses to end the deadlock.
 async fn read_naively(url: &str, stop: &AtomicBool) -> Vec<Seen> {
     let (client, mut all) = (connect(url).await, Vec::new());
     while !stop.load(Ordering::SeqCst) {
-        all.push(Seen::naive(&client).await);
+        match Seen::naive(&client).await {
+            Ok(seen) => all.push(seen),
+            Err(error) => {
+                assert_eq!(error.code(), Some(&SqlState::T_R_DEADLOCK_DETECTED), "{error:?}");
+                client.batch_execute("rollback").await.unwrap();
+            }
+        }
     }
     all
 }
@@ -255,7 +263,7 @@ async fn rows_and_events_are_the_tables_whatever_writers_do_and_whichever_server
     let last = Seen::read(node.address(), false, false, "&sync=true").await.unwrap();
     let events = events_of(&client).await;
     for (table, sql) in AS_EVENTS.into_iter().enumerate() {
-        assert_eq!(last.tables[table], rows_of(&client, sql).await, "the last snapshot of {}", TABLES[table]);
+        assert_eq!(last.tables[table], rows_of(&client, sql).await.unwrap(), "the last snapshot of {}", TABLES[table]);
     }
     snapshots.push(last.clone());
     snapshots.sort_by_key(|seen| seen.cursor);
