@@ -23,8 +23,9 @@ use crate::view::PUBLIC;
 
 /// How long a reading waits for the safe head, and so for the transactions that were in flight.
 pub(super) const HEAD_LIMIT: Duration = Duration::from_secs(10);
-/// How long a reading waits for the locks of its tables. Only what wants a whole table, as `TRUNCATE`, makes it wait.
-const LOCK_LIMIT: Duration = Duration::from_secs(5);
+/// How long a reading waits for a lock before it gives all of its own back. Only what wants a whole table, as `TRUNCATE`, makes it wait.
+/// Shorter than the second after which Postgres looks for a deadlock, which a writer would pay for.
+const LOCK_LIMIT: Duration = Duration::from_millis(500);
 /// How long Postgres may take to find the next row.
 const ROW_LIMIT: Duration = Duration::from_secs(60);
 /// How long Postgres may take for each statement before the rows.
@@ -36,13 +37,13 @@ const FIRST_BATCH: usize = 100;
 /// The most events beyond the safe head that a reading takes into account, and the most bytes of changes that it folds in.
 const SEEN_LIMIT: i64 = 1_000_000;
 const OVERLAY_BYTES: usize = 16 << 20;
-/// How long the transaction is begun anew because a table was truncated while it began.
+/// How long the transaction is begun anew because a table was locked or truncated while it began.
 const MOMENT_LIMIT: Duration = Duration::from_secs(10);
 /// Every statement has the snapshot of the first one, whatever the database's defaults are.
 const BEGIN: &str = "begin isolation level repeatable read read only";
 /// The end of the transaction. The functions of the tables' owners may have changed settings of the session or taken its locks: a rollback undoes
 /// the one, and the others are given back.
-const END: &str = "select pg_catalog.pg_advisory_unlock_all(); rollback";
+const END: &str = "rollback; select pg_catalog.pg_advisory_unlock_all()";
 /// The budget of one step through the events behind the rows.
 const STEP_BUDGET: SendBudget = SendBudget { events: 1024, bytes: 1 << 20 };
 
@@ -149,8 +150,7 @@ impl Reading {
         output: &mut Output,
     ) -> Result<Option<()>, SnapshotError> {
         let Some((position, seen)) = self.see(client, followed).await? else { return Ok(None) };
-        let upto = seen.last().copied().unwrap_or(position.head);
-        self.wait_for_head(upto, position.epoch).await?;
+        let upto = last_of(&position, &seen);
         let mut overlays = self.overlays(&position, upto, &seen).await?;
         let filter = Filter::default().seen_by(self.owners.clone());
         let start = self.announcer.start_point(&self.requester, Start::After(Cursor::bare(upto)), &filter).await?;
@@ -168,34 +168,48 @@ impl Reading {
         Ok(Some(()))
     }
 
-    /// Begins the transaction: fixes the moment at which the tables are seen and takes their locks. Returns the safe head of a moment before,
-    /// and the seqs of the tables' events beyond it that are seen.
+    /// Begins the transaction: fixes the moment at which the tables are seen, waits for the events that are seen, and takes the locks of the
+    /// tables. Returns the safe head of a moment before, and the seqs of the tables' events beyond it that are seen.
+    ///
+    /// No table is locked while this waits for writers, who may want a whole one.
     async fn see(
         &self,
         client: &Client,
         followed: &JournalIdentity,
     ) -> Result<Option<(Position, Vec<i64>)>, SnapshotError> {
         let until = Instant::now() + MOMENT_LIMIT;
+        let mut tried = SnapshotError::Stalled("The tables are truncated again and again; try again.");
         while Instant::now() < until {
             limited(STATEMENT_LIMIT, client.batch_execute(&format!("{BEGIN}; {}", settings()))).await?;
             // Read before the rows are seen: every event up to the head is among them.
             let position = self.announcer.announced_position();
             let seen = limited(STATEMENT_LIMIT, self.seen_beyond(client, position.head)).await?;
-            for index in 0..self.tables.len() {
-                // Opening a cursor takes the locks of its table, and they are kept to the end.
-                let lock = format!("{}; {}", self.open_sql("lock", index, "null"), forget());
-                limited(STATEMENT_LIMIT, client.batch_execute(&lock)).await?;
-            }
             let (identity, drawn) = limited(STATEMENT_LIMIT, JournalIdentity::of(client)).await?;
             if identity != *followed || identity.is_standby() || drawn < position.head {
                 return Ok(None);
             }
-            if !limited(STATEMENT_LIMIT, self.are_rewritten(client)).await? {
-                return Ok(Some((position, seen)));
+            self.wait_for_head(last_of(&position, &seen), position.epoch).await?;
+            match self.lock(client).await {
+                Ok(()) if !limited(STATEMENT_LIMIT, self.are_rewritten(client)).await? => {
+                    return Ok(Some((position, seen)));
+                }
+                Ok(()) => {}
+                Err(locked @ SnapshotError::Stalled(_)) => tried = locked,
+                Err(error) => return Err(error),
             }
             limited(STATEMENT_LIMIT, client.batch_execute(END)).await?;
         }
-        Err(SnapshotError::Stalled("The tables are truncated again and again; try again."))
+        Err(tried)
+    }
+
+    /// Takes the locks of the tables, which are kept to the end. Fails as stalled if somebody else keeps one.
+    async fn lock(&self, client: &Client) -> Result<(), SnapshotError> {
+        for index in 0..self.tables.len() {
+            // Opening a cursor takes the locks of its table.
+            let lock = format!("{}; {}", self.open_sql("lock", index, "null"), forget());
+            limited(STATEMENT_LIMIT, client.batch_execute(&lock)).await?;
+        }
+        Ok(())
     }
 
     /// A query that opens the cursor over the rows of one table.
@@ -346,6 +360,11 @@ impl Reading {
         );
         limited(ROW_LIMIT, client.simple_query_raw(&fetch)).await
     }
+}
+
+/// The seq up to which the rows and the events that are seen belong together.
+fn last_of(position: &Position, seen: &[i64]) -> i64 {
+    seen.last().copied().unwrap_or(position.head)
 }
 
 /// The settings of the transaction. What functions of owners have to say beside their rows is not sent.

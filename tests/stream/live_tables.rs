@@ -2,6 +2,7 @@
 
 mod hostile_owners;
 mod large_tables;
+mod locked_tables;
 mod refused_snapshots;
 mod row_bytes;
 mod shared_readings;
