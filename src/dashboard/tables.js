@@ -5,8 +5,15 @@ import { count } from './format.js';
 import { Grid } from './grid.js';
 import { Inspector } from './inspector.js';
 
-/** The table that is shown first, if there is one, since it changes most. */
-const FIRST = ['trading.orders', 'trading.trades'];
+/** Tables that every Rowcast has. */
+const BUILT_IN = /^(trading|chat)\./;
+/** Of these, the ones that change most. */
+const LIVELY = ['trading.orders', 'trading.trades'];
+
+/** The table that is shown where none was asked for: one's own, if there is one. */
+function firstOf(names) {
+  return names.find((name) => !BUILT_IN.test(name)) ?? LIVELY.find((name) => names.includes(name)) ?? names[0];
+}
 
 export class TablesView {
   #session;
@@ -68,7 +75,7 @@ export class TablesView {
       this.#list();
       if (tables.length === 0) return this.#none();
       const names = tables.map(({ table }) => table);
-      this.#open(names.includes(this.#wanted) ? this.#wanted : (FIRST.find((name) => names.includes(name)) ?? names[0]));
+      this.#open(names.includes(this.#wanted) ? this.#wanted : firstOf(names));
     } catch (error) {
       this.#say(blank('The tables cannot be listed', error.message, button('Try again', () => this.#load())));
     }

@@ -53,7 +53,9 @@ async fn a_live_table_equals_the_table_after_ten_thousand_changes_and_lost_conne
     let mut server = RestartedServer::new(&db.url);
     server.ready().await;
     let Some(page) = Dashboard::of_admin(&server.place, "tables").await else { return };
-    page.browser.click("a[data-table=\"shop.orders\"]").await;
+    let is_chosen =
+        "return document.querySelector('a[data-table=\"shop.orders\"]')?.getAttribute('aria-current') === 'page'";
+    page.until("one's own table is shown first", is_chosen).await;
     let token = crate::stream::ws::token(rowcast::auth::Role::Admin, "root");
     let opened = page.browser.run_async(FOLLOW, vec![token.into()]).await;
     assert_eq!(opened, true, "the library in the page");
